@@ -1,0 +1,64 @@
+"""What every game is. No loss term lives here: a reader sees a game's whole objective in its own file."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import axis
+from gan_jax.state import Phase, PyTree
+
+Variables = dict[str, PyTree]  # {"params": {"g": ...}, "mutable": {"g": ...}}, by network name
+
+
+class Game(abc.ABC):
+    """A two-player game. Each algorithm file has one final subclass, a frozen dataclass named `Algorithm`.
+
+    `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing else of it.
+    """
+
+    @property
+    @abc.abstractmethod
+    def phases(self) -> tuple[Phase, ...]:
+        """The order of play; see state.Phase."""
+
+    @abc.abstractmethod
+    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[Variables, Variables, PyTree]:
+        """(generator side's variables, critic side's variables, carry), from one batch of data for its shapes."""
+
+    @abc.abstractmethod
+    def latent(self, rng: jax.Array, n: int) -> jax.Array:
+        """z f32 [n, Z] as `sample` takes it."""
+
+    @abc.abstractmethod
+    def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
+        """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged weights `ema`."""
+
+
+def init_network(net: nn.Module, rng: jax.Array, *args) -> tuple[PyTree, PyTree]:
+    """(params, mutable) of one network; mutable is {} where it has no state."""
+    variables = dict(net.init(rng, *args, train=True))
+    return variables.pop("params"), variables
+
+
+def forward(net: nn.Module, params: PyTree, mutable: PyTree, *args, train: bool = True) -> tuple[Any, PyTree]:
+    """(output, new mutable). The new one is kept by the player being trained and dropped for the other."""
+    return net.apply({"params": params, **mutable}, *args, train=train, mutable=list(mutable))
+
+
+def to_float(images: jax.Array) -> jax.Array:
+    """uint8 [B, H, W, C] -> f32 in [-1, 1]."""
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def normal(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
+    """Standard normal f32 [rows, *shape]; on several devices each gets its rows of the one global draw."""
+    return axis.draw(lambda n: jax.random.normal(rng, (n, *shape)), rows)
+
+
+def uniform(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
+    """Uniform [0, 1) f32 [rows, *shape]; on several devices each gets its rows of the one global draw."""
+    return axis.draw(lambda n: jax.random.uniform(rng, (n, *shape)), rows)

@@ -1,0 +1,287 @@
+"""Saves and restores the whole run: orbax writes, a SHA-256 manifest per step proves what was written.
+
+A step folder holds `state` (all of TrainState, named by its path in the tree), `meta` (JSON: config, data position) and
+`manifest.json`. A step without a manifest that holds is never restored from: it is set aside, loudly.
+"""
+
+import hashlib
+import json
+import logging
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax import traverse_util
+from jax.experimental import multihost_utils
+
+from gan_jax.state import PyTree
+
+MANIFEST = "manifest.json"
+_SPARE = 1.2  # free space asked for, in sizes of the state
+
+
+def named(tree: PyTree) -> dict[str, jax.Array]:
+    """Leaves by their path, "g/params/g/Dense_0/kernel"; a PRNG key by its uint32 data."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {"/".join(map(_part, path)): _data(leaf) for path, leaf in leaves}
+
+
+def _part(entry) -> str:
+    return str(next(getattr(entry, a) for a in ("key", "name", "idx") if hasattr(entry, a)))
+
+
+def _is_key(x) -> bool:
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _data(x):
+    if not _is_key(x):
+        return x
+    return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
+
+
+class Store:
+    """The checkpoints of one run, newest `keep` of them. Saves in the background; one at a time."""
+
+    def __init__(self, folder: str | pathlib.Path, keep: int = 3):
+        self.folder = pathlib.Path(folder).absolute()
+        self.writer = jax.process_index() == 0
+        if self.writer:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._pending = None
+        self.newest = self._newest_valid()  # int or None: the step to resume from
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                create=False,
+                async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
+            ),
+            item_names=("state", "meta"),
+        )
+
+    def save(self, step: int, state: PyTree, meta: dict) -> bool:
+        """Starts to save; False, said loudly, where it can't be: a full disk must not end the training.
+
+        Raises:
+            FloatingPointError: a leaf is not finite; names it. Nothing is written.
+        """
+        if not self.finish():
+            return False
+        if step in self._manager.all_steps():
+            return True
+        leaves = named(state)
+        bad = first_non_finite(leaves)
+        if bad:
+            raise FloatingPointError(f"step {step} is not saved: {bad} is not finite.")
+        needed = int(_SPARE * sum(x.nbytes for x in leaves.values()))
+        free = shutil.disk_usage(self.folder).free
+        if _any_process(free < needed):
+            logging.error(
+                "CHECKPOINT NOT SAVED at step %d: %s has %.1f MiB free, %.1f MiB are needed. Training goes on; free "
+                "some space before the next save.", step, self.folder, free / 2**20, needed / 2**20,
+            )
+            return False
+        self._pending = step
+        items = {"state": ocp.args.StandardSave(_nest(leaves)), "meta": ocp.args.JsonSave(meta)}
+        return self._manager.save(step, args=ocp.args.Composite(**items))
+
+    def finish(self) -> bool:
+        """Waits for the save under way. False, said loudly, if it failed."""
+        try:
+            self._manager.wait_until_finished()
+        except (OSError, ValueError, RuntimeError) as error:  # how tensorstore and orbax report a disk's errors
+            logging.error("CHECKPOINT NOT SAVED at step %s: %s", self._pending, error)
+            return False
+        return True
+
+    def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict]:
+        """(state, meta) of a step; `like` gives structure, shapes, dtypes and shardings.
+
+        Raises:
+            ValueError: names the first leaf that the checkpoint has otherwise, with both shapes.
+        """
+        wanted = named(like)
+        path = self.folder / str(step)
+        saved = traverse_util.flatten_dict(self._manager.item_metadata(step)["state"].tree, sep="/")
+        compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, path)
+        target = _nest({name: _abstract(x) for name, x in wanted.items()})
+        items = {"state": ocp.args.StandardRestore(target), "meta": ocp.args.JsonRestore()}
+        found = self._manager.restore(step, args=ocp.args.Composite(**items))
+        flat = traverse_util.flatten_dict(found["state"], sep="/")
+        leaves = [
+            jax.random.wrap_key_data(flat[name], impl=jax.random.key_impl(x)) if _is_key(x) else flat[name]
+            for name, x in zip(wanted, jax.tree.leaves(like), strict=True)
+        ]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves), found["meta"]
+
+    def close(self) -> bool:
+        """Waits for the save under way and lets go. False if that save failed."""
+        saved = self.finish()
+        self._manager.close()
+        return saved
+
+    def _seal(self):
+        """Called by orbax once a step is whole on disk."""
+        if self.writer:
+            write_manifest(self.folder / str(self._pending))
+
+    def _newest_valid(self) -> int | None:
+        step = -1
+        if self.writer:
+            found = [p for p in self.folder.iterdir() if p.is_dir() and p.name.isdigit()]
+            for path in sorted(found, key=lambda p: int(p.name), reverse=True):
+                damage = verify(path)
+                if damage is None:
+                    step = max(step, int(path.name))
+                elif step < 0:  # older ones than the newest valid step are left alone
+                    _set_aside(path, damage)
+        step = int(_broadcast(np.int32(step)))
+        return None if step < 0 else step
+
+
+def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict]:
+    """Named leaves of a step whose names start with a prefix, as numpy, on any devices; and its meta.
+
+    Args:
+        path: a step folder (`find` gives it). prefixes: "ema/", "g/params/".
+    """
+    path = pathlib.Path(path).absolute()
+    with ocp.StandardCheckpointer() as checkpointer:
+        saved = traverse_util.flatten_dict(checkpointer.metadata(path / "state").item_metadata.tree, sep="/")
+    item = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in saved.items() if name.startswith(prefixes)}
+    how = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in item}
+    args = ocp.args.PyTreeRestore(item=_nest(item), restore_args=_nest(how), partial_restore=True)
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        tree = checkpointer.restore(path / "state", args=args)
+    meta = json.loads((path / "meta" / "metadata").read_text())
+    return traverse_util.flatten_dict(tree, sep="/"), meta
+
+
+def find(path: str | pathlib.Path) -> pathlib.Path:
+    """A run's workdir, its checkpoints folder or one step -> the newest step folder there whose manifest holds.
+
+    Raises:
+        ValueError: nothing there, or nothing that verifies; says what was found wrong.
+    """
+    path = pathlib.Path(path)
+    if (path / "state").is_dir():
+        steps = [path]
+    else:
+        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+        steps = sorted(
+            (p for p in folder.glob("*") if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name), reverse=True
+        )
+    damages = [(step, verify(step)) for step in steps]
+    for step, damage in damages:
+        if damage is None:
+            return step
+        logging.warning("checkpoint %s is damaged (%s); looking at an older one.", step, damage)
+    if damages:
+        raise ValueError(f"{path}: no checkpoint there is whole: {damages[0][0].name}: {damages[0][1]}.")
+    raise ValueError(f"{path}: no checkpoint. Give a run's --workdir, its checkpoints folder or one step in it.")
+
+
+def write_manifest(path: pathlib.Path) -> None:
+    """SHA-256 of every file under a step folder, written last and at once."""
+    files = {str(f.relative_to(path)): _sha256(f) for f in sorted(path.rglob("*")) if f.is_file()}
+    draft = path.with_name(f".{path.name}.{MANIFEST}")
+    draft.write_text(json.dumps(files, indent=1))
+    draft.rename(path / MANIFEST)
+
+
+def verify(path: pathlib.Path) -> str | None:
+    """None if every file of the manifest is there unchanged, else what is wrong, naming the file."""
+    if not (path / MANIFEST).is_file():
+        return f"no {MANIFEST}: not a finished checkpoint"
+    try:
+        files = json.loads((path / MANIFEST).read_text())
+    except ValueError:  # also what bytes that are no UTF-8 raise
+        return f"{MANIFEST} is unreadable"
+    for name, digest in files.items():
+        if not (path / name).is_file():
+            return f"{name} is missing"
+        if _sha256(path / name) != digest:
+            return f"{name} has changed since it was written"
+    return None
+
+
+def compare(wanted: dict, saved: dict, path: pathlib.Path) -> None:
+    """Raises ValueError naming the first leaf in which a checkpoint (name -> (shape, dtype)) and a state differ."""
+    for name in [*wanted, *(n for n in saved if n not in wanted)]:
+        have = f"{saved[name][1]}{list(saved[name][0])}" if name in saved else "no such leaf"
+        want = f"{wanted[name].dtype}{list(wanted[name].shape)}" if name in wanted else "no such leaf"
+        if have != want:
+            raise ValueError(
+                f"the config does not fit the checkpoint {path}: {name} is {have} there and {want} here. Use the "
+                f"config that made it, or another --workdir; config.init_from takes over what does fit."
+            )
+
+
+def warm_start(state: PyTree, path: str | pathlib.Path) -> tuple[PyTree, list[str]]:
+    """Puts a checkpoint's leaves into a new state wherever name and shape agree: pretrained initialisation.
+
+    Weights, batch statistics and the average are taken; optimisers and the count of steps start anew.
+    Returns the state and the report: how many leaves matched, and each that did not, with the reason.
+    Raises:
+        ValueError: no checkpoint there, or not one leaf matches.
+    """
+    parts = ("g/params/", "g/mutable/", "d/params/", "d/mutable/", "ema/")
+    step = find(path)
+    saved, _ = read(step, parts)
+    own = {name: x for name, x in named(state).items() if name.startswith(parts)}
+    fits = {name for name, x in own.items() if name in saved and saved[name].shape == x.shape}
+    if not fits:
+        raise ValueError(f"config.init_from={str(path)!r}: not one leaf of {step} has the name and shape of ours.")
+    report = [f"initialised from {step}: {len(fits)} of {len(own)} leaves match"]
+    for name, x in own.items():
+        if name not in fits:
+            why = f"is {list(saved[name].shape)} there, {list(x.shape)} here" if name in saved else "is not there"
+            report.append(f"  kept as initialised: {name} {why}")
+    report += [f"  not used: {name} {list(saved[name].shape)}" for name in saved if name not in own]
+    leaves = [saved[n].astype(x.dtype) if n in fits else x for n, x in zip(named(state), jax.tree.leaves(state), strict=True)]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves), report
+
+
+def first_non_finite(leaves: dict[str, jax.Array]) -> str | None:
+    """Name of the first floating leaf that holds NaN or infinity."""
+    floats = {name: x for name, x in leaves.items() if jax.numpy.issubdtype(x.dtype, jax.numpy.floating)}
+    finite = jax.device_get(_all_finite(list(floats.values())))
+    return next((name for name, ok in zip(floats, finite, strict=True) if not ok), None)
+
+
+@jax.jit
+def _all_finite(leaves):
+    return [jax.numpy.isfinite(x).all() for x in leaves]
+
+
+def _nest(flat: dict) -> dict:
+    return traverse_util.unflatten_dict(flat, sep="/")
+
+
+def _abstract(x):
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _set_aside(path: pathlib.Path, damage: str) -> None:
+    place = path.with_name(f"damaged-{path.name}")
+    n = 1
+    while place.exists():
+        place, n = path.with_name(f"damaged-{path.name}-{n}"), n + 1
+    path.rename(place)
+    logging.error("DAMAGED CHECKPOINT %s: %s. Set aside as %s; an older one is used.", path, damage, place.name)
+
+
+def _broadcast(value):
+    return multihost_utils.broadcast_one_to_all(value) if jax.process_count() > 1 else value
+
+
+def _any_process(flag: bool) -> bool:
+    return bool(multihost_utils.process_allgather(np.bool_(flag)).any()) if jax.process_count() > 1 else flag

@@ -1,0 +1,91 @@
+"""Names in a config -> code. The only place that imports by name; every failure is one line that says the fix."""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Iterable, Mapping
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """'Known: a, b.' with 'Did you mean a?' in front where one is close."""
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known)}."
+
+
+def by_name(package: str, name: str, key: str) -> types.ModuleType:
+    """Module `gan_jax.<package>.<name>`, or any module by its dotted path.
+
+    Args:
+        package: "algorithms", "models", "data.sources".
+        name: a file's name in that package, or a dotted path such as "my_project.my_game".
+        key: the config key the name came from, for the error.
+    Raises:
+        ValueError: no such module; names the known ones.
+    """
+    path = name if "." in name else f"gan_jax.{package}.{name}"
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (path == error.name or path.startswith(error.name + ".")):
+            raise  # the module is there; something it imports is not
+    folder = importlib.import_module(f"gan_jax.{package}").__path__
+    known = (m.name for m in pkgutil.iter_modules(folder) if m.name != "base")
+    raise ValueError(f"{key}={name!r}: no module {path}. {suggest(name, known)}")
+
+
+def choose(table: Mapping[str, typing.Any], name: str, key: str):
+    """`table[name]`, or a ValueError naming the config key and what is allowed."""
+    if name not in table:
+        raise ValueError(f"{key}={name!r} is not known. {suggest(name, map(str, table))}")
+    return table[name]
+
+
+def build(factory: typing.Callable, kwargs: Mapping[str, typing.Any], key: str, **given):
+    """`factory(**given, **kwargs)` after checking the config's kwargs against its signature.
+
+    Args:
+        factory: a dataclass, a Flax module or a function with annotated arguments.
+        kwargs: the config's sub-dict, plain values.
+        key: the config key of that sub-dict ("config.game"), for errors.
+        **given: arguments the program supplies; the config may not repeat them.
+    Raises:
+        ValueError: an unknown, repeated, missing or wrongly typed argument.
+    """
+    parameters, hints = inspect.signature(factory).parameters, typing.get_type_hints(factory)
+    free = [p for p in parameters if p not in given and p not in ("parent", "name", "self")]
+    for name, value in kwargs.items():
+        if name not in free:
+            raise ValueError(f"{key}.{name}: no such setting. {suggest(name, free)}")
+        _check_type(value, hints.get(name), f"{key}.{name}")
+    needed = [n for n in free if parameters[n].default is inspect.Parameter.empty and n not in kwargs]
+    if needed:
+        raise ValueError(f"{key} lacks {', '.join(needed)}: {factory.__module__} needs it.")
+    return factory(**given, **{k: _plain(v) for k, v in kwargs.items()})
+
+
+def _plain(value):
+    """Config lists become tuples: modules and games must be hashable."""
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _check_type(value, hint, key):
+    """Checks plain types only (int, float, str, bool, tuple, None and unions of them); others pass."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = [typing.get_origin(o) or o for o in options]
+    if not all(k in (int, float, str, bool, tuple, dict, type(None)) for k in kinds):
+        return
+    ok = any(
+        isinstance(value, k)
+        and not (isinstance(value, bool) and k is not bool)
+        or (k is float and isinstance(value, int) and not isinstance(value, bool))
+        or (k is tuple and isinstance(value, list))
+        for k in kinds
+    )
+    if not ok:
+        names = " or ".join("None" if k is type(None) else k.__name__ for k in kinds)
+        raise ValueError(f"{key}={value!r} is a {type(value).__name__}; it must be {names}.")

@@ -1,0 +1,85 @@
+"""Config -> optax chain, one per player. Durations are counted in images, never in steps."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gan_jax import lookup
+from gan_jax.state import Phase
+
+
+def constant(lr, start, end):
+    return optax.constant_schedule(lr)
+
+
+def linear(lr, start, end):
+    """Holds lr until `start`, then falls in a line to 0 at `end` (steps)."""
+    return optax.linear_schedule(lr, 0.0, max(end - start, 1), start)
+
+
+def cosine(lr, start, end):
+    """Holds lr until `start`, then falls along half a cosine to 0 at `end` (steps)."""
+    fall = optax.cosine_decay_schedule(lr, max(end - start, 1))
+    return lambda count: fall(jnp.maximum(count - start, 0))
+
+
+def clip_weights(limit: float) -> optax.GradientTransformation:
+    """Keeps every parameter in [-limit, limit] after the step. Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1."""
+
+    def update(updates, state, params):
+        return jax.tree.map(lambda u, p: jnp.clip(p + u, -limit, limit) - p, updates, params), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def make(
+    *,
+    name: str = "adam",
+    lr: float = 2e-4,
+    b1: float = 0.5,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    momentum: float = 0.0,
+    schedule: str = "constant",
+    decay_from_kimg: float = 0.0,
+    clip_norm: float | None = None,
+    clip_weight: float | None = None,
+    phases: Sequence[Phase],
+    batch: int,
+    total_kimg: float,
+) -> optax.GradientTransformation:
+    """One player's optimiser.
+
+    Args:
+        name: "adam", "rmsprop" (decay b2) or "sgd". momentum: sgd's.
+        lr: learning rate, before the lazy-regularisation correction.
+        schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, to 0 at the run's end.
+        clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the step.
+        phases: this player's phases. Lazy ones (every > 1) are optimiser steps of their own, so lr is multiplied by
+            c = main steps / all steps, and b1, b2 raised to that power: k / (k + 1) for one lazy phase every k
+            (Karras et al. 2020, arXiv:1912.04958, appendix B).
+        batch, total_kimg: images a round, and of the whole run: they turn images into this optimiser's steps.
+    """
+    main = sum(phase.repeat for phase in phases if phase.every == 1)
+    steps = sum(phase.repeat / phase.every for phase in phases)  # a round
+    if main:
+        lr, b1, b2 = (lr * main / steps, b1 ** (main / steps), b2 ** (main / steps))
+    start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, total_kimg))
+    rate = lookup.choose(SCHEDULES, schedule, "schedule")(lr, start, end)
+    step = lookup.choose(
+        {
+            "adam": lambda: optax.adam(rate, b1, b2, eps),
+            "rmsprop": lambda: optax.rmsprop(rate, b2, eps),
+            "sgd": lambda: optax.sgd(rate, momentum or None),
+        },
+        name,
+        "name",
+    )()
+    before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
+    after = [clip_weights(clip_weight)] if clip_weight is not None else []
+    return optax.chain(*before, step, *after)
+
+
+SCHEDULES = {"constant": constant, "linear": linear, "cosine": cosine}

@@ -1,0 +1,101 @@
+"""Many devices, two ways: `jit` over a device mesh, or `pmap`. And several processes, by `jax.distributed`.
+
+Both ways the parameters are whole on every device and the batch is cut in equal rows; statistics, noise and gradients
+are those of the global batch (see axis.py), so both give the numbers of one device, up to the order of summation.
+"""
+
+import os
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax import axis, lookup
+from gan_jax.state import PyTree
+
+
+class Parallel:
+    """Places arrays on all devices and compiles turns for them."""
+
+    def __init__(self, kind: str, devices=None):
+        """kind: "jit" or "pmap"; devices: all of every process, unless a test wants fewer."""
+        lookup.choose({"jit": 1, "pmap": 1}, kind, "config.parallel")
+        self.pmap = kind == "pmap"
+        self.devices = list(devices or jax.devices())
+        mesh = Mesh(np.array(self.devices), (axis.NAME,))
+        self.rows = NamedSharding(mesh, PartitionSpec(axis.NAME))  # cut along the first axis
+        self.whole = NamedSharding(mesh, PartitionSpec())  # a copy on every device
+        self._scalars = {}
+
+    @property
+    def size(self) -> int:
+        return len(self.devices)
+
+    def compile(self, fn: Callable) -> Callable:
+        """fn(state, *rows) -> state or (state, metrics), the state's memory reused for the new one."""
+        if self.pmap:
+            return jax.pmap(fn, axis_name=axis.NAME, devices=self._pmap_devices(), donate_argnums=0)
+        return jax.jit(fn, donate_argnums=0, out_shardings=self.whole)
+
+    def replicate(self, tree: PyTree) -> PyTree:
+        """Host or device arrays, equal in every process -> one copy a device, as `compile`d functions take them."""
+        return jax.tree.map(self._stack, tree) if self.pmap else jax.device_put(tree, self.whole)
+
+    def put(self, batch: PyTree) -> PyTree:
+        """This process's rows of a batch, numpy [B / processes, ...] -> the global batch on all devices."""
+        if self.pmap:
+            local = sum(d.process_index == jax.process_index() for d in self.devices)
+            batch = jax.tree.map(lambda x: x.reshape(local, -1, *x.shape[1:]), batch)
+        return jax.tree.map(lambda x: jax.make_array_from_process_local_data(self.rows, x), batch)
+
+    def scalar(self, value: np.number) -> jax.Array:
+        """A small number as a turn takes it; kept, for it comes again every round."""
+        if value not in self._scalars:
+            self._scalars[value] = self.replicate(value)
+        return self._scalars[value]
+
+    def one(self, tree: PyTree) -> PyTree:
+        """The logical value of replicated arrays: what is saved, sampled and logged."""
+        return jax.tree.map(self._unstack, tree) if self.pmap else tree
+
+    def _pmap_devices(self):
+        return None if self.devices == jax.devices() else self.devices
+
+    def _stack(self, x):
+        if jax.dtypes.issubdtype(getattr(x, "dtype", None), jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(self._stack(jax.random.key_data(x)), impl=jax.random.key_impl(x))
+        x = np.asarray(jax.device_get(x))
+        return jax.make_array_from_callback((self.size, *x.shape), self.rows, lambda _: x[None])
+
+    def _unstack(self, x):
+        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(self._unstack(jax.random.key_data(x)), impl=jax.random.key_impl(x))
+        pieces = [shard.data.reshape(x.shape[1:]) for shard in x.addressable_shards]
+        return jax.make_array_from_single_device_arrays(x.shape[1:], self.whole, pieces)
+
+
+def start(coordinator: str | None, num_processes: int | None, process_id: int | None, heartbeat_seconds: int) -> None:
+    """Joins the other processes of the run, if there are any. Call before anything else of JAX.
+
+    Args:
+        coordinator, num_processes, process_id: "host:port" of process 0, how many, which one. All None: JAX finds
+            them itself under SLURM, Open MPI, Kubernetes (indexed jobs) and on TPU pods.
+        heartbeat_seconds: a process silent for so long is taken for dead and ends the others.
+    Raises:
+        ValueError: only some of the three are given.
+    """
+    given = [value is not None for value in (coordinator, num_processes, process_id)]
+    if any(given) and not all(given):
+        raise ValueError("--coordinator, --num_processes and --process_id go together: give all three or none.")
+    if any(given) or _in_cluster(os.environ):
+        jax.distributed.initialize(
+            coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds
+        )
+
+
+def _in_cluster(env) -> bool:
+    """Whether a launcher that JAX understands started several processes."""
+    counts = [env.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
+    several = any(count.isdigit() and int(count) > 1 for count in counts)
+    return several or "JOB_COMPLETION_INDEX" in env or "," in env.get("TPU_WORKER_HOSTNAMES", "")

@@ -1,0 +1,51 @@
+"""What a run is: two players, the generator's average, and the words a game and the update share.
+
+If it changes during training and is not in `TrainState`, it is a bug: the checkpoint saves exactly this.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from flax import struct
+
+PyTree = Any
+
+
+@struct.dataclass
+class Player:
+    """One side of the game; `params` and `mutable` are keyed by network name ({"g": ...})."""
+
+    params: PyTree  # trained by the optimiser
+    mutable: PyTree  # written by the forward pass: batch statistics, spectral norm's u
+    opt: optax.OptState
+
+
+@struct.dataclass
+class TrainState:
+    """All a resumed run needs, and only arrays: no apply_fn, no optimiser, no Python counters."""
+
+    step: jax.Array  # int32 [], rounds played (one pass over game.phases)
+    rng: jax.Array  # key [], constant root; every turn folds `step` and its place in, nobody stores a split
+    g: Player  # all networks trained to fool
+    d: Player  # all critics
+    ema: PyTree  # {"params": ..., "mutable": ...} of g, averaged; sampling reads it through Game.sample only
+    carry: PyTree  # the algorithm's own arrays
+
+
+class Aux(NamedTuple):
+    """What every loss returns beside its value."""
+
+    mutable: PyTree  # new mutable of the player being trained; the other's is dropped
+    carry: PyTree
+    metrics: dict[str, jax.Array]  # f32 [] each, named "d/r1"
+
+
+class Phase(NamedTuple):
+    """One turn; a game's `phases` tuple is the whole training schedule."""
+
+    who: str  # "d" or "g"
+    loss: Callable  # (params, state, batch, rng) -> (f32 [], Aux)
+    every: int = 1  # plays when step % every == 0: lazy regularisation
+    repeat: int = 1  # optimiser steps a turn, one batch each: n_critic
