@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
+from gan_jax.parallel import any_process
 from gan_jax.state import PyTree
 
 MANIFEST = "manifest.json"
@@ -78,7 +79,7 @@ class Store:
             raise FloatingPointError(f"step {step} is not saved: {bad} is not finite.")
         needed = int(_SPARE * sum(x.nbytes for x in leaves.values()))
         free = shutil.disk_usage(self.folder).free
-        if _any_process(free < needed):
+        if any_process(free < needed):
             logging.error(
                 "CHECKPOINT NOT SAVED at step %d: %s has %.1f MiB free, %.1f MiB are needed. Training goes on; free "
                 "some space before the next save.", step, self.folder, free / 2**20, needed / 2**20,
@@ -281,7 +282,3 @@ def _set_aside(path: pathlib.Path, damage: str) -> None:
 
 def _broadcast(value):
     return multihost_utils.broadcast_one_to_all(value) if jax.process_count() > 1 else value
-
-
-def _any_process(flag: bool) -> bool:
-    return bool(multihost_utils.process_allgather(np.bool_(flag)).any()) if jax.process_count() > 1 else flag

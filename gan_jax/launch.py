@@ -9,6 +9,8 @@ import importlib.util
 import mmap
 import os
 import pathlib
+import sys
+from collections.abc import Callable
 
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
@@ -19,6 +21,15 @@ def prepare() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if FLAG not in flags and on_cpu() and _known(FLAG.lstrip("-"), VALUE.lstrip("-").upper()):
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={VALUE}".strip()
+
+
+def tool(main: Callable[[], None]) -> None:
+    """Runs a command-line tool; an error that its user can mend is one line and exit status 1."""
+    prepare()
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 def on_cpu() -> bool:

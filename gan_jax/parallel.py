@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax import axis, lookup
@@ -99,3 +100,8 @@ def _in_cluster(env) -> bool:
     counts = [env.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
     several = any(count.isdigit() and int(count) > 1 for count in counts)
     return several or "JOB_COMPLETION_INDEX" in env or "," in env.get("TPU_WORKER_HOSTNAMES", "")
+
+
+def any_process(flag: bool) -> bool:
+    """Whether any process says so. All must ask at the same place."""
+    return bool(multihost_utils.process_allgather(np.bool_(flag)).any()) if jax.process_count() > 1 else flag

@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gan_jax import axis
 from gan_jax.state import Phase, PyTree
@@ -30,8 +31,12 @@ class Game(abc.ABC):
         """(generator side's variables, critic side's variables, carry), from one batch of data for its shapes."""
 
     @abc.abstractmethod
-    def latent(self, rng: jax.Array, n: int) -> jax.Array:
-        """z f32 [n, Z] as `sample` takes it."""
+    def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
+        """z f32 [n, Z] as `sample` takes it.
+
+        truncation: no number of z lies further from 0; less variety for likelier pictures (Brock et al. 2018,
+            arXiv:1809.11096, section 3.1).
+        """
 
     @abc.abstractmethod
     def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
@@ -59,6 +64,25 @@ def normal(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
     return axis.draw(lambda n: jax.random.normal(rng, (n, *shape)), rows)
 
 
+def truncated_normal(rng: jax.Array, shape: tuple[int, ...], truncation: float | None) -> jax.Array:
+    """Standard normal f32 [*shape], within [-truncation, truncation] where one is given.
+
+    Raises:
+        ValueError: truncation is not above 0.
+    """
+    if truncation is None:
+        return jax.random.normal(rng, shape)
+    if not truncation > 0:
+        raise ValueError(f"truncation={truncation}: it must be above 0 (numbers of z further from 0 are redrawn).")
+    return jax.random.truncated_normal(rng, -truncation, truncation, shape)
+
+
 def uniform(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
     """Uniform [0, 1) f32 [rows, *shape]; on several devices each gets its rows of the one global draw."""
     return axis.draw(lambda n: jax.random.uniform(rng, (n, *shape)), rows)
+
+
+def example_batch(shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
+    """A batch of the data's shapes: {"image": uint8 [n, H, W, C]} and, with classes, {"label": int32 [n]}."""
+    image = {"image": np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)}
+    return image | {"label": np.arange(n, dtype=np.int32) % n_classes} if n_classes else image

@@ -115,8 +115,8 @@ class Algorithm(base.Game):
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
         return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), {}
 
-    def latent(self, rng, n):
-        return jax.random.normal(rng, (n, self.z_dim))
+    def latent(self, rng, n, truncation=None):
+        return base.truncated_normal(rng, (n, self.z_dim), truncation)
 
     def sample(self, ema, z, y):
         return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]

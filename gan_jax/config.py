@@ -1,0 +1,163 @@
+"""What a run's settings are, how a config file and the command line give them, and the game they name."""
+
+import ast
+import dataclasses
+import importlib.util
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+
+import ml_collections
+
+from gan_jax import lookup
+from gan_jax.algorithms.base import Game
+
+Settings = Mapping[str, object]  # the keyword arguments of some callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A run's settings: the top level of a config file. Plain values; durations in thousands of images (kimg).
+
+    Images are counted as the generator's: rounds x `batch`. A critic that takes n steps a round sees n times as many.
+    """
+
+    algorithm: str  # gan_jax/algorithms/<name>.py, or a dotted path of your own
+    model: str  # gan_jax/models/<name>.py, or a dotted path: has Generator and Discriminator
+    data: dict  # {"source": gan_jax/data/sources/<name>.py, ...: the arguments of its Source}
+    batch: int  # images a turn, over all devices and processes
+    total_kimg: float  # the run's length
+    g: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Generator
+    d: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Discriminator
+    game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
+    opt_g: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, G's side
+    opt_d: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, D's side
+    ema_halflife_kimg: float = 10.0  # of the averaged generator, which sampling uses
+    ema_rampup: float | None = 0.05  # half-life at most this share of the images seen so far; None: no ramp
+    seed: int = 0  # of initialisation, noise and the order of the data
+    parallel: str = "jit"  # or "pmap": how a turn is compiled for several devices
+    workers: int = 0  # processes that read images; 0: a thread of this one
+    log_every_kimg: float = 1.0
+    sample_every_kimg: float = 20.0
+    save_every_kimg: float = 20.0
+    keep: int = 3  # checkpoints kept, the newest
+    grid_rows: int = 8  # pictures a class in the sample grid
+    grid_cols: int = 8  # columns of the grid where there are no classes
+    init_from: str | None = None  # workdir or checkpoint whose matching weights a new run starts from
+    heartbeat_seconds: int = 100  # several processes: one silent for so long is taken for dead
+
+    def __post_init__(self):
+        for name in ("total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of images).")
+        for name in ("batch", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
+        if self.workers < 0 or self.seed < 0:
+            raise ValueError(f"config.workers={self.workers}, config.seed={self.seed}: neither may be negative.")
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps(self.total_kimg)
+
+    def steps(self, kimg: float) -> int:
+        """Rounds that make up so many thousand images, at least one."""
+        return max(1, round(kimg * 1000 / self.batch))
+
+
+def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
+    """The game a config names, for images of `shape` (H, W, C) and so many classes (0: unconditional).
+
+    Raises:
+        ValueError: an unknown algorithm, model or setting; names the nearest known one.
+    """
+    algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm")
+    model = lookup.by_name("models", config.model, "config.model")
+    given = {"shape": tuple(shape), "n_classes": n_classes}
+    g = lookup.build(model.Generator, config.g, "config.g", **given)
+    d = lookup.build(model.Discriminator, config.d, "config.d", **given)
+    return lookup.build(algorithm.Algorithm, config.game, "config.game", g=g, d=d)
+
+
+def load(spec: str, overrides: Sequence[str] = ()) -> Config:
+    """Reads a config file, which is Python and runs as code, and applies overrides.
+
+    Args:
+        spec: "configs/avatars.py", or with an argument for its get_config: "configs/avatars.py:smoke".
+        overrides: "game.penalty=r1", "data={'source': 'folder', 'path': 'photos'}": a dotted key and a Python value;
+            what is no Python value is a string. Any setting can be given, also one that the file leaves at its default.
+    Raises:
+        ValueError: no such file, no get_config in it, an unknown setting or a wrong type.
+    """
+    settings = _get_config(*spec.rsplit(":", 1)) if ":" in spec else _get_config(spec)
+    for override in overrides:
+        _override(settings, override)
+    return lookup.build(Config, settings, "config")
+
+
+def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
+    """A config file's argument -> values: "smoke" or "smoke,batch=32" against `smoke=False, batch=64`.
+
+    Raises:
+        ValueError: a name that `defaults` lacks, or a value of another type.
+    """
+    values = {"smoke": False, **defaults}
+    for item in filter(None, (arg or "").split(",")):
+        name, _, text = item.partition("=")
+        old = lookup.choose(values, name, "the config's argument")
+        new = _value(text) if text else True
+        if type(new) is not type(old):
+            raise ValueError(f"the config's argument {item!r}: {name} must be {type(old).__name__}, as in {name}={old}.")
+        values[name] = new
+    return types.SimpleNamespace(**values)
+
+
+def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]:
+    """'config.opt_g.lr: 0.0002 -> 0.0001', a line for each setting that differs."""
+    lines = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += differences(a, b, f"{prefix}.{key}")
+        elif a != b:
+            lines.append(f"{prefix}.{key}: {a!r} -> {b!r}")
+    return lines
+
+
+def _get_config(path: str, arg: str | None = None) -> dict:
+    file = pathlib.Path(path)
+    if not file.is_file():
+        known = [str(p) for p in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
+        raise ValueError(f"--config={path}: no such file. " + (lookup.suggest(path, known) if known else ""))
+    module_spec = importlib.util.spec_from_file_location("gan_jax_config", file)
+    if module_spec is None:
+        raise ValueError(f"--config={path}: not a Python file (.py).")
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ValueError(f"--config={path}: line {error.lineno}: {error.msg}.") from error
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"--config={path}: it has no get_config(arg=None) that returns the settings.")
+    settings = module.get_config(arg)
+    return settings.to_dict() if isinstance(settings, ml_collections.ConfigDict) else dict(settings)
+
+
+def _override(settings: dict, text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--config.{text}: give a value, as in --config.{text}=1.")
+    *parents, last = key.split(".")
+    place = settings
+    for i, parent in enumerate(parents):
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise ValueError(f"--config.{text}: config.{'.'.join(parents[: i + 1])} is {place!r}, it has no settings.")
+    place[last] = _value(value)
+
+
+def _value(text: str):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)

@@ -1,0 +1,173 @@
+"""What a run shows and writes: progress on the console, TensorBoard, JSON lines, sample grids."""
+
+import json
+import logging
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import rich.console
+import rich.logging
+import rich.progress
+import tensorboardX
+from PIL import Image
+
+
+class Writer:
+    """Scalars and images of a run, to TensorBoard and to `metrics.jsonl`; clu.metric_writers' method names.
+
+    A disk that is full is said once and ends nothing: the next line that can be written is.
+    """
+
+    def __init__(self, workdir: str | pathlib.Path, start: int = 0):
+        """start: the step the run goes on from; lines of later steps, lost with a killed run, are dropped."""
+        self.workdir = pathlib.Path(workdir)
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self._failed = False
+        self._lines = self.workdir / "metrics.jsonl"
+        _keep_until(self._lines, start)
+        self._board = tensorboardX.SummaryWriter(str(self.workdir / "tensorboard"), purge_step=start or None)
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        self._try(lambda: self._write_scalars(step, scalars))
+
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """images: name -> uint8 [N, H, W, C]."""
+        for name, batch in images.items():
+            rgb = batch[..., :3] if batch.shape[-1] == 4 else batch
+            self._try(lambda name=name, rgb=rgb: self._board.add_images(name, rgb, step, dataformats="NHWC"))
+
+    def write_hparams(self, hparams: Mapping) -> None:
+        """The resolved config, as `config.json`."""
+        self._try(lambda: (self.workdir / "config.json").write_text(json.dumps(hparams, indent=1) + "\n"))
+
+    def flush(self) -> None:
+        self._try(self._board.flush)
+
+    def close(self) -> None:
+        self._try(self._board.close)
+
+    def _write_scalars(self, step, scalars):
+        with self._lines.open("a") as file:
+            file.write(json.dumps({"step": step, **{k: float(v) for k, v in scalars.items()}}) + "\n")
+        for name, value in scalars.items():
+            self._board.add_scalar(name, value, step)
+
+    def _try(self, write):
+        try:
+            write()
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                logging.error("the log can't be written: %s. Training goes on.", error)
+            self._failed = True
+
+
+def _keep_until(path: pathlib.Path, step: int) -> None:
+    """Drops lines of steps after `step`, and a last line that a kill cut short."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError):
+            continue
+    draft = path.with_name(f".{path.name}")
+    draft.write_text("".join(kept))
+    draft.replace(path)
+
+
+class Progress:
+    """One live line on a terminal; plain lines, one a log window, elsewhere."""
+
+    def __init__(self, total: int, done: int, console: rich.console.Console | None = None):
+        """total, done: images of the whole run, and already played."""
+        self.console = console or rich.console.Console(file=sys.stdout)
+        self.total, self._done, self._since = total, done, time.monotonic()
+        self._spent = 0.0
+        self._start = done
+        columns = (
+            rich.progress.BarColumn(20),
+            rich.progress.TaskProgressColumn(),
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.TimeElapsedColumn(),
+            "ETA",
+            rich.progress.TimeRemainingColumn(),
+        )
+        self._bar = rich.progress.Progress(*columns, console=self.console) if self.console.is_terminal else None
+        if self._bar:
+            self._task = self._bar.add_task("compiling the first round", total=total, completed=done)
+
+    def __enter__(self):
+        handler = rich.logging.RichHandler(console=self.console, show_path=False, show_time=False)
+        plain = logging.StreamHandler(sys.stderr)
+        plain.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler if self._bar else plain], force=True)
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def rate(self, done: int) -> float:
+        """Images a second since the last call, of wall-clock time: what the user waits for."""
+        now = time.monotonic()
+        rate = (done - self._done) / max(now - self._since, 1e-9)
+        self._spent += now - self._since
+        self._done, self._since = done, now
+        return rate
+
+    def show(self, metrics: Mapping[str, float], rate: float) -> None:
+        values = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        text = f"{self._done / 1000:.1f}/{self.total / 1000:g} kimg  {rate:.0f} img/s  {values}"
+        if self._bar:
+            self._bar.update(self._task, completed=self._done, description=text)
+        else:
+            eta = self._spent * (self.total - self._done) / max(self._done - self._start, 1)
+            self.say(f"{text}  ETA {_duration(eta)}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """float [..] in [-1, 1] -> uint8, rounded; what lies outside is clipped."""
+    return np.clip(np.rint((np.asarray(images, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def grid(images: np.ndarray, cols: int) -> np.ndarray:
+    """uint8 [N, H, W, C] -> one picture [rows*H, cols*W, C], row by row; missing cells are white."""
+    n, h, w, c = images.shape
+    rows = math.ceil(n / cols)
+    cells = np.full((rows * cols, h, w, c), 255, np.uint8)
+    cells[:n] = images
+    return cells.reshape(rows, cols, h, w, c).transpose(0, 2, 1, 3, 4).reshape(rows * h, cols * w, c)
+
+
+def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
+    """Writes uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA); whole or not at all.
+
+    Raises:
+        OSError: the folder can't be written, or the disk is full.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}")
+    try:
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(draft, format="PNG")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

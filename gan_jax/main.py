@@ -1,0 +1,68 @@
+"""Trains: python -m gan_jax.main --config configs/avatars.py --workdir runs/avatars. The same line again resumes."""
+
+import argparse
+import logging
+import pathlib
+import sys
+import traceback
+
+from gan_jax import launch
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """(flags, overrides): `--config.game.penalty=r1` or `--config.game.penalty r1` -> "game.penalty=r1"."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gan_jax.main",
+        description="Trains a GAN. Running the same command again resumes from the newest checkpoint in --workdir.",
+        epilog="Any setting: --config.NAME=VALUE, --config.game.penalty=r1, --config.opt_g.lr=1e-4. The config file "
+        "is Python and runs as code: use only files you trust.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds")
+    parser.add_argument("--workdir", required=True, help="where checkpoints, samples and logs go")
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help="several processes: process 0's address, if JAX can't find it itself")
+    parser.add_argument("--num_processes", type=int, help="several processes: how many")
+    parser.add_argument("--process_id", type=int, help="several processes: which one this is, from 0")
+    overrides, rest = [], []
+    words = iter(argv)
+    for word in words:
+        if word.startswith("--config."):
+            text = word.removeprefix("--config.")
+            overrides.append(text if "=" in text else f"{text}={next(words, '')}")
+        else:
+            rest.append(word)
+    return parser.parse_args(rest), overrides
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status: 0 finished, or stopped by a signal and saved; 1 an error, said in one line."""
+    flags, overrides = parse(sys.argv[1:] if argv is None else argv)
+    launch.prepare()
+    from gan_jax import config, parallel, train  # after prepare(): they import JAX
+
+    workdir = pathlib.Path(flags.workdir)
+    try:
+        settings = config.load(flags.config, overrides)
+        parallel.start(flags.coordinator, flags.num_processes, flags.process_id, settings.heartbeat_seconds)
+        train.run(settings, workdir)
+    except (ValueError, OSError, FloatingPointError) as error:
+        _explain(error, workdir)
+        return 1
+    return 0
+
+
+def _explain(error: Exception, workdir: pathlib.Path) -> None:
+    """The error in one line; where it came from goes to a file, if the run has a folder already."""
+    print(f"error: {error}", file=sys.stderr)
+    if workdir.is_dir():
+        log = workdir / "error.log"
+        try:
+            log.write_text("".join(traceback.format_exception(error)))
+        except OSError:
+            logging.exception("the traceback can't be written to %s", log)
+        else:
+            print(f"(traceback: {log})", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

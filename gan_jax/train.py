@@ -1,0 +1,234 @@
+"""The loop: data -> round -> log -> sample -> save. The only place where a game meets the update."""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import signal
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gan_jax import checkpoint, log, lookup, optim
+from gan_jax.algorithms.base import Game, example_batch
+from gan_jax.config import Config, differences, make_game
+from gan_jax.data import pipeline
+from gan_jax.parallel import Parallel, any_process
+from gan_jax.state import Player, TrainState
+from gan_jax.update import Round
+
+AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
+
+
+def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
+    """Trains to the end, or to a signal, from the newest valid checkpoint in `workdir` if there is one.
+
+    Returns the state as saved. Raises:
+        ValueError: the config, the data, the devices and the checkpoint don't fit together; one line says how.
+        FloatingPointError: a metric became NaN or infinite; names it and the steps. Nothing saved is touched.
+    """
+    workdir = pathlib.Path(workdir)
+    source = pipeline.open_source(config.data)
+    parallel = Parallel(config.parallel)
+    pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
+    game = make_game(config, source.shape, len(source.classes))
+    play = make_round(config, game, parallel)
+    store = checkpoint.Store(workdir / "checkpoints", config.keep)
+    with contextlib.closing(store), log.Progress(config.total_steps * config.batch, (store.newest or 0) * config.batch) as progress:
+        for note in source.notes:
+            progress.say(note)
+        state, position = _begin(config, game, source, parallel, store, progress.say)
+        trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
+        return trainer.play_on(state, position)
+
+
+def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
+    """The compiled order of play."""
+    halflife = config.ema_halflife_kimg * 1000
+    tx = make_optimisers(config, game)
+    return Round(game.phases, tx, parallel, batch=config.batch, halflife=halflife, rampup=config.ema_rampup)
+
+
+def make_optimisers(config: Config, game: Game) -> dict:
+    """{"g": optax chain, "d": optax chain}."""
+
+    def make(who: str, settings: dict):
+        phases = [phase for phase in game.phases if phase.who == who]
+        given = {"phases": phases, "batch": config.batch, "total_kimg": config.total_kimg}
+        return lookup.build(optim.make, settings, f"config.opt_{who}", **given)
+
+    return {"g": make("g", config.opt_g), "d": make("d", config.opt_d)}
+
+
+def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int) -> TrainState:
+    """What a run starts from, before it is placed on the devices; depends on the config and its seed only."""
+    tx, batch = make_optimisers(config, game), example_batch(shape, n_classes)
+
+    @jax.jit
+    def new(rng):
+        k_init, k_run = jax.random.split(rng)
+        g, d, carry = game.init(k_init, batch)
+        return TrainState(
+            step=jnp.int32(0),
+            rng=k_run,
+            g=Player(g["params"], g["mutable"], tx["g"].init(g["params"])),
+            d=Player(d["params"], d["mutable"], tx["d"].init(d["params"])),
+            ema=jax.tree.map(jnp.copy, g),
+            carry=carry,
+        )
+
+    return new(jax.random.key(config.seed))
+
+
+def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]:
+    """(state on the devices, the data's position): resumed, or new."""
+    new = functools.partial(new_state, config, game, source.shape, len(source.classes))
+    if store.newest is not None:
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new))
+        state, meta = store.restore(store.newest, like)
+        say(f"resumed from step {store.newest} in {store.folder}")
+        for line in differences(meta["config"], _plain(config)):
+            say(f"changed since that step: {line}")
+        if meta["data"]["fingerprint"] != source.fingerprint:
+            say("changed since that step: the data. The run goes on with what is there now.")
+        return parallel.replicate(state), meta["data"]["position"]
+    state = new()
+    if config.init_from is not None:
+        state, report = checkpoint.warm_start(state, config.init_from)
+        for line in report:
+            say(line)
+    count = lambda who: sum(x.size for x in jax.tree.leaves(getattr(state, who).params))
+    say(
+        f"{config.algorithm}/{config.model}: generator {count('g'):,}, critic {count('d'):,} parameters; "
+        f"{parallel.size} x {parallel.devices[0].device_kind} by {config.parallel}"
+    )
+    return parallel.replicate(state), 0
+
+
+def _plain(config: Config) -> dict:
+    """The config as JSON knows it: what is written and what is compared."""
+    tuples = lambda x: {k: tuples(v) for k, v in x.items()} if isinstance(x, dict) else list(x) if isinstance(x, tuple) else x
+    return tuples(dataclasses.asdict(config))
+
+
+class _Run:
+    """What stays the same from round to round, and the metrics not yet fetched."""
+
+    def __init__(self, config, workdir, source, game, play, parallel, store, progress):
+        self.config, self.source, self.play, self.parallel = config, source, play, parallel
+        self.store, self.progress, self.workdir = store, progress, workdir
+        self.window = []  # (step, metrics on the devices)
+        self.draw = jax.jit(game.sample, out_shardings=parallel.whole)
+        classes = len(source.classes)
+        self.cols = classes or config.grid_cols
+        n = config.grid_rows * self.cols
+        whole = lambda x: jax.device_put(x, parallel.whole)
+        self.z = whole(np.asarray(game.latent(jax.random.key(config.seed), n)))
+        self.y = whole(np.tile(np.arange(classes, dtype=np.int32), config.grid_rows)) if classes else None
+        self.writer = None
+
+    def play_on(self, state: TrainState, position: int) -> TrainState:
+        config, step = self.config, int(self.store.newest or 0)
+        every = {name: config.steps(getattr(config, f"{name}_every_kimg")) for name in ("log", "sample", "save")}
+        if jax.process_index() == 0:
+            self.writer = log.Writer(self.workdir, step)
+            self.writer.write_hparams(_plain(config))
+        if step >= config.total_steps:
+            self.progress.say(f"nothing to do: step {step} of {config.total_steps} is saved. Raise config.total_kimg to go on.")
+        batches = pipeline.Batches(
+            self.source, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
+        )
+        with contextlib.closing(batches), _stop_on_signal() as stop:
+            while step < config.total_steps:
+                state = self.round(state, batches, step)
+                step += 1
+                last = step == config.total_steps
+                due = {name for name in every if step % every[name] == 0 or last}
+                stopped = any_process(bool(stop)) if due or jax.process_count() == 1 else False
+                if due or stopped:
+                    self.report(step)
+                    if "sample" in due or stopped:
+                        self.sample(step, state)
+                    if "save" in due or stopped:
+                        self.save(step, state, batches.position)
+                    if stopped and not last:
+                        self.progress.say(f"stopped by {stop[0] if stop else 'another process'} at step {step}; "
+                                          "the same command goes on from there.")
+                        break
+        if self.writer:
+            self.writer.close()
+        return self.parallel.one(state)
+
+    def round(self, state, batches, step):
+        pulled = [next(batches) for _ in range(self.play.batches)]
+        rows = [self.parallel.put({k: v for k, v in batch.items() if k != "id"}) for batch in pulled]
+        with jax.transfer_guard("disallow"):
+            state, metrics = self.play(state, rows, step)
+        self.window.append((step + 1, metrics))
+        if len(self.window) > AHEAD:
+            jax.block_until_ready(self.window[-AHEAD][1])
+        return state
+
+    def report(self, step):
+        """Fetches the window's metrics; stops the run at the first that is not finite; logs their means."""
+        steps = [s for s, _ in self.window]
+        fetched = jax.device_get([self.parallel.one(metrics) for _, metrics in self.window])
+        self.window.clear()
+        values = collections.defaultdict(list)
+        for at, metrics in zip(steps, fetched, strict=True):
+            for name, value in metrics.items():
+                if not np.isfinite(value):
+                    raise FloatingPointError(
+                        f"{name} became {value} at step {at} (steps {steps[0]}-{steps[-1]}). Saved checkpoints are "
+                        f"untouched: lower config.opt_d.lr or config.opt_g.lr, set clip_norm, and run again."
+                    )
+                values[name].append(float(value))
+        means = {name: float(np.mean(x)) for name, x in values.items()}
+        rate = self.progress.rate(step * self.config.batch)
+        self.progress.show(means, rate)
+        if self.writer:
+            self.writer.write_scalars(step, means | {"images": step * self.config.batch, "img/s": rate})
+
+    def sample(self, step, state):
+        """The grid of the averaged generator on the run's fixed z: a column a class, or grid_cols columns."""
+        images = self.draw(self.parallel.one(state.ema), self.z, self.y)
+        if not self.writer:
+            return
+        images = log.to_uint8(jax.device_get(images))
+        path = self.workdir / "samples" / f"{step * self.config.batch:010d}.png"
+        try:
+            log.save_png(path, log.grid(images, self.cols))
+        except OSError as error:
+            self.progress.say(f"the sample grid can't be written: {error}. Training goes on.")
+        self.writer.write_images(step, {"samples": log.grid(images, self.cols)[None]})
+        self.writer.flush()
+
+    def save(self, step, state, position):
+        meta = {
+            "config": _plain(self.config),
+            "shape": list(self.source.shape),
+            "classes": list(self.source.classes),
+            "data": {"position": position, "fingerprint": self.source.fingerprint},
+        }
+        self.store.save(step, self.parallel.one(state), meta)
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[list[str]]:
+    """Yields a list that a first SIGTERM or Ctrl-C puts its name in; a second Ctrl-C interrupts at once."""
+    caught: list[str] = []
+
+    def note(number, frame):
+        if caught and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        caught.append(signal.Signals(number).name)
+
+    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield caught
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,156 @@
+"""Speed and memory of one round of a config, as one JSON line: python tools/bench_step.py configs/dcgan_cifar10.py.
+
+Several such lines, in files, as one table: python tools/bench_step.py --compare a.jsonl b.jsonl
+"""
+
+import argparse
+import json
+import pathlib
+import platform
+import re
+import resource
+import statistics
+import sys
+import time
+
+from gan_jax import launch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("config", nargs="?", metavar="CONFIG[:ARG]")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32")
+    parser.add_argument("--shape", help="HxWxC of the images, so that no data is opened (default: the config's data)")
+    parser.add_argument("--classes", type=int, default=0, help="with --shape: how many (default 0: unconditional)")
+    parser.add_argument("--rounds", type=int, default=20, help="timed rounds (default %(default)s)")
+    parser.add_argument("--warmup", type=int, default=2, help="rounds before them (default %(default)s)")
+    parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
+    parser.add_argument("--compare", nargs="+", type=pathlib.Path, metavar="FILE", help="print a table of such lines")
+    flags = parser.parse_args()
+    if flags.compare:
+        print(table([json.loads(line) for file in flags.compare for line in file.read_text().splitlines()]))
+        return
+    if not flags.config:
+        parser.error("give a config, or --compare FILE ...")
+    if flags.rounds < 1 or flags.warmup < 0:
+        raise ValueError("--rounds must be at least 1, --warmup at least 0.")
+    line = json.dumps(measure(flags))
+    print(line)
+    if flags.out:
+        with flags.out.open("a") as file:
+            file.write(line + "\n")
+
+
+def measure(flags: argparse.Namespace) -> dict:
+    """One round is every due turn of the game (D's repeats, G, lazy ones when their step comes) and the average."""
+    import jax
+    import jaxlib
+    import numpy as np
+
+    from gan_jax import config as configs
+    from gan_jax import train
+    from gan_jax.algorithms.base import example_batch
+    from gan_jax.parallel import Parallel
+
+    config = configs.load(flags.config, flags.set)
+    shape, n_classes = data_shape(config, flags)
+    parallel = Parallel(config.parallel)
+    game = configs.make_game(config, shape, n_classes)
+    play, state = train.make_round(config, game, parallel), train.new_state(config, game, shape, n_classes)
+    state = parallel.replicate(state)
+    batch = parallel.put(example_batch(shape, n_classes, config.batch))
+    batches = [batch] * play.batches
+
+    began = time.perf_counter()
+    zero = parallel.scalar(np.int32(0))
+    compiled = [(phase, turn.lower(state, batch, zero).compile()) for phase, turn in play.turns]
+    play.end = play.end.lower(state).compile()
+    compile_s = time.perf_counter() - began
+    play.turns = compiled
+
+    times = []
+    for step in range(flags.warmup + flags.rounds):
+        began = time.perf_counter()
+        state, metrics = play(state, batches, step)
+        jax.block_until_ready((state, metrics))
+        times.append(1e3 * (time.perf_counter() - began))
+    times = times[flags.warmup :]
+    flops = sum(phase.repeat / phase.every * cost(turn).get("flops", 0.0) for phase, turn in compiled) * parallel.size
+    ms = statistics.median(times)
+    device = parallel.devices[0]
+    return {
+        "config": flags.config,
+        "set": flags.set,
+        "game": f"{config.algorithm}/{config.model}",
+        "shape": list(shape),
+        "batch": config.batch,
+        "parallel": config.parallel,
+        "devices": parallel.size,
+        "device": f"{device.platform}: {device.device_kind}",
+        "machine": f"{platform.machine()}, {cpu_name()}",
+        "compile_s": round(compile_s, 2),
+        "rounds": flags.rounds,
+        "step_ms": round(ms, 2),
+        "step_ms_range": [round(min(times), 2), round(max(times), 2)],
+        "img_s": round(config.batch / ms * 1e3, 2),
+        "gflop": round(flops / 1e9, 2),
+        "gflop_s": round(flops / ms / 1e6, 1),
+        "peak_mib": round(peak_bytes(device) / 2**20),
+        "turn_mib": round(max(turn_bytes(turn) for _, turn in compiled) / 2**20),
+        "versions": {"python": platform.python_version(), "jax": jax.__version__, "jaxlib": jaxlib.__version__},
+    }
+
+
+def data_shape(config, flags: argparse.Namespace) -> tuple[tuple[int, ...], int]:
+    if flags.shape:
+        if not re.fullmatch(r"\d+x\d+x[134]", flags.shape):
+            raise ValueError(f"--shape={flags.shape}: write height x width x channels, as in 32x32x3.")
+        return tuple(map(int, flags.shape.split("x"))), flags.classes
+    from gan_jax.data import pipeline
+
+    source = pipeline.open_source(config.data)
+    return source.shape, len(source.classes)
+
+
+def cost(compiled) -> dict:
+    """XLA's cost analysis of the optimised program; {} where a backend has none."""
+    return compiled.cost_analysis() or {}
+
+
+def turn_bytes(compiled) -> int:
+    """Memory one turn needs, by XLA's own plan: arguments, results that reuse none of them, and temporaries."""
+    plan = compiled.memory_analysis()
+    sizes = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
+    return sizes + plan.temp_size_in_bytes
+
+
+def peak_bytes(device) -> int:
+    """The accelerator's peak, or on CPU the process's (compilation included)."""
+    stats = device.memory_stats() or {}
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return stats.get("peak_bytes_in_use", own if sys.platform == "darwin" else own * 1024)
+
+
+def cpu_name() -> str:
+    info = pathlib.Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
+    return found.group(1) if found else platform.processor()
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown; the last column is img/s against the first row's."""
+    head = ["config", "set", "batch", "step ms", "range", "img/s", "GFLOP/s", "compile s", "peak MiB", "device", "ratio"]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in rows:
+        low, high = row["step_ms_range"]
+        ratio = f"{row['img_s'] / rows[0]['img_s']:.2f}"
+        cells = [row["config"], " ".join(row["set"]), row["batch"], row["step_ms"], f"{low}-{high}", row["img_s"]]
+        cells += [row["gflop_s"], row["compile_s"], row["peak_mib"], f"{row['devices']} x {row['device']}", ratio]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    launch.tool(main)

@@ -1,0 +1,36 @@
+"""Checkpoint -> files for inference: python tools/export.py runs/avatars --out exported."""
+
+import argparse
+import json
+import pathlib
+
+from gan_jax import launch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
+    flags = parser.parse_args()
+
+    from gan_jax import export
+
+    sampler = export.load(flags.checkpoint)
+    flags.out.mkdir(parents=True, exist_ok=True)
+    export.save_safetensors(sampler, flags.out / "params.safetensors")
+    export.save_orbax(sampler, flags.out / "params")
+    export.save_stablehlo(sampler, flags.out / "sampler.stablehlo")
+    about = {
+        "checkpoint": str(sampler.step),
+        "images": {"shape": ["b", *sampler.shape], "range": [-1, 1]},
+        "z": list(sampler.game.latent(export.jax.random.key(0), 1).shape[1:]),
+        "classes": sampler.classes,
+        "platforms": export.PLATFORMS,
+    }
+    (flags.out / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+    for name, difference in export.round_trip(sampler, flags.out).items():
+        print(f"{flags.out / name}: max difference {difference:.3g}")
+
+
+if __name__ == "__main__":
+    launch.tool(main)
