@@ -20,6 +20,8 @@ from gan_jax.parallel import any_process
 from gan_jax.state import PyTree
 
 MANIFEST = "manifest.json"
+ITEMS = ("state", "meta")
+_DRAFT = ".orbax-checkpoint-tmp"  # what orbax adds to the name of a step it is still writing
 _SPARE = 1.2  # free space asked for, in sizes of the state
 
 
@@ -60,7 +62,7 @@ class Store:
                 create=False,
                 async_options=ocp.AsyncOptions(post_finalization_callback=self._seal),
             ),
-            item_names=("state", "meta"),
+            item_names=ITEMS,
         )
 
     def save(self, step: int, state: PyTree, meta: dict) -> bool:
@@ -106,14 +108,15 @@ class Store:
         """
         wanted = named(like)
         path = self.folder / str(step)
-        saved = traverse_util.flatten_dict(self._manager.item_metadata(step)["state"].tree, sep="/")
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            saved = _leaves(checkpointer, path)
         compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, path)
         target = _nest({name: _abstract(x) for name, x in wanted.items()})
         items = {"state": ocp.args.StandardRestore(target), "meta": ocp.args.JsonRestore()}
         found = self._manager.restore(step, args=ocp.args.Composite(**items))
         flat = traverse_util.flatten_dict(found["state"], sep="/")
         leaves = [
-            jax.random.wrap_key_data(flat[name], impl=jax.random.key_impl(x)) if _is_key(x) else flat[name]
+            jax.random.wrap_key_data(flat[name]) if _is_key(x) else flat[name]
             for name, x in zip(wanted, jax.tree.leaves(like), strict=True)
         ]
         return jax.tree.unflatten(jax.tree.structure(like), leaves), found["meta"]
@@ -125,9 +128,10 @@ class Store:
         return saved
 
     def _seal(self):
-        """Called by orbax once a step is whole on disk."""
+        """Called by orbax once a step is whole on disk, before it gets its final name: so the manifest is part of it."""
         if self.writer:
-            write_manifest(self.folder / str(self._pending))
+            (draft,) = self.folder.glob(f"{self._pending}{_DRAFT}*")
+            write_manifest(draft)
 
     def _newest_valid(self) -> int | None:
         step = -1
@@ -150,8 +154,8 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
         path: a step folder (`find` gives it). prefixes: "ema/", "g/params/".
     """
     path = pathlib.Path(path).absolute()
-    with ocp.StandardCheckpointer() as checkpointer:
-        saved = traverse_util.flatten_dict(checkpointer.metadata(path / "state").item_metadata.tree, sep="/")
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        saved = _leaves(checkpointer, path)
     item = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in saved.items() if name.startswith(prefixes)}
     how = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in item}
     args = ocp.args.PyTreeRestore(item=_nest(item), restore_args=_nest(how), partial_restore=True)
@@ -186,11 +190,10 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def write_manifest(path: pathlib.Path) -> None:
-    """SHA-256 of every file under a step folder, written last and at once."""
-    files = {str(f.relative_to(path)): _sha256(f) for f in sorted(path.rglob("*")) if f.is_file()}
-    draft = path.with_name(f".{path.name}.{MANIFEST}")
-    draft.write_text(json.dumps(files, indent=1))
-    draft.rename(path / MANIFEST)
+    """SHA-256 of every file of a step's items; orbax's own time stamps beside them come later and are not read."""
+    found = [f for item in ITEMS for f in sorted((path / item).rglob("*")) if f.is_file()]
+    files = {str(f.relative_to(path)): _sha256(f) for f in found}
+    (path / MANIFEST).write_text(json.dumps(files, indent=1))
 
 
 def verify(path: pathlib.Path) -> str | None:
@@ -256,6 +259,11 @@ def first_non_finite(leaves: dict[str, jax.Array]) -> str | None:
 @jax.jit
 def _all_finite(leaves):
     return [jax.numpy.isfinite(x).all() for x in leaves]
+
+
+def _leaves(checkpointer: ocp.Checkpointer, path: pathlib.Path) -> dict:
+    """Name -> orbax's metadata (shape, dtype) of every leaf of a step."""
+    return traverse_util.flatten_dict(checkpointer.metadata(path / "state").item_metadata.tree, sep="/")
 
 
 def _nest(flat: dict) -> dict:

@@ -1,0 +1,199 @@
+import json
+import pathlib
+import shutil
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import checkpoint
+from gan_jax.checkpoint import Store
+from gan_jax.state import Player, TrainState
+
+
+def make_state(value=1.0, width=3):
+    tree = lambda: {"g": {"Dense_0": {"kernel": jnp.full((2, width), value), "bias": jnp.arange(width) * value}}}
+    player = lambda: Player(tree(), {"g": {}}, (jnp.int32(3), tree()))
+    return TrainState(jnp.int32(7), jax.random.key(5), player(), player(), {"params": tree(), "mutable": {"g": {}}}, {})
+
+
+def abstract(state):
+    return jax.eval_shape(lambda: state)
+
+
+def saved(folder, steps=(1, 2), **values):
+    store = Store(folder, **values)
+    for step in steps:
+        assert store.save(step, make_state(float(step)), {"n": step})
+    assert store.close()
+    return Store(folder)
+
+
+def test_every_leaf_comes_back(tmp_path):
+    store = saved(tmp_path)
+    assert store.newest == 2
+    state, meta = store.restore(2, abstract(make_state()))
+    assert meta == {"n": 2}
+    want = checkpoint.named(make_state(2.0))
+    got = checkpoint.named(state)
+    assert list(got) == list(want)
+    for name in want:
+        assert got[name].dtype == want[name].dtype
+        np.testing.assert_array_equal(got[name], want[name], err_msg=name)
+    assert jnp.array_equal(jax.random.normal(state.rng, 3), jax.random.normal(jax.random.key(5), 3))
+
+
+def test_only_the_newest_are_kept(tmp_path):
+    saved(tmp_path, range(1, 6), keep=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["4", "5"]
+
+
+def test_manifest_names_every_file_that_restore_reads(tmp_path):
+    store = saved(tmp_path)
+    step = tmp_path / "2"
+    files = {str(p.relative_to(step)) for p in step.rglob("*") if p.is_file()}
+    others = files - set(json.loads((step / "manifest.json").read_text()))
+    assert others == {"manifest.json", "_CHECKPOINT_METADATA", "commit_success.txt"}
+    for name in others:
+        (step / name).write_bytes(b"\xff garbage")
+    assert store.restore(2, abstract(make_state()))[1] == {"n": 2}
+
+
+def largest_file(folder: pathlib.Path):
+    return max((p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"), key=lambda p: p.stat().st_size)
+
+
+def flip_a_byte(file: pathlib.Path):
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("damage", ["flip", "remove", "manifest", "stray", "garbled manifest"])
+def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, caplog):
+    saved(tmp_path)
+    file = largest_file(tmp_path / "2")
+    expected = str(file.relative_to(tmp_path / "2"))
+    if damage == "flip":
+        flip_a_byte(file)
+    elif damage == "remove":
+        file.unlink()
+    elif damage == "manifest":
+        (tmp_path / "2" / "manifest.json").unlink()
+        expected = "no manifest.json"
+    elif damage == "garbled manifest":
+        (tmp_path / "2" / "manifest.json").write_bytes(b"\xff\xfe{")
+        expected = "manifest.json is unreadable"
+    else:
+        (tmp_path / "900").mkdir()
+        (tmp_path / "900" / "notes.txt").write_text("mine")
+        expected = "no manifest.json"
+    store = Store(tmp_path)
+    newest = 2 if damage == "stray" else 1
+    assert store.newest == newest
+    assert expected in caplog.text and "Set aside" in caplog.text
+    aside = tmp_path / ("damaged-900" if damage == "stray" else "damaged-2")
+    assert aside.is_dir()
+    state, _ = store.restore(newest, abstract(make_state()))
+    assert state.g.params["g"]["Dense_0"]["kernel"][0, 0] == newest
+    assert store.save(3, make_state(3.0), {}) and store.close()
+    assert Store(tmp_path).newest == 3
+
+
+def test_all_damaged_starts_anew_and_keeps_the_pieces(tmp_path):
+    saved(tmp_path)
+    for step in "12":
+        flip_a_byte(largest_file(tmp_path / step))
+    assert Store(tmp_path).newest is None
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["damaged-1", "damaged-2"]
+
+
+def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(tmp_path):
+    store = saved(tmp_path)
+    with pytest.raises(ValueError, match=r"g/params/g/Dense_0/bias is int32\[3\]|g/params/g/Dense_0/bias is float32\[3\] there and float32\[4\] here"):
+        store.restore(2, abstract(make_state(width=4)))
+
+
+def test_another_dtype_or_a_missing_leaf_does_not_fit(tmp_path):
+    store = saved(tmp_path)
+    half = make_state().replace(ema={"params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), make_state().g.params), "mutable": {}})
+    with pytest.raises(ValueError, match=r"ema/params/g/Dense_0/bias is float32\[3\] there and bfloat16\[3\] here"):
+        store.restore(2, abstract(half))
+    more = make_state().replace(carry={"p": jnp.zeros(())})
+    with pytest.raises(ValueError, match=r"carry/p is no such leaf there and float32\[\] here"):
+        store.restore(2, abstract(more))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path, bad):
+    store = saved(tmp_path)
+    state = make_state()
+    broken = {"g": {"Dense_0": {"kernel": jnp.full((2, 3), bad), "bias": jnp.zeros(3)}}}
+    state = state.replace(d=Player(broken, state.d.mutable, state.d.opt))
+    with pytest.raises(FloatingPointError, match=r"step 3 is not saved: d/params/g/Dense_0/kernel is not finite"):
+        store.save(3, state, {})
+    store.close()
+    assert Store(tmp_path).newest == 2
+
+
+def test_full_disk_is_said_and_training_goes_on(tmp_path, monkeypatch, caplog):
+    store = saved(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
+    assert store.save(3, make_state(), {}) is False
+    assert "CHECKPOINT NOT SAVED at step 3" in caplog.text
+    monkeypatch.undo()
+    assert store.save(4, make_state(), {}) and store.close()
+    assert Store(tmp_path).newest == 4
+
+
+def test_saving_a_step_twice_keeps_it(tmp_path):
+    store = saved(tmp_path)
+    assert store.save(2, make_state(9.0), {"n": 9})
+    store.close()
+    assert Store(tmp_path).restore(2, abstract(make_state()))[1] == {"n": 2}
+
+
+def test_find_takes_a_workdir_its_folder_or_one_step(tmp_path, caplog):
+    saved(tmp_path / "run" / "checkpoints")
+    for path in ("run", "run/checkpoints", "run/checkpoints/2"):
+        assert checkpoint.find(tmp_path / path) == tmp_path / "run/checkpoints/2"
+    flip_a_byte(largest_file(tmp_path / "run/checkpoints/2"))
+    assert checkpoint.find(tmp_path / "run").name == "1" and "damaged" in caplog.text
+    with pytest.raises(ValueError, match="no checkpoint there is whole: 2: .* has changed"):
+        checkpoint.find(tmp_path / "run/checkpoints/2")
+    with pytest.raises(ValueError, match="no checkpoint. Give a run's --workdir"):
+        checkpoint.find(tmp_path / "nowhere")
+
+
+def test_read_takes_only_the_leaves_asked_for(tmp_path):
+    saved(tmp_path)
+    leaves, meta = checkpoint.read(tmp_path / "2", ("ema/",))
+    assert sorted(leaves) == ["ema/params/g/Dense_0/bias", "ema/params/g/Dense_0/kernel"] and meta == {"n": 2}
+    np.testing.assert_array_equal(leaves["ema/params/g/Dense_0/kernel"], np.full((2, 3), 2.0))
+
+
+def test_warm_start_takes_what_matches_and_reports_the_rest(tmp_path):
+    saved(tmp_path)
+    new = make_state(0.0)
+    new.g.params["g"]["Dense_0"]["kernel"] = jnp.zeros((2, 5))
+    new.d.params["g"]["extra"] = jnp.zeros(1)
+    state, report = checkpoint.warm_start(new, tmp_path)
+    assert (state.g.params["g"]["Dense_0"]["kernel"] == 0).all()
+    assert (state.d.params["g"]["Dense_0"]["kernel"] == 2).all()
+    assert (state.ema["params"]["g"]["Dense_0"]["bias"] == 2 * np.arange(3)).all()
+    assert (state.d.opt[1]["g"]["Dense_0"]["kernel"] == 0).all() and state.step == 7
+    text = "\n".join(report)
+    assert "5 of 7 leaves match" in text.splitlines()[0]
+    assert "g/params/g/Dense_0/kernel is [2, 3] there, [2, 5] here" in text
+    assert "d/params/g/extra is not there" in text
+
+
+def test_warm_start_with_nothing_in_common_is_an_error(tmp_path):
+    saved(tmp_path)
+    other = make_state().replace(
+        g=Player({"x": jnp.zeros(9)}, {}, ()), d=Player({"x": jnp.zeros(9)}, {}, ()), ema={"params": {}, "mutable": {}}
+    )
+    with pytest.raises(ValueError, match="not one leaf"):
+        checkpoint.warm_start(other, tmp_path)

@@ -1,0 +1,67 @@
+"""Two virtual CPU devices, strict JAX, compiled programs kept between runs; and a toy game small enough for any test."""
+
+import os
+import pathlib
+import tempfile
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("XLA_FLAGS", "")
+if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:
+    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "gan_jax_test_cache"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
+from gan_jax import launch
+
+launch.prepare()
+
+import jax
+
+jax.config.update("jax_numpy_rank_promotion", "raise")  # a [B] meeting a [B, 1] is an error
+jax.config.update("jax_debug_key_reuse", True)
+
+import flax.linen as nn
+import jax.numpy as jnp
+import pytest
+from absl import flags
+
+from gan_jax import axis
+from gan_jax.algorithms import noise_to_image
+
+flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
+
+
+class ToyGenerator(nn.Module):
+    """z -> tanh image; a running mean as its state, global over devices like batch norm's."""
+
+    shape: tuple = (4, 4, 1)
+
+    @nn.compact
+    def __call__(self, z, y=None, *, train=False):
+        x = nn.Dense(16)(z)
+        running = self.variable("batch_stats", "mean", jnp.zeros, 16)
+        if train:
+            mean = axis.mean(x.mean(0))
+            running.value = 0.9 * running.value + 0.1 * mean
+        else:
+            mean = running.value
+        x = nn.Dense(4 * 4)(nn.tanh(x - mean[None]))
+        return jnp.tanh(x).reshape(-1, *self.shape)
+
+
+class ToyCritic(nn.Module):
+    """Two dense layers; counts its own training passes as state, as spectral norm's u would be advanced."""
+
+    @nn.compact
+    def __call__(self, x, y=None, *, train=False):
+        passes = self.variable("spectral", "passes", jnp.zeros, ())
+        if train:
+            passes.value = passes.value + 1
+        h = nn.Dense(16)(x.reshape(x.shape[0], -1))
+        return nn.Dense(1)(nn.tanh(h))[:, 0]
+
+
+@pytest.fixture
+def toy_game():
+    """(settings of the game) -> Algorithm on 4x4x1 images, z 3."""
+    return lambda **settings: noise_to_image.Algorithm(ToyGenerator(), ToyCritic(), z_dim=3, **settings)

@@ -1,0 +1,75 @@
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import lookup, optim
+from gan_jax.state import Phase
+
+MAIN = (Phase("d", None),)
+
+
+def step(grads, params, phases=MAIN, batch=10, total_kimg=1.0, steps=1, **settings):
+    tx = optim.make(phases=phases, batch=batch, total_kimg=total_kimg, **settings)
+    state = tx.init(params)
+    for _ in range(steps):
+        updates, state = tx.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def test_adam_first_step_is_lr():
+    np.testing.assert_allclose(step(jnp.array([3.0, -7.0]), jnp.zeros(2), lr=0.1), [-0.1, 0.1], rtol=1e-5)
+
+
+def test_sgd_and_rmsprop():
+    np.testing.assert_allclose(step(jnp.array(2.0), jnp.array(0.0), name="sgd", lr=0.1), -0.2, rtol=1e-6)
+    got = step(jnp.array(2.0), jnp.array(0.0), name="rmsprop", lr=0.1, b2=0.75)
+    np.testing.assert_allclose(got, -0.1 * 2 / np.sqrt(0.25 * 4), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("steps", "left"), [(50, 1.0), (75, 0.5), (100, 0.0)])
+def test_linear_schedule_counts_images(steps, left):
+    """1 kimg in batches of 10 is 100 steps; the rate falls from 0.5 kimg on."""
+    tx = lambda n: step(
+        jnp.array(1.0), jnp.array(0.0), name="sgd", lr=1.0, schedule="linear", decay_from_kimg=0.5, steps=n
+    )
+    np.testing.assert_allclose(tx(steps) - tx(steps + 1), left, atol=1e-4)
+
+
+def test_schedule_counts_images_whatever_the_critic_repeats():
+    five = (Phase("d", None, repeat=5),)
+    sgd = {"name": "sgd", "lr": 1.0, "schedule": "linear", "phases": five}
+    moved = lambda n: step(jnp.array(1.0), jnp.array(0.0), steps=n, **sgd)
+    np.testing.assert_allclose(moved(250) - moved(251), 0.5, atol=1e-4)  # half of 100 rounds x 5
+
+
+def test_clip_norm_bounds_the_global_norm():
+    got = step({"a": jnp.array(3.0), "b": jnp.array(4.0)}, {"a": jnp.array(0.0), "b": jnp.array(0.0)},
+               name="sgd", lr=1.0, clip_norm=1.0)
+    np.testing.assert_allclose([got["a"], got["b"]], [-0.6, -0.8], rtol=1e-6)
+
+
+def test_clip_weight_bounds_each_weight_after_the_step():
+    got = step(jnp.array([-5.0, 5.0, 0.001]), jnp.zeros(3), name="sgd", lr=1.0, clip_weight=0.01)
+    np.testing.assert_allclose(got, [0.01, -0.01, -0.001], rtol=1e-5)
+
+
+def test_lazy_correction():
+    """One lazy step every 16 rounds: lr and betas get k / (k + 1), Karras et al. 2020, appendix B."""
+    lazy = (Phase("d", None), Phase("d", None, every=16))
+    c = 16 / 17
+    got = step(jnp.array(2.0), jnp.array(0.0), phases=lazy, lr=0.1, b1=0.0, b2=0.99, steps=3)
+    want = optax.adam(0.1 * c, 0.0, 0.99**c)
+    params, state = jnp.array(0.0), want.init(jnp.array(0.0))
+    for _ in range(3):
+        updates, state = want.update(jnp.array(2.0), state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(got, params, rtol=1e-6)
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="name='adm' is not known. Did you mean 'adam'"):
+        step(jnp.array(1.0), jnp.array(1.0), name="adm")
+    with pytest.raises(ValueError, match=r"config.opt_g.learning_rate: no such setting. .*lr"):
+        lookup.build(optim.make, {"learning_rate": 1}, "config.opt_g", phases=MAIN, batch=1, total_kimg=1.0)

@@ -1,0 +1,183 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import config, losses, train
+from gan_jax.algorithms.base import example_batch, to_float
+from gan_jax.parallel import Parallel
+from gan_jax.state import Player
+from gan_jax.update import ema_decay, make_turn
+
+SHAPE = (4, 4, 1)
+
+
+def settings(**changes):
+    return dataclasses.replace(
+        config.Config("noise_to_image", "mlp", {}, batch=4, total_kimg=1.0, opt_g={"lr": 0.01}, opt_d={"lr": 0.02}), **changes
+    )
+
+
+def play(game, rounds, devices=1, **changes):
+    """(state before, state after, metrics of each round)."""
+    run = settings(**changes)
+    parallel = Parallel(run.parallel, jax.devices()[:devices])
+    round_ = train.make_round(run, game, parallel)
+    before = jax.device_get(jax.tree.map(jax.random.key_data, train.new_state(run, game, SHAPE, 0).rng))
+    start = train.new_state(run, game, SHAPE, 0)
+    state = parallel.replicate(train.new_state(run, game, SHAPE, 0))
+    seen = []
+    for step in range(rounds):
+        batches = [
+            parallel.put({"image": np.random.default_rng(100 * step + i).integers(0, 256, (run.batch, *SHAPE), np.uint8)})
+            for i in range(round_.batches)
+        ]
+        state, metrics = round_(state, batches, step)
+        seen.append(jax.device_get(parallel.one(metrics)))
+    assert before.size  # the key is data, not a host object
+    return start, parallel.one(state), seen
+
+
+def adam_count(player):
+    return int(player.opt[0].count if hasattr(player.opt[0], "count") else player.opt[0][0].count)
+
+
+def equal(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@pytest.mark.parametrize(("n_critic", "every", "d_steps"), [(1, 1, 4), (3, 1, 12), (1, 2, 4 + 2), (2, 3, 8 + 2)])
+def test_adam_counts_with_repeat_and_lazy_phases(toy_game, n_critic, every, d_steps):
+    _, state, _ = play(toy_game(n_critic=n_critic, penalty="r1", penalty_every=every), 4)
+    assert (adam_count(state.d), adam_count(state.g), int(state.step)) == (d_steps, 4, 4)
+
+
+def test_a_turn_moves_its_own_player_only(toy_game):
+    game = toy_game()
+    state = train.new_state(settings(), game, SHAPE, 0)
+    tx = train.make_optimisers(settings(), game)
+    d_phase, g_phase = game.phases
+    after_d, _ = jax.jit(make_turn(d_phase, tx["d"]))(state, example_batch(SHAPE, 0, 4), jnp.int32(0))
+    assert equal(after_d.g, state.g) and not equal(after_d.d.params, state.d.params)
+    assert after_d.d.mutable["d"]["spectral"]["passes"] == 2  # 1 from init's pass, 1 by this turn: one a turn
+    after_g, _ = jax.jit(make_turn(g_phase, tx["g"]))(after_d, example_batch(SHAPE, 0, 4), jnp.int32(1))
+    assert equal(after_g.d, after_d.d) and not equal(after_g.g.params, after_d.g.params)
+    assert not equal(after_g.g.mutable, after_d.g.mutable)
+
+
+def test_d_state_advances_in_ds_turns_only(toy_game):
+    start, state, _ = play(toy_game(n_critic=3), 2)
+    passes = lambda s: int(s.d.mutable["d"]["spectral"]["passes"])
+    assert passes(state) - passes(start) == 6
+
+
+def test_every_turn_of_a_round_draws_its_own_noise(toy_game):
+    """Same batch, same weights (lr 0): the critic's fakes still differ from turn to turn and round to round."""
+    _, _, seen = play(toy_game(), 3, opt_g={"lr": 0.0}, opt_d={"lr": 0.0})
+    assert len({float(m["d/fake"]) for m in seen}) == 3
+
+
+def test_one_turn_is_the_written_update_rule(toy_game):
+    """The golden step: D's turn of the hinge game, recomputed without update.py, optim.py or the game's own loss."""
+    game = toy_game()
+    state = train.new_state(settings(), game, SHAPE, 0)
+    batch = example_batch(SHAPE, 0, 4)
+    tx = train.make_optimisers(settings(), game)
+    got, metrics = jax.jit(make_turn(game.phases[0], tx["d"]))(state, batch, jnp.int32(5))
+
+    k_z, _ = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.rng, 0), 5))
+    z = jax.random.normal(k_z, (4, 3))
+    g_vars = {"params": state.g.params["g"], **state.g.mutable["g"]}
+    x_fake, _ = game.g.apply(g_vars, z, train=True, mutable=["batch_stats"])
+
+    def loss(params):
+        critic = lambda x: game.d.apply({"params": params, **state.d.mutable["d"]}, x, train=True, mutable=["spectral"])[0]
+        real, fake = critic(to_float(batch["image"])), critic(x_fake)
+        return jnp.mean(jnp.maximum(1 - real, 0)) + jnp.mean(jnp.maximum(1 + fake, 0))
+
+    value, grads = jax.value_and_grad(loss)(state.d.params["d"])
+    adam = lambda p, g: p - 0.02 * g / (jnp.abs(g) + 1e-8)  # Adam's first step, whatever its betas
+    want = jax.tree.map(adam, state.d.params["d"], grads)
+    np.testing.assert_allclose(metrics["d/loss"], value, rtol=1e-5)
+    for a, b in zip(jax.tree.leaves(got.d.params["d"]), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_g_minimises_the_named_loss(toy_game):
+    for name, loss in losses.LOSSES.items():
+        game = toy_game(loss=name)
+        state = train.new_state(settings(), game, SHAPE, 0)
+        rng = jax.random.key(3)
+        value, aux = game.loss_g(state.g.params, state, example_batch(SHAPE, 0, 4), rng)
+        fake, _ = game.fake(state.g, jax.random.clone(rng), None, 4)
+        logits = lambda x: game.critic(state.d.params, state, x, None)[0]
+        want = loss.g(logits(to_float(example_batch(SHAPE, 0, 4)["image"])), logits(fake))
+        np.testing.assert_allclose(value, want, rtol=1e-6)
+        assert aux.metrics["g/loss"] == value
+
+
+@pytest.mark.parametrize("penalty", ["r1", "r2", "r1+r2", "wgan_gp"])
+def test_penalty_enters_ds_loss_at_its_weight(toy_game, penalty):
+    rng, batch = jax.random.key(0), example_batch(SHAPE, 0, 4)
+    game = toy_game(penalty=penalty, penalty_weight=3.0)
+    state = train.new_state(settings(), game, SHAPE, 0)
+    with_it, aux = game.loss_d(state.d.params, state, batch, rng)
+    without, _ = toy_game().loss_d(state.d.params, state, batch, jax.random.clone(rng))
+    np.testing.assert_allclose(with_it - without, aux.metrics["d/penalty"], rtol=1e-4)
+    lazy = toy_game(penalty=penalty, penalty_weight=3.0, penalty_every=4)
+    alone, _ = lazy.penalty_d(state.d.params, state, batch, jax.random.clone(rng))
+    np.testing.assert_allclose(alone, 4 * aux.metrics["d/penalty"], rtol=1e-5)
+    one = toy_game(penalty=penalty, penalty_weight=1.0).loss_d(state.d.params, state, batch, jax.random.clone(rng))[1]
+    np.testing.assert_allclose(aux.metrics["d/penalty"], 3 * one.metrics["d/penalty"], rtol=1e-5)
+    assert aux.metrics["d/penalty"] > 0
+
+
+def test_ema_has_its_half_life(toy_game):
+    """Weights that jump from 0 to 1: after the half-life's images the average stands at one half."""
+    batch, halflife = 4, 40.0
+    value = 0.0
+    for step in range(10):
+        decay = float(ema_decay(jnp.int32(step), batch, halflife, None))
+        value = decay * value + (1 - decay)
+    np.testing.assert_allclose(value, 0.5, rtol=1e-5)
+    with_ramp = float(ema_decay(jnp.int32(0), batch, halflife, 0.05))
+    np.testing.assert_allclose(with_ramp, 0.5 ** (4 / (0.05 * 4)), rtol=1e-4)  # half-life: 0.05 of the 4 images seen
+
+
+def test_round_averages_weights_and_batch_statistics_together(toy_game):
+    start, state, _ = play(toy_game(), 1, ema_halflife_kimg=0.004, ema_rampup=None)  # half-life: one batch
+    for part in ("params", "mutable"):
+        old, live = getattr(start.g, part), getattr(state.g, part)
+        want = jax.tree.map(lambda a, b: (a + b) / 2, old, live)
+        for a, b in zip(jax.tree.leaves(state.ema[part]), jax.tree.leaves(want), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_sampling_reads_the_average(toy_game):
+    game = toy_game()
+    state = train.new_state(settings(), game, SHAPE, 0)
+    z = game.latent(jax.random.key(0), 2)
+    images = game.sample(state.ema, z, None)
+    assert np.array_equal(images, game.g.apply({"params": state.ema["params"]["g"], **state.ema["mutable"]["g"]}, z))
+    doubled = {"params": jax.tree.map(lambda x: 2 * x, state.ema["params"]), "mutable": state.ema["mutable"]}
+    assert not np.array_equal(images, game.sample(doubled, z, None))
+
+
+def same_numbers(a, b):
+    for x, y in zip(a, b, strict=True):
+        for name in x:
+            np.testing.assert_allclose(x[name], y[name], rtol=2e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_two_devices_play_as_one(toy_game, parallel):
+    """Same losses for 4 rounds at equal global batch, within 2e-4: only the order of summation differs."""
+    game = toy_game(penalty="wgan_gp", n_critic=2)
+    _, one, alone = play(game, 4)
+    _, two, together = play(game, 4, devices=2, parallel=parallel)
+    same_numbers(alone, together)
+    for a, b in zip(jax.tree.leaves(one.g), jax.tree.leaves(two.g), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+    assert isinstance(one.g, Player)
