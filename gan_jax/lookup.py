@@ -57,7 +57,8 @@ def build(factory: typing.Callable, kwargs: Mapping[str, typing.Any], key: str, 
         ValueError: an unknown, repeated, missing or wrongly typed argument.
     """
     parameters, hints = inspect.signature(factory).parameters, typing.get_type_hints(factory)
-    free = [p for p in parameters if p not in given and p not in ("parent", "name", "self")]
+    flax_own = ("parent", "name") if "parent" in parameters else ()  # a Flax module's, no settings
+    free = [p for p in parameters if p not in given and p not in flax_own]
     for name, value in kwargs.items():
         if name not in free:
             raise ValueError(f"{key}.{name}: no such setting. {suggest(name, free)}")

@@ -1,0 +1,10 @@
+"""How weights start, by name. Kernels are [..., I, O]; a fan is measured as PyTorch measures it."""
+
+import flax.linen as nn
+
+INITIALIZERS = {
+    "normal": nn.initializers.normal(0.02),  # Radford et al. 2016, arXiv:1511.06434, section 4
+    "xavier": nn.initializers.xavier_uniform(),
+    "he": nn.initializers.he_normal(),
+    "orthogonal": nn.initializers.orthogonal(),  # columns of [everything else, O]; PyTorch's rows of [O, rest]
+}

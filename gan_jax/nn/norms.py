@@ -1,0 +1,109 @@
+"""Normalisation: batch norm over the global batch, batch norm chosen by label, spectral norm of a kernel."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gan_jax import axis
+from gan_jax.nn.init import INITIALIZERS
+
+
+class BatchNorm(nn.Module):
+    """Each channel to mean 0 and variance 1 over batch and space, then scaled and shifted.
+
+    Training uses the batch's own statistics, those of the global batch on several devices, and moves the running ones
+    by `momentum` (collection "batch_stats"); otherwise the running ones are used. Ioffe & Szegedy 2015,
+    arXiv:1502.03167. eps and momentum are StudioGAN's.
+    """
+
+    momentum: float = 0.1
+    eps: float = 1e-4
+    affine: bool = True
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """x [B, ..., C] -> the same."""
+        c = x.shape[-1]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, c)
+        running_var = self.variable("batch_stats", "var", jnp.ones, c)
+        mean, var = running_mean.value, running_var.value
+        if train:
+            n = axis.size() * (x.size // c)
+            mean, var = _moments(x)
+            if not self.is_initializing():
+                keep = 1 - self.momentum
+                running_mean.value = keep * running_mean.value + self.momentum * mean
+                running_var.value = keep * running_var.value + self.momentum * var * (n / max(n - 1, 1))
+        scale = lax.rsqrt(var + self.eps)
+        if not self.affine:
+            return x * _as(scale, x) + _as(-mean * scale, x)
+        scale = scale * self.param("scale", nn.initializers.ones, c)
+        return x * _as(scale, x) + _as(self.param("bias", nn.initializers.zeros, c) - mean * scale, x)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift are chosen by the label: (1 + gain[y]) * normalised x + bias[y].
+
+    Dumoulin et al. 2017, arXiv:1610.07629; de Vries et al. 2017, arXiv:1707.00683. Start and eps are StudioGAN's.
+    """
+
+    n_classes: int
+    init: str = "orthogonal"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: jax.Array, *, train: bool) -> jax.Array:
+        """x [B, ..., C], y int32 [B] -> the shape of x."""
+        table = lambda name: self.param(name, INITIALIZERS[self.init], (self.n_classes, x.shape[-1]))
+        x = BatchNorm(affine=False)(x, train=train)
+        spread = lambda rows: rows.astype(x.dtype).reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+        return x * spread(1 + rows(table("gain"), y)) + spread(rows(table("bias"), y))
+
+
+class SpectralNorm(nn.Module):
+    """A kernel divided by its largest singular value, estimated by power iteration. Miyato et al. 2018, arXiv:1802.05957.
+
+    The kernel is seen as a matrix [everything else, O]. Its left vector u is state (collection "spectral"): a training
+    pass makes one iteration from the stored u, and stores the new one where the caller keeps it. Without training the
+    stored u is used as it is. The gradient runs through the kernel, not through u and v.
+    """
+
+    eps: float = 1e-6
+
+    @nn.compact
+    def __call__(self, w: jax.Array, *, train: bool) -> jax.Array:
+        """w [..., O] -> w / sigma."""
+        matrix = w.reshape(-1, w.shape[-1]).astype(jnp.float32)  # [R, O]
+        start = lambda: _unit(jax.random.normal(self.make_rng("params"), (w.shape[-1],)), self.eps)
+        stored = self.variable("spectral", "u", start)
+        fixed = lax.stop_gradient(matrix)
+        u = _unit(stored.value, self.eps)
+        v = _unit(fixed @ u, self.eps)
+        if train:
+            u = _unit(v @ fixed, self.eps)
+            if not self.is_initializing():
+                stored.value = u
+        sigma = v @ matrix @ u
+        return w / sigma.astype(w.dtype)
+
+
+def rows(table: jax.Array, y: jax.Array) -> jax.Array:
+    """table[y]: [N, C], int32 [B] -> [B, C]. A dot: its gradient is one too, in a fixed order on every backend."""
+    return jnp.dot(jax.nn.one_hot(y, table.shape[0], dtype=table.dtype), table, precision="highest")
+
+
+def _moments(x):
+    """Mean and variance f32 [C] over all axes but the last and over the devices."""
+    x = x.astype(jnp.float32)
+    axes = tuple(range(x.ndim - 1))
+    mean, square = axis.mean((x.mean(axes), jnp.square(x).mean(axes)))
+    return mean, jnp.maximum(square - jnp.square(mean), 0)
+
+
+def _as(channel, x):
+    """[C] -> x's type, broadcast against x."""
+    return channel.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def _unit(vector, eps):
+    return vector / jnp.maximum(jnp.linalg.norm(vector), eps)

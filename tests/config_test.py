@@ -1,0 +1,97 @@
+import dataclasses
+
+import pytest
+
+from gan_jax import config
+
+FILE = """
+import ml_collections
+from gan_jax.config import parse_arg
+
+def get_config(arg=None):
+    arg = parse_arg(arg, batch=64, name="x", rate=0.5)
+    c = ml_collections.ConfigDict()
+    c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "mlp", 8 if arg.smoke else arg.batch, 2.0
+    c.data = dict(source="avatars")
+    c.game = dict(z_dim=7)
+    return c
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return str(path)
+
+
+def test_file_argument_and_overrides(file):
+    assert config.load(file).batch == 64
+    assert config.load(f"{file}:smoke").batch == 8
+    assert config.load(f"{file}:batch=16").batch == 16
+    run = config.load(file, ["batch=4", "game.loss=minimax", "opt_g.lr=1e-3", "init_from=runs/a", "ema_rampup=none", "keep=2"])
+    assert run.batch == 4 and run.game == {"z_dim": 7, "loss": "minimax"} and run.opt_g == {"lr": 1e-3}
+    assert run.init_from == "runs/a" and run.ema_rampup is None and run.keep == 2
+    assert config.load(file, ["data={'source': 'folder'}"]).data == {"source": "folder"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "overrides", "message"),
+    [
+        ("{}", ["bach=4"], r"config.bach: no such setting. Did you mean 'batch'\?"),
+        ("{}", ["batch=four"], r"config.batch='four' is a str; it must be int\."),
+        ("{}", ["batch=0"], r"config.batch=0: it must be at least 1"),
+        ("{}", ["total_kimg=0"], r"config.total_kimg=0: it must be above 0"),
+        ("{}", ["seed=-1"], r"config.seed=-1: neither may be negative"),
+        ("{}", ["batch"], r"--config.batch: give a value"),
+        ("{}", ["batch.size=3"], r"config.batch is 64, it has no settings"),
+        ("{}:smok", [], r"the config's argument='smok' is not known. Did you mean 'smoke'\? Known: batch, name, rate, smoke"),
+        ("{}:batch=x", [], r"the config's argument 'batch=x': batch must be int, as in batch=64"),
+        ("{}x", [], r"mine.pyx: no such file. Did you mean '.*mine.py'"),
+    ],
+)
+def test_mistakes_are_one_line(file, spec, overrides, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        config.load(spec.format(file), overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_config(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("x = 1")
+    with pytest.raises(ValueError, match="it has no get_config"):
+        config.load(str(path))
+    path.write_text("def get_config(:")
+    with pytest.raises(ValueError, match="line 1: invalid syntax"):
+        config.load(str(path))
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(ValueError, match="not a Python file"):
+        config.load(str(tmp_path / "notes.txt"))
+
+
+def test_unknown_parts_of_a_game_suggest(file):
+    make = lambda *overrides: config.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
+    assert make().z_dim == 7
+    for override, message in {
+        "algorithm=noise_to_imag": "config.algorithm='noise_to_imag'.*Did you mean 'noise_to_image'",
+        "model=mpl": "config.model='mpl'.*Did you mean 'mlp'",
+        "game.z_dims=3": "config.game.z_dims: no such setting. Did you mean 'z_dim'",
+        "game.loss=hing": "config.game.loss='hing' is not known. Did you mean 'hinge'",
+        "game.penalty=r3": "config.game.penalty='r3' is not known. .*Known: r1, r1\\+r2, r2, wgan_gp",
+        "game.n_critic=0": "config.game.n_critic=0: it must be at least 1",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            make(override)
+
+
+def test_steps_count_images():
+    run = config.Config("a", "b", {}, batch=64, total_kimg=6.4)
+    assert run.total_steps == 100 and run.steps(0.001) == 1
+    assert dataclasses.replace(run, batch=32).total_steps == 200
+
+
+def test_differences_name_each_setting():
+    old = {"a": 1, "opt": {"lr": 1, "b1": 0}, "gone": 3}
+    assert config.differences(old, {"a": 1, "opt": {"lr": 2, "b1": 0}, "new": 4}) == [
+        "config.gone: 3 -> None", "config.new: None -> 4", "config.opt.lr: 1 -> 2"
+    ]

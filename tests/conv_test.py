@@ -1,0 +1,181 @@
+"""The kit's CPU forms against plain lax: values, first and second derivatives within 1e-4 of their scale."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.nn import conv
+
+
+def plain(x, w, stride=1, pads=((0, 0), (0, 0)), groups=1):
+    return jax.lax.conv_general_dilated(
+        x, w, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+    )
+
+
+def plain_transpose(x, w, stride, p):
+    """The input gradient of a plain convolution, by lax's own rule."""
+    size = [(x.shape[1 + i] - 1) * stride + w.shape[i] - 2 * p for i in (0, 1)]
+    shape = jax.ShapeDtypeStruct((x.shape[0], *size, w.shape[3]), x.dtype)
+    forward = lambda y: plain(y, jnp.swapaxes(w, 2, 3), stride, ((p, p), (p, p)))
+    return jax.linear_transpose(forward, shape)(x)[0]
+
+
+def plain_resample(x, taps, up, down, padding, gain):
+    taps = np.asarray(taps, np.float64) / np.sum(taps)
+    n, h, w, c = x.shape
+    wide = np.zeros((n, h * up, w * up, c))
+    wide[:, ::up, ::up] = x
+    lo, hi = padding
+    wide = np.pad(wide, ((0, 0), (max(lo, 0), max(hi, 0)), (max(lo, 0), max(hi, 0)), (0, 0)))
+    wide = wide[:, max(-lo, 0) : wide.shape[1] - max(-hi, 0), max(-lo, 0) : wide.shape[2] - max(-hi, 0)]
+    k = len(taps)
+    out = sum(
+        taps[i] * taps[j] * wide[:, i : wide.shape[1] - k + 1 + i, j : wide.shape[2] - k + 1 + j]
+        for i in range(k) for j in range(k)
+    )
+    return gain * out[:, ::down, ::down]
+
+
+def normal(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def close(a, b, what):
+    scale = max(1.0, float(jnp.abs(b).max()))
+    np.testing.assert_allclose(a, b, atol=1e-4 * scale, rtol=0, err_msg=what)
+
+
+def assert_same(f, reference, x, w):
+    """Value, both gradients, and the gradients of a gradient penalty: the family through double backward."""
+    value = f(x, w)
+    close(value, reference(x, w), "value")
+    towards = normal(*value.shape, seed=7)
+    first = lambda g: jax.grad(lambda x, w: jnp.sum(jnp.sin(g(x, w)) * towards), (0, 1))
+    penalty = lambda g: lambda x, w: sum(jnp.sum(jnp.square(d) * jnp.cos(d)) for d in first(g)(x, w))
+    for a, b, name in zip(jax.jit(first(f))(x, w), jax.jit(first(reference))(x, w), "xw", strict=True):
+        close(a, b, f"d/d{name}")
+    second = lambda g: jax.jit(jax.grad(penalty(g), (0, 1)))(x, w)
+    for a, b, name in zip(second(f), second(reference), "xw", strict=True):
+        close(a, b, f"second derivative by {name}")
+
+
+CONVS = [  # (height, width), kernel, stride, padding, channels in, out
+    ((6, 6), 3, 1, 1, 5, 6),
+    ((7, 5), 3, 1, 0, 5, 6),
+    ((6, 6), 3, 1, 1, 3, 6),
+    ((6, 5), 3, 1, 1, 6, 3),
+    ((6, 6), 1, 1, 0, 5, 6),
+    ((6, 7), 1, 2, 0, 5, 6),
+    ((5, 5), 1, 1, 1, 5, 6),
+    ((8, 8), 4, 2, 1, 5, 6),
+    ((8, 6), 4, 2, 1, 3, 6),
+    ((7, 9), 4, 2, 1, 5, 6),
+    ((7, 8), 3, 2, 1, 5, 6),
+    ((9, 8), 5, 3, 2, 5, 6),
+    ((6, 6), 4, 1, 3, 3, 2),
+    ((8, 8), 4, 2, ((0, 3), (2, 1)), 5, 6),
+    ((8, 8), 2, 3, 0, 5, 6),
+]
+
+
+@pytest.mark.parametrize(("size", "k", "stride", "padding", "ci", "co"), CONVS)
+def test_conv(size, k, stride, padding, ci, co):
+    pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
+    f = lambda x, w: conv.conv(x, w, stride, padding)
+    assert_same(f, lambda x, w: plain(x, w, stride, pads), normal(2, *size, ci), normal(k, k, ci, co, seed=1))
+
+
+@pytest.mark.parametrize(("groups", "ci", "co"), [(2, 8, 6), (6, 12, 6), (16, 64, 32), (3, 120, 9), (8, 8, 8)])
+def test_grouped_conv(groups, ci, co):
+    x, w = normal(2, 5, 6, ci), normal(3, 3, ci // groups, co, seed=1)
+    f = lambda x, w: conv.conv(x, w, 1, 1, groups=groups)
+    assert_same(f, lambda x, w: plain(x, w, 1, ((1, 1), (1, 1)), groups), x, w)
+
+
+@pytest.mark.parametrize(
+    ("size", "k", "stride", "p", "ci", "co"),
+    [((4, 4), 4, 2, 1, 5, 6), ((3, 5), 4, 2, 1, 5, 3), ((4, 3), 3, 2, 1, 5, 6), ((3, 3), 5, 3, 1, 5, 6), ((4, 4), 3, 1, 1, 5, 3)],
+)
+def test_conv_transpose(size, k, stride, p, ci, co):
+    f = lambda x, w: conv.conv_transpose(x, w, stride, p)
+    assert_same(f, lambda x, w: plain_transpose(x, w, stride, p), normal(2, *size, ci), normal(k, k, ci, co, seed=1))
+
+
+def test_conv_transpose_to_a_size():
+    x, w = normal(1, 3, 3, 5), normal(3, 3, 5, 6)
+    assert conv.conv_transpose(x, w, 2, 1, size=(6, 5)).shape == (1, 6, 5, 6)
+    np.testing.assert_allclose(conv.conv_transpose(x, w, 2, 1, (6, 6))[:, :5, :5], conv.conv_transpose(x, w, 2, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "ci", "co"), [((4, 4), 5, 6), ((3, 5), 5, 3), ((4, 2), 3, 6)])
+def test_upsample_conv(size, ci, co):
+    reference = lambda x, w: plain(jnp.repeat(jnp.repeat(x, 2, 1), 2, 2), w, 1, ((1, 1), (1, 1)))
+    assert_same(conv.upsample_conv, reference, normal(2, *size, ci), normal(3, 3, ci, co, seed=1))
+
+
+@pytest.mark.parametrize(("size", "ci", "co"), [((4, 4), 5, 6), ((6, 8), 3, 6)])
+def test_conv_pool(size, ci, co):
+    def reference(x, w):
+        y = plain(x, w, 1, ((1, 1), (1, 1)))
+        return (y[:, ::2, ::2] + y[:, 1::2, ::2] + y[:, ::2, 1::2] + y[:, 1::2, 1::2]) / 4
+
+    assert_same(conv.conv_pool, reference, normal(2, *size, ci), normal(3, 3, ci, co, seed=1))
+
+
+RESAMPLES = [(1, 1, (2, 1), 1.0), (2, 1, (2, 1), 4.0), (1, 2, (1, 1), 1.0), (2, 1, (3, 2), 4.0), (3, 1, (1, 1), 9.0), (1, 2, (-1, 2), 1.0), (2, 3, (2, 2), 4.0)]
+
+
+@pytest.mark.parametrize(("up", "down", "padding", "gain"), RESAMPLES)
+@pytest.mark.parametrize("taps", [(1, 3, 3, 1), (1, 2, 5)])
+def test_resample_both_ways(taps, up, down, padding, gain, monkeypatch):
+    x = normal(2, 5, 7, 3)
+    want = plain_resample(x, taps, up, down, padding, gain)
+    ours = lambda x: conv.resample(x, taps, up, down, padding, gain)
+    close(ours(x), want, "CPU form")
+    cpu = jax.grad(lambda x: jnp.sum(jnp.sin(ours(x))))(x)
+    monkeypatch.setattr(conv, "on_cpu", lambda: False)
+    close(ours(x), want, "plain form")
+    close(cpu, jax.grad(lambda x: jnp.sum(jnp.sin(ours(x))))(x), "gradient")
+
+
+def test_plain_forms_elsewhere_are_the_same_numbers(monkeypatch):
+    x, w3, w4 = normal(2, 6, 6, 5), normal(3, 3, 5, 6), normal(4, 4, 5, 6)
+    calls = {
+        "conv": lambda: conv.conv(x, w4, 2, 1),
+        "transpose": lambda: conv.conv_transpose(x, w4, 2, 1),
+        "odd transpose": lambda: conv.conv_transpose(x, w3, 2, ((1, 0), (0, 1))),
+        "up": lambda: conv.upsample_conv(x, w3),
+        "pool": lambda: conv.conv_pool(x, w3),
+        "grouped": lambda: conv.conv(normal(2, 6, 6, 10), w3, 1, 1, groups=2),
+    }
+    on_cpu = {name: call() for name, call in calls.items()}
+    monkeypatch.setattr(conv, "on_cpu", lambda: False)
+    for name, call in calls.items():
+        assert "custom_vjp" not in str(jax.make_jaxpr(call)()), name
+        close(on_cpu[name], call(), name)
+
+
+def test_no_control_flow_around_convolutions():
+    """XLA's CPU backend leaves convolution gradients slow inside scan, while and cond."""
+
+    def penalty(w, x):
+        y = lambda x: jnp.sum(jnp.sin(conv.conv_pool(conv.upsample_conv(conv.conv(x, w, 1, 1), w), w)))
+        return jnp.sum(jnp.square(jax.grad(y)(x)))
+
+    text = str(jax.make_jaxpr(jax.grad(penalty))(normal(3, 3, 5, 5), normal(2, 4, 4, 5)))
+    assert "conv_general_dilated" in text
+    assert not [word for word in ("scan[", "while[", "cond[") if word in text]
+
+
+def test_any_batch_size_and_bfloat16():
+    (b,) = jax.export.symbolic_shape("b")
+    w = normal(3, 3, 5, 6)
+    net = lambda x: conv.conv_pool(conv.upsample_conv(x, w), jnp.swapaxes(w, 2, 3))
+    exported = jax.export.export(jax.jit(net))(jax.ShapeDtypeStruct((b, 4, 4, 5), jnp.float32))
+    for n in (1, 3):
+        close(exported.call(normal(n, 4, 4, 5)), net(normal(n, 4, 4, 5)), f"batch {n}")
+    half = conv.upsample_conv(normal(2, 4, 4, 5).astype(jnp.bfloat16), w.astype(jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half.astype(jnp.float32), conv.upsample_conv(normal(2, 4, 4, 5), w), atol=0.2)

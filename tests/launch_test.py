@@ -1,0 +1,52 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gan_jax import launch
+
+PRINT = "import os; from gan_jax import launch; launch.prepare(); print(os.environ.get('XLA_FLAGS', ''))"
+
+
+def flags_after(**env):
+    clean = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_PLATFORMS")}
+    done = subprocess.run([sys.executable, "-c", PRINT], env=clean | env, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_set_on_cpu_beside_the_users_flags():
+    ours = f"{launch.FLAG}={launch.VALUE}"
+    assert flags_after(JAX_PLATFORMS="cpu") == ours
+    assert flags_after(JAX_PLATFORMS="cpu", XLA_FLAGS="--xla_cpu_multi_thread_eigen=true").split() == [
+        "--xla_cpu_multi_thread_eigen=true", ours,
+    ]
+
+
+def test_never_over_a_users_own_value_and_never_off_cpu():
+    own = f"{launch.FLAG}=+dot"
+    assert flags_after(JAX_PLATFORMS="cpu", XLA_FLAGS=own) == own
+    assert flags_after(JAX_PLATFORMS="cuda") == ""
+    assert flags_after(JAX_PLATFORMS="tpu,cpu") == ""
+
+
+def test_not_set_where_xla_does_not_know_it(monkeypatch):
+    monkeypatch.setattr(launch, "FLAG", "--xla_cpu_no_such_flag_at_all")
+    monkeypatch.setenv("XLA_FLAGS", "")
+    launch.prepare()
+    assert os.environ["XLA_FLAGS"] == ""
+
+
+def test_xla_accepts_what_is_set():
+    run = "from gan_jax import launch; launch.prepare(); import jax; print(jax.numpy.ones(3).sum())"
+    env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", run], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "3.0"
+
+
+def test_a_tools_error_is_one_line():
+    def main():
+        raise ValueError("--seeds=x: write numbers.")
+
+    with pytest.raises(SystemExit, match=r"^error: --seeds=x: write numbers.$"):
+        launch.tool(main)

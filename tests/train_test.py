@@ -1,0 +1,304 @@
+"""The run end to end on the embedded data, tiny: what it writes, how it stops, and that resuming changes nothing."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import checkpoint, config, log, main, train
+from gan_jax.data import pipeline
+
+STEPS = 20
+FILE = """
+import ml_collections
+
+def get_config(arg=None):
+    c = ml_collections.ConfigDict()
+    c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "mlp", 8, 0.16
+    c.data = dict(source="avatars", resolution=8, identities=20, labels="skin", flip=True)
+    c.g, c.d, c.game = dict(width=16), dict(width=16), dict(z_dim=4, n_critic=2, penalty="r1", penalty_every=3)
+    c.opt_g = c.opt_d = dict(lr=1e-3)
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.keep, c.grid_rows = 0.04, 0.08, 0.08, 9, 2
+    return c
+"""
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    old = os.environ.get("GAN_JAX_DATA")
+    os.environ["GAN_JAX_DATA"] = str(tmp_path_factory.mktemp("data"))
+    yield
+    os.environ.pop("GAN_JAX_DATA")
+    if old is not None:
+        os.environ["GAN_JAX_DATA"] = old
+
+
+@pytest.fixture
+def file(tmp_path, data_dir):
+    path = tmp_path / "tiny.py"
+    path.write_text(FILE)
+    return str(path)
+
+
+def run(file, workdir, *overrides):
+    return train.run(config.load(file, overrides), workdir)
+
+
+def env(**more):
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+    return clean | {"PYTHONPATH": os.getcwd()} | more
+
+
+def script(body, *args, **more):
+    code = "import sys\nfrom gan_jax import launch\nlaunch.prepare()\n" + textwrap.dedent(body)
+    return subprocess.run([sys.executable, "-c", code, *map(str, args)], env=env(**more), capture_output=True, text=True, timeout=300)
+
+
+def record_ids(monkeypatch):
+    seen, pull = [], pipeline.Batches.__next__
+    monkeypatch.setattr(pipeline.Batches, "__next__", lambda self: seen.append(pull(self)) or seen[-1])
+    return seen
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def assert_equal(a, b):
+    one, two = checkpoint.named(a), checkpoint.named(b)
+    assert list(one) == list(two)
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
+    ids = record_ids(monkeypatch)
+    whole = run(file, tmp_path / "whole")
+    ids_whole = [batch["id"].copy() for batch in ids]
+    images_whole = [batch["image"].copy() for batch in ids]
+    killed = script(
+        """
+        import os, signal
+        from gan_jax import config, train
+        play = train._Run.round
+        def round_then_die(self, state, batches, step):
+            if step == 13:
+                assert self.store.finish()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return play(self, state, batches, step)
+        train._Run.round = round_then_die
+        train.run(config.load(sys.argv[1]), sys.argv[2])
+        """,
+        file, tmp_path / "killed",
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoint.find(tmp_path / "killed").name == "10"
+    assert lines(tmp_path / "killed")[-1]["step"] == 10
+    ids.clear()
+    resumed = run(file, tmp_path / "killed")
+    assert int(resumed.step) == STEPS
+    assert_equal(whole, resumed)
+    assert len(ids) == len(ids_whole) / 2
+    for a, b in zip(ids_whole[len(ids) :], ids, strict=True):
+        np.testing.assert_array_equal(a, b["id"])
+    np.testing.assert_array_equal(images_whole[-1], ids[-1]["image"])
+    keys = lambda workdir: [{k: v for k, v in line.items() if k != "img/s"} for line in lines(workdir)]
+    assert keys(tmp_path / "whole") == keys(tmp_path / "killed")
+
+
+def test_what_a_run_writes(file, tmp_path, capsys):
+    run(file, tmp_path)
+    out = capsys.readouterr().out
+    assert "ETA" in out and "img/s" in out and "d/loss" in out
+    assert json.loads((tmp_path / "config.json").read_text())["game"]["penalty"] == "r1"
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15, 20]
+    assert lines(tmp_path)[-1]["images"] == 160
+    grids = sorted((tmp_path / "samples").iterdir())
+    assert [g.name for g in grids] == ["0000000080.png", "0000000160.png"]
+    width, height = Image.open(grids[0]).size
+    n_classes = len(pipeline.open_source({"source": "avatars", "identities": 20, "labels": "skin", "resolution": 8}).classes)
+    assert (width, height) == (8 * n_classes, 8 * 2)
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert checkpoint.find(tmp_path).name == "20"
+
+
+def test_running_a_finished_run_again_does_nothing(file, tmp_path, capsys):
+    first = run(file, tmp_path)
+    again = run(file, tmp_path)
+    assert "nothing to do" in capsys.readouterr().out
+    assert_equal(first, again)
+
+
+def test_grid_does_not_disturb_the_run(file, tmp_path):
+    often = run(file, tmp_path / "a", "sample_every_kimg=0.008", "log_every_kimg=0.008", "save_every_kimg=0.032")
+    assert_equal(often, run(file, tmp_path / "b", "sample_every_kimg=1.0"))
+
+
+def test_changed_settings_are_named_on_resume(file, tmp_path, capsys):
+    run(file, tmp_path, "total_kimg=0.08")
+    run(file, tmp_path, "opt_g.lr=5e-4")
+    out = capsys.readouterr().out
+    assert "resumed from step 10" in out
+    assert "changed since that step: config.opt_g.lr: 0.001 -> 0.0005" in out
+    assert "changed since that step: config.total_kimg: 0.08 -> 0.16" in out
+    assert "the data" not in out
+    run(file, tmp_path, "total_kimg=0.24", "data.identities=21")
+    assert "changed since that step: the data" in capsys.readouterr().out
+
+
+def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
+    run(file, tmp_path, "total_kimg=0.08")
+    with pytest.raises(ValueError, match=r"does not fit the checkpoint .*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here"):
+        run(file, tmp_path, "g.width=24")
+    assert int(run(file, tmp_path, "total_kimg=0.088").step) == 11
+
+
+def test_init_from_takes_what_fits(file, tmp_path, capsys):
+    first = run(file, tmp_path / "a", "total_kimg=0.08")
+    capsys.readouterr()
+    run(file, tmp_path / "b", "total_kimg=0.008", f"init_from={tmp_path / 'a'}", "opt_g.lr=0.0", "opt_d.lr=0.0", "d.width=24")
+    out = capsys.readouterr().out
+    assert "leaves match" in out and "kept as initialised: d/params/d/" in out
+    leaves, _ = checkpoint.read(checkpoint.find(tmp_path / "b"), ("g/params/",))
+    for name, x in checkpoint.named(first).items():
+        if name.startswith("g/params/"):
+            np.testing.assert_array_equal(leaves[name], x)
+
+
+def test_nan_stops_the_run_and_names_metric_and_steps(file, tmp_path):
+    run(file, tmp_path, "total_kimg=0.08")
+    with pytest.raises(FloatingPointError, match=r"d/\S+ became (nan|inf|-inf) at step \d+ \(steps 11-15\)"):
+        run(file, tmp_path, "opt_d.lr=1e38", "game.loss=wasserstein")
+    assert checkpoint.find(tmp_path).name == "10"
+    for name, x in checkpoint.read(checkpoint.find(tmp_path), ("",))[0].items():
+        assert np.isfinite(x).all() if x.dtype.kind == "f" else True, name
+    assert int(run(file, tmp_path).step) == STEPS
+
+
+def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(log, "save_png", full)
+    assert int(run(file, tmp_path).step) == STEPS
+    assert "the sample grid can't be written: [Errno 28] No space left on device" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_saves_and_stops(file, tmp_path, name):
+    command = [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path / "w"), "--config.total_kimg=400"]
+    process = subprocess.Popen(command, env=env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for(lambda: (tmp_path / "w" / "metrics.jsonl").exists() and lines(tmp_path / "w"), process)
+        process.send_signal(getattr(signal, name))
+        out, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 0, out
+    assert f"stopped by {name} at step" in out
+    step = int(out.split(f"stopped by {name} at step ")[1].split(";")[0])
+    assert checkpoint.find(tmp_path / "w").name == str(step)
+    assert f"{step * 8:010d}.png" in os.listdir(tmp_path / "w" / "samples")
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.1)
+
+
+def test_jit_pmap_and_one_device_agree(file, tmp_path):
+    """Whole runs: losses equal within 1e-3 after 10 steps of 8 images; only the order of summation differs."""
+    short = "total_kimg=0.08"
+    for kind in ("jit", "pmap"):
+        run(file, tmp_path / kind, short, f"parallel={kind}")  # on this process's 2 virtual devices
+    one = subprocess.run(
+        [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path / "one"), f"--config.{short}"],
+        env=env(XLA_FLAGS=""), capture_output=True, text=True, timeout=300,
+    )
+    assert one.returncode == 0, one.stderr
+    assert_losses_agree(tmp_path / "one", tmp_path / "jit", tmp_path / "pmap")
+
+
+def assert_losses_agree(first, *others):
+    for other in others:
+        for a, b in zip(lines(first), lines(other), strict=True):
+            assert a.keys() == b.keys()
+            for name in a.keys() - {"img/s"}:
+                np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=f"{other.name} {name}")
+
+
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_two_processes_agree_with_one(file, tmp_path, kind):
+    """One device a process; both reads its half of each batch, only the first writes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    short = "--config.total_kimg=0.08"
+    start = lambda i: subprocess.Popen(
+        [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path / "two"), short,
+         f"--config.parallel={kind}", "--coordinator", address, "--num_processes", "2", "--process_id", str(i)],
+        env=env(XLA_FLAGS=""), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )
+    processes = [start(0), start(1)]
+    try:
+        outs = [p.communicate(timeout=200)[0] for p in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [p.returncode for p in processes] == [0, 0], "\n".join(outs)
+    run(file, tmp_path / "one", "total_kimg=0.08", f"parallel={kind}")
+    assert_losses_agree(tmp_path / "one", tmp_path / "two")
+    resumed = run(file, tmp_path / "two", f"parallel={kind}")  # what two processes saved, one goes on from
+    assert int(resumed.step) == STEPS
+
+
+def test_state_on_devices_is_whole_on_each(file, tmp_path):
+    state = run(file, tmp_path, "total_kimg=0.008")
+    leaf = jax.tree.leaves(state.g.params)[0]
+    assert len(leaf.sharding.device_set) == 2 and leaf.sharding.is_fully_replicated
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["--config.batch=7"], r"error: config.batch=7.*device"),
+        (["--config.batch=100000"], r"error: config.batch=100000: the data has only"),
+        (["--config.gam.z_dim=3"], r"error: config.gam: no such setting. Did you mean 'game'"),
+        (["--config.algorithm=cyclgan"], r"error: config.algorithm='cyclgan': no module"),
+        (["--config.game.z_dim=big"], r"error: config.game.z_dim='big' is a str; it must be int"),
+        (["--config.opt_g.name=adma"], r"error: .*'adma' is not known. Did you mean 'adam'"),
+        (["--config.parallel=pmp"], r"error: config.parallel='pmp' is not known. Did you mean 'pmap'"),
+        (["--config.data.source=avatar"], r"error: config.data.source='avatar': no module .* Did you mean 'avatars'"),
+        (["--config.data.resolutoin=8"], r"error: config.data.resolutoin: no such setting. Did you mean 'resolution'"),
+        (["--config.init_from=nowhere"], r"error: nowhere: no checkpoint"),
+        (["--coordinator=x:1"], r"error: --coordinator, --num_processes and --process_id go together"),
+    ],
+)
+def test_a_users_mistake_is_one_line(file, tmp_path, capsys, overrides, message):
+    status = main.main(["--config", file, "--workdir", str(tmp_path / "w"), *overrides])
+    err = capsys.readouterr().err
+    assert status == 1
+    said = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1 and "Traceback" not in err
+    import re
+
+    assert re.search(message, said[0]), said[0]
+
+
+def test_flags_that_are_missing_or_unknown(capsys):
+    for argv, message in [([], "--config"), (["--config", "a", "--workdir", "b", "--wrkdir", "c"], "unrecognized arguments: --wrkdir c")]:
+        with pytest.raises(SystemExit) as caught:
+            main.main(argv)
+        assert caught.value.code == 2 and message in capsys.readouterr().err
