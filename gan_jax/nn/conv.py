@@ -38,7 +38,7 @@ class Geometry(NamedTuple):
         )
 
 
-def cpu_forms() -> bool:
+def on_cpu() -> bool:
     """Whether convolutions traced now take the CPU's forms. The one gate; either form is right on any backend."""
     return jax.default_backend() == "cpu"
 
@@ -46,7 +46,7 @@ def cpu_forms() -> bool:
 def conv(x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, groups: int = 1) -> jax.Array:
     """Convolution. x [B, H, W, I], w [kh, kw, I / groups, O] -> [B, h, w, O]; padding: zeros on each side."""
     geometry = _geometry(x.shape[1:3], w, stride, padding)
-    if not cpu_forms():
+    if not on_cpu():
         return _plain(x, w, geometry, groups)
     if groups == 1:
         return convolve(geometry, x, w)
@@ -59,18 +59,16 @@ def conv_transpose(
     """Transposed convolution: the input gradient of `conv` with this kernel. x [B, h, w, I] -> [B, H, W, O].
 
     Args:
-        w: [kh, kw, O, I], laid out as the kernel of the convolution [B, H, W, O] -> [B, h, w, I].
+        w: [kh, kw, I, O]; with I and O exchanged, the kernel of the convolution [B, H, W, O] -> [B, h, w, I].
         size: H, W; without it the smallest that fits, stride * (h - 1) + kh less the padding.
     """
     pads = _pads(padding)
     if size is None:
-        size = tuple(
-            stride * (n - 1) + k - sum(p) for n, k, p in zip(x.shape[1:3], w.shape[:2], pads, strict=True)
-        )
-    geometry = _geometry(size, w, stride, padding)
+        size = tuple(stride * (n - 1) + k - sum(p) for n, k, p in zip(x.shape[1:3], w.shape[:2], pads, strict=True))
+    w, geometry = w.swapaxes(2, 3), _geometry(size, w, stride, padding)
     if geometry.out != tuple(x.shape[1:3]):
         raise ValueError(f"size={size}: a convolution of it gives {geometry.out}, but x is {tuple(x.shape[1:3])}.")
-    return input_grad(geometry, x, w) if cpu_forms() else _plain_input_grad(geometry, x, w)
+    return input_grad(geometry, x, w) if on_cpu() else _plain_input_grad(geometry, x, w)
 
 
 def upsample_conv(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -79,8 +77,7 @@ def upsample_conv(x: jax.Array, w: jax.Array) -> jax.Array:
     Folded: pairs of taps meet the same pixel, so it is one transposed convolution, 4x4 with stride 2: 16 products an
     input pixel for 36.
     """
-    kernel = jnp.flip(_fold(w), (0, 1)).swapaxes(2, 3)
-    return conv_transpose(x, kernel, 2, 1)
+    return conv_transpose(x, jnp.flip(_fold(w), (0, 1)), 2, 1)
 
 
 def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
@@ -144,7 +141,7 @@ def _plain_kernel_grad(geometry, x, g):
 # --- the CPU's family, closed under differentiation
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=0)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     """x [B, H, W, I], w [kh, kw, I, O] -> [B, h, w, O]."""
     if _pointwise(geometry):
@@ -152,7 +149,7 @@ def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     return _plain(x, w, geometry)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=0)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
     """Transpose of `convolve` in x: g [B, h, w, O], w [kh, kw, I, O] -> [B, H, W, I]."""
     if _pointwise(geometry):
@@ -160,7 +157,7 @@ def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
     return _plain_input_grad(geometry, g, w)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=0)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def kernel_grad(geometry: Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
     """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [kh, kw, I, O]."""
     if _pointwise(geometry):

@@ -49,12 +49,12 @@ class ConditionalBatchNorm(nn.Module):
     """
 
     n_classes: int
-    init: str = "orthogonal"
+    initializer: str = "orthogonal"
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool) -> jax.Array:
         """x [B, ..., C], y int32 [B] -> the shape of x."""
-        table = lambda name: self.param(name, INITIALIZERS[self.init], (self.n_classes, x.shape[-1]))
+        table = lambda name: self.param(name, INITIALIZERS[self.initializer], (self.n_classes, x.shape[-1]))
         x = BatchNorm(affine=False)(x, train=train)
         spread = lambda rows: rows.astype(x.dtype).reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
         return x * spread(1 + rows(table("gain"), y)) + spread(rows(table("bias"), y))

@@ -1,0 +1,116 @@
+"""Plain convolutional networks. Radford et al. 2016, arXiv:1511.06434; at 32x32 StudioGAN's, layer for layer.
+
+Sizes are 4x4 grids doubled: 32x32 starts at 4x4, and 48x32 at 6x4. With classes G's batch norms are chosen by the
+label, and D adds the product of the label's embedding with its features (Miyato & Koyama 2018, arXiv:1802.05637).
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import lookup
+from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
+from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
+
+UP = {"transposed": "4x4 transposed convolutions of stride 2", "folded": "nearest x2 and 3x3 convolutions, folded"}
+BLOCKS = {"double": "a 3x3 and a 4x4 convolution of stride 2 a level", "single": "the 4x4 alone"}
+
+
+class Generator(nn.Module):
+    """Noise -> picture: dense to the start grid, x2 with batch norm and ReLU at each level, 3x3 to the picture, tanh.
+
+    Attributes:
+        width: channels at the last level; twice as many a level down, at most `widest`.
+        up: a name in UP.
+    StudioGAN's at 32x32 are the defaults: 512-256-128-64.
+    """
+
+    shape: tuple[int, int, int]
+    n_classes: int = 0
+    width: int = 64
+    widest: int = 512
+    up: str = "transposed"
+    initializer: str = "orthogonal"
+
+    @nn.compact
+    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
+        check_labels(y, self.n_classes)
+        lookup.choose(UP, self.up, "config.g.up")
+        levels, grid = start_grid(self.shape)
+        channels = [min(self.width << level, self.widest) for level in range(levels, -1, -1)]
+        x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z).reshape(-1, *grid, channels[0])
+        for c in channels[1:]:
+            x = (
+                ConvTranspose(c, self.initializer)
+                if self.up == "transposed"
+                else Conv(c, self.initializer, resample="up")
+            )(x)
+            if self.n_classes:
+                x = nn.relu(ConditionalBatchNorm(self.n_classes, self.initializer)(x, y, train=train))
+            else:
+                x = nn.relu(BatchNorm()(x, train=train))
+        return jnp.tanh(Conv(self.shape[2], self.initializer)(x)).astype(jnp.float32)
+
+
+class Discriminator(nn.Module):
+    """Picture -> logit: x1/2 at each level down to the 4x4 grid, features summed over space, dense.
+
+    Attributes:
+        width: channels at the first level; twice as many a level down, at most `widest`.
+        block: a name in BLOCKS; "double" has a last 3x3 convolution too.
+        norm: "batch" after every convolution, or "none".
+        slope: of the leaky ReLU; 0 is ReLU.
+    StudioGAN's at 32x32 are the defaults: 64-128-256, then 512.
+    """
+
+    shape: tuple[int, int, int]
+    n_classes: int = 0
+    width: int = 64
+    widest: int = 512
+    block: str = "double"
+    norm: str = "batch"
+    spectral_norm: bool = False
+    slope: float = 0.0
+    initializer: str = "orthogonal"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        check_labels(y, self.n_classes)
+        lookup.choose(BLOCKS, self.block, "config.d.block")
+        lookup.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
+        levels, _ = start_grid(self.shape)
+
+        def layer(h, channels, **shape):
+            h = Conv(channels, self.initializer, self.spectral_norm, **shape)(h, train=train)
+            h = BatchNorm()(h, train=train) if self.norm == "batch" else h
+            return nn.leaky_relu(h, self.slope) if self.slope else nn.relu(h)
+
+        h = x
+        for level in range(levels):
+            channels = min(self.width << level, self.widest)
+            h = layer(h, channels) if self.block == "double" else h
+            h = layer(h, channels, kernel_size=4, stride=2)
+        h = layer(h, min(self.width << levels, self.widest)) if self.block == "double" else h
+        h = h.astype(jnp.float32).sum((1, 2))  # [B, features]
+        logits = Dense(1, self.initializer, self.spectral_norm)(h, train=train)[:, 0]
+        if self.n_classes:
+            embed = Embed(h.shape[-1], self.initializer, self.spectral_norm, n_classes=self.n_classes)
+            logits = logits + jnp.sum(embed(y, train=train) * h, 1)
+        return logits
+
+
+def start_grid(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
+    """(levels, (h, w)): how often H and W halve until the shorter one is below 8, and the grid then.
+
+    Raises:
+        ValueError: a size does not halve so often, or the grid's shorter side is not 4.
+    """
+    height, width, _ = shape
+    levels = max(0, (min(height, width) // 4).bit_length() - 1)
+    if min(height, width) != 4 << levels or height % (1 << levels) or width % (1 << levels) or not levels:
+        raise ValueError(
+            f"images {height}x{width}: the shorter side must be 8, 16, 32 ...; the other a multiple of it / 4."
+        )
+    return levels, (height >> levels, width >> levels)

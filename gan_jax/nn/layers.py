@@ -1,0 +1,105 @@
+"""Layers with weights: dense, convolutions, label tables. Each can divide its kernel by its spectral norm.
+
+Parameters are float32; a layer computes in its input's type. Biases start at zero.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.nn import conv
+from gan_jax.nn.init import INITIALIZERS
+from gan_jax.nn.norms import SpectralNorm, rows
+
+
+class Weights(nn.Module):
+    """What every layer here shares: a kernel by its initialiser's name, its spectral norm, a bias."""
+
+    features: int
+    initializer: str = "orthogonal"
+    spectral_norm: bool = False
+    bias: bool = True
+
+    def kernel(self, shape: tuple[int, ...], x: jax.Array, train: bool) -> jax.Array:
+        """The kernel in x's type; divided by its spectral norm where asked."""
+        w = self.param("kernel", INITIALIZERS[self.initializer], shape)
+        if self.spectral_norm:
+            w = SpectralNorm(name="spectral_norm")(w, train=train)
+        return w.astype(x.dtype)
+
+    def shift(self, x: jax.Array) -> jax.Array:
+        """x [..., features] plus the bias, if there is one."""
+        if not self.bias:
+            return x
+        bias = self.param("bias", nn.initializers.zeros, self.features)
+        return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class Dense(Weights):
+    """x [B, I] -> [B, features]."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        return self.shift(jnp.dot(x, self.kernel((x.shape[-1], self.features), x, train)))
+
+
+class Conv(Weights):
+    """x [B, H, W, I] -> [B, h, w, features].
+
+    Attributes:
+        kernel_size: taps in each direction. padding: zeros on each side.
+        resample: "none"; "up" doubles the size first by nearest neighbours, "down" halves it after by averages (both
+            3x3, padded by 1: stride, padding and groups are not read).
+    """
+
+    kernel_size: int = 3
+    stride: int = 1
+    padding: int = 1
+    groups: int = 1
+    resample: str = "none"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        k = self.kernel_size
+        w = self.kernel((k, k, x.shape[-1] // self.groups, self.features), x, train)
+        if self.resample == "none":
+            return self.shift(conv.conv(x, w, self.stride, self.padding, self.groups))
+        return self.shift({"up": conv.upsample_conv, "down": conv.conv_pool}[self.resample](x, w))
+
+
+class ConvTranspose(Weights):
+    """x [B, h, w, I] -> [B, H, W, features], H = stride * (h - 1) + kernel_size - 2 * padding.
+
+    The kernel is kept as [k, k, features, I], that of the convolution whose input gradient this is: initialisers see it
+    as PyTorch's do.
+    """
+
+    kernel_size: int = 4
+    stride: int = 2
+    padding: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        k = self.kernel_size
+        w = self.kernel((k, k, self.features, x.shape[-1]), x, train)
+        return self.shift(conv.conv_transpose(x, w.swapaxes(2, 3), self.stride, self.padding))
+
+
+class Embed(Weights):
+    """Labels y int32 [B] -> f32 [B, features], a row of a table for each of n_classes."""
+
+    n_classes: int = 0
+    bias: bool = False
+
+    @nn.compact
+    def __call__(self, y: jax.Array, *, train: bool = False) -> jax.Array:
+        table = self.kernel((self.n_classes, self.features), jnp.zeros((), jnp.float32), train)
+        return rows(table, y)
+
+
+def check_labels(y: jax.Array | None, n_classes: int) -> None:
+    """Raises ValueError where labels and the network's n_classes do not go together."""
+    if y is None and n_classes:
+        raise ValueError(f"This network has n_classes={n_classes}: it needs labels y, int32 [B].")
+    if y is not None and not n_classes:
+        raise ValueError("This network has n_classes=0, so it takes no labels: drop y, or build it with n_classes.")
