@@ -25,7 +25,7 @@ def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "mlp", 8, 0.16
     c.data = dict(source="avatars", resolution=8, identities=20, labels="skin", flip=True)
-    c.g, c.d, c.game = dict(width=16), dict(width=16), dict(z_dim=4, n_critic=2, penalty="r1", penalty_every=3)
+    c.g, c.d, c.game = dict(widths=(16,)), dict(widths=(16,)), dict(z_dim=4, n_critic=2, penalty="r1", penalty_every=3)
     c.opt_g = c.opt_d = dict(lr=1e-3)
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.keep, c.grid_rows = 0.04, 0.08, 0.08, 9, 2
     return c
@@ -158,14 +158,14 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys):
 def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
     with pytest.raises(ValueError, match=r"does not fit the checkpoint .*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here"):
-        run(file, tmp_path, "g.width=24")
+        run(file, tmp_path, "g.widths=(24,)")
     assert int(run(file, tmp_path, "total_kimg=0.088").step) == 11
 
 
 def test_init_from_takes_what_fits(file, tmp_path, capsys):
     first = run(file, tmp_path / "a", "total_kimg=0.08")
     capsys.readouterr()
-    run(file, tmp_path / "b", "total_kimg=0.008", f"init_from={tmp_path / 'a'}", "opt_g.lr=0.0", "opt_d.lr=0.0", "d.width=24")
+    run(file, tmp_path / "b", "total_kimg=0.008", f"init_from={tmp_path / 'a'}", "opt_g.lr=0.0", "opt_d.lr=0.0", "d.widths=(24,)")
     out = capsys.readouterr().out
     assert "leaves match" in out and "kept as initialised: d/params/d/" in out
     leaves, _ = checkpoint.read(checkpoint.find(tmp_path / "b"), ("g/params/",))

@@ -1,0 +1,152 @@
+"""What the sources share: encoded images become training images alike, whoever names them."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from gan_jax import lookup
+from gan_jax.data import decode, pipeline
+
+KEEP_BYTES = 1 << 30  # decoded images up to this size stay in memory; more are read again at every use
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """How an encoded image becomes a training image: the settings that the sources of pictures have in common."""
+
+    resolution: int | tuple[int, int]  # a square's side, or (H, W)
+    channels: int = 3
+    crop: str = "center"
+    resize: str = "lanczos"
+    flip: bool = False
+    rotate_degrees: float = 0.0
+    background: tuple[int, int, int] = (255, 255, 255)
+
+    def __post_init__(self):
+        if len(self.size) != 2 or not all(isinstance(n, int) and 1 <= n <= 8192 for n in self.size):
+            raise ValueError(
+                f"config.data.resolution={self.resolution!r}: it must be a side or (H, W), 1 to 8192 pixels."
+            )
+        if self.channels not in (1, 3, 4):
+            raise ValueError(f"config.data.channels={self.channels}: it must be 1 (gray), 3 (RGB) or 4 (RGBA).")
+        lookup.choose(dict.fromkeys(decode.CROPS), self.crop, "config.data.crop")
+        lookup.choose(decode.FILTERS, self.resize, "config.data.resize")
+        if not 0 <= self.rotate_degrees <= 180:
+            raise ValueError(
+                f"config.data.rotate_degrees={self.rotate_degrees}: it must be 0 to 180, the most to turn by."
+            )
+        if len(self.background) != 3 or not all(isinstance(n, int) and 0 <= n <= 255 for n in self.background):
+            raise ValueError(
+                f"config.data.background={self.background!r}: it must be (red, green, blue), each 0 to 255."
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return (self.resolution,) * 2 if isinstance(self.resolution, int) else tuple(self.resolution)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return *self.size, self.channels
+
+    def read(self, file: os.PathLike | bytes) -> np.ndarray:
+        """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises ImageRejected."""
+        image = decode.decode(file, channels=self.channels, background=self.background)
+        return decode.fit(image, self.size, self.crop, self.resize)
+
+
+class Pictures:
+    """Encoded images that are decoded, resized and augmented by a View, and the unreadable ones set aside.
+
+    All are decoded once on opening and kept where they fit in KEEP_BYTES. Of larger sets only the headers are read
+    then, and an image that proves damaged later is reported once and replaced by the next readable one.
+
+    Args:
+        files: paths, or encoded bytes by index.
+        names: of the files, for reports.
+        labels: int [n], each file's class, or None.
+        rejected: index -> reason, of files known to be of no use.
+    Attributes:
+        kept: int64 [len(self)], the index in `files` of each sample.
+        quarantine: what was set aside.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[os.PathLike | bytes],
+        names: Sequence[str],
+        view: View,
+        labels: np.ndarray | None = None,
+        rejected: Mapping[int, str] | None = None,
+    ):
+        self.files, self.names, self.view, self.labels = files, names, view, labels
+        self.quarantine = decode.Quarantine()
+        self.in_memory = len(files) * int(np.prod(view.shape)) <= KEEP_BYTES
+        first_looks = dict(rejected or {})
+        todo = [i for i in range(len(files)) if i not in first_looks]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            first_looks |= zip(todo, threads.map(self._first_look, todo), strict=True)
+        for i, found in sorted(first_looks.items()):
+            if isinstance(found, str | decode.ImageRejected):
+                self.quarantine.add(names[i], found)
+        self.kept = np.array([i for i in range(len(files)) if names[i] not in self.quarantine.files], np.int64)
+        self._memory = [first_looks[i] for i in self.kept] if self.in_memory else None
+        if self.in_memory and view.crop != "random" and len(self):
+            self._memory = np.stack(self._memory)
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+        """The samples `ids` (int64 [n]), as pipeline.Source.load: "image", and "label" where there are labels."""
+        draws = pipeline.uniform(seeds, 4)  # flip, angle, crop's y and x
+        if isinstance(self._memory, np.ndarray):
+            shown, image = ids, self._memory[ids]
+        else:
+            found = [self._find(int(i)) for i in ids]
+            shown = np.array([i for i, _ in found])
+            cut = lambda image, at: decode.cut(image, self.view.size, at) if self.view.crop == "random" else image
+            image = np.stack([cut(image, at) for (_, image), at in zip(found, draws[:, 2:], strict=True)])
+        if self.view.flip:
+            image = np.where((draws[:, 0] < 0.5)[:, None, None, None], image[:, :, ::-1], image)
+        if self.view.rotate_degrees:
+            degrees = (2 * draws[:, 1] - 1) * self.view.rotate_degrees
+            image = np.stack([decode.rotate(x, a) for x, a in zip(image, degrees, strict=True)])
+        batch = {"image": image}
+        return batch if self.labels is None else batch | {"label": self.labels[self.kept[shown]].astype(np.int32)}
+
+    def _first_look(self, i: int) -> np.ndarray | decode.ImageRejected | None:
+        try:
+            if self.in_memory:
+                return self.view.read(self.files[i])
+            decode.check(self.files[i])
+        except decode.ImageRejected as reason:
+            return reason
+
+    def _find(self, i: int) -> tuple[int, np.ndarray]:
+        """(sample, image): sample i, or where it can't be read any more the next that can."""
+        if self._memory is not None:
+            return i, self._memory[i]
+        for candidate in (*range(i, len(self)), *range(i)):
+            name = self.names[self.kept[candidate]]
+            if name in self.quarantine.files:
+                continue
+            try:
+                return candidate, self.view.read(self.files[self.kept[candidate]])
+            except decode.ImageRejected as reason:
+                self.quarantine.add(name, reason)
+                log.warning("%s can't be read any more (%s): others take its place. %d set aside so far.",
+                            name, reason, len(self.quarantine))  # fmt: skip
+        raise ValueError(f"config.data: none of the {len(self)} images can be read any more.")
+
+
+def fingerprint(*parts) -> str:
+    """SHA-256 of plain values, the same on every machine."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

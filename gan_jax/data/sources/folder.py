@@ -1,0 +1,95 @@
+"""A folder of images, found recursively; with labels its sub-folders are the classes."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from gan_jax.data import pipeline
+from gan_jax.data.sources import Pictures, View, fingerprint
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif", ".jp2")
+
+
+@dataclasses.dataclass
+class Source:
+    """The images under `path` whose names end in SUFFIXES (in any case), in the order of their names.
+
+    Hidden files and folders are passed over. Every image is decoded once on opening and, where all fit in 1 GiB, kept;
+    of more, only the headers are looked at then. What can't be used is in `quarantine`, and counted in `notes`.
+
+    Args:
+        path: the folder.
+        resolution: pixels, a side or (H, W).
+        channels: 1 (gray), 3 (RGB) or 4 (RGBA).
+        labels: whether the first level of sub-folders names the classes.
+        crop: "center", "random" (a window of the image resized to cover) or "stretch".
+        resize: "lanczos", "bicubic", "bilinear", "box" or "nearest".
+        flip: left-right, of every second sample.
+        rotate_degrees: the most to turn by, either way, uniformly; corners are filled by mirroring.
+        background: RGB under transparent pixels.
+    Raises:
+        ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for labels.
+    """
+
+    path: str
+    resolution: int | tuple[int, int]
+    channels: int = 3
+    labels: bool = False
+    crop: str = "center"
+    resize: str = "lanczos"
+    flip: bool = False
+    rotate_degrees: float = 0.0
+    background: tuple[int, int, int] = (255, 255, 255)
+
+    def __post_init__(self):
+        settings = {name: value for name, value in vars(self).items() if name not in ("path", "labels")}
+        view, root = View(**settings), pathlib.Path(self.path).expanduser()
+        files, others = _scan(root)
+        names = [file.relative_to(root).as_posix() for file in files]
+        if self.labels and not any("/" in name for name in names):
+            raise ValueError(f"config.data.labels=True: {root} has no sub-folders with images, one for each class.")
+        folders = [name.split("/")[0] if "/" in name else None for name in names]
+        loose = {i: "no class folder" for i, folder in enumerate(folders) if folder is None} if self.labels else {}
+        known = sorted({folder for folder in folders if folder}) if self.labels else []
+        labels = np.array([known.index(f) if f else -1 for f in folders]) if self.labels else None
+        sizes = [file.stat().st_size for file in files]
+        self._pictures = Pictures(files, names, view, labels, loose)
+        self.quarantine = self._pictures.quarantine
+        if not len(self):
+            reasons = "; ".join(self.quarantine.lines())
+            raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
+        self.shape, self.classes = view.shape, tuple(known)
+        self.fingerprint = fingerprint(
+            settings, self.classes, [(names[i], sizes[i]) for i in self._pictures.kept.tolist()]
+        )
+        self.notes = self._report(root, others)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+        return self._pictures.load(ids, seeds)
+
+    def _report(self, root: pathlib.Path, others: int) -> tuple[str, ...]:
+        of = f" of {len(self.classes)} classes" if self.classes else ""
+        where = "in memory" if self._pictures.in_memory else "read as needed"
+        first = f"{len(self):,} images{of} from {root}, {where}"
+        return (first, *self.quarantine.lines(), *([f"passed over {others} files of other kinds"] if others else []))
+
+
+def _scan(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
+    """(image files in the order of their names, how many other files there are)."""
+    if not root.exists():
+        raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
+    if not root.is_dir():
+        raise ValueError(f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images.")
+    found = []
+    for folder, inner, files in os.walk(root):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        found += [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
+    images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+    if not images:
+        raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(SUFFIXES)}.")
+    return images, len(found) - len(images)
