@@ -65,3 +65,11 @@ class ToyCritic(nn.Module):
 def toy_game():
     """(settings of the game) -> Algorithm on 4x4x1 images, z 3."""
     return lambda **settings: noise_to_image.Algorithm(ToyGenerator(), ToyCritic(), z_dim=3, **settings)
+
+
+@pytest.fixture(scope="session")
+def shared_data(tmp_path_factory):
+    """The avatars of all tests are kept in one folder of this test run, not in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GAN_JAX_DATA", str(tmp_path_factory.mktemp("data")))
+        yield

@@ -32,18 +32,8 @@ def get_config(arg=None):
 """
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    old = os.environ.get("GAN_JAX_DATA")
-    os.environ["GAN_JAX_DATA"] = str(tmp_path_factory.mktemp("data"))
-    yield
-    os.environ.pop("GAN_JAX_DATA")
-    if old is not None:
-        os.environ["GAN_JAX_DATA"] = old
-
-
 @pytest.fixture
-def file(tmp_path, data_dir):
+def file(tmp_path, shared_data):
     path = tmp_path / "tiny.py"
     path.write_text(FILE)
     return str(path)

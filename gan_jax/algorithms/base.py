@@ -16,7 +16,7 @@ Variables = dict[str, PyTree]  # {"params": {"g": ...}, "mutable": {"g": ...}}, 
 
 
 class Game(abc.ABC):
-    """A two-player game. Each algorithm file has one final subclass, a frozen dataclass named `Algorithm`.
+    """A two-player game. Each algorithm file has one subclass, a frozen dataclass named `Algorithm`.
 
     `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing else of it.
     """

@@ -7,6 +7,7 @@ of each image. The pairing is by attribute, not by pixel: haircut and expression
 import contextlib
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -57,3 +58,189 @@ STYLES = {
     "dylan": Style(0.5, 0.47, 0.88, {}, _CLEAR),
     "voxel-art": Style(0.47, 0.38, 0.68, {"top": "cap beanie animalEars bunnyEars"}, {"topProbability": 100} | _CLEAR),
 }
+
+
+@dataclasses.dataclass
+class Source:
+    """People in ten drawing styles, 64 x 64 pixels or `resolution` where that is more, resized to `resolution`.
+
+    Made on first use (about half a minute for the default; cached by its settings) and checked against a SHA-256
+    manifest on every opening: a damaged cache is reported and made again. Split by person, never by image.
+
+    Args:
+        resolution: pixels, the square's side.
+        labels: "style", "skin", "hair", or None for no labels.
+        styles: which of STYLES, in the order of their labels.
+        split: "train", "validation" or "test": 10/12, 1/12 and 1/12 of the people.
+        identities: people in all three splits, at least 3.
+        channels: 1 (gray), 3 (RGB) or 4 (RGBA, a sticker without background).
+        flip: left-right, of every second sample.
+        background: RGB behind the people, for 1 or 3 channels.
+        data_dir: where to keep them; None: $GAN_JAX_DATA, else ~/.cache/gan_jax.
+    Attributes:
+        attributes: "identity", "style", "skin", "hair" -> int32 [len(self)]; names in STYLES, SKINS, HAIRS.
+    Raises:
+        ValueError: an unknown style, label or split; packages that are not there; a folder that can't be written.
+    """
+
+    resolution: int = 32
+    labels: str | None = "style"
+    styles: tuple[str, ...] = tuple(STYLES)
+    split: str = "train"
+    identities: int = 1200
+    channels: int = 3
+    flip: bool = False
+    background: tuple[int, int, int] = (238, 242, 246)
+    data_dir: str | None = None
+
+    def __post_init__(self):
+        view = View(self.resolution, self.channels, flip=self.flip, background=self.background)
+        names = {"style": tuple(self.styles), "skin": tuple(SKINS), "hair": tuple(HAIRS)}
+        if self.labels is not None:
+            lookup.choose(names, self.labels, "config.data.labels")
+        for style in self.styles or ("",):
+            lookup.choose(STYLES, style, "config.data.styles")
+        lookup.choose(dict.fromkeys(SPLITS), self.split, "config.data.split")
+        if self.identities < 3:
+            raise ValueError(f"config.data.identities={self.identities}: it must be at least 3, one person for each split.")
+        root = pathlib.Path(self.data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
+        config = _Config.of(self.identities, max(64, *view.size))
+        folder, notes = _cached(root, config)
+        records = _read(folder, self.split, self.styles)
+        self.attributes = {k: np.array([r[k] for r in records], np.int32) for k in ("identity", "style", "skin", "hair")}
+        labels = self.attributes[self.labels] if self.labels else None
+        self._pictures = Pictures(
+            [record["image"] for record in records], [str(record["identity"]) for record in records], view, labels
+        )
+        self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
+        settings = {k: v for k, v in vars(self).items() if k in {f.name for f in dataclasses.fields(self)} - {"data_dir"}}
+        self.fingerprint = fingerprint(settings, config.name, _manifest(folder))
+        people, styles = len(np.unique(self.attributes["identity"])), len(names["style"])
+        self.notes = (
+            *notes,
+            f"{len(self):,} avatars: {people:,} people in {styles} styles ({self.split}), from {folder}",
+            f"licences of the drawings: {folder / 'LICENSES.md'}",
+        )
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+        return self._pictures.load(ids, seeds)
+
+
+def person(identity: int) -> tuple[int, int]:
+    """(skin, hair) of a person; 48 in a row have each pair once."""
+    return identity % len(SKINS), (identity + identity // 24) % len(HAIRS)
+
+
+def draw(style: str, definition, identity: int, size: int) -> bytes:
+    """A person in a style, as PNG bytes of `size` x `size` RGBA. `definition` is the dicebear.Style of that name."""
+    import dicebear
+    import resvg_py
+
+    recipe, (skin, hair) = STYLES[style], person(identity)
+    components = definition.components()
+    chosen = {f"{k}Variant": [v for v in components[k].variants() if v not in out.split()] for k, out in recipe.without.items()}
+    hair_color = list(HAIRS.values())[hair]
+    options = {
+        "seed": f"person-{identity}",
+        "skinColor": list(SKINS.values())[skin],
+        "hairColor": hair_color,
+        "facialHairColor": hair_color,
+        "scale": round(1 / recipe.side, 4),
+        "translateX": round((0.5 - recipe.x) / recipe.side * 100, 2),
+        "translateY": round((0.5 - recipe.y) / recipe.side * 100, 2),
+    }
+    svg = dicebear.Avatar(definition, options | chosen | recipe.options).to_string()
+    svg = svg.replace(_VEIL, 'fill="none"')
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True))
+
+
+_VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'  # personas lays it over the face: dark skin turns gray
+
+
+def _definitions() -> dict[str, dict]:
+    """Each style's drawing, from the installed package."""
+    try:
+        import dicebear  # noqa: F401
+        import dicebear_styles
+        import resvg_py  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"config.data.source='avatars' needs {error.name}: "
+            f"pip install dicebear-core==10.7.0 dicebear-styles==10.6.0 resvg-py==0.5.0"
+        ) from error
+    folder = pathlib.Path(next(iter(dicebear_styles.__path__)))
+    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in STYLES}
+
+
+@dataclasses.dataclass
+class _Config(tfds.core.BuilderConfig):
+    """What decides the stored bytes; its name, and so the cache, changes with any of it."""
+
+    identities: int = 0
+    size: int = 0
+
+    @classmethod
+    def of(cls, identities: int, size: int) -> "_Config":
+        import resvg_py
+
+        recipe = {name: dataclasses.asdict(style) for name, style in STYLES.items()}
+        made_of = fingerprint(VERSION, SKINS, HAIRS, recipe, _VEIL, _definitions(), resvg_py.__version__)
+        return cls(name=f"{identities}x{size}-{made_of[:8]}", version=VERSION, identities=identities, size=size)
+
+    def people(self, split: str) -> range:
+        held_out = max(1, self.identities // 12)
+        train = self.identities - 2 * held_out
+        first, end = {"train": (0, train), "validation": (train, train + held_out)}.get(split, (train + held_out, None))
+        return range(self.identities)[first:end]
+
+
+class Avatars(tfds.core.GeneratorBasedBuilder):
+    """One person, ten drawing styles."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        size = self.builder_config.size
+        features = {
+            "image": tfds.features.Image(shape=(size, size, 4), encoding_format="png"),
+            "identity": np.int32,
+            "style": tfds.features.ClassLabel(names=list(STYLES)),
+            "skin": tfds.features.ClassLabel(names=list(SKINS)),
+            "hair": tfds.features.ClassLabel(names=list(HAIRS)),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=__doc__,
+            features=tfds.features.FeaturesDict(features),
+            homepage="https://www.dicebear.com",
+            license=_licences(_definitions()),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager) -> dict:
+        return {split: self._generate_examples(self.builder_config.people(split)) for split in SPLITS}
+
+    def _generate_examples(self, people: range) -> Iterator[tuple[int, dict]]:
+        import dicebear
+
+        definitions = {name: dicebear.Style(raw) for name, raw in _definitions().items()}
+        for identity in people:
+            skin, hair = person(identity)
+            for style, (name, definition) in enumerate(definitions.items()):
+                png = io.BytesIO(draw(name, definition, identity, self.builder_config.size))
+                labels = {"identity": identity, "style": style, "skin": skin, "hair": hair}
+                yield identity * len(STYLES) + style, {"image": png} | labels
+
+
+def _licences(definitions: dict[str, dict]) -> str:
+    """The card: each style's creator, source and licence, in the package's own words."""
+    lines = ["# Licences of the drawings", "", "Drawn by DiceBear; framed larger and recoloured here.", ""]
+    for name, definition in definitions.items():
+        meta = definition["meta"]
+        licence, creator, source = meta["license"], meta["creator"], meta["source"]
+        lines.append(f"* {name}: {source['name']} by {creator['name']} ({creator['url']}), {licence['name']} "
+                     f"({licence['url']}). {licence['text']}")  # fmt: skip
+    return "\n".join(lines) + "\n"

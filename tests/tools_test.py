@@ -1,0 +1,141 @@
+"""The tools as a user runs them, on one small trained run."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import config, export, log, train
+
+TOOLS = pathlib.Path(__file__).parent.parent / "tools"
+FILE = """
+import ml_collections
+
+def get_config(arg=None):
+    c = ml_collections.ConfigDict()
+    c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "dcgan", 4, 0.008
+    c.data = dict(source="avatars", resolution=8, identities=6, labels=LABELS)
+    c.g, c.d, c.game = dict(width=4), dict(width=4), dict(z_dim=5)
+    return c
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, shared_data):
+    """{"styles": a conditional run's workdir, "none": an unconditional one's}."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, labels in {"styles": "'style'", "none": "None"}.items():
+        (folder / f"{name}.py").write_text(FILE.replace("LABELS", labels))
+        train.run(config.load(str(folder / f"{name}.py")), folder / name)
+    return folder
+
+
+def tool(name, *args):
+    return subprocess.run([sys.executable, TOOLS / f"{name}.py", *map(str, args)], capture_output=True, text=True)
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def test_sample_draws_a_column_a_class(runs, tmp_path):
+    done = tool("sample", runs / "styles", "--out", tmp_path, "--seeds", "3,7-8")
+    assert done.returncode == 0, done.stderr
+    sampler = export.load(runs / "styles")
+    assert pixels(tmp_path / "grid.png").shape == (3 * 8, 10 * 8, 3)
+    single = pixels(tmp_path / "seed0007_avataaars.png")
+    np.testing.assert_array_equal(single, pixels(tmp_path / "grid.png")[8:16, :8])
+    z = sampler.game.latent(jax.random.key(7), 1)
+    np.testing.assert_array_equal(single, log.to_uint8(sampler(z, np.array([0])))[0])
+
+
+def test_sample_one_class_and_truncation(runs, tmp_path):
+    run = lambda out, *flags: tool("sample", runs / "styles", "--out", tmp_path / out, "--class", "dylan", *flags)
+    assert run("a", "--seeds", "0-3", "--cols", "2").returncode == 0
+    assert pixels(tmp_path / "a" / "grid.png").shape == (16, 16, 3)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir())[1] == "seed0000_dylan.png"
+    assert run("b", "--seeds", "0", "--truncation", "0.01").returncode == 0
+    assert run("c", "--seeds", "1", "--truncation", "0.01").returncode == 0
+    spread = lambda a, b: np.abs(pixels(a).astype(int) - pixels(b)).mean()
+    near = spread(tmp_path / "b" / "grid.png", tmp_path / "c" / "grid.png")
+    far = spread(tmp_path / "a" / "seed0000_dylan.png", tmp_path / "a" / "seed0001_dylan.png")
+    assert near < far / 10
+
+
+def test_sample_without_classes(runs, tmp_path):
+    assert tool("sample", runs / "none", "--out", tmp_path, "--seeds", "0-2", "--cols", "3").returncode == 0
+    assert pixels(tmp_path / "grid.png").shape == (8, 24, 3)
+    assert (tmp_path / "seed0002.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("run", "flags", "message"),
+    [
+        ("styles", ["--class", "dylna"], "class='dylna' is not known. Did you mean 'dylan'?"),
+        ("none", ["--class", "dylan"], "was trained without classes"),
+        ("none", ["--seeds", "a-b"], "--seeds=a-b: write numbers and ranges"),
+        ("none", ["--seeds", "5-2"], "--seeds=5-2: that range is empty"),
+        ("none", ["--truncation", "0"], "truncation=0.0: it must be above 0"),
+        ("none", ["--cols", "0"], "--cols=0: it must be at least 1"),
+        ("nowhere", [], "no checkpoint. Give a run's --workdir"),
+    ],
+)
+def test_sample_mistakes_are_one_line(runs, tmp_path, run, flags, message):
+    done = tool("sample", runs / run, "--out", tmp_path / "out", *flags)
+    assert done.returncode == 1 and message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("run", ["styles", "none"])
+def test_export_round_trip(runs, tmp_path, run):
+    done = tool("export", runs / run, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    differences = {line.split(": ")[0].rsplit("/")[-1]: float(line.split()[-1]) for line in done.stdout.splitlines()}
+    assert differences["params.safetensors"] == differences["params"] == 0
+    assert differences["sampler.stablehlo"] < 1e-5
+    about = json.loads((tmp_path / "about.json").read_text())
+    assert about["z"] == [5] and about["platforms"] == ["cpu", "cuda", "tpu"]
+    assert len(about["classes"]) == (10 if run == "styles" else 0)
+    exported = jax.export.deserialize(bytearray((tmp_path / "sampler.stablehlo").read_bytes()))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    for n in (1, 3):  # any batch size, by a reader that knows nothing of gan_jax
+        args = (np.zeros((n, 5), np.float32), np.zeros(n, np.int32))[: 2 if run == "styles" else 1]
+        assert exported.call(*args).shape == (n, 8, 8, 3)
+
+
+def test_a_difference_would_show(runs, tmp_path):
+    sampler = export.load(runs / "none")
+    assert tool("export", runs / "none", "--out", tmp_path).returncode == 0
+    shifted = jax.tree.map(lambda x: x + 0.5, sampler.ema)
+    other = export.Sampler(sampler.game, shifted, sampler.shape, sampler.classes, sampler.step)
+    assert min(export.round_trip(other, tmp_path).values()) > 1e-3
+
+
+def test_bench_prints_one_json_line(runs, tmp_path):
+    out = tmp_path / "bench.jsonl"
+    for extra in ([], ["--set", "batch=8"]):
+        done = tool("bench_step", runs / "none.py", "--rounds", "3", "--out", out, *extra)
+        assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert json.loads(done.stdout) == lines[-1]
+    assert [line["batch"] for line in lines] == [4, 8]
+    low, high = lines[0]["step_ms_range"]
+    assert low <= lines[0]["step_ms"] <= high
+    assert lines[0]["img_s"] == pytest.approx(4 / lines[0]["step_ms"] * 1000, rel=0.01)
+    assert lines[0]["gflop"] > 0 and lines[0]["compile_s"] > 0 and lines[0]["peak_mib"] > 50
+    assert lines[1]["gflop"] > 1.5 * lines[0]["gflop"]  # twice the images
+    table = tool("bench_step", "--compare", out).stdout.splitlines()
+    assert len(table) == 4 and table[2].endswith("| 1.00 |") and "batch=8" in table[3]
+
+
+def test_bench_of_a_given_shape_opens_no_data(tmp_path):
+    (tmp_path / "c.py").write_text(FILE.replace("avatars", "tfds").replace("LABELS", "None"))
+    done = tool("bench_step", tmp_path / "c.py", "--shape", "8x8x1", "--classes", "3", "--rounds", "1")
+    assert done.returncode == 0 and json.loads(done.stdout)["shape"] == [8, 8, 1], done.stderr
+    done = tool("bench_step", tmp_path / "c.py", "--shape", "8by8")
+    assert done.returncode == 1 and "--shape=8by8: write height x width x channels" in done.stderr
