@@ -26,23 +26,12 @@ _SPARE = 1.2  # free space asked for, in sizes of the state
 
 
 def named(tree: PyTree) -> dict[str, jax.Array]:
-    """Leaves by their path, "g/params/g/Dense_0/kernel"; a PRNG key by its uint32 data."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(map(_part, path)): _data(leaf) for path, leaf in leaves}
+    """Leaves by their path, "g/params/g/Dense_0/kernel"."""
+    return {"/".join(map(_part, path)): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 def _part(entry) -> str:
     return str(next(getattr(entry, a) for a in ("key", "name", "idx") if hasattr(entry, a)))
-
-
-def _is_key(x) -> bool:
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _data(x):
-    if not _is_key(x):
-        return x
-    return jax.eval_shape(jax.random.key_data, x) if isinstance(x, jax.ShapeDtypeStruct) else jax.random.key_data(x)
 
 
 class Store:
@@ -115,11 +104,7 @@ class Store:
         items = {"state": ocp.args.StandardRestore(target), "meta": ocp.args.JsonRestore()}
         found = self._manager.restore(step, args=ocp.args.Composite(**items))
         flat = traverse_util.flatten_dict(found["state"], sep="/")
-        leaves = [
-            jax.random.wrap_key_data(flat[name]) if _is_key(x) else flat[name]
-            for name, x in zip(wanted, jax.tree.leaves(like), strict=True)
-        ]
-        return jax.tree.unflatten(jax.tree.structure(like), leaves), found["meta"]
+        return jax.tree.unflatten(jax.tree.structure(like), [flat[name] for name in wanted]), found["meta"]
 
     def close(self) -> bool:
         """Waits for the save under way and lets go. False if that save failed."""

@@ -41,7 +41,11 @@ class Parallel:
 
     def replicate(self, tree: PyTree) -> PyTree:
         """Host or device arrays, equal in every process -> one copy a device, as `compile`d functions take them."""
-        return jax.tree.map(self._stack, tree) if self.pmap else jax.device_put(tree, self.whole)
+        return jax.tree.map(self._stack, tree) if self.pmap else self.broadcast(tree)
+
+    def broadcast(self, tree: PyTree) -> PyTree:
+        """Host or device arrays, equal in every process -> one copy a device, as `jax.jit` takes them."""
+        return jax.tree.map(lambda x: self._copies(x, np.shape(x), self.whole), tree)
 
     def put(self, batch: PyTree) -> PyTree:
         """This process's rows of a batch, numpy [B / processes, ...] -> the global batch on all devices."""
@@ -64,16 +68,16 @@ class Parallel:
         return None if self.devices == jax.devices() else self.devices
 
     def _stack(self, x):
-        if jax.dtypes.issubdtype(getattr(x, "dtype", None), jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(self._stack(jax.random.key_data(x)), impl=jax.random.key_impl(x))
-        x = np.asarray(jax.device_get(x))
-        return jax.make_array_from_callback((self.size, *x.shape), self.rows, lambda _: x[None])
+        return self._copies(np.asarray(jax.device_get(x))[None], (self.size, *np.shape(x)), self.rows)
 
     def _unstack(self, x):
-        if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(self._unstack(jax.random.key_data(x)), impl=jax.random.key_impl(x))
         pieces = [shard.data.reshape(x.shape[1:]) for shard in x.addressable_shards]
         return jax.make_array_from_single_device_arrays(x.shape[1:], self.whole, pieces)
+
+    def _copies(self, x, shape, sharding):
+        x = np.asarray(jax.device_get(x))
+        pieces = [jax.device_put(x, d) for d in self.devices if d.process_index == jax.process_index()]
+        return jax.make_array_from_single_device_arrays(shape, sharding, pieces)
 
 
 def start(coordinator: str | None, num_processes: int | None, process_id: int | None, heartbeat_seconds: int) -> None:

@@ -27,7 +27,7 @@ class TrainState:
     """All a resumed run needs, and only arrays: no apply_fn, no optimiser, no Python counters."""
 
     step: jax.Array  # int32 [], rounds played (one pass over game.phases)
-    rng: jax.Array  # key [], constant root; every turn folds `step` and its place in, nobody stores a split
+    rng: jax.Array  # uint32 [2], data of the constant root key; a turn folds `step` and its place in, no split is kept
     g: Player  # all networks trained to fool
     d: Player  # all critics
     ema: PyTree  # {"params": ..., "mutable": ...} of g, averaged; sampling reads it through Game.sample only

@@ -73,7 +73,7 @@ def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int
         g, d, carry = game.init(k_init, batch)
         return TrainState(
             step=jnp.int32(0),
-            rng=k_run,
+            rng=jax.random.key_data(k_run),
             g=Player(g["params"], g["mutable"], tx["g"].init(g["params"])),
             d=Player(d["params"], d["mutable"], tx["d"].init(d["params"])),
             ema=jax.tree.map(jnp.copy, g),
@@ -125,9 +125,8 @@ class _Run:
         classes = len(source.classes)
         self.cols = classes or config.grid_cols
         n = config.grid_rows * self.cols
-        whole = lambda x: jax.device_put(x, parallel.whole)
-        self.z = whole(np.asarray(game.latent(jax.random.key(config.seed), n)))
-        self.y = whole(np.tile(np.arange(classes, dtype=np.int32), config.grid_rows)) if classes else None
+        self.z = parallel.broadcast(game.latent(jax.random.key(config.seed), n))
+        self.y = parallel.broadcast(np.tile(np.arange(classes, dtype=np.int32), config.grid_rows)) if classes else None
         self.writer = None
 
     def play_on(self, state: TrainState, position: int) -> TrainState:

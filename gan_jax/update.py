@@ -21,7 +21,7 @@ def make_turn(phase: Phase, tx: optax.GradientTransformation) -> Callable:
     """
 
     def turn(state: TrainState, batch: PyTree, k: jax.Array) -> tuple[TrainState, Metrics]:
-        rng = jax.random.fold_in(jax.random.fold_in(state.rng, state.step), k)
+        rng = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step), k)
         me = getattr(state, phase.who)
         (_, aux), grads = jax.value_and_grad(phase.loss, has_aux=True)(me.params, state, batch, rng)
         updates, opt = tx.update(axis.mean(grads), me.opt, me.params)

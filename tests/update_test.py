@@ -88,7 +88,7 @@ def test_one_turn_is_the_written_update_rule(toy_game):
     tx = train.make_optimisers(settings(), game)
     got, metrics = jax.jit(make_turn(game.phases[0], tx["d"]))(state, batch, jnp.int32(5))
 
-    k_z, _ = jax.random.split(jax.random.fold_in(jax.random.fold_in(state.rng, 0), 5))
+    k_z, _ = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.rng), 0), 5))
     z = jax.random.normal(k_z, (4, 3))
     g_vars = {"params": state.g.params["g"], **state.g.mutable["g"]}
     x_fake, _ = game.g.apply(g_vars, z, train=True, mutable=["batch_stats"])

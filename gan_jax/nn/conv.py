@@ -10,6 +10,8 @@ No control flow here: XLA's CPU backend leaves convolution gradients slow inside
 """
 
 import functools
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -36,6 +38,18 @@ class Geometry(NamedTuple):
         return tuple(
             (n + sum(p) - k) // s + 1 for n, p, k, s in zip(self.size, self.pad, self.kernel, self.stride, strict=True)
         )
+
+
+class Filter(NamedTuple):
+    """One direction of a resampling: output o is the sum over i of taps[i] * wide[o * down + i - lo]."""
+
+    axis: int
+    size: int  # of the input; wide is it with up - 1 zeros after every sample, and zeros all around
+    out: int
+    taps: tuple[float, ...]
+    up: int
+    down: int
+    lo: int
 
 
 def on_cpu() -> bool:
@@ -88,6 +102,34 @@ def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
     return conv(x, _fold(w) / 4, 2, 1)
 
 
+def resample(
+    x: jax.Array,
+    taps: Sequence[float],
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    gain: float = 1.0,
+) -> jax.Array:
+    """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned. [B, H, W, C] -> [B, h, w, C].
+
+    h = (H * up + sum(padding) - len(taps)) // down + 1, and w alike.
+
+    Args:
+        taps: of one direction, not mirrored, divided by their sum here.
+        up: up - 1 zeros follow every pixel; keep the brightness by gain = up ** 2. down: every down-th is kept.
+        padding: zeros before and after in both directions; below 0, so many are cut off.
+    Karras et al. 2020, arXiv:1912.04958, appendix B.
+    """
+    total = math.fsum(taps)
+    taps = tuple(t / total * math.sqrt(gain) for t in taps)
+    for axis in (1, 2):
+        n = x.shape[axis]
+        out = (n * up + sum(padding) - len(taps)) // down + 1
+        filtering = Filter(axis, n, out, taps, up, down, padding[0])
+        x = fir(filtering, x) if on_cpu() else _plain_fir(filtering, x)
+    return x
+
+
 def pool(x: jax.Array) -> jax.Array:
     """2x2 average pooling, [B, H, W, C] -> [B, H // 2, W // 2, C]."""
     h, w = x.shape[1] // 2, x.shape[2] // 2
@@ -138,35 +180,69 @@ def _plain_kernel_grad(geometry, x, g):
     return jax.linear_transpose(lambda w: _plain(x, w, geometry), w)(g)[0]
 
 
+def _plain_fir(filtering, x):
+    axis, size, out, taps, up, down, lo = filtering
+    along = lambda value, rest: (value, rest) if axis == 1 else (rest, value)
+    hi = (out - 1) * down + len(taps) - lo - ((size - 1) * up + 1)
+    return lax.conv_general_dilated(
+        x,
+        jnp.broadcast_to(
+            jnp.asarray(taps, x.dtype).reshape(*along(-1, 1), 1, 1), (*along(len(taps), 1), 1, x.shape[3])
+        ),
+        along(down, 1),
+        along((lo, hi), (0, 0)),
+        lhs_dilation=along(up, 1),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[3],
+    )
+
+
 # --- the CPU's family, closed under differentiation
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     """x [B, H, W, I], w [kh, kw, I, O] -> [B, h, w, O]."""
-    if _pointwise(geometry):
-        return _dot(x, w[0, 0], 3, 0)
-    return _plain(x, w, geometry)
+    return _correlate(x, w, geometry.stride, geometry.pad)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
-    """Transpose of `convolve` in x: g [B, h, w, O], w [kh, kw, I, O] -> [B, H, W, I]."""
-    if _pointwise(geometry):
-        return _dot(g, w[0, 0], 3, 1)
-    return _plain_input_grad(geometry, g, w)
+    """Transpose of `convolve` in x: g [B, h, w, O], w [kh, kw, I, O] -> [B, H, W, I].
+
+    A stride of s cuts the result into s * s phases; each is a plain convolution of g with every s-th tap. Without
+    this, g is spread out with zeros that are multiplied too.
+    """
+    w = w.swapaxes(2, 3)
+    (sh, sw), (height, width) = geometry.stride, geometry.size
+    rows, columns = tuple(_phases(geometry, 0)), tuple(_phases(geometry, 1))
+
+    def phase(row, column):
+        taps = w[row.first :: sh, column.first :: sw]
+        if 0 in taps.shape:
+            return jnp.zeros((g.shape[0], row.out, column.out, w.shape[3]), g.dtype)
+        return _correlate(g, jnp.flip(taps, (0, 1)), (1, 1), (row.pad, column.pad))
+
+    if geometry.stride == (1, 1):
+        return phase(rows[0], columns[0])
+    x = jnp.stack([jnp.stack([phase(row, column) for column in columns], 3) for row in rows], 2)
+    x = x.reshape(g.shape[0], rows[0].out * sh, columns[0].out * sw, w.shape[3])
+    return x[:, :height, :width]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def kernel_grad(geometry: Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
     """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [kh, kw, I, O]."""
-    if _pointwise(geometry):
-        return _dot(x, g, (0, 1, 2), (0, 1, 2))[None, None]
-    return _plain_kernel_grad(geometry, x, g)
+    if g.shape[3] > FEW or geometry.stride != (1, 1):
+        return _plain_kernel_grad(geometry, x, g)
+    (kh, kw), ((top, _), (left, _)) = geometry.kernel, geometry.pad
+    moved = [_move(g, i - top, j - left, geometry.size) for i in range(kh) for j in range(kw)]
+    w = _dot(x, jnp.concatenate(moved, 3), (0, 1, 2), (0, 1, 2))  # [I, kh * kw * O]
+    return w.reshape(-1, kh, kw, g.shape[3]).transpose(1, 2, 0, 3)
 
 
 def _keep(f):
-    return lambda geometry, a, b: (f(geometry, a, b), (a, b))
+    return lambda static, a, b: (f(static, a, b), (a, b))
 
 
 convolve.defvjp(_keep(convolve), lambda n, xw, g: (input_grad(n, g, xw[1]), kernel_grad(n, xw[0], g)))
@@ -174,8 +250,73 @@ input_grad.defvjp(_keep(input_grad), lambda n, gw, x: (convolve(n, x, gw[1]), ke
 kernel_grad.defvjp(_keep(kernel_grad), lambda n, xg, w: (input_grad(n, xg[1], w), convolve(n, xg[0], w)))
 
 
-def _pointwise(geometry):
-    return geometry.kernel == geometry.stride == (1, 1) and geometry.pad == ((0, 0), (0, 0))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def fir(filtering: Filter, x: jax.Array) -> jax.Array:
+    """One direction of `resample` by shifted sums, one for each phase of the output. Its transpose is a `fir` too."""
+    axis, _, out, taps, up, down, lo = filtering
+    phases = up // math.gcd(up, down)
+    step, length = down * phases // up, -(-out // phases)
+
+    def phase(q):
+        starts = [((q * down + i - lo) // up, t) for i, t in enumerate(taps) if (q * down + i - lo) % up == 0]
+        return sum(t * _stretch(x, axis, start, length, step) for start, t in starts)
+
+    parts = [phase(q) + jnp.zeros((), x.dtype) for q in range(phases)]
+    y = jnp.stack(parts, axis + 1).reshape(*x.shape[:axis], phases * length, *x.shape[axis + 1 :])
+    return lax.slice_in_dim(y, 0, out, axis=axis)
+
+
+def _transposed(filtering):
+    axis, size, out, taps, up, down, lo = filtering
+    return Filter(axis, out, size, taps[::-1], down, up, len(taps) - 1 - lo)
+
+
+fir.defvjp(lambda filtering, x: (fir(filtering, x), None), lambda filtering, _, g: (fir(_transposed(filtering), g),))
+
+
+class Phase(NamedTuple):
+    """In one direction: every stride-th element of an input gradient, as a convolution of the output's gradient."""
+
+    first: int  # the first of its taps; then every stride-th
+    pad: tuple[int, int]
+    out: int
+
+
+def _phases(geometry, axis):
+    """Phase a holds elements a, a + s, ...: element a + s * t meets tap first + s * m at output t + offset - m."""
+    s, k, (lo, _) = geometry.stride[axis], geometry.kernel[axis], geometry.pad[axis]
+    length, outputs = -(-geometry.size[axis] // s), geometry.out[axis]
+    for a in range(s):
+        offset, first = divmod(a + lo, s)
+        taps = -(-(k - first) // s)
+        yield Phase(first, (taps - 1 - offset, length + offset - outputs), length)
+
+
+def _correlate(x, w, stride, pad):
+    """The forward form: a dot where the kernel is 1x1, or where there are few outputs; otherwise lax's."""
+    kh, kw, _, features = w.shape
+    if stride != (1, 1) or (features > FEW and (kh, kw) != (1, 1)):
+        size = x.shape[1:3]
+        return _plain(x, w, Geometry(size, (kh, kw), stride, pad))
+    ((top, bottom), (left, right)), (height, width) = pad, x.shape[1:3]
+    out = height + top + bottom - kh + 1, width + left + right - kw + 1
+    y = _dot(x, w.transpose(2, 0, 1, 3).reshape(w.shape[2], -1), 3, 0)  # [B, H, W, kh * kw * O]
+    y = y.reshape(*x.shape[:3], kh * kw, features)
+    return sum(_move(y[:, :, :, i * kw + j], top - i, left - j, out) for i in range(kh) for j in range(kw))
+
+
+def _move(x, down, right, size):
+    """x [B, H, W, C] moved down and right (up and left below 0), seen through a window of this size; zeros around."""
+    (height, width), (h, w) = x.shape[1:3], size
+    config = ((0, 0, 0), (down, h - height - down, 0), (right, w - width - right, 0), (0, 0, 0))
+    return lax.pad(x, jnp.zeros((), x.dtype), config)
+
+
+def _stretch(x, axis, start, length, step):
+    """Elements start, start + step, ... of x along the axis; zeros beyond its ends."""
+    size, end = x.shape[axis], start + (length - 1) * step + 1
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(-start, end - size, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
+    return lax.slice_in_dim(x, 0, None, step, axis)
 
 
 def _dot(a, b, axes_a, axes_b):
@@ -184,4 +325,12 @@ def _dot(a, b, axes_a, axes_b):
 
 
 def _grouped(geometry, x, w, groups):
-    return _plain(x, w, geometry, groups)
+    """Narrow groups merged: several make one dense convolution whose kernel is zero between them."""
+    kh, kw, width, features = w.shape
+    most = max(1, MERGED // width)
+    merged = max(m for m in range(1, min(most, groups) + 1) if groups % m == 0)
+    w = w.reshape(kh, kw, width, groups // merged, merged, features // groups)
+    dense = jnp.einsum("hwinmo,mk->nhwkimo", w, jnp.eye(merged, dtype=w.dtype), precision="highest")
+    dense = dense.reshape(groups // merged, kh, kw, merged * width, -1)
+    parts = jnp.split(x, groups // merged, 3)
+    return jnp.concatenate([convolve(geometry, part, kernel) for part, kernel in zip(parts, dense, strict=True)], 3)

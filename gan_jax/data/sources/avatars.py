@@ -6,14 +6,11 @@ of each image. The pairing is by attribute, not by pixel: haircut and expression
 
 import contextlib
 import dataclasses
-import hashlib
+import functools
 import io
 import json
 import os
 import pathlib
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,9 +18,16 @@ import tensorflow_datasets as tfds
 
 from gan_jax import lookup
 from gan_jax.data import pipeline
-from gan_jax.data.sources import Pictures, View, fingerprint, log
+from gan_jax.data.sources import Pictures, View, file_hashes, fingerprint, log, made_once
 
-SKINS = {"porcelain": "f8d9c0", "peach": "eab38a", "tan": "d08b5b", "bronze": "ae6f3f", "brown": "7d4a2a", "dark": "4a2b1b"}
+SKINS = {
+    "porcelain": "f8d9c0",
+    "peach": "eab38a",
+    "tan": "d08b5b",
+    "bronze": "ae6f3f",
+    "brown": "7d4a2a",
+    "dark": "4a2b1b",
+}
 HAIRS = {
     "black": "231f20", "brown": "5a3825", "auburn": "a55728", "golden": "d6a04a",
     "platinum": "efe0b9", "gray": "9a9a9a", "red": "b03a2e", "blue": "3b6fb6",
@@ -31,6 +35,7 @@ HAIRS = {
 SPLITS = ("train", "validation", "test")
 VERSION = "1.0.0"
 _CLEAR = {"backgroundColor": "ffffff00"}
+_VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'  # personas' gloss on the face turns dark skin gray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,24 +107,30 @@ class Source:
             lookup.choose(STYLES, style, "config.data.styles")
         lookup.choose(dict.fromkeys(SPLITS), self.split, "config.data.split")
         if self.identities < 3:
-            raise ValueError(f"config.data.identities={self.identities}: it must be at least 3, one person for each split.")
+            raise ValueError(
+                f"config.data.identities={self.identities}: it must be at least 3, one person for each split."
+            )
         root = pathlib.Path(self.data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
         config = _Config.of(self.identities, max(64, *view.size))
         folder, notes = _cached(root, config)
         records = _read(folder, self.split, self.styles)
-        self.attributes = {k: np.array([r[k] for r in records], np.int32) for k in ("identity", "style", "skin", "hair")}
+        self.attributes = {
+            k: np.array([r[k] for r in records], np.int32) for k in ("identity", "style", "skin", "hair")
+        }
         labels = self.attributes[self.labels] if self.labels else None
         self._pictures = Pictures(
             [record["image"] for record in records], [str(record["identity"]) for record in records], view, labels
         )
         self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
-        settings = {k: v for k, v in vars(self).items() if k in {f.name for f in dataclasses.fields(self)} - {"data_dir"}}
-        self.fingerprint = fingerprint(settings, config.name, _manifest(folder))
+        settings = {
+            k: v for k, v in vars(self).items() if k in {f.name for f in dataclasses.fields(self)} - {"data_dir"}
+        }
+        self.fingerprint = fingerprint(settings, config.name, file_hashes(folder))
         people, styles = len(np.unique(self.attributes["identity"])), len(names["style"])
         self.notes = (
             *notes,
             f"{len(self):,} avatars: {people:,} people in {styles} styles ({self.split}), from {folder}",
-            f"licences of the drawings: {folder / 'LICENSES.md'}",
+            f"licences of the drawings: {folder / 'LICENSE'}",
         )
 
     def __len__(self) -> int:
@@ -134,14 +145,18 @@ def person(identity: int) -> tuple[int, int]:
     return identity % len(SKINS), (identity + identity // 24) % len(HAIRS)
 
 
-def draw(style: str, definition, identity: int, size: int) -> bytes:
-    """A person in a style, as PNG bytes of `size` x `size` RGBA. `definition` is the dicebear.Style of that name."""
+def draw(style: str, identity: int, size: int) -> bytes:
+    """A person in a style, as PNG bytes of `size` x `size` RGBA."""
     import dicebear
     import resvg_py
 
     recipe, (skin, hair) = STYLES[style], person(identity)
+    definition = _validated()[style]
     components = definition.components()
-    chosen = {f"{k}Variant": [v for v in components[k].variants() if v not in out.split()] for k, out in recipe.without.items()}
+    chosen = {
+        f"{k}Variant": [v for v in components[k].variants() if v not in out.split()]
+        for k, out in recipe.without.items()
+    }
     hair_color = list(HAIRS.values())[hair]
     options = {
         "seed": f"person-{identity}",
@@ -157,9 +172,6 @@ def draw(style: str, definition, identity: int, size: int) -> bytes:
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True))
 
 
-_VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'  # personas lays it over the face: dark skin turns gray
-
-
 def _definitions() -> dict[str, dict]:
     """Each style's drawing, from the installed package."""
     try:
@@ -173,6 +185,14 @@ def _definitions() -> dict[str, dict]:
         ) from error
     folder = pathlib.Path(next(iter(dicebear_styles.__path__)))
     return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in STYLES}
+
+
+@functools.cache
+def _validated() -> dict:
+    """Each style as a dicebear.Style. Checking ten against their schema takes it four seconds."""
+    import dicebear
+
+    return {name: dicebear.Style(raw) for name, raw in _definitions().items()}
 
 
 @dataclasses.dataclass
@@ -224,13 +244,10 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(self.builder_config.people(split)) for split in SPLITS}
 
     def _generate_examples(self, people: range) -> Iterator[tuple[int, dict]]:
-        import dicebear
-
-        definitions = {name: dicebear.Style(raw) for name, raw in _definitions().items()}
         for identity in people:
             skin, hair = person(identity)
-            for style, (name, definition) in enumerate(definitions.items()):
-                png = io.BytesIO(draw(name, definition, identity, self.builder_config.size))
+            for style, name in enumerate(STYLES):
+                png = io.BytesIO(draw(name, identity, self.builder_config.size))
                 labels = {"identity": identity, "style": style, "skin": skin, "hair": hair}
                 yield identity * len(STYLES) + style, {"image": png} | labels
 
@@ -244,3 +261,31 @@ def _licences(definitions: dict[str, dict]) -> str:
         lines.append(f"* {name}: {source['name']} by {creator['name']} ({creator['url']}), {licence['name']} "
                      f"({licence['url']}). {licence['text']}")  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _cached(root: pathlib.Path, config: _Config) -> tuple[pathlib.Path, tuple[str, ...]]:
+    """(the folder with the prepared data, notes on what was done for it)."""
+
+    def make(aside: pathlib.Path) -> pathlib.Path:
+        log.info("drawing %s avatars into %s, once", f"{config.identities * len(STYLES):,}", root)
+        builder = Avatars(config=config, data_dir=aside, file_format="array_record")
+        with contextlib.redirect_stdout(None):  # TFDS speaks of a download; its progress bar, on stderr, stays
+            builder.download_and_prepare()
+        return pathlib.Path(builder.data_dir)
+
+    folder = root / "avatars" / config.name / VERSION
+    try:
+        return folder, made_once(folder, make)
+    except OSError as error:
+        raise ValueError(
+            f"config.data.data_dir: the avatars can't be kept in {root}: {error}. "
+            f"Set config.data.data_dir or $GAN_JAX_DATA to a folder with 100 MB free."
+        ) from error
+
+
+def _read(folder: pathlib.Path, split: str, styles: tuple[str, ...]) -> list[dict]:
+    """The records of some styles, the people's styles in a row; "style" counts in `styles`."""
+    builder = tfds.builder_from_directory(folder)
+    records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    place = {list(STYLES).index(name): number for number, name in enumerate(styles)}
+    return [record | {"style": place[int(record["style"])]} for record in records if int(record["style"]) in place]

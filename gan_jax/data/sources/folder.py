@@ -54,16 +54,14 @@ class Source:
         loose = {i: "no class folder" for i, folder in enumerate(folders) if folder is None} if self.labels else {}
         known = sorted({folder for folder in folders if folder}) if self.labels else []
         labels = np.array([known.index(f) if f else -1 for f in folders]) if self.labels else None
-        sizes = [file.stat().st_size for file in files]
         self._pictures = Pictures(files, names, view, labels, loose)
         self.quarantine = self._pictures.quarantine
         if not len(self):
             reasons = "; ".join(self.quarantine.lines())
             raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
         self.shape, self.classes = view.shape, tuple(known)
-        self.fingerprint = fingerprint(
-            settings, self.classes, [(names[i], sizes[i]) for i in self._pictures.kept.tolist()]
-        )
+        sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
+        self.fingerprint = fingerprint(settings, self.classes, sizes)
         self.notes = self._report(root, others)
 
     def __len__(self) -> int:
@@ -76,7 +74,10 @@ class Source:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         where = "in memory" if self._pictures.in_memory else "read as needed"
         first = f"{len(self):,} images{of} from {root}, {where}"
-        return (first, *self.quarantine.lines(), *([f"passed over {others} files of other kinds"] if others else []))
+        used = set(self._pictures.labels[self._pictures.kept]) if self.classes else set()
+        bare = [f"class {name!r} has no image that can be used" for i, name in enumerate(self.classes) if i not in used]
+        ignored = [f"passed over {others} files of other kinds"] if others else []
+        return (first, *self.quarantine.lines(), *bare, *ignored)
 
 
 def _scan(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:

@@ -62,7 +62,9 @@ class Source:
         self.quarantine, self.shape = self._pictures.quarantine, view.shape
         set_aside = self.quarantine.lines()
         if not len(self):
-            raise ValueError(f"config.data.name={self.name!r}: no image of split {self.split!r} can be used: {set_aside}.")
+            raise ValueError(
+                f"config.data.name={self.name!r}: no image of split {self.split!r} can be used: {set_aside}."
+            )
         of = f" of {len(self.classes)} classes" if self.classes else ""
         where = "in memory" if self._pictures.in_memory else "read as needed"
         self.notes = (f"{len(self):,} images{of} from {builder.data_path} ({self.split}), {where}", *set_aside)

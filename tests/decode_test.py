@@ -1,0 +1,213 @@
+"""Odd files through the one decoder: exact pixels, or the reason why not."""
+
+import io
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from gan_jax.data import decode
+from gan_jax.data.decode import ImageRejected
+
+RGB = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]], [[0, 0, 0], [255, 255, 255]]], np.uint8)  # 3x2
+GRAY16 = np.array([[0, 257, 65535], [128, 129, 25700]], np.uint16)
+GRAY16_AS_8 = np.array([[0, 1, 255], [0, 1, 100]], np.uint8)
+
+
+def encode(picture, format="png", **options):
+    if isinstance(picture, np.ndarray):
+        picture = Image.fromarray(picture)
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def png(header, pixels):
+    """A PNG of an IHDR payload and raw scan lines, for what Pillow does not write."""
+    chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+def palette(transparent=None):
+    picture = Image.new("P", (3, 1))
+    picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    picture.putdata([0, 1, 2])
+    return encode(picture, "png", **({} if transparent is None else {"transparency": transparent}))
+
+
+def upright(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encode(RGB, "png", exif=exif)
+
+
+def frames(format):
+    first, second = (Image.new("RGB", (2, 2), color) for color in ("red", "blue"))
+    return encode(first, format, save_all=True, append_images=[second])
+
+
+solid = lambda *color: np.full((2, 2, len(color)), color, np.uint8)
+COLOUR = {
+    "rgb png": (encode(RGB), RGB),
+    "rgb bmp": (encode(RGB, "bmp"), RGB),
+    "rgb tiff lzw": (encode(RGB, "tiff", compression="tiff_lzw"), RGB),
+    "rgb webp lossless": (encode(RGB, "webp", lossless=True), RGB),
+    "rgb ppm": (encode(RGB, "ppm"), RGB),
+    "gray": (encode(np.array([[0, 77, 255]], np.uint8)), np.repeat([[[0], [77], [255]]], 3, 2)),
+    "1 bit": (encode(Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")), [[[0] * 3, [255] * 3]]),
+    "16-bit gray": (encode(GRAY16), np.repeat(GRAY16_AS_8[..., None], 3, 2)),
+    "16-bit gray tiff, big endian": (
+        b"MM\x00\x2a" + struct.pack(">IH", 8, 8)
+        + b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0)
+                   for tag, value in [(256, 3), (257, 2), (258, 16), (259, 1), (262, 1), (273, 110), (278, 2), (279, 12)])
+        + bytes(4) + GRAY16.astype(">u2").tobytes(),
+        np.repeat(GRAY16_AS_8[..., None], 3, 2),
+    ),
+    "16-bit gray pgm": (b"P5 3 2 65535\n" + GRAY16.astype(">u2").tobytes(), np.repeat(GRAY16_AS_8[..., None], 3, 2)),
+    "32-bit integer tiff": (encode(GRAY16.astype(np.int32), "tiff"), np.repeat(GRAY16_AS_8[..., None], 3, 2)),
+    "float tiff": (encode(np.array([[0, 0.5, 1]], np.float32), "tiff"), np.repeat([[[0], [128], [255]]], 3, 2)),
+    "16-bit rgb": (png(struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0), b"\0" + struct.pack(">3H", 65535, 0, 32896)),
+                   [[[255, 0, 128]]]),
+    "palette": (palette(), [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]),
+    "palette, one clear": (palette(1), [[[255, 0, 0], [255, 255, 255], [0, 0, 255]]]),
+    "palette, alphas": (palette(b"\xff\x80\x00"), [[[255, 0, 0], [127, 255, 127], [255, 255, 255]]]),
+    "gray and alpha": (encode(Image.merge("LA", [Image.new("L", (2, 2), 100), Image.new("L", (2, 2), 51)])), solid(224, 224, 224)),
+    "rgba": (encode(solid(0, 0, 255, 128)), solid(127, 127, 255)),
+    "rgb, one clear": (encode(RGB, transparency=(255, 0, 0)), np.where((RGB == [255, 0, 0]).all(-1, keepdims=True), 255, RGB)),
+    "cmyk tiff": (encode(Image.new("CMYK", (2, 2), (0, 255, 255, 0)), "tiff"), solid(255, 0, 0)),
+    "animated gif": (frames("gif"), solid(255, 0, 0)),
+    "animated png": (frames("png"), solid(255, 0, 0)),
+    "upside down by exif": (upright(3), RGB[::-1, ::-1]),
+    "mirrored by exif": (upright(2), RGB[:, ::-1]),
+    "turned by exif": (upright(6), np.rot90(RGB, -1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COLOUR)
+def test_colours_are_exact(name):
+    file, expected = COLOUR[name]
+    image = decode.decode(file)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_lossy_colour_spaces_are_close():
+    for mode, color in (("CMYK", (0, 255, 255, 0)), ("YCbCr", (76, 85, 255))):
+        image = decode.decode(encode(Image.new(mode, (8, 8), color), "jpeg", quality=95))
+        assert np.abs(image.astype(int) - [255, 0, 0]).max() <= 4
+
+
+def test_channels_and_background():
+    clear = encode(solid(200, 100, 0, 0))
+    np.testing.assert_array_equal(decode.decode(clear, background=(1, 2, 3)), solid(1, 2, 3))
+    np.testing.assert_array_equal(decode.decode(clear, channels=4), solid(200, 100, 0, 0))
+    np.testing.assert_array_equal(decode.decode(encode(RGB), channels=4)[..., 3], np.full((3, 2), 255))
+    luma = decode.decode(encode(RGB), channels=1)
+    np.testing.assert_array_equal(luma[..., 0], [[76, 150], [29, 18], [0, 255]])  # 0.299 R + 0.587 G + 0.114 B
+    half_red = encode(solid(255, 0, 0, 51))
+    assert decode.decode(half_red, channels=1, background=(0, 0, 0))[0, 0, 0] == 15  # luma of (51, 0, 0)
+    gray = np.arange(256, dtype=np.uint8)[None]
+    np.testing.assert_array_equal(decode.decode(encode(gray), channels=1)[..., 0], gray)
+
+
+def test_a_transparent_16_bit_gray():
+    picture = Image.fromarray(GRAY16)
+    image = decode.decode(encode(picture, transparency=65535), channels=4)
+    np.testing.assert_array_equal(image[..., 0], GRAY16_AS_8)
+    np.testing.assert_array_equal(image[..., 3], [[255, 255, 0], [255, 255, 255]])
+
+
+JPEG = encode(Image.effect_noise((64, 64), 90).convert("RGB"), "jpeg")
+REJECTED = {
+    "truncated jpeg": (JPEG[: len(JPEG) // 2], "truncated"),
+    "truncated png": (encode(Image.effect_noise((64, 64), 90))[:-900], "truncated"),
+    "html": (b"\n<!DOCTYPE html><html><body>404</body>", "HTML, not an image"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "XML or SVG, not a raster image"),
+    "lfs": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer, not an image"),
+    "empty": (b"", "empty"),
+    "text": (b"hello, I am no image", "no known image format"),
+    "bomb": (png(struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0), b""), "more than 64 megapixels"),
+    "100 megapixels": (png(struct.pack(">IIBBBBB", 10000, 10000, 8, 2, 0, 0, 0), b""), "more than 64 megapixels"),
+    "no pixels behind the header": (png(struct.pack(">IIBBBBB", 100, 100, 8, 2, 0, 0, 0), b""), "truncated|damaged"),
+    "no width": (png(struct.pack(">IIBBBBB", 0, 10, 8, 2, 0, 0, 0), b""), "no known image format|damaged|no pixels"),
+    "wrong checksum": (encode(RGB)[:25] + b"\0\0\0\0" + encode(RGB)[29:], "damaged|no known image format"),
+    "integers beyond 16 bits": (encode(np.array([[-1, 70000]], np.int32), "tiff"), "integer values outside 16 bits"),
+    "floats beyond 1": (encode(np.array([[0, 7.0]], np.float32), "tiff"), r"float values outside \[0, 1\]"),
+    "not a number": (encode(np.array([[0, np.nan]], np.float32), "tiff"), r"float values outside \[0, 1\]"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("name", REJECTED)
+def test_no_image_no_pixels(name):
+    file, reason = REJECTED[name]
+    with pytest.raises(ImageRejected, match=f"^({reason})$"):
+        decode.decode(file)
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_a_mode_that_pillow_can_not_convert():
+    with pytest.raises(ImageRejected, match=r"^colour mode La$"):
+        decode._pixels(Image.new("La", (2, 2)), 3, (0, 0, 0))
+
+
+def test_paths(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(encode(RGB))  # the name lies, the bytes do not
+    np.testing.assert_array_equal(decode.decode(tmp_path / "a.jpg"), RGB)
+    assert decode.check(str(tmp_path / "a.jpg")) == (3, 2)
+    with pytest.raises(ImageRejected, match=r"^a directory$"):
+        decode.decode(tmp_path)
+    with pytest.raises(ImageRejected, match=r"^no such file$"):
+        decode.decode(tmp_path / "b.jpg")
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageRejected, match=r"^a special file$"):
+        decode.decode(tmp_path / "pipe.png")
+
+
+def test_the_limit_is_looked_at_before_decoding():
+    with pytest.raises(ImageRejected, match="more than 5e-06 megapixels"):
+        decode.check(encode(RGB), max_pixels=5)
+    assert decode.decode(encode(RGB), max_pixels=6).shape == (3, 2, 3)
+
+
+def test_fit():
+    image = np.zeros((4, 8, 1), np.uint8)
+    image[:, 2:6] = 200
+    np.testing.assert_array_equal(decode.fit(image, (4, 4)), np.full((4, 4, 1), 200))  # the middle, nothing else
+    stretched = decode.fit(image, (4, 4), "stretch", "box")
+    np.testing.assert_array_equal(stretched[0, :, 0], [0, 200, 200, 0])
+    assert decode.fit(image, (2, 3), "random").shape == (2, 4, 1)
+    assert decode.fit(image, (3, 7)).shape == (3, 7, 1)
+    assert decode.fit(image, (4, 8)) is image
+    halves = decode.fit(np.repeat(np.array([0, 100], np.uint8), 2)[None, :, None].repeat(2, 0), (1, 2), filter="box")
+    np.testing.assert_array_equal(halves[0, :, 0], [0, 100])
+    with pytest.raises(ImageRejected, match="too long a strip"):
+        decode.fit(np.zeros((1, 5000, 3), np.uint8), (1000, 1000), "random")
+
+
+def test_fit_weighs_colours_by_alpha():
+    image = np.zeros((2, 2, 4), np.uint8)
+    image[0, 0] = (255, 0, 0, 255)  # beside clear black pixels, which must not darken it
+    np.testing.assert_array_equal(decode.fit(image, (1, 1), filter="box")[0, 0], [255, 0, 0, 64])
+
+
+def test_cut_and_rotate():
+    image = np.arange(30, dtype=np.uint8).reshape(5, 6, 1)
+    np.testing.assert_array_equal(decode.cut(image, (2, 3), (0, 0)), image[:2, :3])
+    np.testing.assert_array_equal(decode.cut(image, (2, 3), (0.999, 0.999)), image[3:, 3:])
+    square = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    np.testing.assert_array_equal(decode.rotate(square, 0), square)
+    np.testing.assert_array_equal(decode.rotate(square, 90), np.rot90(square))
+    assert (decode.rotate(np.full((7, 9, 1), 50, np.uint8), 33.0) == 50).all()  # no foreign colour turns in
+
+
+def test_quarantine_counts_by_reason():
+    quarantine = decode.Quarantine()
+    for name in "abcd":
+        quarantine.add(name, "truncated")
+    quarantine.add("e", ImageRejected("empty"))
+    assert len(quarantine) == 5
+    assert quarantine.lines() == ("set aside 4 as 'truncated': a, b, c, ...", "set aside 1 as 'empty': e")

@@ -1,0 +1,63 @@
+"""What the README shows works: its commands run on a short run of the default config."""
+
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from gan_jax import config, main
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
+TOOLS = [command for command in COMMANDS if "tools/" in command]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, shared_data):
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        assert main.main(["--config", "configs/avatars.py:smoke", "--workdir", str(folder / "runs" / "avatars")]) == 0
+    (folder / "configs").symlink_to(ROOT / "configs")
+    (folder / "tools").symlink_to(ROOT / "tools")
+    return folder
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "gan_jax.main" in c])
+def test_training_commands_name_configs_and_settings_that_exist(command, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    flags, overrides = main.parse(shlex.split(command.split("gan_jax.main", 1)[1]))
+    run = config.load(flags.config, overrides)
+    make = config.make_game(run, (run.data["resolution"],) * 2 + (3,), 10 if run.data.get("labels") else 0)
+    assert make.phases
+
+
+@pytest.mark.parametrize("command", TOOLS, ids=lambda command: command.split()[1])
+def test_tool_commands_run(command, run):
+    words = shlex.split(command.replace("configs/avatars.py", "configs/avatars.py:smoke"))
+    assert words[0] == ".venv/bin/python"
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, *words[1:]], cwd=run, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_exported_sampler_snippet(run, monkeypatch):
+    """After the export command above it."""
+    monkeypatch.chdir(run)
+    test_tool_commands_run(next(command for command in TOOLS if "export" in command), run)
+    (snippet,) = re.findall(r"```python\n(import jax.*?)```", README, re.S)
+    scope = {}
+    exec(snippet, scope)
+    assert scope["images"].shape == (4, 32, 32, 3) and abs(scope["images"]).max() <= 1
+
+
+def test_set_up_commands_name_extras_that_exist():
+    setup = (ROOT / "setup.cfg").read_text()
+    for extra in re.findall(r"\.\[(\w+)\]", README):
+        assert re.search(rf"^{extra} ?=", setup, re.M), extra
+    assert (ROOT / re.search(r"!\[.*?\]\((.*?)\)", README).group(1)).is_file()
