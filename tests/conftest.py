@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+import runpy
+import sys
 import tempfile
+import types
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ.setdefault("XLA_FLAGS", "")
-if "host_platform_device_count" not in os.environ["XLA_FLAGS"]:
-    os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
+FAST_COMPILE = "--xla_backend_optimization_level=0"  # halves compilation; the same mathematics
+os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count=2 {FAST_COMPILE}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "gan_jax_test_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
@@ -73,3 +75,22 @@ def shared_data(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GAN_JAX_DATA", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture
+def tool(capsys, monkeypatch):
+    """("sample", *args) -> what `python tools/sample.py *args` would give: returncode, stdout, stderr."""
+
+    def run(name, *args):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, args)])
+        capsys.readouterr()
+        code = None
+        try:
+            runpy.run_path(str(pathlib.Path(__file__).parent.parent / "tools" / f"{name}.py"), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        out, err = capsys.readouterr()
+        said = f"{code}\n" if isinstance(code, str) else ""
+        return types.SimpleNamespace(returncode=1 if said else code or 0, stdout=out, stderr=err + said)
+
+    return run

@@ -3,8 +3,6 @@
 import json
 import math
 import pathlib
-import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -12,18 +10,15 @@ from PIL import Image
 from gan_jax import config, main
 
 CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
-SAMPLE = pathlib.Path(__file__).parent.parent / "tools" / "sample.py"
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
-def test_smoke(file, tmp_path, shared_data):
+def test_smoke(file, tool, tmp_path, shared_data):
     assert main.main(["--config", f"{file}:smoke", "--workdir", str(tmp_path / "run"), *needs(file, tmp_path)]) == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines and all(math.isfinite(value) for line in lines for value in line.values())
     assert list((tmp_path / "run" / "samples").glob("*.png"))
-    done = subprocess.run(
-        [sys.executable, SAMPLE, tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"], capture_output=True, text=True
-    )
+    done = tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1")
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "out" / "grid.png").size[0] > 0
 

@@ -1,9 +1,6 @@
 """The tools as a user runs them, on one small trained run."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -12,7 +9,6 @@ from PIL import Image
 
 from gan_jax import config, export, log, train
 
-TOOLS = pathlib.Path(__file__).parent.parent / "tools"
 FILE = """
 import ml_collections
 
@@ -35,15 +31,11 @@ def runs(tmp_path_factory, shared_data):
     return folder
 
 
-def tool(name, *args):
-    return subprocess.run([sys.executable, TOOLS / f"{name}.py", *map(str, args)], capture_output=True, text=True)
-
-
 def pixels(path):
     return np.asarray(Image.open(path))
 
 
-def test_sample_draws_a_column_a_class(runs, tmp_path):
+def test_sample_draws_a_column_a_class(tool, runs, tmp_path):
     done = tool("sample", runs / "styles", "--out", tmp_path, "--seeds", "3,7-8")
     assert done.returncode == 0, done.stderr
     sampler = export.load(runs / "styles")
@@ -54,7 +46,7 @@ def test_sample_draws_a_column_a_class(runs, tmp_path):
     np.testing.assert_array_equal(single, log.to_uint8(sampler(z, np.array([0])))[0])
 
 
-def test_sample_one_class_and_truncation(runs, tmp_path):
+def test_sample_one_class_and_truncation(tool, runs, tmp_path):
     run = lambda out, *flags: tool("sample", runs / "styles", "--out", tmp_path / out, "--class", "dylan", *flags)
     assert run("a", "--seeds", "0-3", "--cols", "2").returncode == 0
     assert pixels(tmp_path / "a" / "grid.png").shape == (16, 16, 3)
@@ -67,7 +59,7 @@ def test_sample_one_class_and_truncation(runs, tmp_path):
     assert near < far / 10
 
 
-def test_sample_without_classes(runs, tmp_path):
+def test_sample_without_classes(tool, runs, tmp_path):
     assert tool("sample", runs / "none", "--out", tmp_path, "--seeds", "0-2", "--cols", "3").returncode == 0
     assert pixels(tmp_path / "grid.png").shape == (8, 24, 3)
     assert (tmp_path / "seed0002.png").is_file()
@@ -85,14 +77,14 @@ def test_sample_without_classes(runs, tmp_path):
         ("nowhere", [], "no checkpoint. Give a run's --workdir"),
     ],
 )
-def test_sample_mistakes_are_one_line(runs, tmp_path, run, flags, message):
+def test_sample_mistakes_are_one_line(tool, runs, tmp_path, run, flags, message):
     done = tool("sample", runs / run, "--out", tmp_path / "out", *flags)
     assert done.returncode == 1 and message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("run", ["styles", "none"])
-def test_export_round_trip(runs, tmp_path, run):
+def test_export_round_trip(tool, runs, tmp_path, run):
     done = tool("export", runs / run, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     differences = {line.split(": ")[0].rsplit("/")[-1]: float(line.split()[-1]) for line in done.stdout.splitlines()}
@@ -108,7 +100,7 @@ def test_export_round_trip(runs, tmp_path, run):
         assert exported.call(*args).shape == (n, 8, 8, 3)
 
 
-def test_a_difference_would_show(runs, tmp_path):
+def test_a_difference_would_show(tool, runs, tmp_path):
     sampler = export.load(runs / "none")
     assert tool("export", runs / "none", "--out", tmp_path).returncode == 0
     shifted = jax.tree.map(lambda x: x + 0.5, sampler.ema)
@@ -116,7 +108,7 @@ def test_a_difference_would_show(runs, tmp_path):
     assert min(export.round_trip(other, tmp_path).values()) > 1e-3
 
 
-def test_bench_prints_one_json_line(runs, tmp_path):
+def test_bench_prints_one_json_line(tool, runs, tmp_path):
     out = tmp_path / "bench.jsonl"
     for extra in ([], ["--set", "batch=8"]):
         done = tool("bench_step", runs / "none.py", "--rounds", "3", "--out", out, *extra)
@@ -133,7 +125,7 @@ def test_bench_prints_one_json_line(runs, tmp_path):
     assert len(table) == 4 and table[2].endswith("| 1.00 |") and "batch=8" in table[3]
 
 
-def test_bench_of_a_given_shape_opens_no_data(tmp_path):
+def test_bench_of_a_given_shape_opens_no_data(tool, tmp_path):
     (tmp_path / "c.py").write_text(FILE.replace("avatars", "tfds").replace("LABELS", "None"))
     done = tool("bench_step", tmp_path / "c.py", "--shape", "8x8x1", "--classes", "3", "--rounds", "1")
     assert done.returncode == 0 and json.loads(done.stdout)["shape"] == [8, 8, 1], done.stderr

@@ -16,6 +16,7 @@ import numpy as np
 from gan_jax import lookup
 
 Batch = dict[str, np.ndarray]
+ENDLESS = 2**53  # samples in the stream: grain's own endless repeat overflows in batches of one
 
 
 class Source(Protocol):
@@ -103,7 +104,7 @@ class Batches:
         if not 0 <= seed < 2**32:
             raise ValueError(f"config.seed={seed}: it must be 0 to {2**32 - 1}.")
         self.position = start
-        order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+        order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(ENDLESS // len(source))
         shares = order.batch(batch // process_count).map_with_index(_Load(source, seed))
         mine = shares[start * process_count + process_index :: process_count]
         stream = mine.to_iter_dataset(grain.ReadOptions(num_threads=prefetch, prefetch_buffer_size=prefetch))

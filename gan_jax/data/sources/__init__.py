@@ -201,8 +201,8 @@ def file_hashes(folder: pathlib.Path) -> dict[str, str]:
 def _damage(folder: pathlib.Path) -> str | None:
     """What is wrong with made data, or None."""
     try:
-        wanted, found = json.loads((folder / _MANIFEST).read_bytes()), file_hashes(folder)
-    except (OSError, ValueError) as error:
+        wanted, found = dict(json.loads((folder / _MANIFEST).read_bytes())), file_hashes(folder)
+    except (OSError, ValueError, TypeError) as error:
         return f"its manifest can't be read: {error}"
     bad = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     return f"{bad[0]} is not as it was written" if bad else None

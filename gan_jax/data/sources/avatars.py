@@ -204,10 +204,10 @@ class _Config(tfds.core.BuilderConfig):
 
     @classmethod
     def of(cls, identities: int, size: int) -> "_Config":
+        definitions, recipe = _definitions(), {name: dataclasses.asdict(style) for name, style in STYLES.items()}
         import resvg_py
 
-        recipe = {name: dataclasses.asdict(style) for name, style in STYLES.items()}
-        made_of = fingerprint(VERSION, SKINS, HAIRS, recipe, _VEIL, _definitions(), resvg_py.__version__)
+        made_of = fingerprint(VERSION, SKINS, HAIRS, recipe, _VEIL, definitions, resvg_py.__version__)
         return cls(name=f"{identities}x{size}-{made_of[:8]}", version=VERSION, identities=identities, size=size)
 
     def people(self, split: str) -> range:

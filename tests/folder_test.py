@@ -1,0 +1,193 @@
+"""A folder of images: what is found, set aside, resized, labelled and augmented."""
+
+import logging
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax.data import sources
+from gan_jax.data.sources import folder
+
+
+def save(path, *color, size=(8, 8), mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, color if len(color) > 1 else color[0]).save(path)
+
+
+@pytest.fixture
+def images(tmp_path):
+    save(tmp_path / "b" / "1.PNG", 0, 0, 255)
+    save(tmp_path / "a" / "deep" / "2.png", 0, 255, 0)
+    save(tmp_path / "a" / "1.bmp", 255, 0, 0)
+    (tmp_path / "a" / "notes.txt").write_text("hello")
+    (tmp_path / ".thumbs").mkdir()
+    save(tmp_path / ".thumbs" / "x.png", 9, 9, 9)
+    save(tmp_path / "a" / "._1.bmp.png", 9, 9, 9)
+    return tmp_path
+
+
+def pixels(source, ids=None, seed=0):
+    ids = np.arange(len(source)) if ids is None else np.asarray(ids)
+    return source.load(ids, np.arange(len(ids), dtype=np.uint64) + np.uint64(seed))["image"]
+
+
+@pytest.fixture(params=["kept", "read as needed"])
+def memory(request, monkeypatch):
+    if request.param != "kept":
+        monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    return request.param
+
+
+def test_finds_them_in_order(images, memory):
+    source = folder.Source(str(images), 4)
+    assert source.shape == (4, 4, 3) and source.classes == ()
+    np.testing.assert_array_equal(pixels(source)[:, 0, 0], [[255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    assert source.load(np.array([0]), np.zeros(1, np.uint64)).keys() == {"image"}
+    where = "in memory" if memory == "kept" else "read as needed"
+    assert source.notes == (f"3 images from {images}, {where}", "passed over 1 files of other kinds")
+
+
+def test_labels_are_sub_folders(images, memory):
+    save(images / "loose.png", 1, 1, 1)
+    (images / "c").mkdir()
+    (images / "c" / "empty.png").touch()
+    source = folder.Source(str(images), 4, labels=True)
+    batch = source.load(np.array([2, 0, 1]), np.zeros(3, np.uint64))
+    assert source.classes == ("a", "b", "c") and batch["label"].dtype == np.int32
+    np.testing.assert_array_equal(batch["label"], [1, 0, 0])
+    np.testing.assert_array_equal(batch["image"][:, 0, 0], [[0, 0, 255], [255, 0, 0], [0, 255, 0]])
+    assert source.quarantine.files["loose.png"] == "no class folder"
+    if memory == "kept":
+        assert source.quarantine.files["c/empty.png"] == "empty"
+        assert "class 'c' has no image that can be used" in source.notes
+
+
+def test_non_square_gray_and_rgba(tmp_path, memory):
+    picture = np.zeros((10, 40), np.uint8)
+    picture[:, 10:30] = 200  # what a centre crop to 1:2 keeps
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    source = folder.Source(str(tmp_path), (5, 10), channels=1, resize="box")
+    np.testing.assert_array_equal(pixels(source), np.full((1, 5, 10, 1), 200))
+    source = folder.Source(str(tmp_path), (5, 20), channels=4, crop="stretch", resize="box")
+    image = pixels(source)
+    assert image.shape == (1, 5, 20, 4) and (image[..., 3] == 255).all()
+    np.testing.assert_array_equal(image[0, 0, :, 0], [0] * 5 + [200] * 10 + [0] * 5)
+
+
+def test_transparency_meets_the_background(tmp_path):
+    save(tmp_path / "a.png", 10, 20, 30, 0, mode="RGBA")
+    np.testing.assert_array_equal(pixels(folder.Source(str(tmp_path), 2, background=(1, 2, 3)))[0, 0, 0], [1, 2, 3])
+    np.testing.assert_array_equal(pixels(folder.Source(str(tmp_path), 2, channels=4))[0, ..., 3], np.zeros((2, 2)))
+
+
+def noisy(tmp_path, size=(8, 8)):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    return image
+
+
+def test_flips_every_second_sample(tmp_path, memory):
+    image = noisy(tmp_path)
+    shown = pixels(folder.Source(str(tmp_path), 8, flip=True), [0] * 400)
+    straight, flipped = ((shown == x).all((1, 2, 3)) for x in (image, image[:, ::-1]))
+    assert (straight | flipped).all() and 160 < flipped.sum() < 240
+
+
+def test_turns_within_the_limit(tmp_path, memory):
+    Image.fromarray(np.tri(32, 32, dtype=np.uint8)[:, ::-1] * 255).save(tmp_path / "a.png")  # an edge at 45 degrees
+    shown = pixels(folder.Source(str(tmp_path), 32, channels=1, rotate_degrees=10.0), [0] * 200)[..., 0] / 255.0
+    dy, dx = np.gradient(shown, axis=(1, 2))
+    middle = (slice(None), slice(12, 20), slice(12, 20))  # what turned in at the borders says nothing
+    angles = np.rad2deg(np.arctan2(dy[middle].sum((1, 2)), dx[middle].sum((1, 2)))) - 45
+    assert np.abs(angles).max() < 11.5 and angles.max() > 7 and angles.min() < -7 and abs(angles.mean()) < 2
+
+
+def test_random_crops_are_windows(tmp_path, memory):
+    image = noisy(tmp_path, (8, 20))
+    shown = pixels(folder.Source(str(tmp_path), 8, crop="random"), [0] * 300)
+    places = [next(x for x in range(13) if (image[:, x : x + 8] == one).all()) for one in shown]
+    assert set(places) == set(range(13))
+
+
+def test_the_same_seeds_give_the_same_pixels(tmp_path, memory):
+    noisy(tmp_path, (9, 20))
+    settings = dict(path=str(tmp_path), resolution=6, crop="random", flip=True, rotate_degrees=30.0)
+    a, b = (pixels(folder.Source(**settings), [0] * 20) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+    assert (a != pixels(folder.Source(**settings), [0] * 20, seed=100)).any()
+
+
+def test_bad_files_are_set_aside_and_counted(images):
+    (images / "a" / "3.jpg").write_bytes(b"<html>")
+    (images / "a" / "4.jpg").touch()
+    os.symlink(images / "nowhere", images / "a" / "5.jpg")
+    source = folder.Source(str(images), 4)
+    assert len(source) == 3
+    assert source.quarantine.files == {
+        "a/3.jpg": "HTML, not an image", "a/4.jpg": "empty", "a/5.jpg": "no such file",
+    }  # fmt: skip
+    assert "set aside 1 as 'empty': a/4.jpg" in source.notes
+
+
+def test_a_file_lost_later_is_replaced_and_reported_once(images, monkeypatch, caplog):
+    monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    source = folder.Source(str(images), 4, labels=True)
+    (images / "b" / "1.PNG").write_bytes(b"gone")
+    seeds = np.zeros(2, np.uint64)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            batch = source.load(np.array([2, 1]), seeds)
+    np.testing.assert_array_equal(batch["image"][:, 0, 0], [[255, 0, 0], [0, 255, 0]])  # the next, from the start again
+    np.testing.assert_array_equal(batch["label"], [0, 0])  # and its own label
+    assert source.quarantine.files == {"b/1.PNG": "no known image format"}
+    (record,) = caplog.records
+    assert "b/1.PNG can't be read any more (no known image format)" in record.getMessage()
+    for name in ("a/1.bmp", "a/deep/2.png"):
+        (images / name).unlink()
+    with pytest.raises(ValueError, match="none of the 3 images can be read any more"):
+        source.load(np.array([0]), seeds[:1])
+
+
+def test_fingerprint_follows_the_data_and_the_settings(images):
+    prints = [folder.Source(str(images), **settings).fingerprint for settings in
+              ({"resolution": 4}, {"resolution": 4}, {"resolution": 5}, {"resolution": 4, "flip": True},
+               {"resolution": 4, "labels": True})]  # fmt: skip
+    assert prints[0] == prints[1] and len(set(prints)) == 4
+    save(images / "z.png", 0, 0, 0)
+    assert folder.Source(str(images), 4).fingerprint not in prints
+
+
+def broken(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").write_text("<html>")
+
+
+ERRORS = {
+    "missing": (lambda p: None, {"path": "nowhere"}, "config.data.path='nowhere': no such folder."),
+    "a file": (lambda p: (p / "f").touch(), {"path": "f"}, "config.data.path='.*f': not a folder."),
+    "empty": (lambda p: None, {}, "no images in it. Known kinds: .png .jpg"),
+    "no image": (broken, {}, "none of its 2 images can be used: set aside 1 as 'HTML, not an image': b.png; .*'empty'"),
+    "flat": (
+        lambda p: save(p / "a.png", 0),
+        {"labels": True},
+        "config.data.labels=True: .* no sub-folders with images",
+    ),
+    "resolution": (broken, {"resolution": 0}, "config.data.resolution=0: .* 1 to 8192 pixels"),
+    "three sides": (broken, {"resolution": (1, 2, 3)}, r"config.data.resolution=\(1, 2, 3\): "),
+    "channels": (broken, {"channels": 2}, r"config.data.channels=2: it must be 1 \(gray\)"),
+    "crop": (broken, {"crop": "centre"}, "config.data.crop='centre' is not known. Did you mean 'center'"),
+    "resize": (broken, {"resize": "lancos"}, "config.data.resize='lancos' is not known. Did you mean 'lanczos'"),
+    "rotate": (broken, {"rotate_degrees": 181.0}, "config.data.rotate_degrees=181.0: it must be 0 to 180"),
+    "background": (broken, {"background": (0, 0, 256)}, r"config.data.background=\(0, 0, 256\): "),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_say_what_to_do(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepare, settings, message = ERRORS[name]
+    prepare(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        folder.Source(**{"path": str(tmp_path), "resolution": 4} | settings)
