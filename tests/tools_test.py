@@ -15,7 +15,7 @@ import ml_collections
 def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "dcgan", 4, 0.008
-    c.data = dict(source="avatars", resolution=8, identities=6, labels=LABELS)
+    c.data = dict(source="avatars", resolution=8, identities=12, labels=LABELS)
     c.g, c.d, c.game = dict(width=4), dict(width=4), dict(z_dim=5)
     return c
 """
