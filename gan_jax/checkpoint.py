@@ -73,7 +73,11 @@ class Store:
         if any_process(free < needed):
             logging.error(
                 "CHECKPOINT NOT SAVED at step %d: %s has %.1f MiB free, %.1f MiB are needed. Training goes on; free "
-                "some space before the next save.", step, self.folder, free / 2**20, needed / 2**20,
+                "some space before the next save.",
+                step,
+                self.folder,
+                free / 2**20,
+                needed / 2**20,
             )
             return False
         self._pending = step
@@ -230,7 +234,9 @@ def warm_start(state: PyTree, path: str | pathlib.Path) -> tuple[PyTree, list[st
             why = f"is {list(saved[name].shape)} there, {list(x.shape)} here" if name in saved else "is not there"
             report.append(f"  kept as initialised: {name} {why}")
     report += [f"  not used: {name} {list(saved[name].shape)}" for name in saved if name not in own]
-    leaves = [saved[n].astype(x.dtype) if n in fits else x for n, x in zip(named(state), jax.tree.leaves(state), strict=True)]
+    leaves = [
+        saved[n].astype(x.dtype) if n in fits else x for n, x in zip(named(state), jax.tree.leaves(state), strict=True)
+    ]
     return jax.tree.unflatten(jax.tree.structure(state), leaves), report
 
 

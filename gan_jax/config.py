@@ -107,7 +107,9 @@ def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
         old = lookup.choose(values, name, "the config's argument")
         new = _value(text) if text else True
         if type(new) is not type(old):
-            raise ValueError(f"the config's argument {item!r}: {name} must be {type(old).__name__}, as in {name}={old}.")
+            raise ValueError(
+                f"the config's argument {item!r}: {name} must be {type(old).__name__}, as in {name}={old}."
+            )
         values[name] = new
     return types.SimpleNamespace(**values)
 

@@ -1,6 +1,5 @@
 """Names in a config -> code. The only place that imports by name; every failure is one line that says the fix."""
 
-import dataclasses
 import difflib
 import importlib
 import inspect
@@ -81,8 +80,7 @@ def _check_type(value, hint, key):
     if not all(k in (int, float, str, bool, tuple, dict, type(None)) for k in kinds):
         return
     ok = any(
-        isinstance(value, k)
-        and not (isinstance(value, bool) and k is not bool)
+        (isinstance(value, k) and not (isinstance(value, bool) and k is not bool))
         or (k is float and isinstance(value, int) and not isinstance(value, bool))
         or (k is tuple and isinstance(value, list))
         for k in kinds

@@ -18,9 +18,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "is Python and runs as code: use only files you trust.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds")
+    parser.add_argument(
+        "--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds"
+    )
     parser.add_argument("--workdir", required=True, help="where checkpoints, samples and logs go")
-    parser.add_argument("--coordinator", metavar="HOST:PORT", help="several processes: process 0's address, if JAX can't find it itself")
+    parser.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="several processes: process 0's address, if JAX can't find it itself"
+    )
     parser.add_argument("--num_processes", type=int, help="several processes: how many")
     parser.add_argument("--process_id", type=int, help="several processes: which one this is, from 0")
     overrides, rest = [], []

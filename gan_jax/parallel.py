@@ -94,9 +94,7 @@ def start(coordinator: str | None, num_processes: int | None, process_id: int | 
     if any(given) and not all(given):
         raise ValueError("--coordinator, --num_processes and --process_id go together: give all three or none.")
     if any(given) or _in_cluster(os.environ):
-        jax.distributed.initialize(
-            coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds
-        )
+        jax.distributed.initialize(coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds)
 
 
 def _in_cluster(env) -> bool:

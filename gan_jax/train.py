@@ -37,7 +37,10 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     game = make_game(config, source.shape, len(source.classes))
     play = make_round(config, game, parallel)
     store = checkpoint.Store(workdir / "checkpoints", config.keep)
-    with contextlib.closing(store), log.Progress(config.total_steps * config.batch, (store.newest or 0) * config.batch) as progress:
+    with (
+        contextlib.closing(store),
+        log.Progress(config.total_steps * config.batch, (store.newest or 0) * config.batch) as progress,
+    ):
         for note in source.notes:
             progress.say(note)
         state, position = _begin(config, game, source, parallel, store, progress.say)
@@ -87,7 +90,9 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
     """(state on the devices, the data's position): resumed, or new."""
     new = functools.partial(new_state, config, game, source.shape, len(source.classes))
     if store.newest is not None:
-        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new))
+        like = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new)
+        )
         state, meta = store.restore(store.newest, like)
         say(f"resumed from step {store.newest} in {store.folder}")
         for line in differences(meta["config"], _plain(config)):
@@ -110,7 +115,9 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
 
 def _plain(config: Config) -> dict:
     """The config as JSON knows it: what is written and what is compared."""
-    tuples = lambda x: {k: tuples(v) for k, v in x.items()} if isinstance(x, dict) else list(x) if isinstance(x, tuple) else x
+    tuples = lambda x: (
+        {k: tuples(v) for k, v in x.items()} if isinstance(x, dict) else list(x) if isinstance(x, tuple) else x
+    )
     return tuples(dataclasses.asdict(config))
 
 
@@ -136,7 +143,9 @@ class _Run:
             self.writer = log.Writer(self.workdir, step)
             self.writer.write_hparams(_plain(config))
         if step >= config.total_steps:
-            self.progress.say(f"nothing to do: step {step} of {config.total_steps} is saved. Raise config.total_kimg to go on.")
+            self.progress.say(
+                f"nothing to do: step {step} of {config.total_steps} is saved. Raise config.total_kimg to go on."
+            )
         batches = pipeline.Batches(
             self.source, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
         )
@@ -154,8 +163,10 @@ class _Run:
                     if "save" in due or stopped:
                         self.save(step, state, batches.position)
                     if stopped and not last:
-                        self.progress.say(f"stopped by {stop[0] if stop else 'another process'} at step {step}; "
-                                          "the same command goes on from there.")
+                        self.progress.say(
+                            f"stopped by {stop[0] if stop else 'another process'} at step {step}; "
+                            "the same command goes on from there."
+                        )
                         break
         if self.writer:
             self.writer.close()

@@ -57,7 +57,9 @@ class Round:
     XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`; so no turn is nested in one.
     """
 
-    def __init__(self, phases: Sequence[Phase], tx: dict, parallel, *, batch: int, halflife: float, rampup: float | None):
+    def __init__(
+        self, phases: Sequence[Phase], tx: dict, parallel, *, batch: int, halflife: float, rampup: float | None
+    ):
         """tx: {"g": optimiser, "d": optimiser}; parallel: parallel.Parallel; batch, halflife in images."""
         self.turns = [(phase, parallel.compile(make_turn(phase, tx[phase.who]))) for phase in phases]
         end = functools.partial(end_round, batch=batch, halflife=halflife, rampup=rampup)

@@ -16,7 +16,14 @@ from gan_jax.state import Player, TrainState
 def make_state(value=1.0, width=3):
     tree = lambda: {"g": {"Dense_0": {"kernel": jnp.full((2, width), value), "bias": jnp.arange(width) * value}}}
     player = lambda: Player(tree(), {"g": {}}, (jnp.int32(3), tree()))
-    return TrainState(jnp.int32(7), jax.random.key_data(jax.random.key(5)), player(), player(), {"params": tree(), "mutable": {"g": {}}}, {})
+    return TrainState(
+        jnp.int32(7),
+        jax.random.key_data(jax.random.key(5)),
+        player(),
+        player(),
+        {"params": tree(), "mutable": {"g": {}}},
+        {},
+    )
 
 
 def abstract(state):
@@ -61,7 +68,9 @@ def test_manifest_names_every_file_that_restore_reads(tmp_path):
 
 
 def largest_file(folder: pathlib.Path):
-    return max((p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"), key=lambda p: p.stat().st_size)
+    return max(
+        (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"), key=lambda p: p.stat().st_size
+    )
 
 
 def flip_a_byte(file: pathlib.Path):
@@ -111,13 +120,18 @@ def test_all_damaged_starts_anew_and_keeps_the_pieces(tmp_path):
 
 def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(tmp_path):
     store = saved(tmp_path)
-    with pytest.raises(ValueError, match=r"g/params/g/Dense_0/bias is int32\[3\]|g/params/g/Dense_0/bias is float32\[3\] there and float32\[4\] here"):
+    with pytest.raises(
+        ValueError,
+        match=r"g/params/g/Dense_0/bias is int32\[3\]|g/params/g/Dense_0/bias is float32\[3\] there and float32\[4\] here",
+    ):
         store.restore(2, abstract(make_state(width=4)))
 
 
 def test_another_dtype_or_a_missing_leaf_does_not_fit(tmp_path):
     store = saved(tmp_path)
-    half = make_state().replace(ema={"params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), make_state().g.params), "mutable": {}})
+    half = make_state().replace(
+        ema={"params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), make_state().g.params), "mutable": {}}
+    )
     with pytest.raises(ValueError, match=r"ema/params/g/Dense_0/bias is float32\[3\] there and bfloat16\[3\] here"):
         store.restore(2, abstract(half))
     more = make_state().replace(carry={"p": jnp.zeros(())})

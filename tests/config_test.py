@@ -29,7 +29,9 @@ def test_file_argument_and_overrides(file):
     assert config.load(file).batch == 64
     assert config.load(f"{file}:smoke").batch == 8
     assert config.load(f"{file}:batch=16").batch == 16
-    run = config.load(file, ["batch=4", "game.loss=minimax", "opt_g.lr=1e-3", "init_from=runs/a", "ema_rampup=none", "keep=2"])
+    run = config.load(
+        file, ["batch=4", "game.loss=minimax", "opt_g.lr=1e-3", "init_from=runs/a", "ema_rampup=none", "keep=2"]
+    )
     assert run.batch == 4 and run.game == {"z_dim": 7, "loss": "minimax"} and run.opt_g == {"lr": 1e-3}
     assert run.init_from == "runs/a" and run.ema_rampup is None and run.keep == 2
     assert config.load(file, ["data={'source': 'folder'}"]).data == {"source": "folder"}
@@ -45,7 +47,11 @@ def test_file_argument_and_overrides(file):
         ("{}", ["seed=-1"], r"config.seed=-1: neither may be negative"),
         ("{}", ["batch"], r"--config.batch: give a value"),
         ("{}", ["batch.size=3"], r"config.batch is 64, it has no settings"),
-        ("{}:smok", [], r"the config's argument='smok' is not known. Did you mean 'smoke'\? Known: batch, name, rate, smoke"),
+        (
+            "{}:smok",
+            [],
+            r"the config's argument='smok' is not known. Did you mean 'smoke'\? Known: batch, name, rate, smoke",
+        ),
         ("{}:batch=x", [], r"the config's argument 'batch=x': batch must be int, as in batch=64"),
         ("{}x", [], r"mine.pyx: no such file. Did you mean '.*mine.py'"),
     ],
@@ -93,5 +99,7 @@ def test_steps_count_images():
 def test_differences_name_each_setting():
     old = {"a": 1, "opt": {"lr": 1, "b1": 0}, "gone": 3}
     assert config.differences(old, {"a": 1, "opt": {"lr": 2, "b1": 0}, "new": 4}) == [
-        "config.gone: 3 -> None", "config.new: None -> 4", "config.opt.lr: 1 -> 2"
+        "config.gone: 3 -> None",
+        "config.new: None -> 4",
+        "config.opt.lr: 1 -> 2",
     ]

@@ -33,7 +33,8 @@ def plain_resample(x, taps, up, down, padding, gain):
     k = len(taps)
     out = sum(
         taps[i] * taps[j] * wide[:, i : wide.shape[1] - k + 1 + i, j : wide.shape[2] - k + 1 + j]
-        for i in range(k) for j in range(k)
+        for i in range(k)
+        for j in range(k)
     )
     return gain * out[:, ::down, ::down]
 
@@ -96,7 +97,13 @@ def test_grouped_conv(groups, ci, co):
 
 @pytest.mark.parametrize(
     ("size", "k", "stride", "p", "ci", "co"),
-    [((4, 4), 4, 2, 1, 5, 6), ((3, 5), 4, 2, 1, 5, 3), ((4, 3), 3, 2, 1, 5, 6), ((3, 3), 5, 3, 1, 5, 6), ((4, 4), 3, 1, 1, 5, 3)],
+    [
+        ((4, 4), 4, 2, 1, 5, 6),
+        ((3, 5), 4, 2, 1, 5, 3),
+        ((4, 3), 3, 2, 1, 5, 6),
+        ((3, 3), 5, 3, 1, 5, 6),
+        ((4, 4), 3, 1, 1, 5, 3),
+    ],
 )
 def test_conv_transpose(size, k, stride, p, ci, co):
     f = lambda x, w: conv.conv_transpose(x, w, stride, p)
@@ -106,7 +113,9 @@ def test_conv_transpose(size, k, stride, p, ci, co):
 def test_conv_transpose_to_a_size():
     x, w = normal(1, 3, 3, 5), normal(3, 3, 5, 6)
     assert conv.conv_transpose(x, w, 2, 1, size=(6, 5)).shape == (1, 6, 5, 6)
-    np.testing.assert_allclose(conv.conv_transpose(x, w, 2, 1, (6, 6))[:, :5, :5], conv.conv_transpose(x, w, 2, 1), atol=1e-5)
+    np.testing.assert_allclose(
+        conv.conv_transpose(x, w, 2, 1, (6, 6))[:, :5, :5], conv.conv_transpose(x, w, 2, 1), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("size", "ci", "co"), [((4, 4), 5, 6), ((3, 5), 5, 3), ((4, 2), 3, 6)])
@@ -124,7 +133,15 @@ def test_conv_pool(size, ci, co):
     assert_same(conv.conv_pool, reference, normal(2, *size, ci), normal(3, 3, ci, co, seed=1))
 
 
-RESAMPLES = [(1, 1, (2, 1), 1.0), (2, 1, (2, 1), 4.0), (1, 2, (1, 1), 1.0), (2, 1, (3, 2), 4.0), (3, 1, (1, 1), 9.0), (1, 2, (-1, 2), 1.0), (2, 3, (2, 2), 4.0)]
+RESAMPLES = [
+    (1, 1, (2, 1), 1.0),
+    (2, 1, (2, 1), 4.0),
+    (1, 2, (1, 1), 1.0),
+    (2, 1, (3, 2), 4.0),
+    (3, 1, (1, 1), 9.0),
+    (1, 2, (-1, 2), 1.0),
+    (2, 3, (2, 2), 4.0),
+]
 
 
 @pytest.mark.parametrize(("up", "down", "padding", "gain"), RESAMPLES)

@@ -19,7 +19,8 @@ def test_set_on_cpu_beside_the_users_flags():
     ours = f"{launch.FLAG}={launch.VALUE}"
     assert flags_after(JAX_PLATFORMS="cpu") == ours
     assert flags_after(JAX_PLATFORMS="cpu", XLA_FLAGS="--xla_cpu_multi_thread_eigen=true").split() == [
-        "--xla_cpu_multi_thread_eigen=true", ours,
+        "--xla_cpu_multi_thread_eigen=true",
+        ours,
     ]
 
 

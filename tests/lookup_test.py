@@ -30,7 +30,10 @@ def test_by_name_finds_ours_and_a_dotted_path(tmp_path, monkeypatch):
 
 
 def test_unknown_module_suggests():
-    with pytest.raises(ValueError, match=r"config.algorithm='noise_to_imag': no module gan_jax.algorithms.noise_to_imag. Did you mean 'noise_to_image'\? Known: noise_to_image\."):
+    with pytest.raises(
+        ValueError,
+        match=r"config.algorithm='noise_to_imag': no module gan_jax.algorithms.noise_to_imag. Did you mean 'noise_to_image'\? Known: noise_to_image\.",
+    ):
         lookup.by_name("algorithms", "noise_to_imag", "config.algorithm")
     with pytest.raises(ValueError, match="no module nobody.game"):
         lookup.by_name("algorithms", "nobody.game", "config.algorithm")
@@ -55,7 +58,10 @@ def test_build_makes_lists_tuples_and_takes_ints_for_floats():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"size": 1, "rat": 1.0}, r"config.thing.rat: no such setting. Did you mean 'rate'\? Known: name, on, rate, size"),
+        (
+            {"size": 1, "rat": 1.0},
+            r"config.thing.rat: no such setting. Did you mean 'rate'\? Known: name, on, rate, size",
+        ),
         ({"size": "1"}, r"config.thing.size='1' is a str; it must be int\."),
         ({"size": True}, r"config.thing.size=True is a bool; it must be int\."),
         ({"size": 1, "name": 3}, r"config.thing.name=3 is a int; it must be str or None\."),

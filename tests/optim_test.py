@@ -45,8 +45,13 @@ def test_schedule_counts_images_whatever_the_critic_repeats():
 
 
 def test_clip_norm_bounds_the_global_norm():
-    got = step({"a": jnp.array(3.0), "b": jnp.array(4.0)}, {"a": jnp.array(0.0), "b": jnp.array(0.0)},
-               name="sgd", lr=1.0, clip_norm=1.0)
+    got = step(
+        {"a": jnp.array(3.0), "b": jnp.array(4.0)},
+        {"a": jnp.array(0.0), "b": jnp.array(0.0)},
+        name="sgd",
+        lr=1.0,
+        clip_norm=1.0,
+    )
     np.testing.assert_allclose([got["a"], got["b"]], [-0.6, -0.8], rtol=1e-6)
 
 

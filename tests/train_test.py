@@ -51,7 +51,9 @@ def env(**more):
 
 def script(body, *args, **more):
     code = "import sys\nfrom gan_jax import launch\nlaunch.prepare()\n" + textwrap.dedent(body)
-    return subprocess.run([sys.executable, "-c", code, *map(str, args)], env=env(**more), capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)], env=env(**more), capture_output=True, text=True, timeout=300
+    )
 
 
 def record_ids(monkeypatch):
@@ -89,7 +91,8 @@ def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
         train._Run.round = round_then_die
         train.run(config.load(sys.argv[1]), sys.argv[2])
         """,
-        file, tmp_path / "killed",
+        file,
+        tmp_path / "killed",
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert checkpoint.find(tmp_path / "killed").name == "10"
@@ -116,7 +119,9 @@ def test_what_a_run_writes(file, tmp_path, capsys):
     grids = sorted((tmp_path / "samples").iterdir())
     assert [g.name for g in grids] == ["0000000080.png", "0000000160.png"]
     width, height = Image.open(grids[0]).size
-    n_classes = len(pipeline.open_source({"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}).classes)
+    n_classes = len(
+        pipeline.open_source({"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}).classes
+    )
     assert (width, height) == (8 * n_classes, 8 * 2)
     assert list((tmp_path / "tensorboard").iterdir())
     assert checkpoint.find(tmp_path).name == "20"
@@ -148,7 +153,10 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys):
 
 def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
-    with pytest.raises(ValueError, match=r"does not fit the checkpoint .*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here"):
+    with pytest.raises(
+        ValueError,
+        match=r"does not fit the checkpoint .*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here",
+    ):
         run(file, tmp_path, "g.widths=(24,)")
     assert int(run(file, tmp_path, "total_kimg=0.088").step) == 11
 
@@ -156,7 +164,15 @@ def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
 def test_init_from_takes_what_fits(file, tmp_path, capsys):
     first = run(file, tmp_path / "a", "total_kimg=0.08")
     capsys.readouterr()
-    run(file, tmp_path / "b", "total_kimg=0.008", f"init_from={tmp_path / 'a'}", "opt_g.lr=0.0", "opt_d.lr=0.0", "d.widths=(24,)")
+    run(
+        file,
+        tmp_path / "b",
+        "total_kimg=0.008",
+        f"init_from={tmp_path / 'a'}",
+        "opt_g.lr=0.0",
+        "opt_d.lr=0.0",
+        "d.widths=(24,)",
+    )
     out = capsys.readouterr().out
     assert "leaves match" in out and "kept as initialised: d/params/d/" in out
     leaves, _ = checkpoint.read(checkpoint.find(tmp_path / "b"), ("g/params/",))
@@ -186,7 +202,16 @@ def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, c
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_saves_and_stops(file, tmp_path, name):
-    command = [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path / "w"), "--config.total_kimg=400"]
+    command = [
+        sys.executable,
+        "-m",
+        "gan_jax.main",
+        "--config",
+        file,
+        "--workdir",
+        str(tmp_path / "w"),
+        "--config.total_kimg=400",
+    ]
     process = subprocess.Popen(command, env=env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: (tmp_path / "w" / "metrics.jsonl").exists() and lines(tmp_path / "w"), process)
@@ -215,8 +240,20 @@ def test_jit_pmap_and_one_device_agree(file, tmp_path):
     for kind in ("jit", "pmap"):
         run(file, tmp_path / kind, short, f"parallel={kind}")  # on this process's 2 virtual devices
     one = subprocess.run(
-        [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path / "one"), f"--config.{short}"],
-        env=env(XLA_FLAGS=FAST_COMPILE), capture_output=True, text=True, timeout=300,
+        [
+            sys.executable,
+            "-m",
+            "gan_jax.main",
+            "--config",
+            file,
+            "--workdir",
+            str(tmp_path / "one"),
+            f"--config.{short}",
+        ],
+        env=env(XLA_FLAGS=FAST_COMPILE),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert one.returncode == 0, one.stderr
     assert_losses_agree(tmp_path / "one", tmp_path / "jit", tmp_path / "pmap")
@@ -238,9 +275,27 @@ def test_two_processes_agree_with_one(file, tmp_path, kind):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     short = "--config.total_kimg=0.08"
     start = lambda i: subprocess.Popen(
-        [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path / "two"), short,
-         f"--config.parallel={kind}", "--coordinator", address, "--num_processes", "2", "--process_id", str(i)],
-        env=env(XLA_FLAGS=FAST_COMPILE), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [
+            sys.executable,
+            "-m",
+            "gan_jax.main",
+            "--config",
+            file,
+            "--workdir",
+            str(tmp_path / "two"),
+            short,
+            f"--config.parallel={kind}",
+            "--coordinator",
+            address,
+            "--num_processes",
+            "2",
+            "--process_id",
+            str(i),
+        ],
+        env=env(XLA_FLAGS=FAST_COMPILE),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     processes = [start(0), start(1)]
     try:
@@ -289,7 +344,10 @@ def test_a_users_mistake_is_one_line(file, tmp_path, capsys, overrides, message)
 
 
 def test_flags_that_are_missing_or_unknown(capsys):
-    for argv, message in [([], "--config"), (["--config", "a", "--workdir", "b", "--wrkdir", "c"], "unrecognized arguments: --wrkdir c")]:
+    for argv, message in [
+        ([], "--config"),
+        (["--config", "a", "--workdir", "b", "--wrkdir", "c"], "unrecognized arguments: --wrkdir c"),
+    ]:
         with pytest.raises(SystemExit) as caught:
             main.main(argv)
         assert caught.value.code == 2 and message in capsys.readouterr().err

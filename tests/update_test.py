@@ -17,7 +17,8 @@ SHAPE = (4, 4, 1)
 
 def settings(**changes):
     return dataclasses.replace(
-        config.Config("noise_to_image", "mlp", {}, batch=4, total_kimg=1.0, opt_g={"lr": 0.01}, opt_d={"lr": 0.02}), **changes
+        config.Config("noise_to_image", "mlp", {}, batch=4, total_kimg=1.0, opt_g={"lr": 0.01}, opt_d={"lr": 0.02}),
+        **changes,
     )
 
 
@@ -31,7 +32,9 @@ def play(game, rounds, devices=1, **changes):
     seen = []
     for step in range(rounds):
         batches = [
-            parallel.put({"image": np.random.default_rng(100 * step + i).integers(0, 256, (run.batch, *SHAPE), np.uint8)})
+            parallel.put(
+                {"image": np.random.default_rng(100 * step + i).integers(0, 256, (run.batch, *SHAPE), np.uint8)}
+            )
             for i in range(round_.batches)
         ]
         state, metrics = round_(state, batches, step)
@@ -94,7 +97,9 @@ def test_one_turn_is_the_written_update_rule(toy_game):
     x_fake, _ = game.g.apply(g_vars, z, train=True, mutable=["batch_stats"])
 
     def loss(params):
-        critic = lambda x: game.d.apply({"params": params, **state.d.mutable["d"]}, x, train=True, mutable=["spectral"])[0]
+        critic = lambda x: game.d.apply(
+            {"params": params, **state.d.mutable["d"]}, x, train=True, mutable=["spectral"]
+        )[0]
         real, fake = critic(to_float(batch["image"])), critic(x_fake)
         return jnp.mean(jnp.maximum(1 - real, 0)) + jnp.mean(jnp.maximum(1 + fake, 0))
 

@@ -141,7 +141,19 @@ def cpu_name() -> str:
 
 def table(rows: list[dict]) -> str:
     """Markdown; the last column is img/s against the first row's."""
-    head = ["config", "set", "batch", "step ms", "range", "img/s", "GFLOP/s", "compile s", "peak MiB", "device", "ratio"]
+    head = [
+        "config",
+        "set",
+        "batch",
+        "step ms",
+        "range",
+        "img/s",
+        "GFLOP/s",
+        "compile s",
+        "peak MiB",
+        "device",
+        "ratio",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for row in rows:
         low, high = row["step_ms_range"]

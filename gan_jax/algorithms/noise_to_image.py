@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import losses, lookup, regularizers
+from gan_jax import lookup, losses, regularizers
 from gan_jax.algorithms import base
 from gan_jax.state import Aux, Phase, Player
 
