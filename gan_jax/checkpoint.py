@@ -60,8 +60,7 @@ class Store:
         Raises:
             FloatingPointError: a leaf is not finite; names it. Nothing is written.
         """
-        if not self.finish():
-            return False
+        self.finish()
         if step in self._manager.all_steps():
             return True
         leaves = named(state)
@@ -90,6 +89,8 @@ class Store:
             self._manager.wait_until_finished()
         except (OSError, ValueError, RuntimeError) as error:  # how tensorstore and orbax report a disk's errors
             logging.error("CHECKPOINT NOT SAVED at step %s: %s", self._pending, error)
+            for draft in self._drafts():
+                shutil.rmtree(draft, ignore_errors=True)  # what is there of it only fills the disk
             return False
         return True
 
@@ -119,8 +120,12 @@ class Store:
     def _seal(self):
         """Called by orbax once a step is whole on disk, before it gets its final name: so the manifest is part of it."""
         if self.writer:
-            (draft,) = self.folder.glob(f"{self._pending}{_DRAFT}*")
+            (draft,) = self._drafts()
             write_manifest(draft)
+
+    def _drafts(self) -> list[pathlib.Path]:
+        """Where orbax writes the pending step until it is whole."""
+        return list(self.folder.glob(f"{self._pending}{_DRAFT}*")) if self.writer else []
 
     def _newest_valid(self) -> int | None:
         step = -1

@@ -85,9 +85,9 @@ def _keep_until(path: pathlib.Path, step: int) -> None:
 class Progress:
     """One live line on a terminal; plain lines, one a log window, elsewhere."""
 
-    def __init__(self, total: int, done: int, console: rich.console.Console | None = None):
-        """total, done: images of the whole run, and already played."""
-        self.console = console or rich.console.Console(file=sys.stdout)
+    def __init__(self, total: int, done: int, console: rich.console.Console | None = None, quiet: bool = False):
+        """total, done: images of the whole run, and already played; quiet: of several processes one speaks."""
+        self.console = console or rich.console.Console(file=sys.stdout, quiet=quiet)
         self.total, self._done, self._since = total, done, time.monotonic()
         self._spent = 0.0
         self._start = done

@@ -42,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 finished, or stopped by a signal and saved; 1 an error, said in one line."""
     flags, overrides = parse(sys.argv[1:] if argv is None else argv)
     launch.prepare()
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("gan_jax").setLevel(logging.INFO)
     from gan_jax import config, parallel, train  # after prepare(): they import JAX
 
     workdir = pathlib.Path(flags.workdir)

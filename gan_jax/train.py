@@ -37,10 +37,8 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     game = make_game(config, source.shape, len(source.classes))
     play = make_round(config, game, parallel)
     store = checkpoint.Store(workdir / "checkpoints", config.keep)
-    with (
-        contextlib.closing(store),
-        log.Progress(config.total_steps * config.batch, (store.newest or 0) * config.batch) as progress,
-    ):
+    total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
+    with contextlib.closing(store), log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
         for note in source.notes:
             progress.say(note)
         state, position = _begin(config, game, source, parallel, store, progress.say)

@@ -1,6 +1,8 @@
 import json
 import pathlib
+import resource
 import shutil
+import signal
 import types
 
 import jax
@@ -149,6 +151,24 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path, bad):
         store.save(3, state, {})
     store.close()
     assert Store(tmp_path).newest == 2
+
+
+def test_a_write_that_fails_is_said_and_the_next_one_is_tried(tmp_path, caplog):
+    """A limit on the size of files makes the background write fail as a disk that fills up under it does."""
+    store = saved(tmp_path)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        store.save(3, make_state(0.37, width=40_000), {})
+        assert not store.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, old)
+    assert "CHECKPOINT NOT SAVED at step 3" in caplog.text and "File too large" in caplog.text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2"]
+    assert store.save(4, make_state(4.0), {}) and store.close()
+    assert Store(tmp_path).newest == 4
 
 
 def test_full_disk_is_said_and_training_goes_on(tmp_path, monkeypatch, caplog):
