@@ -69,6 +69,12 @@ def test_labels_are_what_is_drawn(data_dir, labels, table):
     assert np.median(shares) > 0.15 and (shares > 0.01).mean() > 0.9  # voxel-art and pixel-art shade theirs
 
 
+def test_dark_skin_stays_dark(data_dir):
+    image = load(open_source(data_dir, labels="skin", styles=("personas",), resolution=64))["image"]
+    dark = np.abs(image[5].astype(int) - list(bytes.fromhex(avatars.SKINS["dark"]))).max(-1) < 12
+    assert dark.mean() > 0.15
+
+
 def test_heads_fill_the_frame(data_dir):
     source = open_source(data_dir, channels=4, labels=None)
     opaque = load(source)["image"][..., 3] > 128

@@ -107,6 +107,7 @@ def test_channels_and_background():
     np.testing.assert_array_equal(decode.decode(encode(RGB), channels=4)[..., 3], np.full((3, 2), 255))
     luma = decode.decode(encode(RGB), channels=1)
     np.testing.assert_array_equal(luma[..., 0], [[76, 150], [29, 18], [0, 255]])  # 0.299 R + 0.587 G + 0.114 B
+    np.testing.assert_array_equal(decode.decode(encode(solid(0, 0, 0, 254)), background=(128, 129, 0)), solid(1, 1, 0))
     half_red = encode(solid(255, 0, 0, 51))
     assert decode.decode(half_red, channels=1, background=(0, 0, 0))[0, 0, 0] == 15  # luma of (51, 0, 0)
     gray = np.arange(256, dtype=np.uint8)[None]
@@ -184,8 +185,14 @@ def test_fit():
     assert decode.fit(image, (4, 8)) is image
     halves = decode.fit(np.repeat(np.array([0, 100], np.uint8), 2)[None, :, None].repeat(2, 0), (1, 2), filter="box")
     np.testing.assert_array_equal(halves[0, :, 0], [0, 100])
+
+
+def test_a_strip_too_long_to_cover_with(monkeypatch):
+    monkeypatch.setattr(decode, "MAX_PIXELS", 1000)
+    strip = np.zeros((1, 50, 3), np.uint8)
     with pytest.raises(ImageRejected, match="too long a strip"):
-        decode.fit(np.zeros((1, 5000, 3), np.uint8), (1000, 1000), "random")
+        decode.fit(strip, (10, 10), "random")
+    assert decode.fit(strip, (10, 10)).shape == (10, 10, 3)
 
 
 def test_fit_weighs_colours_by_alpha():

@@ -50,7 +50,7 @@ def test_finds_them_in_order(images, memory):
 
 
 def test_labels_are_sub_folders(images, memory):
-    save(images / "loose.png", 1, 1, 1)
+    save(images / "0.png", 1, 1, 1)  # the first of all
     (images / "c").mkdir()
     (images / "c" / "empty.png").touch()
     source = folder.Source(str(images), 4, labels=True)
@@ -58,10 +58,9 @@ def test_labels_are_sub_folders(images, memory):
     assert source.classes == ("a", "b", "c") and batch["label"].dtype == np.int32
     np.testing.assert_array_equal(batch["label"], [1, 0, 0])
     np.testing.assert_array_equal(batch["image"][:, 0, 0], [[0, 0, 255], [255, 0, 0], [0, 255, 0]])
-    assert source.quarantine.files["loose.png"] == "no class folder"
-    if memory == "kept":
-        assert source.quarantine.files["c/empty.png"] == "empty"
-        assert "class 'c' has no image that can be used" in source.notes
+    assert source.quarantine.files["0.png"] == "no class folder"
+    assert source.quarantine.files["c/empty.png"] == "empty"
+    assert "class 'c' has no image that can be used" in source.notes
 
 
 def test_non_square_gray_and_rgba(tmp_path, memory):
@@ -109,6 +108,15 @@ def test_random_crops_are_windows(tmp_path, memory):
     shown = pixels(folder.Source(str(tmp_path), 8, crop="random"), [0] * 300)
     places = [next(x for x in range(13) if (image[:, x : x + 8] == one).all()) for one in shown]
     assert set(places) == set(range(13))
+
+
+@pytest.mark.parametrize("size", [(9, 8), (8, 9)])
+def test_flips_and_places_are_drawn_apart(tmp_path, size):
+    image = noisy(tmp_path, size)
+    shown = pixels(folder.Source(str(tmp_path), 8, crop="random", flip=True), [0] * 100)
+    cases = [view for window in (image[:8, :8], image[-8:, -8:]) for view in (window, window[:, ::-1])]
+    counts = [(shown == case).all((1, 2, 3)).sum() for case in cases]
+    assert sum(counts) == 100 and min(counts) > 10
 
 
 def test_the_same_seeds_give_the_same_pixels(tmp_path, memory):

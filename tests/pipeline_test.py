@@ -129,14 +129,16 @@ def test_close_ends_it():
 
 
 def test_uniform():
-    seeds = pipeline.sample_seeds(0, np.arange(20_000, dtype=np.uint64))
+    seeds = np.arange(20_000, dtype=np.uint64)
     x = pipeline.uniform(seeds, 3)
     assert x.shape == (20_000, 3) and x.min() >= 0 and x.max() < 1
     np.testing.assert_allclose(x.mean(0), 0.5, atol=0.01)
     np.testing.assert_allclose(x.std(0), 12**-0.5, atol=0.01)
     off = np.corrcoef(np.concatenate([x[1:].T, x[:-1].T])) - np.eye(6)
     assert np.abs(off).max() < 0.03  # neither columns nor neighbours go together
+    assert not np.isin(x[:, 1], x[:, 0]).any()
     np.testing.assert_array_equal(pipeline.uniform(seeds[5:6], 3), x[5:6])
+    assert len(np.unique(pipeline.sample_seeds(0, seeds))) == len(seeds)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,8 @@ class Pictures:
         """(sample, image): sample i, or where it can't be read any more the next that can."""
         if self._memory is not None:
             return i, self._memory[i]
-        for candidate in (*range(i, len(self)), *range(i)):
+        for step in range(len(self)):
+            candidate = (i + step) % len(self)
             name = self.names[self.kept[candidate]]
             if name in self.quarantine.files:
                 continue

@@ -69,7 +69,7 @@ STYLES = {
 class Source:
     """People in ten drawing styles, 64 x 64 pixels or `resolution` where that is more, resized to `resolution`.
 
-    Made on first use (about half a minute for the default; cached by its settings) and checked against a SHA-256
+    Made on first use (under a minute for the default; cached by its settings) and checked against a SHA-256
     manifest on every opening: a damaged cache is reported and made again. Split by person, never by image.
 
     Args:
@@ -101,6 +101,27 @@ class Source:
     def __post_init__(self):
         view = View(self.resolution, self.channels, flip=self.flip, background=self.background)
         names = {"style": tuple(self.styles), "skin": tuple(SKINS), "hair": tuple(HAIRS)}
+        self._check(names)
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        root = pathlib.Path(self.data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
+        config = _Config.of(self.identities, max(64, *view.size))
+        folder, repairs = _cached(root, config)
+        records = _read(folder, self.split, self.styles)
+        self.attributes = {k: np.array([r[k] for r in records], np.int32) for k in ("identity", *names)}
+        labels = self.attributes[self.labels] if self.labels else None
+        titles = [f"person {r['identity']}, style {r['style']}" for r in records]
+        self._pictures = Pictures([r["image"] for r in records], titles, view, labels)
+        assert len(self) == len(records), "a verified cache decodes"
+        self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
+        self.fingerprint = fingerprint(settings | {"data_dir": None}, config.name, file_hashes(folder))
+        people = len(config.people(self.split))
+        self.notes = (
+            *repairs,
+            f"{len(self):,} avatars: {people:,} people in {len(self.styles)} styles ({self.split}), from {folder}",
+            f"licences of the drawings: {folder / 'LICENSE'}",
+        )
+
+    def _check(self, names: dict[str, tuple[str, ...]]) -> None:
         if self.labels is not None:
             lookup.choose(names, self.labels, "config.data.labels")
         for style in self.styles or ("",):
@@ -110,28 +131,6 @@ class Source:
             raise ValueError(
                 f"config.data.identities={self.identities}: it must be at least 3, one person for each split."
             )
-        root = pathlib.Path(self.data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
-        config = _Config.of(self.identities, max(64, *view.size))
-        folder, notes = _cached(root, config)
-        records = _read(folder, self.split, self.styles)
-        self.attributes = {
-            k: np.array([r[k] for r in records], np.int32) for k in ("identity", "style", "skin", "hair")
-        }
-        labels = self.attributes[self.labels] if self.labels else None
-        self._pictures = Pictures(
-            [record["image"] for record in records], [str(record["identity"]) for record in records], view, labels
-        )
-        self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
-        settings = {
-            k: v for k, v in vars(self).items() if k in {f.name for f in dataclasses.fields(self)} - {"data_dir"}
-        }
-        self.fingerprint = fingerprint(settings, config.name, file_hashes(folder))
-        people, styles = len(np.unique(self.attributes["identity"])), len(names["style"])
-        self.notes = (
-            *notes,
-            f"{len(self):,} avatars: {people:,} people in {styles} styles ({self.split}), from {folder}",
-            f"licences of the drawings: {folder / 'LICENSE'}",
-        )
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -211,10 +210,10 @@ class _Config(tfds.core.BuilderConfig):
         return cls(name=f"{identities}x{size}-{made_of[:8]}", version=VERSION, identities=identities, size=size)
 
     def people(self, split: str) -> range:
-        held_out = max(1, self.identities // 12)
-        train = self.identities - 2 * held_out
-        first, end = {"train": (0, train), "validation": (train, train + held_out)}.get(split, (train + held_out, None))
-        return range(self.identities)[first:end]
+        end = self.identities
+        held_out = max(1, end // 12)
+        validation, test = end - 2 * held_out, end - held_out
+        return range(*{"train": (0, validation), "validation": (validation, test), "test": (test, end)}[split])
 
 
 class Avatars(tfds.core.GeneratorBasedBuilder):
