@@ -9,8 +9,10 @@ import dataclasses
 import functools
 import io
 import json
+import logging
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -267,6 +269,9 @@ def _cached(root: pathlib.Path, config: _Config) -> tuple[pathlib.Path, tuple[st
 
     def make(aside: pathlib.Path) -> pathlib.Path:
         log.info("drawing %s avatars into %s, once", f"{config.identities * len(STYLES):,}", root)
+        if not sys.stderr.isatty():
+            tfds.disable_progress_bar()
+        logging.getLogger("absl").addFilter(lambda record: "custom data configuration" not in record.getMessage())
         builder = Avatars(config=config, data_dir=aside, file_format="array_record")
         with contextlib.redirect_stdout(None):  # TFDS speaks of a download; its progress bar, on stderr, stays
             builder.download_and_prepare()
