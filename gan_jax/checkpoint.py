@@ -13,6 +13,7 @@ import shutil
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
@@ -22,6 +23,7 @@ from gan_jax.state import PyTree
 MANIFEST = "manifest.json"
 ITEMS = ("state", "meta")
 _DRAFT = ".orbax-checkpoint-tmp"  # what orbax adds to the name of a step it is still writing
+_DISK_ERRORS = (OSError, ValueError, RuntimeError)  # how tensorstore and orbax report a disk's errors
 _SPARE = 1.2  # free space asked for, in sizes of the state
 
 
@@ -42,6 +44,8 @@ class Store:
         self.writer = jax.process_index() == 0
         if self.writer:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for draft in self.folder.glob(f"*{_DRAFT}*"):  # of saves that a kill cut short
+                shutil.rmtree(draft)
         self._pending = None
         self.newest = self._newest_valid()  # int or None: the step to resume from
         self._manager = ocp.CheckpointManager(
@@ -67,31 +71,41 @@ class Store:
         bad = first_non_finite(leaves)
         if bad:
             raise FloatingPointError(f"step {step} is not saved: {bad} is not finite.")
-        needed = int(_SPARE * sum(x.nbytes for x in leaves.values()))
-        free = shutil.disk_usage(self.folder).free
-        if any_process(free < needed):
-            logging.error(
-                "CHECKPOINT NOT SAVED at step %d: %s has %.1f MiB free, %.1f MiB are needed. Training goes on; free "
-                "some space before the next save.",
-                step,
-                self.folder,
-                free / 2**20,
-                needed / 2**20,
-            )
-            return False
         self._pending = step
+        lack = self._lack_of_space(int(_SPARE * sum(x.nbytes for x in leaves.values()))) if self.writer else None
+        if any_process(lack is not None):
+            return self._failed(lack)
         items = {"state": ocp.args.StandardSave(_nest(leaves)), "meta": ocp.args.JsonSave(meta)}
-        return self._manager.save(step, args=ocp.args.Composite(**items))
+        try:
+            return self._manager.save(step, args=ocp.args.Composite(**items))
+        except _DISK_ERRORS as error:
+            return self._failed(error)
+
+    def _lack_of_space(self, needed: int) -> str | None:
+        """What stands against writing so many bytes; the folder is made again if somebody removed it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            return str(error)
+        if free >= needed:
+            return None
+        return f"{self.folder} has {free / 2**20:.1f} MiB free, {needed / 2**20:.1f} MiB are needed"
+
+    def _failed(self, why) -> bool:
+        """Says so, and clears what is there of the step: it only fills the disk."""
+        if self.writer:
+            logging.error("CHECKPOINT NOT SAVED at step %s: %s. Earlier ones are untouched.", self._pending, why)
+        for draft in self._drafts():
+            shutil.rmtree(draft, ignore_errors=True)
+        return False
 
     def finish(self) -> bool:
         """Waits for the save under way. False, said loudly, if it failed."""
         try:
             self._manager.wait_until_finished()
-        except (OSError, ValueError, RuntimeError) as error:  # how tensorstore and orbax report a disk's errors
-            logging.error("CHECKPOINT NOT SAVED at step %s: %s", self._pending, error)
-            for draft in self._drafts():
-                shutil.rmtree(draft, ignore_errors=True)  # what is there of it only fills the disk
-            return False
+        except _DISK_ERRORS as error:
+            return self._failed(error)
         return True
 
     def restore(self, step: int, like: PyTree) -> tuple[PyTree, dict]:
@@ -102,8 +116,7 @@ class Store:
         """
         wanted = named(like)
         path = self.folder / str(step)
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            saved = _leaves(checkpointer, path)
+        saved = _leaves(path)
         compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, path)
         target = _nest({name: _abstract(x) for name, x in wanted.items()})
         items = {"state": ocp.args.StandardRestore(target), "meta": ocp.args.JsonRestore()}
@@ -130,15 +143,20 @@ class Store:
     def _newest_valid(self) -> int | None:
         step = -1
         if self.writer:
-            found = [p for p in self.folder.iterdir() if p.is_dir() and p.name.isdigit()]
-            for path in sorted(found, key=lambda p: int(p.name), reverse=True):
+            for path in steps_in(self.folder):
                 damage = verify(path)
                 if damage is None:
-                    step = max(step, int(path.name))
-                elif step < 0:  # older ones than the newest valid step are left alone
-                    _set_aside(path, damage)
+                    step = int(path.name)
+                    break
+                _set_aside(path, damage)
         step = int(_broadcast(np.int32(step)))
         return None if step < 0 else step
+
+
+def steps_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The step folders, newest first; other names ("020", "old") are not ours."""
+    found = [p for p in folder.glob("*") if p.is_dir() and p.name.isdecimal() and p.name == str(int(p.name))]
+    return sorted(found, key=lambda p: int(p.name), reverse=True)
 
 
 def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict]:
@@ -148,8 +166,7 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
         path: a step folder (`find` gives it). prefixes: "ema/", "g/params/".
     """
     path = pathlib.Path(path).absolute()
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        saved = _leaves(checkpointer, path)
+    saved = _leaves(path)
     item = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in saved.items() if name.startswith(prefixes)}
     how = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in item}
     args = ocp.args.PyTreeRestore(item=_nest(item), restore_args=_nest(how), partial_restore=True)
@@ -169,10 +186,7 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
     if (path / "state").is_dir():
         steps = [path]
     else:
-        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-        steps = sorted(
-            (p for p in folder.glob("*") if p.is_dir() and p.name.isdigit()), key=lambda p: int(p.name), reverse=True
-        )
+        steps = steps_in(path / "checkpoints" if (path / "checkpoints").is_dir() else path)
     damages = [(step, verify(step)) for step in steps]
     for step, damage in damages:
         if damage is None:
@@ -198,6 +212,8 @@ def verify(path: pathlib.Path) -> str | None:
         files = json.loads((path / MANIFEST).read_text())
     except ValueError:  # also what bytes that are no UTF-8 raise
         return f"{MANIFEST} is unreadable"
+    if not isinstance(files, dict) or not all(any(name.startswith(f"{item}/") for name in files) for item in ITEMS):
+        return f"{MANIFEST} does not name the files of {' and '.join(ITEMS)}"
     for name, digest in files.items():
         if not (path / name).is_file():
             return f"{name} is missing"
@@ -257,9 +273,10 @@ def _all_finite(leaves):
     return [jax.numpy.isfinite(x).all() for x in leaves]
 
 
-def _leaves(checkpointer: ocp.Checkpointer, path: pathlib.Path) -> dict:
+def _leaves(path: pathlib.Path) -> dict:
     """Name -> orbax's metadata (shape, dtype) of every leaf of a step."""
-    return traverse_util.flatten_dict(checkpointer.metadata(path / "state").item_metadata.tree, sep="/")
+    handler = ocp.PyTreeCheckpointHandler()
+    return traverse_util.flatten_dict(handler.metadata(epath.Path(path / "state")).tree, sep="/")
 
 
 def _nest(flat: dict) -> dict:

@@ -3,7 +3,9 @@
 import ast
 import dataclasses
 import importlib.util
+import math
 import pathlib
+import traceback
 import types
 from collections.abc import Mapping, Sequence
 
@@ -48,13 +50,15 @@ class Config:
 
     def __post_init__(self):
         for name in ("total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of images).")
         for name in ("batch", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
-        if self.workers < 0 or self.seed < 0:
-            raise ValueError(f"config.workers={self.workers}, config.seed={self.seed}: neither may be negative.")
+        if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
+            raise ValueError(f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp.")
+        if self.workers < 0 or not 0 <= self.seed < 2**32:
+            raise ValueError(f"config.workers={self.workers}, config.seed={self.seed}: 0 or more; a seed below 2**32.")
 
     @property
     def total_steps(self) -> int:
@@ -71,8 +75,8 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
     Raises:
         ValueError: an unknown algorithm, model or setting; names the nearest known one.
     """
-    algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm")
-    model = lookup.by_name("models", config.model, "config.model")
+    algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
+    model = lookup.by_name("models", config.model, "config.model", "Generator", "Discriminator")
     given = {"shape": tuple(shape), "n_classes": n_classes}
     g = lookup.build(model.Generator, config.g, "config.g", **given)
     d = lookup.build(model.Discriminator, config.d, "config.d", **given)
@@ -137,12 +141,23 @@ def _get_config(path: str, arg: str | None = None) -> dict:
     module = importlib.util.module_from_spec(module_spec)
     try:
         module_spec.loader.exec_module(module)
+        settings = module.get_config(arg) if hasattr(module, "get_config") else None
     except SyntaxError as error:
         raise ValueError(f"--config={path}: line {error.lineno}: {error.msg}.") from error
-    if not hasattr(module, "get_config"):
-        raise ValueError(f"--config={path}: it has no get_config(arg=None) that returns the settings.")
-    settings = module.get_config(arg)
-    return settings.to_dict() if isinstance(settings, ml_collections.ConfigDict) else dict(settings)
+    except ValueError as error:
+        raise ValueError(f"--config={path}: {error}") from error
+    except Exception as error:  # the file is the user's code: whatever it raises is about that file
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        where = f"line {lines[-1]}: " if lines else ""
+        raise ValueError(f"--config={path}: {where}{type(error).__name__}: {error}") from error
+    if not isinstance(settings, ml_collections.ConfigDict | dict):
+        raise ValueError(f"--config={path}: it has no get_config(arg=None) that returns the settings, a ConfigDict.")
+    return _copied(settings)
+
+
+def _copied(settings: Mapping) -> dict:
+    """Plain dicts all the way down, none of them shared: an override of opt_g must not reach opt_d."""
+    return {key: _copied(x) if isinstance(x, Mapping | ml_collections.ConfigDict) else x for key, x in settings.items()}
 
 
 def _override(settings: dict, text: str) -> None:
@@ -162,4 +177,4 @@ def _value(text: str):
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+        return {"true": True, "false": False}.get(text, text)  # "none" stays a name, d.norm=none; None is nothing

@@ -78,7 +78,13 @@ def load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def save_orbax(sampler: Sampler, path: pathlib.Path) -> None:
-    """The averaged weights as a bare orbax tree, for any orbax reader: {"params": {"g": ...}, "mutable": ...}."""
+    """The averaged weights as a bare orbax tree, for any orbax reader: {"params": {"g": ...}, "mutable": ...}.
+
+    Raises:
+        ValueError: a folder stands there that is no such tree; it is left alone.
+    """
+    if path.exists() and not (path / "_METADATA").is_file():
+        raise ValueError(f"{path} is there already and is no export of ours. Move it, or give another --out.")
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(path.absolute(), sampler.ema, force=True)
 

@@ -24,8 +24,12 @@ def prepare() -> None:
 
 
 def tool(main: Callable[[], None]) -> None:
-    """Runs a command-line tool; an error that its user can mend is one line and exit status 1."""
+    """Runs a command-line tool; an error that its user can mend is one line and exit status 1.
+
+    Modules in the current folder are found, as `python -m gan_jax.main` finds them: a game of one's own.
+    """
     prepare()
+    sys.path.insert(0, os.getcwd())
     try:
         main()
     except (ValueError, OSError) as error:

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import pathlib
 import sys
 import time
@@ -42,7 +43,7 @@ class Writer:
 
     def write_hparams(self, hparams: Mapping) -> None:
         """The resolved config, as `config.json`."""
-        self._try(lambda: (self.workdir / "config.json").write_text(json.dumps(hparams, indent=1) + "\n"))
+        self._try(lambda: _replace(self.workdir / "config.json", json.dumps(hparams, indent=1) + "\n"))
 
     def flush(self) -> None:
         self._try(self._board.flush)
@@ -71,15 +72,28 @@ def _keep_until(path: pathlib.Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             continue
+    _replace(path, "".join(kept))
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    """The whole new text, or the old."""
     draft = path.with_name(f".{path.name}")
-    draft.write_text("".join(kept))
+    draft.write_text(text)
     draft.replace(path)
+
+
+class _Console(rich.console.Console):
+    """Goes quiet where nobody reads any more (`| head`, a closed terminal): training goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Progress:
@@ -87,7 +101,7 @@ class Progress:
 
     def __init__(self, total: int, done: int, console: rich.console.Console | None = None, quiet: bool = False):
         """total, done: images of the whole run, and already played; quiet: of several processes one speaks."""
-        self.console = console or rich.console.Console(file=sys.stdout, quiet=quiet)
+        self.console = console or _Console(file=sys.stdout, quiet=quiet)
         self.total, self._done, self._since = total, done, time.monotonic()
         self._spent = 0.0
         self._start = done

@@ -16,19 +16,26 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known)}."
 
 
-def by_name(package: str, name: str, key: str) -> types.ModuleType:
-    """Module `gan_jax.<package>.<name>`, or any module by its dotted path.
+def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:
+    """Module `gan_jax.<package>.<name>`, or any module by its dotted path, that has all of `needs`.
 
     Args:
         package: "algorithms", "models", "data.sources".
         name: a file's name in that package, or a dotted path such as "my_project.my_game".
         key: the config key the name came from, for the error.
+        needs: names it must define, "Generator" ...
     Raises:
-        ValueError: no such module; names the known ones.
+        ValueError: no such module, naming the known ones; or it lacks what it needs.
     """
     path = name if "." in name else f"gan_jax.{package}.{name}"
+    if not all(part.isidentifier() for part in path.split(".")):
+        raise ValueError(f"{key}={name!r}: not a module's name, nor a dotted path such as my_project.my_module.")
     try:
-        return importlib.import_module(path)
+        module = importlib.import_module(path)
+        lacking = [n for n in needs if not hasattr(module, n)]
+        if lacking:
+            raise ValueError(f"{key}={name!r}: {path} has no {' and no '.join(lacking)}.")
+        return module
     except ModuleNotFoundError as error:
         if error.name is None or not (path == error.name or path.startswith(error.name + ".")):
             raise  # the module is there; something it imports is not

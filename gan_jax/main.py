@@ -44,28 +44,33 @@ def main(argv: list[str] | None = None) -> int:
     launch.prepare()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("gan_jax").setLevel(logging.INFO)
-    from gan_jax import config, parallel, train  # after prepare(): they import JAX
-
     workdir = pathlib.Path(flags.workdir)
     try:
+        from gan_jax import config, parallel, train  # after prepare(): they import JAX
+
         settings = config.load(flags.config, overrides)
         parallel.start(flags.coordinator, flags.num_processes, flags.process_id, settings.heartbeat_seconds)
         train.run(settings, workdir)
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:  # JAX's own are RuntimeErrors
         _explain(error, workdir)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; what was saved before is whole.", file=sys.stderr)
+        return 130
     return 0
 
 
 def _explain(error: Exception, workdir: pathlib.Path) -> None:
     """The error in one line; where it came from goes to a file, if the run has a folder already."""
-    print(f"error: {error}", file=sys.stderr)
+    text = str(error)
+    hint = " Out of memory: lower config.batch." if "RESOURCE_EXHAUSTED" in text else ""
+    print(f"error: {text.splitlines()[0] if text else type(error).__name__}{hint}", file=sys.stderr)
     if workdir.is_dir():
         log = workdir / "error.log"
         try:
             log.write_text("".join(traceback.format_exception(error)))
-        except OSError:
-            logging.exception("the traceback can't be written to %s", log)
+        except OSError as unwritable:
+            print(f"(the traceback can't be written: {unwritable})", file=sys.stderr)
         else:
             print(f"(traceback: {log})", file=sys.stderr)
 

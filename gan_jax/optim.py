@@ -1,5 +1,6 @@
 """Config -> optax chain, one per player. Durations are counted in images, never in steps."""
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -36,6 +37,7 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
 
 def make(
     *,
+    place: str,
     name: str = "adam",
     lr: float = 2e-4,
     b1: float = 0.5,
@@ -61,13 +63,24 @@ def make(
             c = main steps / all steps, and b1, b2 raised to that power: k / (k + 1) for one lazy phase every k
             (Karras et al. 2020, arXiv:1912.04958, appendix B).
         batch, total_kimg: images a round, and of the whole run: they turn images into this optimiser's steps.
+        place: of the settings in the config, for errors.
+    Raises:
+        ValueError: an unknown name, or a number out of its range.
     """
+    ranges = {"lr": lr >= 0, "b1": 0 <= b1 < 1, "b2": 0 <= b2 < 1, "eps": eps > 0, "momentum": 0 <= momentum < 1}
+    ranges |= {"decay_from_kimg": 0 <= decay_from_kimg < math.inf}
+    ranges |= {"clip_norm": clip_norm is None or clip_norm > 0, "clip_weight": clip_weight is None or clip_weight > 0}
+    for setting, fits in ranges.items():
+        if not fits:
+            raise ValueError(f"{place}.{setting}={locals()[setting]} is out of range.")
+    if momentum and name != "sgd":
+        raise ValueError(f"{place}.momentum={momentum}: only name='sgd' has it; adam's is b1.")
     main = sum(phase.repeat for phase in phases if phase.every == 1)
     steps = sum(phase.repeat / phase.every for phase in phases)  # a round
     if main:
         lr, b1, b2 = (lr * main / steps, b1 ** (main / steps), b2 ** (main / steps))
     start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, total_kimg))
-    rate = lookup.choose(SCHEDULES, schedule, "schedule")(lr, start, end)
+    rate = lookup.choose(SCHEDULES, schedule, f"{place}.schedule")(lr, start, end)
     step = lookup.choose(
         {
             "adam": lambda: optax.adam(rate, b1, b2, eps),
@@ -75,7 +88,7 @@ def make(
             "sgd": lambda: optax.sgd(rate, momentum or None),
         },
         name,
-        "name",
+        f"{place}.name",
     )()
     before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
     after = [clip_weights(clip_weight)] if clip_weight is not None else []

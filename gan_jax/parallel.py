@@ -4,6 +4,7 @@ Both ways the parameters are whole on every device and the batch is cut in equal
 are those of the global batch (see axis.py), so both give the numbers of one device, up to the order of summation.
 """
 
+import importlib.util
 import os
 from collections.abc import Callable
 
@@ -93,15 +94,18 @@ def start(coordinator: str | None, num_processes: int | None, process_id: int | 
     given = [value is not None for value in (coordinator, num_processes, process_id)]
     if any(given) and not all(given):
         raise ValueError("--coordinator, --num_processes and --process_id go together: give all three or none.")
+    if all(given) and not 0 <= process_id < num_processes:
+        raise ValueError(f"--process_id={process_id}: it must be 0 to {num_processes - 1}, below --num_processes.")
     if any(given) or _in_cluster(os.environ):
         jax.distributed.initialize(coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds)
 
 
 def _in_cluster(env) -> bool:
-    """Whether a launcher that JAX understands started several processes."""
+    """Whether a launcher that JAX understands started several processes (Kubernetes: with the extra `k8s`)."""
     counts = [env.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
     several = any(count.isdigit() and int(count) > 1 for count in counts)
-    return several or "JOB_COMPLETION_INDEX" in env or "," in env.get("TPU_WORKER_HOSTNAMES", "")
+    kubernetes = "JOB_COMPLETION_INDEX" in env and importlib.util.find_spec("kubernetes") is not None
+    return several or kubernetes or "," in env.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def any_process(flag: bool) -> bool:

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import pathlib
 import signal
@@ -20,6 +21,7 @@ from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
 from gan_jax.update import Round
 
+MOST_COLUMNS = 32  # of the sample grid: the first so many classes
 AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
 
 
@@ -36,14 +38,29 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     game = make_game(config, source.shape, len(source.classes))
     play = make_round(config, game, parallel)
-    store = checkpoint.Store(workdir / "checkpoints", config.keep)
-    total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
-    with contextlib.closing(store), log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
-        for note in source.notes:
-            progress.say(note)
-        state, position = _begin(config, game, source, parallel, store, progress.say)
-        trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
-        return trainer.play_on(state, position)
+    with _alone_in(workdir), contextlib.closing(checkpoint.Store(workdir / "checkpoints", config.keep)) as store:
+        total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
+        with log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
+            for note in source.notes:
+                progress.say(note)
+            state, position = _begin(config, game, source, parallel, store, progress.say)
+            trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
+            return trainer.play_on(state, position)
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
+    """Holds the workdir's lock file, so that no second run writes between the first one's lines."""
+    if jax.process_index() > 0:
+        yield
+        return
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"--workdir={workdir}: another run is using it. Wait for it, or give another.") from error
+        yield
 
 
 def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
@@ -58,8 +75,8 @@ def make_optimisers(config: Config, game: Game) -> dict:
 
     def make(who: str, settings: dict):
         phases = [phase for phase in game.phases if phase.who == who]
-        given = {"phases": phases, "batch": config.batch, "total_kimg": config.total_kimg}
-        return lookup.build(optim.make, settings, f"config.opt_{who}", **given)
+        given = {"phases": phases, "batch": config.batch, "total_kimg": config.total_kimg, "place": f"config.opt_{who}"}
+        return lookup.build(optim.make, settings, given["place"], **given)
 
     return {"g": make("g", config.opt_g), "d": make("d", config.opt_d)}
 
@@ -92,6 +109,12 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new)
         )
         state, meta = store.restore(store.newest, like)
+        if meta["config"]["batch"] != config.batch:
+            raise ValueError(
+                f"config.batch={config.batch}: the checkpoints in {store.folder} were made with "
+                f"{meta['config']['batch']}, by which they count images. Use that, or another --workdir with "
+                f"config.init_from."
+            )
         say(f"resumed from step {store.newest} in {store.folder}")
         for line in differences(meta["config"], _plain(config)):
             say(f"changed since that step: {line}")
@@ -125,50 +148,56 @@ class _Run:
     def __init__(self, config, workdir, source, game, play, parallel, store, progress):
         self.config, self.source, self.play, self.parallel = config, source, play, parallel
         self.store, self.progress, self.workdir = store, progress, workdir
+        self.saved = True  # whether the last save was begun; Store.finish says whether it ended well
         self.window = []  # (step, metrics on the devices)
         self.draw = jax.jit(game.sample, out_shardings=parallel.whole)
-        classes = len(source.classes)
+        classes = min(len(source.classes), MOST_COLUMNS)
         self.cols = classes or config.grid_cols
-        n = config.grid_rows * self.cols
-        self.z = parallel.broadcast(game.latent(jax.random.key(config.seed), n))
-        self.y = parallel.broadcast(np.tile(np.arange(classes, dtype=np.int32), config.grid_rows)) if classes else None
+        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * self.cols))
+        self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
+        self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
         self.writer = None
 
     def play_on(self, state: TrainState, position: int) -> TrainState:
         config, step = self.config, int(self.store.newest or 0)
-        every = {name: config.steps(getattr(config, f"{name}_every_kimg")) for name in ("log", "sample", "save")}
-        if jax.process_index() == 0:
-            self.writer = log.Writer(self.workdir, step)
-            self.writer.write_hparams(_plain(config))
         if step >= config.total_steps:
             self.progress.say(
                 f"nothing to do: step {step} of {config.total_steps} is saved. Raise config.total_kimg to go on."
             )
+            return self.parallel.one(state)
+        if jax.process_index() == 0:
+            self.writer = log.Writer(self.workdir, step)
+            self.writer.write_hparams(_plain(config))
         batches = pipeline.Batches(
             self.source, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
         )
         with contextlib.closing(batches), _stop_on_signal() as stop:
-            while step < config.total_steps:
-                state = self.round(state, batches, step)
-                step += 1
-                last = step == config.total_steps
-                due = {name for name in every if step % every[name] == 0 or last}
-                stopped = any_process(bool(stop)) if due or jax.process_count() == 1 else False
-                if due or stopped:
-                    self.report(step)
-                    if "sample" in due or stopped:
-                        self.sample(step, state)
-                    if "save" in due or stopped:
-                        self.save(step, state, batches.position)
-                    if stopped and not last:
-                        self.progress.say(
-                            f"stopped by {stop[0] if stop else 'another process'} at step {step}; "
-                            "the same command goes on from there."
-                        )
-                        break
+            state, step, stopped = self.rounds(state, step, batches, stop)
+            if not self.store.finish() or not self.saved:
+                raise OSError(f"the last checkpoint, step {step}, is not saved: the reason stands above.")
+            if stopped and step < config.total_steps:
+                who = stop[0] if stop else "another process"
+                self.progress.say(f"stopped by {who} at step {step}; the same command goes on from there.")
         if self.writer:
             self.writer.close()
         return self.parallel.one(state)
+
+    def rounds(self, state, step, batches, stop) -> tuple[TrainState, int, bool]:
+        """To the end or to a signal: (state, its step, whether a signal came). The last one is saved, if it can be."""
+        config, stopped = self.config, False
+        every = {name: config.steps(getattr(config, f"{name}_every_kimg")) for name in ("log", "sample", "save")}
+        while step < config.total_steps and not stopped:
+            state = self.round(state, batches, step)
+            step += 1
+            due = {name for name in every if step % every[name] == 0 or step == config.total_steps}
+            stopped = any_process(bool(stop)) if due or jax.process_count() == 1 else False
+            if due or stopped:
+                self.report(step)
+            if "sample" in due or stopped:
+                self.sample(step, state)
+            if "save" in due or stopped:
+                self.saved = self.save(step, state, batches.position)
+        return state, step, stopped
 
     def round(self, state, batches, step):
         pulled = [next(batches) for _ in range(self.play.batches)]
@@ -202,10 +231,11 @@ class _Run:
 
     def sample(self, step, state):
         """The grid of the averaged generator on the run's fixed z: a column a class, or grid_cols columns."""
-        images = self.draw(self.parallel.one(state.ema), self.z, self.y)
+        ema = self.parallel.one(state.ema)
+        rows = [self.draw(ema, z, self.y) for z in self.z]
         if not self.writer:
             return
-        images = log.to_uint8(jax.device_get(images))
+        images = log.to_uint8(np.concatenate(jax.device_get(rows)))
         path = self.workdir / "samples" / f"{step * self.config.batch:010d}.png"
         try:
             log.save_png(path, log.grid(images, self.cols))
@@ -214,27 +244,27 @@ class _Run:
         self.writer.write_images(step, {"samples": log.grid(images, self.cols)[None]})
         self.writer.flush()
 
-    def save(self, step, state, position):
+    def save(self, step, state, position) -> bool:
         meta = {
             "config": _plain(self.config),
             "shape": list(self.source.shape),
             "classes": list(self.source.classes),
             "data": {"position": position, "fingerprint": self.source.fingerprint},
         }
-        self.store.save(step, self.parallel.one(state), meta)
+        return self.store.save(step, self.parallel.one(state), meta)
 
 
 @contextlib.contextmanager
 def _stop_on_signal() -> Iterator[list[str]]:
-    """Yields a list that a first SIGTERM or Ctrl-C puts its name in; a second Ctrl-C interrupts at once."""
+    """Yields a list that signals put their names in: the first ends the training, a third Ctrl-C ends it unsaved."""
     caught: list[str] = []
 
     def note(number, frame):
-        if caught and number == signal.SIGINT:
-            raise KeyboardInterrupt
         caught.append(signal.Signals(number).name)
+        if caught.count("SIGINT") > 2:
+            raise KeyboardInterrupt
 
-    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield caught
     finally:

@@ -81,7 +81,7 @@ def flip_a_byte(file: pathlib.Path):
     file.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("damage", ["flip", "remove", "manifest", "stray", "garbled manifest"])
+@pytest.mark.parametrize("damage", ["flip", "remove", "manifest", "stray", "garbled manifest", "empty manifest"])
 def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, caplog):
     saved(tmp_path)
     file = largest_file(tmp_path / "2")
@@ -96,6 +96,9 @@ def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, capl
     elif damage == "garbled manifest":
         (tmp_path / "2" / "manifest.json").write_bytes(b"\xff\xfe{")
         expected = "manifest.json is unreadable"
+    elif damage == "empty manifest":
+        (tmp_path / "2" / "manifest.json").write_text("{}")
+        expected = "manifest.json does not name the files"
     else:
         (tmp_path / "900").mkdir()
         (tmp_path / "900" / "notes.txt").write_text("mine")
@@ -110,6 +113,35 @@ def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, capl
     assert state.g.params["g"]["Dense_0"]["kernel"][0, 0] == newest
     assert store.save(3, make_state(3.0), {}) and store.close()
     assert Store(tmp_path).newest == 3
+
+
+def test_other_names_are_not_steps_and_cut_short_saves_are_cleared(tmp_path):
+    saved(tmp_path)
+    shutil.copytree(tmp_path / "2", tmp_path / "020")
+    shutil.copytree(tmp_path / "2", tmp_path / "3.orbax-checkpoint-tmp-17")
+    store = Store(tmp_path)
+    assert store.newest == 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["020", "1", "2"]
+    assert checkpoint.find(tmp_path).name == "2"
+
+
+def test_a_folder_that_vanished_is_made_again(tmp_path):
+    store = saved(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run")
+    assert store.save(3, make_state(3.0), {}) and store.close()
+    assert Store(tmp_path / "run").newest == 3
+
+
+def test_an_error_when_the_save_begins_is_said_too(tmp_path, monkeypatch, caplog):
+    store = saved(tmp_path)
+
+    def over_quota(*_, **__):
+        raise OSError(122, "Disk quota exceeded")
+
+    monkeypatch.setattr(store._manager, "save", over_quota)
+    assert store.save(3, make_state(), {}) is False and "Disk quota exceeded" in caplog.text
+    monkeypatch.undo()
+    assert store.save(4, make_state(), {}) and store.close()
 
 
 def test_all_damaged_starts_anew_and_keeps_the_pieces(tmp_path):

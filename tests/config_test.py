@@ -30,9 +30,19 @@ def test_file_argument_and_overrides(file):
     assert config.load(f"{file}:smoke").batch == 8
     assert config.load(f"{file}:batch=16").batch == 16
     run = config.load(
-        file, ["batch=4", "game.loss=minimax", "opt_g.lr=1e-3", "init_from=runs/a", "ema_rampup=none", "keep=2"]
+        file,
+        [
+            "batch=4",
+            "game.loss=minimax",
+            "opt_g.lr=1e-3",
+            "init_from=runs/a",
+            "ema_rampup=None",
+            "d.norm=none",
+            "keep=2",
+        ],
     )
     assert run.batch == 4 and run.game == {"z_dim": 7, "loss": "minimax"} and run.opt_g == {"lr": 1e-3}
+    assert run.d == {"norm": "none"}
     assert run.init_from == "runs/a" and run.ema_rampup is None and run.keep == 2
     assert config.load(file, ["data={'source': 'folder'}"]).data == {"source": "folder"}
 
@@ -44,7 +54,10 @@ def test_file_argument_and_overrides(file):
         ("{}", ["batch=four"], r"config.batch='four' is a str; it must be int\."),
         ("{}", ["batch=0"], r"config.batch=0: it must be at least 1"),
         ("{}", ["total_kimg=0"], r"config.total_kimg=0: it must be above 0"),
-        ("{}", ["seed=-1"], r"config.seed=-1: neither may be negative"),
+        ("{}", ["total_kimg=1e999"], r"config.total_kimg=inf: it must be above 0"),
+        ("{}", ["ema_rampup=-1.0"], r"config.ema_rampup=-1.0: it must be above 0, or None"),
+        ("{}", ["seed=4294967296"], r"a seed below 2\*\*32"),
+        ("{}", ["seed=-1"], r"config.seed=-1: 0 or more"),
         ("{}", ["batch"], r"--config.batch: give a value"),
         ("{}", ["batch.size=3"], r"config.batch is 64, it has no settings"),
         (
@@ -67,6 +80,15 @@ def test_a_file_that_is_no_config(tmp_path):
     path.write_text("x = 1")
     with pytest.raises(ValueError, match="it has no get_config"):
         config.load(str(path))
+    path.write_text("def get_config(arg=None):\n    return None")
+    with pytest.raises(ValueError, match="it has no get_config"):
+        config.load(str(path))
+    path.write_text("def get_config(arg=None):\n    x = 1\n    return y")
+    with pytest.raises(ValueError, match="line 3: NameError: name 'y' is not defined"):
+        config.load(str(path))
+    path.write_text("def get_config():\n    return {}")
+    with pytest.raises(ValueError, match="TypeError: get_config.. takes 0 positional arguments"):
+        config.load(str(path))
     path.write_text("def get_config(:")
     with pytest.raises(ValueError, match="line 1: invalid syntax"):
         config.load(str(path))
@@ -75,12 +97,24 @@ def test_a_file_that_is_no_config(tmp_path):
         config.load(str(tmp_path / "notes.txt"))
 
 
+def test_players_that_share_a_dict_are_overridden_apart(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def get_config(arg=None):\n    o = dict(lr=1.0)\n"
+        "    return dict(algorithm='a', model='b', data={}, batch=1, total_kimg=1.0, opt_g=o, opt_d=o)"
+    )
+    run = config.load(str(path), ["opt_g.lr=5.0"])
+    assert (run.opt_g["lr"], run.opt_d["lr"]) == (5.0, 1.0)
+
+
 def test_unknown_parts_of_a_game_suggest(file):
     make = lambda *overrides: config.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
     assert make().z_dim == 7
     for override, message in {
         "algorithm=noise_to_imag": "config.algorithm='noise_to_imag'.*Did you mean 'noise_to_image'",
         "model=mpl": "config.model='mpl'.*Did you mean 'mlp'",
+        "model=os.path": "config.model='os.path': os.path has no Generator and no Discriminator",
+        "algorithm=..x": "config.algorithm='..x': not a module's name, nor a dotted path",
         "game.z_dims=3": "config.game.z_dims: no such setting. Did you mean 'z_dim'",
         "game.loss=hing": "config.game.loss='hing' is not known. Did you mean 'hinge'",
         "game.penalty=r3": "config.game.penalty='r3' is not known. .*Known: r1, r1\\+r2, r2, wgan_gp",

@@ -25,12 +25,9 @@ jax.config.update("jax_debug_key_reuse", True)
 import flax.linen as nn
 import jax.numpy as jnp
 import pytest
-from absl import flags
 
 from gan_jax import axis
 from gan_jax.algorithms import noise_to_image
-
-flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
 
 
 class ToyGenerator(nn.Module):

@@ -37,7 +37,9 @@ def test_lines_after_the_resumed_step_and_a_cut_line_are_dropped(tmp_path):
         writer.write_scalars(step, {"d/loss": np.float32(step)})
     writer.close()
     with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 2, "d/l')
+        file.write('5\n{"step": 2, "d/l')
+    with (tmp_path / "metrics.jsonl").open("ab") as file:
+        file.write(b"\xff\n")
     log.Writer(tmp_path, start=2).close()
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines == [{"step": 1, "d/loss": 1.0}, {"step": 2, "d/loss": 2.0}]

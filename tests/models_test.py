@@ -80,7 +80,10 @@ def test_sizes_that_do_not_double_are_named(model, shape):
 def test_critics_without_batch_norm_do_not_mix_images():
     """What a gradient penalty needs: an image's logit depends on that image alone."""
     x = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
-    for d in (sngan.Discriminator((32, 32, 3), width=2, spectral_norm=False), dcgan.Discriminator((32, 32, 3), width=2, norm="none")):
+    for d in (
+        sngan.Discriminator((32, 32, 3), width=2, spectral_norm=False),
+        dcgan.Discriminator((32, 32, 3), width=2, norm="none"),
+    ):
         params, mutable = init_network(d, jax.random.key(1), x)
         judge = lambda x, d=d, params=params, mutable=mutable: forward(d, params, mutable, x)[0]
         np.testing.assert_allclose(judge(x)[:2], judge(jnp.concatenate([x[:2], 5 * x[2:]]))[:2], rtol=1e-5)

@@ -10,7 +10,7 @@ MAIN = (Phase("d", None),)
 
 
 def step(grads, params, phases=MAIN, batch=10, total_kimg=1.0, steps=1, **settings):
-    tx = optim.make(phases=phases, batch=batch, total_kimg=total_kimg, **settings)
+    tx = optim.make(place="config.opt_d", phases=phases, batch=batch, total_kimg=total_kimg, **settings)
     state = tx.init(params)
     for _ in range(steps):
         updates, state = tx.update(grads, state, params)
@@ -74,7 +74,25 @@ def test_lazy_correction():
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match="name='adm' is not known. Did you mean 'adam'"):
+    with pytest.raises(ValueError, match=r"config.opt_d.name='adm' is not known. Did you mean 'adam'"):
         step(jnp.array(1.0), jnp.array(1.0), name="adm")
     with pytest.raises(ValueError, match=r"config.opt_g.learning_rate: no such setting. .*lr"):
-        lookup.build(optim.make, {"learning_rate": 1}, "config.opt_g", phases=MAIN, batch=1, total_kimg=1.0)
+        lookup.build(
+            optim.make, {"learning_rate": 1}, "config.opt_g", place="config.opt_g", phases=MAIN, batch=1, total_kimg=1.0
+        )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr": -1.0}, "config.opt_d.lr=-1.0 is out of range"),
+        ({"b1": 1.5}, "config.opt_d.b1=1.5 is out of range"),
+        ({"clip_norm": 0.0}, "config.opt_d.clip_norm=0.0 is out of range"),
+        ({"decay_from_kimg": float("inf")}, "config.opt_d.decay_from_kimg=inf is out of range"),
+        ({"momentum": 0.9}, "config.opt_d.momentum=0.9: only name='sgd' has it"),
+        ({"schedule": "lin"}, "config.opt_d.schedule='lin' is not known. Did you mean 'linear'"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(ValueError, match=message):
+        step(jnp.array(1.0), jnp.array(1.0), **settings)

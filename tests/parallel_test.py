@@ -46,6 +46,7 @@ def test_a_launcher_with_several_processes_is_noticed(env, several, monkeypatch)
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "kubernetes")
     calls = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **kwargs: calls.append(kwargs))
     parallel.start(None, None, None, heartbeat_seconds=7)
@@ -55,3 +56,8 @@ def test_a_launcher_with_several_processes_is_noticed(env, several, monkeypatch)
 def test_the_three_flags_go_together():
     with pytest.raises(ValueError, match="--coordinator, --num_processes and --process_id go together"):
         parallel.start("host:1", 2, None, 10)
+
+
+def test_a_process_id_that_there_is_not():
+    with pytest.raises(ValueError, match="--process_id=2: it must be 0 to 1"):
+        parallel.start("host:1", 2, 2, 10)

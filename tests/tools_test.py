@@ -100,6 +100,16 @@ def test_export_round_trip(tool, runs, tmp_path, run):
         assert exported.call(*args).shape == (n, 8, 8, 3)
 
 
+def test_export_leaves_what_is_not_its_own(tool, runs, tmp_path):
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params" / "mine.txt").write_text("mine")
+    done = tool("export", runs / "none", "--out", tmp_path)
+    assert done.returncode == 1 and "params is there already and is no export of ours" in done.stderr
+    assert (tmp_path / "params" / "mine.txt").read_text() == "mine"
+    assert tool("export", runs / "none", "--out", tmp_path / "new").returncode == 0
+    assert tool("export", runs / "none", "--out", tmp_path / "new").returncode == 0  # again, over its own
+
+
 def test_a_difference_would_show(tool, runs, tmp_path):
     sampler = export.load(runs / "none")
     assert tool("export", runs / "none", "--out", tmp_path).returncode == 0
@@ -123,6 +133,19 @@ def test_bench_prints_one_json_line(tool, runs, tmp_path):
     assert lines[1]["gflop"] > 1.5 * lines[0]["gflop"]  # twice the images
     table = tool("bench_step", "--compare", out).stdout.splitlines()
     assert len(table) == 4 and table[2].endswith("| 1.00 |") and "batch=8" in table[3]
+
+
+def test_bench_times_whole_cycles_of_lazy_turns(tool, runs):
+    lazy = ["--set", "game.penalty=r1", "--set", "game.penalty_every=4", "--set", "d.norm=none"]
+    done = tool("bench_step", runs / "none.py", "--rounds", "5", *lazy)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rounds"] == 8
+
+
+def test_compare_names_a_line_that_is_none_of_its_own(tool, tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
+    done = tool("bench_step", "--compare", tmp_path / "x.jsonl")
+    assert done.returncode == 1 and "x.jsonl, line 1: not a line that this tool printed" in done.stderr
 
 
 def test_bench_of_a_given_shape_opens_no_data(tool, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 
 import jax
 import numpy as np
@@ -224,6 +225,71 @@ def test_a_signal_saves_and_stops(file, tmp_path, name):
     step = int(out.split(f"stopped by {name} at step ")[1].split(";")[0])
     assert checkpoint.find(tmp_path / "w").name == str(step)
     assert f"{step * 8:010d}.png" in os.listdir(tmp_path / "w" / "samples")
+
+
+def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
+    """The disk is slow; SIGTERM comes again while the save that the first one asked for is under way."""
+    body = """
+        import os, signal, time
+        from gan_jax import checkpoint, config, train
+        write = checkpoint.write_manifest
+        def slowly(path):
+            for _ in range(5):
+                time.sleep(0.2)
+                os.kill(os.getpid(), signal.SIGTERM)
+            write(path)
+        checkpoint.write_manifest = slowly
+        train.run(config.load(sys.argv[1], ["total_kimg=0.08"]), sys.argv[2])
+    """
+    done = script(body, file, tmp_path / "w")
+    assert done.returncode == 0, done.stderr
+    assert checkpoint.find(tmp_path / "w").name == "10"
+
+
+def test_a_last_save_that_fails_is_an_error(file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
+    with pytest.raises(OSError, match="the last checkpoint, step 20, is not saved"):
+        run(file, tmp_path)
+    assert "CHECKPOINT NOT SAVED at step 10" in capsys.readouterr().err
+
+
+def test_one_run_a_workdir(file, tmp_path):
+    with train._alone_in(tmp_path), pytest.raises(ValueError, match="another run is using it"):
+        run(file, tmp_path)
+
+
+def test_another_batch_does_not_resume(file, tmp_path):
+    run(file, tmp_path, "total_kimg=0.08")
+    with pytest.raises(ValueError, match=r"config.batch=16: the checkpoints in .* were made with 8"):
+        run(file, tmp_path, "batch=16")
+
+
+def test_worker_processes_read_the_same_run(file, tmp_path):
+    body = "from gan_jax import main\nsys.exit(main.main(sys.argv[1:]))"
+    args = ["--config", file, "--workdir", tmp_path / "a", "--config.total_kimg=0.04", "--config.save_every_kimg=1.0"]
+    done = script(body, *args, "--config.workers=1")
+    assert done.returncode == 0, done.stderr
+    run(file, tmp_path / "b", "total_kimg=0.04")
+    a, b = (checkpoint.read(checkpoint.find(tmp_path / name), ("g/", "d/"))[0] for name in "ab")
+    for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(file, tmp_path):
+    command = f"{sys.executable} -m gan_jax.main --config {file} --workdir {tmp_path / 'w'} | head -n 1"
+    subprocess.run(["bash", "-c", command], env=env(), capture_output=True, timeout=200, check=True)
+    assert checkpoint.find(tmp_path / "w").name == str(STEPS)
+
+
+def test_many_classes_make_a_grid_of_the_first(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "MOST_COLUMNS", 3)
+    run(file, tmp_path, "total_kimg=0.008")
+    assert Image.open(next((tmp_path / "samples").iterdir())).size == (3 * 8, 2 * 8)
+
+
+def test_a_penalty_needs_a_critic_that_does_not_mix_images(file, tmp_path):
+    with pytest.raises(ValueError, match="config.game.penalty='r1': a critic with batch norm mixes"):
+        run(file, tmp_path, "model=dcgan", "g={'width': 2}", "d={'width': 2}")
 
 
 def wait_for(condition, process, seconds=120):

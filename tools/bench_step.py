@@ -5,6 +5,7 @@ Several such lines, in files, as one table: python tools/bench_step.py --compare
 
 import argparse
 import json
+import math
 import pathlib
 import platform
 import re
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--compare", nargs="+", type=pathlib.Path, metavar="FILE", help="print a table of such lines")
     flags = parser.parse_args()
     if flags.compare:
-        print(table([json.loads(line) for file in flags.compare for line in file.read_text().splitlines()]))
+        print(table([row for file in flags.compare for row in read(file)]))
         return
     if not flags.config:
         parser.error("give a config, or --compare FILE ...")
@@ -43,8 +44,23 @@ def main() -> None:
             file.write(line + "\n")
 
 
+def read(file: pathlib.Path) -> list[dict]:
+    """The lines of a file that this tool wrote."""
+    rows = []
+    for number, line in enumerate(file.read_text().splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+            table(rows[-1:])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file}, line {number}: not a line that this tool printed.") from error
+    return rows
+
+
 def measure(flags: argparse.Namespace) -> dict:
-    """One round is every due turn of the game (D's repeats, G, lazy ones when their step comes) and the average."""
+    """One round is every due turn of the game (D's repeats, G, lazy ones when their step comes) and the average.
+
+    With lazy turns `step_ms` is the mean over a cycle in which each comes once; median and range are of cycles.
+    """
     import jax
     import jaxlib
     import numpy as np
@@ -70,15 +86,18 @@ def measure(flags: argparse.Namespace) -> dict:
     compile_s = time.perf_counter() - began
     play.turns = compiled
 
+    cycle = math.lcm(*(phase.every for phase, _ in compiled))  # rounds after which the lazy turns come round
+    rounds = -(-flags.rounds // cycle) * cycle
     times = []
-    for step in range(flags.warmup + flags.rounds):
+    for step in range(-flags.warmup, rounds):
         began = time.perf_counter()
         state, metrics = play(state, batches, step)
         jax.block_until_ready((state, metrics))
         times.append(1e3 * (time.perf_counter() - began))
     times = times[flags.warmup :]
+    cycles = [statistics.mean(times[i : i + cycle]) for i in range(0, rounds, cycle)]
     flops = sum(phase.repeat / phase.every * cost(turn).get("flops", 0.0) for phase, turn in compiled) * parallel.size
-    ms = statistics.median(times)
+    ms = statistics.median(cycles)
     device = parallel.devices[0]
     return {
         "config": flags.config,
@@ -91,9 +110,9 @@ def measure(flags: argparse.Namespace) -> dict:
         "device": f"{device.platform}: {device.device_kind}",
         "machine": f"{platform.machine()}, {cpu_name()}",
         "compile_s": round(compile_s, 2),
-        "rounds": flags.rounds,
+        "rounds": rounds,
         "step_ms": round(ms, 2),
-        "step_ms_range": [round(min(times), 2), round(max(times), 2)],
+        "step_ms_range": [round(min(cycles), 2), round(max(cycles), 2)],
         "img_s": round(config.batch / ms * 1e3, 2),
         "gflop": float(f"{flops / 1e9:.4g}"),
         "gflop_s": float(f"{flops / ms / 1e6:.4g}"),
@@ -105,7 +124,7 @@ def measure(flags: argparse.Namespace) -> dict:
 
 def data_shape(config, flags: argparse.Namespace) -> tuple[tuple[int, ...], int]:
     if flags.shape:
-        if not re.fullmatch(r"\d+x\d+x[134]", flags.shape):
+        if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[134]", flags.shape) or flags.classes < 0:
             raise ValueError(f"--shape={flags.shape}: write height x width x channels, as in 32x32x3.")
         return tuple(map(int, flags.shape.split("x"))), flags.classes
     from gan_jax.data import pipeline

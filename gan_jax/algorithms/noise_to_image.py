@@ -112,6 +112,11 @@ class Algorithm(base.Game):
         x, y = base.to_float(batch["image"]), batch.get("label")
         params_g, mutable_g = base.init_network(self.g, k_g, self.latent(k_z, x.shape[0]), y)
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
+        if self.penalty is not None and "batch_stats" in mutable_d:
+            raise ValueError(
+                f"config.game.penalty={self.penalty!r}: a critic with batch norm mixes the images of a batch, so it has "
+                f"no gradient of one image to penalise. Set config.d.norm='none'."
+            )
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
         return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), {}
 

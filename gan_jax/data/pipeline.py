@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Protocol, Self
 
+import absl.flags
 import grain
 import numpy as np
 
@@ -109,6 +110,8 @@ class Batches:
         mine = shares[start * process_count + process_index :: process_count]
         stream = mine.to_iter_dataset(grain.ReadOptions(num_threads=prefetch, prefetch_buffer_size=prefetch))
         if workers:
+            if not absl.flags.FLAGS.is_parsed():
+                absl.flags.FLAGS.mark_as_parsed()  # grain's workers read them
             ahead = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(1, prefetch))
             stream = stream.mp_prefetch(ahead)
         self._batches = iter(stream)
