@@ -40,6 +40,7 @@ SMALL = [
     (mlp, (5, 7, 3), {"widths": (8,)}),
     (dcgan, (8, 8, 3), {"width": 2}),
     (dcgan, (16, 24, 4), {"width": 2}),
+    (dcgan, (28, 28, 1), {"width": 2}),
     (sngan, (32, 32, 1), {"width": 1}),
     (sngan, (32, 40, 3), {"width": 1}),
 ]
@@ -71,7 +72,7 @@ def test_labels_and_networks_must_agree(model):
         shapes(model.Discriminator(shape, 3), jnp.zeros((2, *shape)), None)
 
 
-@pytest.mark.parametrize(("model", "shape"), [(dcgan, (33, 33, 3)), (dcgan, (32, 33, 3)), (sngan, (48, 50, 3))])
+@pytest.mark.parametrize(("model", "shape"), [(dcgan, (33, 33, 3)), (dcgan, (32, 34, 3)), (dcgan, (36, 36, 3)), (dcgan, (7, 7, 3)), (sngan, (48, 50, 3))])
 def test_sizes_that_do_not_double_are_named(model, shape):
     with pytest.raises(ValueError, match=f"{shape[0]}x{shape[1]}"):
         shapes(model.Generator(shape), jnp.zeros((2, 4)))

@@ -1,6 +1,6 @@
 """Plain convolutional networks. Radford et al. 2016, arXiv:1511.06434; at 32x32 StudioGAN's, layer for layer.
 
-Sizes are 4x4 grids doubled: 32x32 starts at 4x4, and 48x32 at 6x4. With classes G's batch norms are chosen by the
+Sizes are small grids doubled: 32x32 starts at 4x4, 48x32 at 6x4, 28x28 at 7x7. With classes G's batch norms are chosen by the
 label, and D adds the product of the label's embedding with its features (Miyato & Koyama 2018, arXiv:1802.05637).
 """
 
@@ -102,15 +102,16 @@ class Discriminator(nn.Module):
 
 
 def start_grid(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
-    """(levels, (h, w)): how often H and W halve until the shorter one is below 8, and the grid then.
+    """(levels, (h, w)): how often H and W halve until the shorter one is 4 to 7, and the grid then.
 
     Raises:
-        ValueError: a size does not halve so often, or the grid's shorter side is not 4.
+        ValueError: a side does not halve so often.
     """
     height, width, _ = shape
     levels = max(0, (min(height, width) // 4).bit_length() - 1)
-    if min(height, width) != 4 << levels or height % (1 << levels) or width % (1 << levels) or not levels:
+    if not levels or height % (1 << levels) or width % (1 << levels):
         raise ValueError(
-            f"images {height}x{width}: the shorter side must be 8, 16, 32 ...; the other a multiple of it / 4."
+            f"images {height}x{width}: both sides must halve to whole numbers until the shorter one is 4 to 7, as 28, "
+            f"32, 48, 64, 80, 96, 128 ... do. Set config.data.resolution."
         )
     return levels, (height >> levels, width >> levels)

@@ -21,6 +21,7 @@ from jax import lax
 Padding = int | tuple[tuple[int, int], tuple[int, int]]
 
 FEW = 4  # up to so many channels (RGB, RGBA), a kernel is a dot over its taps
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 MERGED = 32  # channels of the dense convolutions that narrow groups are merged into
 
 
@@ -103,12 +104,7 @@ def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def resample(
-    x: jax.Array,
-    taps: Sequence[float],
-    up: int = 1,
-    down: int = 1,
-    padding: tuple[int, int] = (0, 0),
-    gain: float = 1.0,
+    x: jax.Array, taps: Sequence[float], up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0), gain: float = 1
 ) -> jax.Array:
     """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned. [B, H, W, C] -> [B, h, w, C].
 
@@ -132,9 +128,8 @@ def resample(
 
 def pool(x: jax.Array) -> jax.Array:
     """2x2 average pooling, [B, H, W, C] -> [B, H // 2, W // 2, C]."""
-    h, w = x.shape[1] // 2, x.shape[2] // 2
-    x = x[:, : 2 * h, : 2 * w].reshape(x.shape[0], h, 2, w, 2, x.shape[3])
-    return x.mean((2, 4))
+    h, w = 2 * (x.shape[1] // 2), 2 * (x.shape[2] // 2)
+    return (x[:, :h:2, :w:2] + x[:, 1:h:2, :w:2] + x[:, :h:2, 1:w:2] + x[:, 1:h:2, 1:w:2]) / 4
 
 
 def upsample(x: jax.Array) -> jax.Array:
@@ -160,14 +155,8 @@ def _geometry(size, w, stride, padding):
 
 
 def _plain(x, w, geometry, groups=1):
-    return lax.conv_general_dilated(
-        x,
-        w,
-        geometry.stride,
-        geometry.pad,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
+    stride, pad = geometry.stride, geometry.pad
+    return lax.conv_general_dilated(x, w, stride, pad, dimension_numbers=LAYOUT, feature_group_count=groups)
 
 
 def _plain_input_grad(geometry, g, w):
@@ -182,18 +171,12 @@ def _plain_kernel_grad(geometry, x, g):
 
 def _plain_fir(filtering, x):
     axis, size, out, taps, up, down, lo = filtering
+    channels, hi = x.shape[3], (out - 1) * down + len(taps) - lo - ((size - 1) * up + 1)
     along = lambda value, rest: (value, rest) if axis == 1 else (rest, value)
-    hi = (out - 1) * down + len(taps) - lo - ((size - 1) * up + 1)
+    w = jnp.broadcast_to(jnp.asarray(taps, x.dtype)[:, None], (len(taps), channels))
+    w, pad, dilation = w.reshape(*along(len(taps), 1), 1, channels), along((lo, hi), (0, 0)), along(up, 1)
     return lax.conv_general_dilated(
-        x,
-        jnp.broadcast_to(
-            jnp.asarray(taps, x.dtype).reshape(*along(-1, 1), 1, 1), (*along(len(taps), 1), 1, x.shape[3])
-        ),
-        along(down, 1),
-        along((lo, hi), (0, 0)),
-        lhs_dilation=along(up, 1),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3],
+        x, w, along(down, 1), pad, dilation, dimension_numbers=LAYOUT, feature_group_count=channels
     )
 
 
