@@ -196,3 +196,35 @@ def test_any_batch_size_and_bfloat16():
     half = conv.upsample_conv(normal(2, 4, 4, 5).astype(jnp.bfloat16), w.astype(jnp.bfloat16))
     assert half.dtype == jnp.bfloat16
     np.testing.assert_allclose(half.astype(jnp.float32), conv.upsample_conv(normal(2, 4, 4, 5), w), atol=0.2)
+
+
+def test_a_filter_shorter_than_the_upsampling_leaves_zeros():
+    x = normal(1, 3, 3, 2)
+    y = np.asarray(conv.resample(x, (1.0,), up=2, padding=(0, 0)))
+    np.testing.assert_allclose(y[:, ::2, ::2], x, atol=1e-6)
+    assert not y[:, 1::2].any() and not y[:, :, 1::2].any()
+
+
+def test_pool_and_upsample_are_averages_and_copies():
+    x = np.asarray(normal(2, 5, 4, 3))
+    want = x[:, :4].reshape(2, 2, 2, 2, 2, 3).mean((2, 4))  # the odd last row has no partner
+    np.testing.assert_allclose(conv.pool(x), want, atol=1e-6)
+    assert np.array_equal(conv.upsample(x), x.repeat(2, 1).repeat(2, 2))
+
+
+def test_gradients_are_the_same_over_a_mesh_and_under_pmap():
+    """Rows on two devices; the kernel's gradient is the sum over both."""
+    devices = jax.devices()[:2]
+    assert len(devices) == 2
+    x, w = normal(4, 6, 6, 5), normal(3, 3, 5, 6)
+
+    def loss(w, x):
+        y = lambda x: jnp.sum(jnp.sin(conv.conv_pool(conv.upsample_conv(x, w), w.swapaxes(2, 3))))
+        return y(x) + jnp.sum(jnp.square(jax.grad(y)(x)))
+
+    want = jax.grad(loss)(w, x)
+    mesh = jax.sharding.Mesh(np.array(devices), ("devices",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("devices"))
+    close(jax.jit(jax.grad(loss))(w, jax.device_put(x, rows)), want, "mesh")
+    halves = jax.pmap(jax.grad(loss), in_axes=(None, 0), devices=devices)(w, x.reshape(2, 2, 6, 6, 5))
+    close(halves.sum(0), want, "pmap")

@@ -3,10 +3,8 @@
 On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of them far below the speed of a matrix
 product, so they are rewritten: 1x1 and few-channel kernels as dots, transposed convolutions by output phase, groups
 merged, FIR filters as shifted sums. A convolution, its input gradient and its kernel gradient are each linear in both
-arguments, and each one's derivatives are the other two: the rewritten forms carry that rule, so first and second
-derivatives (R1, gradient penalties, path lengths) stay on fast forms too. Models know nothing of this.
-
-No control flow here: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
+arguments, and each one's derivatives are the other two; so second derivatives (gradient penalties) are fast too.
+No control flow: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
 """
 
 import functools
@@ -77,20 +75,21 @@ def conv_transpose(
         w: [kh, kw, I, O]; with I and O exchanged, the kernel of the convolution [B, H, W, O] -> [B, h, w, I].
         size: H, W; without it the smallest that fits, stride * (h - 1) + kh less the padding.
     """
-    pads = _pads(padding)
     if size is None:
-        size = tuple(stride * (n - 1) + k - sum(p) for n, k, p in zip(x.shape[1:3], w.shape[:2], pads, strict=True))
+        pads = (2 * padding, 2 * padding) if isinstance(padding, int) else map(sum, padding)
+        size = (stride * (n - 1) + k - p for n, k, p in zip(x.shape[1:3], w.shape[:2], pads, strict=True))
     w, geometry = w.swapaxes(2, 3), _geometry(size, w, stride, padding)
     if geometry.out != tuple(x.shape[1:3]):
-        raise ValueError(f"size={size}: a convolution of it gives {geometry.out}, but x is {tuple(x.shape[1:3])}.")
+        raise ValueError(
+            f"size={geometry.size}: a convolution of it gives {geometry.out}, but x is {tuple(x.shape[1:3])}."
+        )
     return input_grad(geometry, x, w) if on_cpu() else _plain_input_grad(geometry, x, w)
 
 
 def upsample_conv(x: jax.Array, w: jax.Array) -> jax.Array:
     """Nearest-neighbour x2, then a 3x3 convolution. x [B, H, W, I], w [3, 3, I, O] -> [B, 2H, 2W, O].
 
-    Folded: pairs of taps meet the same pixel, so it is one transposed convolution, 4x4 with stride 2: 16 products an
-    input pixel for 36.
+    Folded: taps that meet the same pixel are summed; a 4x4 transposed convolution, 16 products an input pixel for 36.
     """
     return conv_transpose(x, jnp.flip(_fold(w), (0, 1)), 2, 1)
 
@@ -109,7 +108,6 @@ def resample(
     """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned. [B, H, W, C] -> [B, h, w, C].
 
     h = (H * up + sum(padding) - len(taps)) // down + 1, and w alike.
-
     Args:
         taps: of one direction, not mirrored, divided by their sum here.
         up: up - 1 zeros follow every pixel; keep the brightness by gain = up ** 2. down: every down-th is kept.
@@ -143,12 +141,9 @@ def _fold(w):
     return sum(jnp.pad(w, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1))
 
 
-def _pads(padding):
-    return ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
-
-
 def _geometry(size, w, stride, padding):
-    return Geometry(tuple(size), tuple(w.shape[:2]), (stride, stride), _pads(padding))
+    pads = ((padding, padding), (padding, padding)) if isinstance(padding, int) else padding
+    return Geometry(tuple(size), tuple(w.shape[:2]), (stride, stride), pads)
 
 
 # --- plain lax: the meaning of everything below, and the form for every shape and backend not handled there
@@ -175,9 +170,8 @@ def _plain_fir(filtering, x):
     along = lambda value, rest: (value, rest) if axis == 1 else (rest, value)
     w = jnp.broadcast_to(jnp.asarray(taps, x.dtype)[:, None], (len(taps), channels))
     w, pad, dilation = w.reshape(*along(len(taps), 1), 1, channels), along((lo, hi), (0, 0)), along(up, 1)
-    return lax.conv_general_dilated(
-        x, w, along(down, 1), pad, dilation, dimension_numbers=LAYOUT, feature_group_count=channels
-    )
+    stride = along(down, 1)
+    return lax.conv_general_dilated(x, w, stride, pad, dilation, dimension_numbers=LAYOUT, feature_group_count=channels)
 
 
 # --- the CPU's family, closed under differentiation
@@ -193,34 +187,30 @@ def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
 def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
     """Transpose of `convolve` in x: g [B, h, w, O], w [kh, kw, I, O] -> [B, H, W, I].
 
-    A stride of s cuts the result into s * s phases; each is a plain convolution of g with every s-th tap. Without
-    this, g is spread out with zeros that are multiplied too.
+    A stride of s cuts the result into s * s phases, each a convolution of g with every s-th tap: no zeros multiplied.
     """
     w = w.swapaxes(2, 3)
     (sh, sw), (height, width) = geometry.stride, geometry.size
-    rows, columns = tuple(_phases(geometry, 0)), tuple(_phases(geometry, 1))
+    (rows, high), (columns, wide) = _phases(geometry, 0), _phases(geometry, 1)
 
     def phase(row, column):
-        taps = w[row.first :: sh, column.first :: sw]
+        taps = w[row[0] :: sh, column[0] :: sw]
         if 0 in taps.shape:
-            return jnp.zeros((g.shape[0], row.out, column.out, w.shape[3]), g.dtype)
-        return _correlate(g, jnp.flip(taps, (0, 1)), (1, 1), (row.pad, column.pad))
+            return jnp.zeros((g.shape[0], high, wide, w.shape[3]), g.dtype)
+        return _correlate(g, jnp.flip(taps, (0, 1)), (1, 1), (row[1], column[1]))
 
-    if geometry.stride == (1, 1):
-        return phase(rows[0], columns[0])
     x = jnp.stack([jnp.stack([phase(row, column) for column in columns], 3) for row in rows], 2)
-    x = x.reshape(g.shape[0], rows[0].out * sh, columns[0].out * sw, w.shape[3])
-    return x[:, :height, :width]
+    return x.reshape(g.shape[0], high * sh, wide * sw, w.shape[3])[:, :height, :width]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def kernel_grad(geometry: Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
     """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [kh, kw, I, O]."""
-    if g.shape[3] > FEW or geometry.stride != (1, 1):
+    if geometry.stride != (1, 1) or (g.shape[3] > FEW and geometry.kernel != (1, 1)):
         return _plain_kernel_grad(geometry, x, g)
     (kh, kw), ((top, _), (left, _)) = geometry.kernel, geometry.pad
     moved = [_move(g, i - top, j - left, geometry.size) for i in range(kh) for j in range(kw)]
-    w = _dot(x, jnp.concatenate(moved, 3), (0, 1, 2), (0, 1, 2))  # [I, kh * kw * O]
+    w = jnp.tensordot(x, jnp.concatenate(moved, 3), ((0, 1, 2), (0, 1, 2)))  # [I, kh * kw * O]
     return w.reshape(-1, kh, kw, g.shape[3]).transpose(1, 2, 0, 3)
 
 
@@ -242,48 +232,43 @@ def fir(filtering: Filter, x: jax.Array) -> jax.Array:
 
     def phase(q):
         starts = [((q * down + i - lo) // up, t) for i, t in enumerate(taps) if (q * down + i - lo) % up == 0]
-        return sum(t * _stretch(x, axis, start, length, step) for start, t in starts)
+        zero = jnp.zeros((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
+        return sum((t * _stretch(x, axis, start, length, step) for start, t in starts), zero)
 
-    parts = [phase(q) + jnp.zeros((), x.dtype) for q in range(phases)]
-    y = jnp.stack(parts, axis + 1).reshape(*x.shape[:axis], phases * length, *x.shape[axis + 1 :])
+    y = jnp.stack([phase(q) for q in range(phases)], axis + 1).reshape(
+        *x.shape[:axis], phases * length, *x.shape[axis + 1 :]
+    )
     return lax.slice_in_dim(y, 0, out, axis=axis)
 
 
-def _transposed(filtering):
+def _fir_transpose(filtering, _, g):
     axis, size, out, taps, up, down, lo = filtering
-    return Filter(axis, out, size, taps[::-1], down, up, len(taps) - 1 - lo)
+    return (fir(Filter(axis, out, size, taps[::-1], down, up, len(taps) - 1 - lo), g),)
 
 
-fir.defvjp(lambda filtering, x: (fir(filtering, x), None), lambda filtering, _, g: (fir(_transposed(filtering), g),))
-
-
-class Phase(NamedTuple):
-    """In one direction: every stride-th element of an input gradient, as a convolution of the output's gradient."""
-
-    first: int  # the first of its taps; then every stride-th
-    pad: tuple[int, int]
-    out: int
+fir.defvjp(lambda filtering, x: (fir(filtering, x), None), _fir_transpose)
 
 
 def _phases(geometry, axis):
-    """Phase a holds elements a, a + s, ...: element a + s * t meets tap first + s * m at output t + offset - m."""
+    """Of an input gradient, in one direction: (first tap, padding) of each phase, and the length of all.
+
+    Phase a holds elements a, a + s, ...: element a + s * t meets tap first + s * m at output t + offset - m.
+    """
     s, k, (lo, _) = geometry.stride[axis], geometry.kernel[axis], geometry.pad[axis]
     length, outputs = -(-geometry.size[axis] // s), geometry.out[axis]
-    for a in range(s):
-        offset, first = divmod(a + lo, s)
-        taps = -(-(k - first) // s)
-        yield Phase(first, (taps - 1 - offset, length + offset - outputs), length)
+    starts = [divmod(a + lo, s) for a in range(s)]
+    pad = lambda offset, first: (-(-(k - first) // s) - 1 - offset, length + offset - outputs)
+    return [(first, pad(offset, first)) for offset, first in starts], length
 
 
 def _correlate(x, w, stride, pad):
     """The forward form: a dot where the kernel is 1x1, or where there are few outputs; otherwise lax's."""
     kh, kw, _, features = w.shape
     if stride != (1, 1) or (features > FEW and (kh, kw) != (1, 1)):
-        size = x.shape[1:3]
-        return _plain(x, w, Geometry(size, (kh, kw), stride, pad))
+        return _plain(x, w, Geometry(x.shape[1:3], (kh, kw), stride, pad))
     ((top, bottom), (left, right)), (height, width) = pad, x.shape[1:3]
     out = height + top + bottom - kh + 1, width + left + right - kw + 1
-    y = _dot(x, w.transpose(2, 0, 1, 3).reshape(w.shape[2], -1), 3, 0)  # [B, H, W, kh * kw * O]
+    y = jnp.dot(x, w.transpose(2, 0, 1, 3).reshape(w.shape[2], -1))  # [B, H, W, kh * kw * O]
     y = y.reshape(*x.shape[:3], kh * kw, features)
     return sum(_move(y[:, :, :, i * kw + j], top - i, left - j, out) for i in range(kh) for j in range(kw))
 
@@ -300,11 +285,6 @@ def _stretch(x, axis, start, length, step):
     size, end = x.shape[axis], start + (length - 1) * step + 1
     x = lax.pad(x, jnp.zeros((), x.dtype), [(-start, end - size, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
     return lax.slice_in_dim(x, 0, None, step, axis)
-
-
-def _dot(a, b, axes_a, axes_b):
-    axes = lambda n: (n,) if isinstance(n, int) else n
-    return lax.dot_general(a, b, ((axes(axes_a), axes(axes_b)), ((), ())))
 
 
 def _grouped(geometry, x, w, groups):
