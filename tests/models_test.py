@@ -72,7 +72,10 @@ def test_labels_and_networks_must_agree(model):
         shapes(model.Discriminator(shape, 3), jnp.zeros((2, *shape)), None)
 
 
-@pytest.mark.parametrize(("model", "shape"), [(dcgan, (33, 33, 3)), (dcgan, (32, 34, 3)), (dcgan, (36, 36, 3)), (dcgan, (7, 7, 3)), (sngan, (48, 50, 3))])
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [(dcgan, (33, 33, 3)), (dcgan, (32, 34, 3)), (dcgan, (36, 36, 3)), (dcgan, (7, 7, 3)), (sngan, (48, 50, 3))],
+)
 def test_sizes_that_do_not_double_are_named(model, shape):
     with pytest.raises(ValueError, match=f"{shape[0]}x{shape[1]}"):
         shapes(model.Generator(shape), jnp.zeros((2, 4)))
