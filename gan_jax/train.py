@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import logging
 import pathlib
 import signal
 from collections.abc import Iterator
@@ -60,6 +61,8 @@ def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(f"--workdir={workdir}: another run is using it. Wait for it, or give another.") from error
+        except OSError as error:  # some network file systems have no locks
+            logging.warning("%s can't be locked (%s): see to it that no second run uses it.", workdir, error)
         yield
 
 
