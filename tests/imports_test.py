@@ -9,8 +9,8 @@ import gan_jax
 
 ROOT = pathlib.Path(gan_jax.__file__).parent
 LAYERS = [  # from the bottom; "package." stands for all of its modules
-    ["axis", "lookup", "launch", "state"],
-    ["losses", "regularizers", "data.", "nn."],
+    ["axis", "lookup", "launch", "state", "weights"],
+    ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["models.", "parallel", "log"],
     ["algorithms.", "optim", "update", "checkpoint"],
     ["config"],

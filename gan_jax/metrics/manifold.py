@@ -1,0 +1,88 @@
+"""Measures by nearest neighbours in feature space: precision and recall, density and coverage, memorisation."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax import metrics
+
+
+def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
+    """(share of fakes within the reals' manifold, share of reals within the fakes').
+
+    A set's manifold is the union of balls around its members that reach their k-th nearest neighbour.
+    Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-3. Both depend on the counts: compare only equal ones.
+    """
+    real, fake = metrics.features("precision_recall", k + 1, real=real, generated=fake)
+    in_real = _within(fake, real, _radii(real, k)).any
+    in_fake = _within(real, fake, _radii(fake, k)).any
+    return float(in_real.mean()), float(in_fake.mean())
+
+
+def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[float, float]:
+    """(balls around reals that a fake lies in, over k; share of reals whose ball holds a fake).
+
+    Naeem et al. 2020, arXiv:2002.09797, eq. 4 and 6; strictly within. Density may pass 1.
+    """
+    real, fake = metrics.features("density_coverage", k + 1, real=real, generated=fake)
+    radii = _radii(real, k)
+    inside = _within(fake, real, radii, strict=True)
+    nearest = np.concatenate([block.min(1) for _, block in metrics.squared_distances(real, fake)])
+    return float(inside.count.mean() / k), float((nearest < radii).mean())
+
+
+class Neighbours(NamedTuple):
+    """Of each sample: its nearest training image, and that one's own nearest other training image."""
+
+    nearest: np.ndarray  # int [n], index of the training image
+    distance: np.ndarray  # [n], to it
+    other: np.ndarray  # int [n], index of the training image nearest to `nearest`
+    spacing: np.ndarray  # [n], the distance between those two
+
+    @property
+    def memorised(self) -> float:
+        """Share of samples that lie closer to a training image than any other training image does.
+
+        Not 0 for honest samples of the same distribution: hold it against the share of held-back real images.
+        """
+        return float((self.distance < self.spacing).mean())
+
+    def closest(self, count: int) -> np.ndarray:
+        """The samples that look most like copies: least distance for their neighbour's spacing, the worst first."""
+        return np.argsort(self.distance / np.maximum(self.spacing, 1e-12), kind="stable")[:count]
+
+
+def neighbours(train: np.ndarray, samples: np.ndarray) -> Neighbours:
+    """Each sample's place among the training images, by Euclidean distance of features ([N, F], [n, F])."""
+    train, samples = metrics.features("memorisation", 2, training=train, generated=samples)
+    found = [(block.argmin(1), block.min(1)) for _, block in metrics.squared_distances(samples, train)]
+    nearest, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    asked, back = np.unique(nearest, return_inverse=True)
+    other, spacing = [], []
+    for rows, block in metrics.squared_distances(train[asked], train):
+        block[np.arange(len(block)), asked[rows]] = np.inf
+        other.append(block.argmin(1))
+        spacing.append(block.min(1))
+    other, spacing = np.concatenate(other)[back], np.concatenate(spacing)[back]
+    return Neighbours(nearest, np.sqrt(distance), other, np.sqrt(spacing))
+
+
+class _Inside(NamedTuple):
+    any: np.ndarray  # bool [n]
+    count: np.ndarray  # int [n]
+
+
+def _within(points, centres, squared_radii, strict=False) -> _Inside:
+    """In which of the balls each point lies."""
+    hold = (lambda d: d < squared_radii) if strict else (lambda d: d <= squared_radii)
+    counts = np.concatenate([hold(block).sum(1) for _, block in metrics.squared_distances(points, centres)])
+    return _Inside(counts > 0, counts)
+
+
+def _radii(x, k):
+    """Squared distance of each row to its k-th nearest other row."""
+    radii = []
+    for rows, block in metrics.squared_distances(x, x):
+        block[np.arange(len(block)), np.arange(len(x))[rows]] = np.inf
+        radii.append(np.partition(block, k - 1, 1)[:, k - 1])
+    return np.concatenate(radii)
