@@ -172,8 +172,12 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
     args = ocp.args.PyTreeRestore(item=_nest(item), restore_args=_nest(how), partial_restore=True)
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         tree = checkpointer.restore(path / "state", args=args)
-    meta = json.loads((path / "meta" / "metadata").read_text())
-    return traverse_util.flatten_dict(tree, sep="/"), meta
+    return traverse_util.flatten_dict(tree, sep="/"), read_meta(path)
+
+
+def read_meta(path: pathlib.Path) -> dict:
+    """What was saved beside a step's state."""
+    return json.loads((path / "meta" / "metadata").read_text())
 
 
 def find(path: str | pathlib.Path) -> pathlib.Path:

@@ -42,6 +42,8 @@ class Config:
     log_every_kimg: float = 1.0
     sample_every_kimg: float = 20.0
     save_every_kimg: float = 20.0
+    eval_every_kimg: float | None = None  # None: never while training
+    eval: dict = dataclasses.field(default_factory=dict)  # arguments of measure.Protocol
     keep: int = 3  # checkpoints kept, the newest
     grid_rows: int = 8  # pictures a class in the sample grid
     grid_cols: int = 8  # columns of the grid where there are no classes
@@ -49,7 +51,8 @@ class Config:
     heartbeat_seconds: int = 100  # several processes: one silent for so long is taken for dead
 
     def __post_init__(self):
-        for name in ("total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"):
+        durations = ["total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"]
+        for name in durations + ["eval_every_kimg"] * (self.eval_every_kimg is not None):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of images).")
         for name in ("batch", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"):

@@ -28,6 +28,7 @@ class Sampler:
     shape: tuple[int, ...]  # of a picture: H, W, C
     classes: tuple[str, ...]  # names of the labels 0, 1, ...; empty: unconditional
     step: pathlib.Path  # the checkpoint's folder
+    batch: int  # images a round while it was trained
 
     def __call__(self, z: jax.Array, y: jax.Array | None = None) -> jax.Array:
         """z f32 [n, Z], y int32 [n] (None: unconditional) -> images f32 [n, H, W, C] in [-1, 1]."""
@@ -64,7 +65,7 @@ def load(path: str | pathlib.Path) -> Sampler:
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])
-    return Sampler(game, ema, shape, classes, step)
+    return Sampler(game, ema, shape, classes, step, config.batch)
 
 
 def save_safetensors(sampler: Sampler, path: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """What a run shows and writes: progress on the console, TensorBoard, JSON lines, sample grids."""
 
+import contextlib
 import json
 import logging
 import math
@@ -7,7 +8,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import rich.console
@@ -28,12 +29,18 @@ class Writer:
         self.workdir = pathlib.Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._failed = False
-        self._lines = self.workdir / "metrics.jsonl"
-        _keep_until(self._lines, start)
+        self._lines, self._evaluations = self.workdir / "metrics.jsonl", self.workdir / "evaluations.jsonl"
+        for lines in (self._lines, self._evaluations):
+            _keep_until(lines, start)
         self._board = tensorboardX.SummaryWriter(str(self.workdir / "tensorboard"), purge_step=start or None)
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         self._try(lambda: self._write_scalars(step, scalars))
+
+    def write_evaluation(self, step: int, record: Mapping) -> None:
+        """The whole record with its protocol, a line of `evaluations.jsonl`; its values beside the other scalars too."""
+        self._try(lambda: append_line(self._evaluations, record))
+        self.write_scalars(step, {f"eval/{name}": value for name, value in record["values"].items()})
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
         """images: name -> uint8 [N, H, W, C]."""
@@ -52,8 +59,7 @@ class Writer:
         self._try(self._board.close)
 
     def _write_scalars(self, step, scalars):
-        with self._lines.open("a") as file:
-            file.write(json.dumps({"step": step, **{k: float(v) for k, v in scalars.items()}}) + "\n")
+        append_line(self._lines, {"step": step, **{k: float(v) for k, v in scalars.items()}})
         for name, value in scalars.items():
             self._board.add_scalar(name, value, step)
 
@@ -65,6 +71,12 @@ class Writer:
             if not self._failed:
                 logging.error("the log can't be written: %s. Training goes on.", error)
             self._failed = True
+
+
+def append_line(path: pathlib.Path, line: Mapping) -> None:
+    """Adds a line of JSON to a file."""
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def _keep_until(path: pathlib.Path, step: int) -> None:
@@ -141,6 +153,14 @@ class Progress:
         self._spent += now - self._since
         self._done, self._since = done, now
         return rate
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done in here, an evaluation, is no training: `rate` leaves its time out."""
+        began = time.monotonic()
+        yield
+        took = time.monotonic() - began
+        self._since, self._spent = self._since + took, self._spent + took
 
     def show(self, metrics: Mapping[str, float], rate: float) -> None:
         values = "  ".join(f"{name} {value:.3f}" for name, value in metrics.items())

@@ -1,4 +1,7 @@
-"""Trains: python -m gan_jax.main --config configs/avatars.py --workdir runs/avatars. The same line again resumes."""
+"""Trains: python -m gan_jax.main --config configs/avatars.py --workdir runs/avatars. The same line again resumes.
+
+With --mode eval it measures what the run has made so far.
+"""
 
 import argparse
 import logging
@@ -13,7 +16,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """(flags, overrides): `--config.game.penalty=r1` or `--config.game.penalty r1` -> "game.penalty=r1"."""
     parser = argparse.ArgumentParser(
         prog="python -m gan_jax.main",
-        description="Trains a GAN. Running the same command again resumes from the newest checkpoint in --workdir.",
+        description="Trains a GAN. Running the same command again resumes from the newest checkpoint in --workdir. "
+        "--mode eval measures that checkpoint instead, by every metric for which there is enough.",
         epilog="Any setting: --config.NAME=VALUE, --config.game.penalty=r1, --config.opt_g.lr=1e-4. The config file "
         "is Python and runs as code: use only files you trust.",
         allow_abbrev=False,
@@ -22,6 +26,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds"
     )
     parser.add_argument("--workdir", required=True, help="where checkpoints, samples and logs go")
+    parser.add_argument("--mode", choices=("train", "eval"), default="train", help="default: %(default)s")
+    parser.add_argument(
+        "--checkpoint", metavar="PATH", help="eval: another one, as WORKDIR/best (default: the newest in --workdir)"
+    )
+    parser.add_argument("--metrics", metavar="A,B", help="eval: only these, as in kid,memorisation (default: all)")
     parser.add_argument(
         "--coordinator", metavar="HOST:PORT", help="several processes: process 0's address, if JAX can't find it itself"
     )
@@ -46,11 +55,16 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("gan_jax").setLevel(logging.INFO)
     workdir = pathlib.Path(flags.workdir)
     try:
-        from gan_jax import config, parallel, train  # after prepare(): they import JAX
+        from gan_jax import config, evaluate, parallel, train  # after prepare(): they import JAX
 
         settings = config.load(flags.config, overrides)
         parallel.start(flags.coordinator, flags.num_processes, flags.process_id, settings.heartbeat_seconds)
-        train.run(settings, workdir)
+        if flags.mode == "eval":
+            evaluate.run(settings, workdir, flags.checkpoint, flags.metrics and flags.metrics.split(","))
+        elif flags.checkpoint or flags.metrics:
+            raise ValueError("--checkpoint and --metrics go with --mode eval.")
+        else:
+            train.run(settings, workdir)
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:  # JAX's own are RuntimeErrors
         _explain(error, workdir)
         return 1

@@ -1,4 +1,4 @@
-"""The loop: data -> round -> log -> sample -> save. The only place where a game meets the update."""
+"""The loop: data -> round -> log -> sample -> evaluate -> save. The only place where a game meets the update."""
 
 import collections
 import contextlib
@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoint, log, lookup, optim
+from gan_jax import checkpoint, evaluate, log, lookup, optim
 from gan_jax.algorithms.base import Game, example_batch
 from gan_jax.config import Config, differences, make_game
 from gan_jax.data import pipeline
+from gan_jax.measure import Protocol
 from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
 from gan_jax.update import Round
@@ -46,7 +47,11 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
                 progress.say(note)
             state, position = _begin(config, game, source, parallel, store, progress.say)
             trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
-            return trainer.play_on(state, position)
+            if config.eval_every_kimg is None:
+                return trainer.play_on(state, position)
+            protocol = lookup.build(Protocol, config.eval, "config.eval")
+            with contextlib.closing(_Judge(protocol, config, workdir, source, game, progress)) as trainer.judge:
+                return trainer.play_on(state, position)
 
 
 @contextlib.contextmanager
@@ -145,8 +150,40 @@ def _plain(config: Config) -> dict:
     return tuples(dataclasses.asdict(config))
 
 
+class _Judge:
+    """Evaluates while training, and keeps the best checkpoint in `best`, beside the newest ones in `checkpoints`."""
+
+    def __init__(self, protocol, config, workdir, source, game, progress):
+        self.game, self.workdir, self.batch, self.progress = game, workdir, config.batch, progress
+        self.evaluator = evaluate.Evaluator(protocol, config.data, source, progress.say)
+        self.name = self.evaluator.best
+        self.store = checkpoint.Store(workdir / "best", keep=1)
+        self.record = None  # the best value so far
+        if self.store.newest is not None:
+            self.record = checkpoint.read_meta(workdir / "best" / str(self.store.newest)).get("best", {}).get(self.name)
+
+    def __call__(self, step: int, state: TrainState, meta: dict, writer: log.Writer | None) -> None:
+        """state: as it is saved. Logs the numbers; saves the state where it beats all before."""
+        ema, images = state.ema, step * self.batch
+        found = self.evaluator(self.game, ema, step=step, images=images, folder=self.workdir)
+        value = found["values"].get(self.name, float("nan"))  # on process 0 only
+        if writer:
+            writer.write_evaluation(step, found)
+            for line in evaluate.lines(found):
+                self.progress.say(f"  {line}")
+        if any_process(self.evaluator.better(value, self.record)):
+            self.record = value
+            self.progress.say(f"best {self.name} so far: {value:.5g} at step {step}, kept in {self.workdir / 'best'}")
+            self.store.save(step, state, meta | {"best": {self.name: value}})
+
+    def close(self) -> None:
+        self.store.close()
+
+
 class _Run:
     """What stays the same from round to round, and the metrics not yet fetched."""
+
+    judge: _Judge | None = None  # None: no evaluation while training
 
     def __init__(self, config, workdir, source, game, play, parallel, store, progress):
         self.config, self.source, self.play, self.parallel = config, source, play, parallel
@@ -188,7 +225,8 @@ class _Run:
     def rounds(self, state, step, batches, stop) -> tuple[TrainState, int, bool]:
         """To the end or to a signal: (state, its step, whether a signal came). The last one is saved, if it can be."""
         config, stopped = self.config, False
-        every = {name: config.steps(getattr(config, f"{name}_every_kimg")) for name in ("log", "sample", "save")}
+        kimg = {name: getattr(config, f"{name}_every_kimg") for name in ("log", "sample", "eval", "save")}
+        every = {name: config.steps(length) for name, length in kimg.items() if length is not None}
         while step < config.total_steps and not stopped:
             state = self.round(state, batches, step)
             step += 1
@@ -198,6 +236,9 @@ class _Run:
                 self.report(step)
             if "sample" in due or stopped:
                 self.sample(step, state)
+            if "eval" in due and not stopped:
+                with self.progress.aside():
+                    self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
             if "save" in due or stopped:
                 self.saved = self.save(step, state, batches.position)
         return state, step, stopped
@@ -248,13 +289,16 @@ class _Run:
         self.writer.flush()
 
     def save(self, step, state, position) -> bool:
-        meta = {
+        return self.store.save(step, self.parallel.one(state), self.meta(position))
+
+    def meta(self, position) -> dict:
+        """What stands beside a saved state."""
+        return {
             "config": _plain(self.config),
             "shape": list(self.source.shape),
             "classes": list(self.source.classes),
             "data": {"position": position, "fingerprint": self.source.fingerprint},
         }
-        return self.store.save(step, self.parallel.one(state), meta)
 
 
 @contextlib.contextmanager

@@ -13,8 +13,10 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["models.", "parallel", "log"],
     ["algorithms.", "optim", "update", "checkpoint"],
-    ["config"],
-    ["train", "export"],
+    ["config", "statistics", "classify"],
+    ["export", "measure"],
+    ["evaluate"],
+    ["train", "report"],
     ["main"],
 ]
 

@@ -114,7 +114,7 @@ def test_a_difference_would_show(tool, runs, tmp_path):
     sampler = export.load(runs / "none")
     assert tool("export", runs / "none", "--out", tmp_path).returncode == 0
     shifted = jax.tree.map(lambda x: x + 0.5, sampler.ema)
-    other = export.Sampler(sampler.game, shifted, sampler.shape, sampler.classes, sampler.step)
+    other = export.Sampler(sampler.game, shifted, sampler.shape, sampler.classes, sampler.step, 4)
     assert min(export.round_trip(other, tmp_path).values()) > 1e-3
 
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyond it lie bombs
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("lanczos", "bicubic", "bilinear", "box", "nearest")}
@@ -85,6 +85,15 @@ def check(file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS) -> t
     """(height, width) as stored, from the header alone. Raises ImageRejected where that already tells enough."""
     with _opened(file, max_pixels) as picture:
         return picture.height, picture.width
+
+
+def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
+    """(height, width, channels 1, 3 or 4) as `decode` would give them upright, from the header alone."""
+    with _opened(file, MAX_PIXELS) as picture:
+        sideways = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        height, width = (picture.width, picture.height) if sideways else (picture.height, picture.width)
+        gray = picture.mode == "1" or picture.mode.startswith(("L", "I", "F"))
+        return height, width, 4 if picture.has_transparency_data else 1 if gray else 3
 
 
 def fit(image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter: str = "lanczos") -> np.ndarray:

@@ -154,6 +154,11 @@ class Pictures:
         raise ValueError(f"config.data: none of the {len(self)} images can be read any more.")
 
 
+def cache_root(data_dir: str | None = None) -> pathlib.Path:
+    """Where made data is kept: `data_dir`, else $GAN_JAX_DATA, else ~/.cache/gan_jax."""
+    return pathlib.Path(data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
+
+
 def fingerprint(*parts) -> str:
     """SHA-256 of plain values, the same on every machine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -167,7 +172,7 @@ def made_once(folder: pathlib.Path, make: Callable[[pathlib.Path], pathlib.Path]
     What is made moves into place whole, with its manifest: of a killed run, or of two processes at once, nothing half
     is ever used. Raises OSError where the disk refuses.
     """
-    damage = _damage(folder)
+    damage = damage_in(folder)
     if damage is None:
         return ()
     notes = (f"{folder} was damaged ({damage}): made again",) if folder.exists() else ()
@@ -181,12 +186,12 @@ def made_once(folder: pathlib.Path, make: Callable[[pathlib.Path], pathlib.Path]
     try:
         made = make(aside)
         (made / _MANIFEST).write_text(json.dumps(file_hashes(made), indent=1))
-        if folder.exists() and _damage(folder) is not None:
+        if folder.exists() and damage_in(folder) is not None:
             folder.rename(aside / "damaged")
         try:
             made.rename(folder)
         except OSError:
-            if _damage(folder) is not None:  # else another process was first
+            if damage_in(folder) is not None:  # else another process was first
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -199,7 +204,7 @@ def file_hashes(folder: pathlib.Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _damage(folder: pathlib.Path) -> str | None:
+def damage_in(folder: pathlib.Path) -> str | None:
     """What is wrong with made data, or None."""
     try:
         wanted, found = dict(json.loads((folder / _MANIFEST).read_bytes())), file_hashes(folder)

@@ -10,7 +10,6 @@ import functools
 import io
 import json
 import logging
-import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ import tensorflow_datasets as tfds
 
 from gan_jax import lookup
 from gan_jax.data import pipeline
-from gan_jax.data.sources import Pictures, View, file_hashes, fingerprint, log, made_once
+from gan_jax.data.sources import Pictures, View, cache_root, file_hashes, fingerprint, log, made_once
 
 SKINS = {
     "porcelain": "f8d9c0",
@@ -105,7 +104,7 @@ class Source:
         names = {"style": tuple(self.styles), "skin": tuple(SKINS), "hair": tuple(HAIRS)}
         self._check(names)
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        root = pathlib.Path(self.data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
+        root = cache_root(self.data_dir)
         config = _Config.of(self.identities, max(64, *view.size))
         folder, repairs = _cached(root, config)
         records = _read(folder, self.split, self.styles)

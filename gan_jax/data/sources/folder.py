@@ -46,7 +46,7 @@ class Source:
     def __post_init__(self):
         settings = {name: value for name, value in vars(self).items() if name not in ("path", "labels")}
         view, root = View(**settings), pathlib.Path(self.path).expanduser()
-        files, others = _scan(root)
+        files, others = scan(root)
         names = [file.relative_to(root).as_posix() for file in files]
         if self.labels and not any("/" in name for name in names):
             raise ValueError(f"config.data.labels=True: {root} has no sub-folders with images, one for each class.")
@@ -80,8 +80,12 @@ class Source:
         return (first, *self.quarantine.lines(), *bare, *ignored)
 
 
-def _scan(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
-    """(image files in the order of their names, how many other files there are)."""
+def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
+    """(image files below a folder in the order of their names, how many other files there are).
+
+    Raises:
+        ValueError: no such folder, or no images in it.
+    """
     if not root.exists():
         raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
     if not root.is_dir():

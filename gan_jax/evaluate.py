@@ -1,0 +1,212 @@
+"""A run's generator against its data -> a record of numbers, beside the protocol that gave them. On a fixed seed."""
+
+import copy
+import dataclasses
+import functools
+import pathlib
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import jax
+import numpy as np
+
+import gan_jax
+from gan_jax import export, log, lookup, statistics
+from gan_jax.config import Config
+from gan_jax.data import pipeline
+from gan_jax.measure import AUDIT, METRICS, Protocol, Say, Sets, lacking, measure
+from gan_jax.models import features
+from gan_jax.statistics import Extractor, Images
+
+BETTER = {"kid": -1, "fid": -1, "is": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1,
+          "cas": 1}  # fmt: skip
+
+
+def plain(data: Mapping) -> dict:
+    """config.data as real pictures are measured: not flipped, not turned, cut from the middle."""
+    kept = {key: value for key, value in data.items() if key not in ("flip", "rotate_degrees")}
+    return kept | {"crop": "center"} if kept.get("crop") == "random" else kept
+
+
+class Evaluator:
+    """What is compared in a run: the real pictures, opened once, and the generator's, drawn anew each time."""
+
+    def __init__(self, protocol: Protocol, data: Mapping, source: pipeline.Source, say: Say):
+        """data: config.data; source: what it opened, used here too where it does not augment.
+
+        Raises:
+            ValueError: no such net, file or split; a metric that lacks something.
+        """
+        self.protocol, self.say = protocol, say
+        self.net = features.load(protocol.features, protocol.weights, protocol.resize)
+        settings = plain(data) | protocol.data
+        own = source if settings == dict(data) else pipeline.open_source(settings)
+        self.real = statistics.of_source(own)
+        if own.shape != source.shape or own.classes != source.classes:
+            raise ValueError(
+                f"config.eval.data: the real pictures are {list(own.shape)} in {len(own.classes)} classes, the "
+                f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
+            )
+        self.held_out = None
+        if protocol.held_out is not None:
+            self.held_out = statistics.of_source(pipeline.open_source(settings | protocol.held_out))
+        self.split = settings.get("split", getattr(own, "split", None))
+        self.classes = tuple(source.classes)
+        self.labels = None
+        if self.classes:
+            drawn = np.random.default_rng([protocol.seed, 1]).integers(0, self.real.count, protocol.images)
+            self.labels = self.real.labels[drawn]  # as often as the data has them
+        self.extractor = Extractor(self.net, protocol.batch)
+        how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
+        self._drawing = functools.cache(lambda game: statistics.Drawing(game, **how))
+        reasons = {m: lacking(protocol, m, self.sets(_unmade(self)), self.net) for m in METRICS}
+        self.left_out = {metric: reason for metric, reason in reasons.items() if reason}
+        for metric in protocol.metrics:
+            if metric in self.left_out:
+                raise ValueError(f"config.eval: {self.left_out[metric]}")
+
+    @property
+    def best(self) -> str:
+        """The value that chooses the best checkpoint.
+
+        Raises:
+            ValueError: it is none of those measured.
+        """
+        stems = [stem for metric in self.protocol.metrics for stem in metric.split("_") if stem in BETTER]
+        names = [f"{stem}{self.net.suffix}" for stem in stems] + ["cas"] * ("usefulness" in self.protocol.metrics)
+        if self.protocol.best is None:
+            if not names:
+                raise ValueError("config.eval.metrics: none of them tells which checkpoint is best; add 'kid'.")
+            return names[0]
+        return lookup.choose({name: name for name in names}, self.protocol.best, "config.eval.best")
+
+    def better(self, new: float, old: float | None) -> bool:
+        """Whether a value of `best` beats another; NaN and infinity never do."""
+        if not np.isfinite(new):
+            return False
+        sign = BETTER[self.best.removesuffix(self.net.suffix)]
+        return old is None or not np.isfinite(old) or sign * new > sign * old
+
+    def asking(self, metrics: Iterable[str]) -> "Evaluator":
+        """The same with other metrics."""
+        other = copy.copy(self)
+        other.protocol = dataclasses.replace(self.protocol, metrics=tuple(metrics))
+        return other
+
+    def sets(self, fake: Images) -> Sets:
+        return Sets(fake, self.real, self.held_out)
+
+    def __call__(self, game, ema, *, step: int, images: int, folder: pathlib.Path | None) -> dict:
+        """The record of a generator: values and the rest of `measure`, with "step", "images", "protocol", "seconds".
+
+        Args:
+            game, ema: whose pictures, by which weights. step, images: where training stands.
+            folder: the workdir; pictures go below it. None: none are drawn.
+        """
+        began = time.monotonic()
+        self.say(f"evaluating {self.protocol.images:,} images by {', '.join(self.protocol.metrics)}")
+        fake = self._drawing(game).images(ema, self.protocol.images, self.labels, self.classes)
+        place = folder / "evaluation" / f"{images:010d}" if folder is not None else None
+        found = measure(self.protocol, self.sets(fake), self.extractor, place, self.say)
+        for picture in found.get("pictures", {}).values():
+            picture["file"] = pathlib.Path(picture["file"]).relative_to(folder).as_posix()
+        seconds = round(time.monotonic() - began, 1)
+        return {"step": step, "images": images, **found, "protocol": self.stamp(), "seconds": seconds}
+
+    def stamp(self) -> dict:
+        """All that a number depends on beside the weights."""
+        return stamp(self.protocol, self.net, self.sets(_unmade(self))) | {
+            "split": self.split,
+            "held_out": self.protocol.held_out,
+            "truncation": self.protocol.truncation,
+            "weights": "averaged (EMA)",
+        }
+
+
+def run(config: Config, workdir: pathlib.Path, checkpoint: str | None, metrics: Sequence[str] | None) -> dict:
+    """Measures a checkpoint, prints the numbers and adds the record to the workdir's `evaluations.jsonl`.
+
+    Args:
+        config: its `data` and `eval`; the networks are the checkpoint's own.
+        checkpoint: None: the newest valid one in the workdir.
+        metrics: names in METRICS; None: all for which there is enough; what is left out is said.
+    """
+    say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
+    sampler = export.load(checkpoint or workdir)
+    source = pipeline.open_source(config.data)
+    for note in source.notes:
+        say(note)
+    if source.shape != sampler.shape or tuple(source.classes) != sampler.classes:
+        raise ValueError(
+            f"config.data: pictures are {list(source.shape)} in {len(source.classes)} classes, but {sampler.step} draws "
+            f"{list(sampler.shape)} in {len(sampler.classes)}. Give the config the run was made with."
+        )
+    settings = dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {})
+    evaluator = Evaluator(lookup.build(Protocol, settings, "config.eval"), config.data, source, say)
+    if not metrics:
+        for reason in evaluator.left_out.values():
+            say(f"left out: {reason}")
+        evaluator = evaluator.asking(metric for metric in METRICS if metric not in evaluator.left_out)
+    say(f"the generator of {sampler.step}")
+    step = int(sampler.step.name)
+    record = evaluator(sampler.game, sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
+    if jax.process_index() == 0:
+        log.append_line(workdir / "evaluations.jsonl", record)
+        for line in lines(record):
+            say(line)
+        say(f"by the protocol that stands beside them in {workdir / 'evaluations.jsonl'}")
+    return record
+
+
+def stamp(protocol: Protocol, net: features.Net, sets: Sets) -> dict:
+    """The protocol, as it stands beside every number."""
+    return {
+        "images": sets.fake.count,
+        "reference": min(protocol.reference, sets.real.count),
+        "audit": min(AUDIT, sets.real.count),
+        "features": {"name": net.name, "sha256": net.sha256, "dim": net.dim},
+        "resize": f"{net.resize} to {net.side}" if net.side else "none",
+        "range": "uint8 [0, 255]",
+        "flips": False,
+        "seed": protocol.seed,
+        "commit": commit(),
+        "versions": {"gan_jax": gan_jax.__version__, "jax": jax.__version__, "numpy": np.__version__,
+                     "python": platform.python_version()},
+        "device": jax.devices()[0].device_kind,
+    }  # fmt: skip
+
+
+@functools.cache
+def commit() -> str | None:
+    """The checkout's commit, "-dirty" where files differ from it; None for an installed package."""
+    root = pathlib.Path(gan_jax.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        call = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+        found = subprocess.run(call, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):  # no git here
+        return None
+    return found.stdout.strip() or None
+
+
+def _unmade(evaluator: Evaluator) -> Images:
+    """The generated set as far as it is known before it is drawn."""
+    return Images(lambda ids: None, evaluator.protocol.images, evaluator.labels, evaluator.classes)
+
+
+def lines(record: Mapping) -> Sequence[str]:
+    """The record's values for people: "kid_efflite0  0.01234 ± 0.00056"."""
+    values = record["values"]
+    rows = []
+    for name, value in values.items():
+        if name.endswith(("_se", "_std")) and name.rsplit("_", 1)[0] in values:
+            continue
+        error = values.get(f"{name}_se", values.get(f"{name}_std"))
+        rows.append(f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}"))
+    for name, table in record.get("tables", {}).items():
+        rows += [f"{name}: " + " | ".join(table["columns"])]
+        rows += ["  " + " | ".join(map(str, row)) for row in table["rows"]]
+    return rows

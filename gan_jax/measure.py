@@ -1,0 +1,332 @@
+"""Sets of pictures -> all that is asked about them. The measures are in metrics/, the features in models/features."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from gan_jax import log, lookup, statistics
+from gan_jax.classify import Labelled, Usefulness
+from gan_jax.data import corrupt, sources
+from gan_jax.metrics import diversity, frechet, kid, manifold
+from gan_jax.models import features
+from gan_jax.statistics import Extractor, Images, Statistics
+
+Say = Callable[[str], None]
+
+METRICS = {  # name -> what it answers
+    "kid": "how far the generated distribution is from the real one; unbiased, for any number of images",
+    "fid": "the same, comparable with papers where the net is 'inception'; wants more images than features",
+    "is": "how sure a classifier is of each picture, and how many classes it sees",
+    "precision_recall": "share of pictures that look real; share of reality that is covered",
+    "density_coverage": "the same, robust to outliers",
+    "diversity": "mean distance between two pictures: over all, within each class, around each of a few training images",
+    "memorisation": "share of pictures that are nearly training images, and those that are most",
+    "robustness": "kid under noise, blur, JPEG, downscaling and darkening, of generated and of held-back real pictures",
+    "usefulness": "accuracy of classifiers trained on generated pictures, and on real ones with generated added",
+}
+KEEP = 10_000  # features of so many pictures of a set stay in memory
+AUDIT = 50_000  # training images that memorisation looks among
+FEW_SHOT = 100  # real images, up to which each is the centre of a cluster
+SHOWN = 16  # neighbours in the picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What is measured and how: config.eval. With the seed it fixes every digit.
+
+    Attributes:
+        metrics: names in METRICS.
+        images: generated ones.
+        reference: real ones, drawn from the training split by the seed; all, where there are fewer.
+        features: a name in models.features.NETS.
+        weights: its file; None: the installed package's.
+        resize: filter to the net's size: "bicubic" (antialiased; the clean FID), or "tf1_bilinear" (the legacy FID).
+        data: settings of config.data that are otherwise for the real pictures. Flips, rotations and random crops are
+            off in any case.
+        held_out: settings of config.data for pictures that training never saw, as in {"split": "test"}: the control
+            of memorisation and robustness, the test set of usefulness.
+        truncation: of z.
+        seed: of z, of labels, of which real pictures are taken.
+        batch: pictures a device sees at a time.
+        best: the value by which the best checkpoint is kept, as "kid_efflite0"; None: the first metric's.
+        robustness_images: of a set, for each corruption and strength.
+        usefulness: arguments of classify.Usefulness.
+    """
+
+    metrics: tuple[str, ...] = ("kid", "precision_recall")
+    images: int = 1000
+    reference: int = 10_000
+    features: str = "efflite0"
+    weights: str | None = None
+    resize: str = "bicubic"
+    data: dict = dataclasses.field(default_factory=dict)
+    held_out: dict | None = None
+    truncation: float | None = None
+    seed: int = 0
+    batch: int = 32
+    best: str | None = None
+    robustness_images: int = 300
+    usefulness: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for metric in self.metrics or ("",):
+            lookup.choose(METRICS, metric, "config.eval.metrics")
+        lookup.choose(features.NETS, self.features, "config.eval.features")
+        for name in ("images", "reference", "batch", "robustness_images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"config.eval.{name}={getattr(self, name)}: it must be at least 1.")
+        if self.truncation is not None and not self.truncation > 0:
+            raise ValueError(f"config.eval.truncation={self.truncation}: it must be above 0, or None.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"config.eval.seed={self.seed}: it must be 0 to {2**32 - 1}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sets:
+    """What is compared. `real` is the training set, whole."""
+
+    fake: Images
+    real: Images
+    held_out: Images | None = None
+
+
+def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> str | None:
+    """What a metric needs that is not there, as one sentence with the fix; None: nothing."""
+    few = {"kid": 3, "fid": net.dim + 1, "is": 10, "precision_recall": 4, "density_coverage": 6, "diversity": 2,
+           "memorisation": 2, "robustness": 3, "usefulness": 2}[metric]  # fmt: skip
+    reference = min(protocol.reference, sets.real.count)
+    if sets.fake.count < few:
+        return f"{metric} needs at least {few:,} generated images, got {sets.fake.count:,}: make more (config.eval.images)."
+    if metric not in ("is", "diversity") and reference < few:
+        return f"{metric} needs at least {few:,} real images, got {reference:,}: give more (config.eval.reference)."
+    if metric == "is" and not net.n_logits:
+        return f"is needs a net that classifies, and {net.name} does not: use features='inception' or 'efflite0'."
+    if metric == "diversity" and sets.fake.classes:
+        counts = np.bincount(sets.fake.labels, minlength=len(sets.fake.classes))
+        if counts.min() < 2:
+            name = sets.fake.classes[int(counts.argmin())]
+            return f"diversity needs at least 2 generated images of each class, and {name!r} has {counts.min()}."
+    if metric == "usefulness":
+        if sets.fake.labels is None or sets.real.labels is None:
+            return "usefulness needs labels on both sides: a conditional generator, folders with class sub-folders."
+        if sets.held_out is None:
+            return (
+                "usefulness needs held-back real pictures to test on (config.eval.held_out, as in {'split': 'test'})."
+            )
+        if sets.held_out.classes != sets.real.classes or sets.fake.classes != sets.real.classes:
+            return "usefulness needs the same classes on all sides."
+        absent = set(range(len(sets.real.classes))) - set(sets.fake.labels)
+        if absent:
+            return f"usefulness needs images of every class, and {sets.real.classes[min(absent)]!r} has none generated."
+    return None
+
+
+def measure(protocol: Protocol, sets: Sets, extractor: Extractor, folder: pathlib.Path | None, say: Say) -> dict:
+    """All of `protocol.metrics`: {"values": ..., "curves": ..., "groups": ..., "tables": ..., "pictures": ...}.
+
+    Args:
+        folder: for pictures; None: none are drawn.
+    On several processes all take part, and process 0 has the numbers; the others' record is of no use.
+    Raises:
+        ValueError: a metric lacks something; says what.
+    """
+    for metric in protocol.metrics:
+        reason = lacking(protocol, metric, sets, extractor.net)
+        if reason:
+            raise ValueError(reason)
+    return _Measuring(protocol, sets, extractor, folder, say).record()
+
+
+class _Measuring:
+    """One evaluation under way."""
+
+    def __init__(self, protocol, sets, extractor, folder, say):
+        self.protocol, self.sets, self.extractor, self.folder, self.say = protocol, sets, extractor, folder, say
+        self.suffix, self.first = extractor.net.suffix, jax.process_index() == 0
+        self.result = {"values": {}, "curves": {}, "groups": {}, "tables": {}, "pictures": {}}
+        order = np.random.default_rng(protocol.seed).permutation(sets.real.count)
+        self.reference_ids, self.audit_ids = order[: protocol.reference], order[:AUDIT]
+
+    def record(self) -> dict:
+        for metric in self.protocol.metrics:
+            getattr(self, f"_{metric}")()
+        return {name: part for name, part in self.result.items() if part or name == "values"}
+
+    def _value(self, name: str, value: float) -> None:
+        self.result["values"][f"{name}{self.suffix}"] = float(value)
+
+    # --- what the metrics are made of, each computed when first asked for
+
+    def _asks(self, metric: str) -> bool:
+        return metric in self.protocol.metrics
+
+    @functools.cached_property
+    def fake(self) -> Statistics:
+        ids = np.arange(self.sets.fake.count)
+        how = {"keep": KEEP, "moments": self._asks("fid"), "score": self._asks("is")}
+        return statistics.statistics(self.sets.fake, ids, self.extractor, **how)
+
+    @functools.cached_property
+    def real(self) -> Statistics:
+        return self._cached(self.sets.real, self.reference_ids, KEEP)
+
+    @functools.cached_property
+    def train(self) -> Statistics:
+        """All training images, or AUDIT of them."""
+        if len(self.audit_ids) == len(self.reference_ids) <= KEEP:
+            return self.real
+        return self._cached(self.sets.real, self.audit_ids, AUDIT)
+
+    @functools.cached_property
+    def held_out(self) -> Statistics | None:
+        if self.sets.held_out is None:
+            return None
+        return self._cached(self.sets.held_out, np.arange(self.sets.held_out.count)[:KEEP], KEEP)
+
+    def _cached(self, images, ids, keep):
+        moments = self._asks("fid") and images is self.sets.real and ids is self.reference_ids
+        how = {"keep": keep, "moments": moments, "say": self.say}
+        return statistics.cached(sources.cache_root(), images, ids, self.extractor, **how)
+
+    def _alike(self) -> tuple[np.ndarray, np.ndarray]:
+        """(real, generated) features, equally many."""
+        m = min(len(self.real.kept), len(self.fake.kept))
+        return self.real.kept[:m], self.fake.kept[:m]
+
+    # --- the metrics; what needs several processes comes before the first `if self.first`
+
+    def _kid(self):
+        fake, real = self.fake, self.real
+        if self.first:
+            found = kid.kid(real.kept, fake.kept)
+            self._value("kid", found.value)
+            self.result["values"][f"kid{self.suffix}_se"] = found.se
+
+    def _fid(self):
+        fake, real = self.fake, self.real
+        if self.first:
+            self._value("fid", frechet.frechet_distance(real.moments, fake.moments))
+
+    def _is(self):
+        if self.fake.score:
+            self._value("is", self.fake.score.mean)
+            self.result["values"][f"is{self.suffix}_std"] = self.fake.score.std
+
+    def _precision_recall(self):
+        real, fake = self._alike()
+        if self.first:
+            for name, value in zip(("precision", "recall"), manifold.precision_recall(real, fake), strict=True):
+                self._value(name, value)
+
+    def _density_coverage(self):
+        real, fake = self._alike()
+        if self.first:
+            for name, value in zip(("density", "coverage"), manifold.density_coverage(real, fake), strict=True):
+                self._value(name, value)
+
+    def _diversity(self):
+        fake, real = self.fake, self.real
+        if not self.first:
+            return
+        squared = self.extractor.net.name.startswith("lpips")
+        self._value("diversity", diversity.pairwise(fake.kept, squared))
+        self._value("diversity_real", diversity.pairwise(real.kept, squared))
+        if len(real.kept) <= FEW_SHOT:
+            self._value("diversity_clusters", diversity.within_clusters(fake.kept, real.kept, squared))
+        for name, images, found in (("diversity", self.sets.fake, fake), ("diversity_real", self.sets.real, real)):
+            if self.sets.fake.classes and images.labels is not None:
+                labels = images.labels[found.ids[: len(found.kept)]]
+                groups = diversity.within_classes(found.kept, labels, images.classes, squared)
+                self.result["groups"][f"{name}{self.suffix}"] = groups
+
+    def _memorisation(self):
+        fake, train, held_out = self.fake, self.train, self.held_out
+        if not self.first:
+            return
+        found = manifold.neighbours(train.kept, fake.kept)
+        self._value("memorised", found.memorised)
+        if held_out is not None:
+            self._value("memorised_held_out", manifold.neighbours(train.kept, held_out.kept).memorised)
+        if self.folder is not None:
+            self._show(found, train.ids)
+
+    def _show(self, found: manifold.Neighbours, train_ids: np.ndarray) -> None:
+        worst = found.closest(SHOWN)
+        columns = [
+            self.sets.fake.load(worst),
+            self.sets.real.load(train_ids[found.nearest[worst]]),
+            self.sets.real.load(train_ids[found.other[worst]]),
+        ]
+        columns = [np.pad(column, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255) for column in columns]
+        triples = np.pad(np.concatenate(columns, 2), ((0, 0), (0, 0), (4, 4), (0, 0)), constant_values=255)
+        path = self.folder / "neighbours.png"
+        log.save_png(path, log.grid(triples, 4))
+        self.result["pictures"]["neighbours"] = {
+            "file": str(path),
+            "caption": f"The {len(worst)} generated pictures closest to copies, the closest first, in threes: generated, "
+            f"the nearest training image, that one's own nearest training image.",
+        }
+
+    def _robustness(self):
+        real, sets = self.real, {"": self.sets.fake}
+        if self.sets.held_out is not None:
+            sets["held_out/"] = self.sets.held_out
+        for prefix, images in sets.items():
+            ids = np.arange(min(self.protocol.robustness_images, images.count))
+
+            def distance(images, ids=ids):
+                found = statistics.statistics(images, ids, self.extractor, keep=len(ids))
+                return {f"kid{self.suffix}": kid.kid(real.kept, found.kept).value} if self.first else {}
+
+            self.say(f"robustness of {'held-back real' if prefix else 'generated'} pictures, {len(ids)} a strength")
+            found = robustness(images, distance)
+            self.result["curves"] |= {f"{prefix}{name}": curve for name, curve in found.items()}
+
+    def _usefulness(self):
+        if not self.first:
+            return
+        judge = lookup.build(Usefulness, self.protocol.usefulness, "config.eval.usefulness")
+        labelled = lambda images, ids: Labelled(images.load(ids), images.labels[ids])
+        fake = labelled(self.sets.fake, np.arange(self.sets.fake.count))
+        n = min(len(self.reference_ids), max(*judge.sizes, len(fake.labels)))
+        real = labelled(self.sets.real, self.reference_ids[:n])
+        test = labelled(self.sets.held_out, np.arange(self.sets.held_out.count))
+        classes = len(self.sets.real.classes)
+        self.say(f"usefulness: classifiers of {classes} classes, {judge.seeds} seeds each")
+        alone = judge.score([fake], test, classes)
+        equal = judge.score([real], test, classes, size=min(len(fake.labels), n))
+        for name, spread in (("cas", alone), ("cas_real", equal)):
+            self.result["values"][name] = spread.mean
+            if judge.seeds > 1:
+                self.result["values"][f"{name}_std"] = spread.std
+        rows = []
+        for size in judge.sizes:
+            if size <= n:
+                without = judge.score([real], test, classes, size=size)
+                joined = judge.score([real, fake], test, classes, size=size)
+                self.result["values"][f"gain_at_{size}"] = joined.mean - without.mean
+                rows.append([size, str(without), str(joined)])
+        columns = ["real images", "accuracy, real only", f"accuracy, with {len(fake.labels):,} generated"]
+        self.result["tables"]["usefulness"] = {"columns": columns, "rows": rows}
+
+
+def robustness(images: Images, distance: Callable[[Images], dict[str, float]]) -> dict[str, dict]:
+    """Curves over corruption strength: name -> corruption -> [[strength, value], ...], the clean set first.
+
+    Args:
+        images: what is corrupted: generated pictures, or a translator's inputs.
+        distance: a set -> numbers of it. For a translator: what it makes of the set, held against what it makes of the
+            clean one.
+    """
+    curves: dict[str, dict] = {}
+    clean = distance(images)
+    for kind, corruption in corrupt.CORRUPTIONS.items():
+        points = [(corruption.clean, clean)]
+        points += [(strength, distance(images.corrupted(kind, strength))) for strength in corruption.strengths]
+        for name in clean:
+            curves.setdefault(name, {})[kind] = [[strength, values[name]] for strength, values in points]
+    return curves

@@ -1,0 +1,249 @@
+"""Other people's weight files -> names and numpy arrays. Nothing in a file is ever run, and no framework is needed."""
+
+import collections
+import hashlib
+import io
+import json
+import math
+import pathlib
+import pickle
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+_MAGIC = 0x1950A86A20F9469CFC6C  # opens a .pth of PyTorch before 1.6
+_STORAGES = {
+    "FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16, "LongStorage": np.int64,
+    "IntStorage": np.int32, "ShortStorage": np.int16, "CharStorage": np.int8, "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}  # fmt: skip
+_DAMAGED = (
+    pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, struct.error,
+    OverflowError, MemoryError, zipfile.BadZipFile, safetensors.SafetensorError, UnicodeDecodeError, NotImplementedError,
+)  # fmt: skip
+"""What the readers raise on bytes that are not what they claim to be."""
+
+
+class Refused(ValueError):
+    """The file holds what no file of weights needs to hold."""
+
+
+def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """All arrays of a file, by name; nested dictionaries give dotted names.
+
+    Args:
+        path: PyTorch's .pth, .pt or .pkl (a state dict, both layouts), .safetensors, .npz, Keras' .h5 (with h5py), or a
+            TensorFlow.js manifest (*.json, its shards beside it).
+    Raises:
+        ValueError: no such file, another kind, truncated or damaged, or a pickle that names anything but tensors; one
+            line, naming the file and what was found.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file of weights.")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(f"{path}: no known kind of weights. Known: {', '.join(_READERS)}.")
+    try:
+        return reader(path)
+    except Refused as error:
+        raise ValueError(f"{path}: {error}") from error
+    except _DAMAGED as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: truncated, damaged or no {path.suffix} file ({reason}).") from error
+
+
+def sha256(path: str | pathlib.Path) -> str:
+    with pathlib.Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flat(tree: Mapping, prefix: str = "") -> dict[str, np.ndarray]:
+    """Arrays of nested dictionaries by dotted name; what is no array (counts, settings) is left out."""
+    found = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        elif isinstance(value, np.ndarray):
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+class _Storage:
+    """A tensor's memory, filled when its bytes are read: legacy files hold them after the pickle."""
+
+    def __init__(self, dtype: type, size: int, array: np.ndarray | None = None):
+        self.dtype, self.size, self.array = np.dtype(dtype), size, array
+        self.views: list[tuple] = []
+
+    def view(self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
+        if len(shape) != len(strides) or min((*shape, *strides, offset), default=0) < 0:
+            raise ValueError("a tensor with impossible strides")
+        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) if 0 not in shape else offset
+        if last >= self.size and 0 not in shape:
+            raise ValueError("a tensor that reaches past its storage")
+        steps = [s * self.dtype.itemsize for s in strides]
+        return np.lib.stride_tricks.as_strided(self.array[offset:], shape, steps, writeable=False).copy()
+
+
+class _Late:
+    """A tensor whose storage may come later."""
+
+    def __init__(self, storage: _Storage, offset, shape, strides):
+        self.of = storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides))
+
+    def array(self) -> np.ndarray:
+        storage, *where = self.of
+        return storage.view(*where)
+
+
+class _StorageType:
+    def __init__(self, dtype: type):
+        self.dtype = dtype
+
+
+def _rebuild_tensor(storage, offset, shape, strides, *_):
+    return _Late(storage, offset, shape, strides)
+
+
+def _rebuild_parameter(tensor, *_):
+    return tensor
+
+
+_ALLOWED: dict[tuple[str, str], object] = {
+    ("collections", "OrderedDict"): collections.OrderedDict,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
+    ("torch", "Size"): tuple,
+} | {("torch", name): _StorageType(dtype) for name, dtype in _STORAGES.items()}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds dictionaries of tensors; any other global in the file is refused by its name, and not imported."""
+
+    def __init__(self, file: io.BufferedIOBase, storage: Callable[[tuple], _Storage]):
+        super().__init__(file, encoding="latin1")
+        self._storage = storage
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in _ALLOWED:
+            raise Refused(f"it asks for {module}.{name}, which no tensor needs. Refused; nothing was run.")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, pid):
+        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], _StorageType)):
+            raise Refused(f"it refers to {str(pid)[:80]!r}, which is no tensor's storage. Refused; nothing was run.")
+        return self._storage(pid)
+
+
+def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+    tree = _torch_zip(path) if zipfile.is_zipfile(path) else _torch_legacy(path)
+    arrays = flat(_resolved(tree) if isinstance(tree, Mapping) else {})
+    if not arrays:
+        raise Refused("no tensors in it.")
+    return arrays
+
+
+def _torch_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
+        root = pickled.removesuffix("data.pkl")
+        storages: dict[str, _Storage] = {}
+
+        def storage(pid):
+            _, kind, key, _, size, *_ = pid
+            if key not in storages:
+                data = np.frombuffer(archive.read(f"{root}data/{key}"), kind.dtype)
+                if len(data) != size:
+                    raise ValueError(f"storage {key} has {len(data)} numbers, {size} are declared")
+                storages[key] = _Storage(kind.dtype, size, data)
+            return storages[key]
+
+        return _Unpickler(io.BytesIO(archive.read(pickled)), storage).load()
+
+
+def _torch_legacy(path):
+    storages: dict[str, _Storage] = {}
+
+    def storage(pid):
+        _, kind, key, _, size, *view = pid
+        if view and view[0] is not None:
+            raise Refused("it holds views of storages, a layout of PyTorch before 0.4.")
+        return storages.setdefault(key, _Storage(kind.dtype, size))
+
+    with path.open("rb") as file:
+        plain = lambda: _Unpickler(file, storage).load()
+        if plain() != _MAGIC:
+            raise ValueError("no PyTorch file")
+        plain(), plain()  # the protocol's version; the byte order and sizes of the machine that wrote it
+        tree, keys = plain(), plain()
+        for key in keys:
+            (size,) = struct.unpack("<q", file.read(8))
+            wanted = storages[key]
+            data = file.read(wanted.size * wanted.dtype.itemsize)
+            if size != wanted.size or len(data) != wanted.size * wanted.dtype.itemsize:
+                raise ValueError(f"storage {key} is cut short")
+            wanted.array = np.frombuffer(data, wanted.dtype)
+    return tree
+
+
+def _resolved(tree):
+    if isinstance(tree, Mapping):
+        return {str(name): _resolved(value) for name, value in tree.items()}
+    return tree.array() if isinstance(tree, _Late) else tree
+
+
+def _npz(path):
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _h5(path):
+    try:
+        import h5py
+    except ImportError as error:
+        raise Refused("reading it needs h5py: pip install h5py.") from error
+    found = {}
+    with h5py.File(path, "r") as file:
+        file.visititems(
+            lambda name, item: found.update({name.replace("/", "."): item[()]}) if hasattr(item, "shape") else None
+        )
+    return found
+
+
+def _tfjs(path):
+    """Weights are float32, or integers scaled: scale * q + min."""
+    groups = json.loads(path.read_text())
+    found = {}
+    for group in groups:
+        data = b"".join((path.parent / pathlib.PurePath(part).name).read_bytes() for part in group["paths"])
+        place = 0
+        for weight in group["weights"]:
+            quantised = weight.get("quantization")
+            dtype = np.dtype(quantised["dtype"] if quantised else weight["dtype"]).newbyteorder("<")
+            count = math.prod(weight["shape"])
+            if place + count * dtype.itemsize > len(data):
+                raise ValueError(f"{weight['name']} reaches past the shards")
+            array = np.frombuffer(data, dtype, count, place).reshape(weight["shape"])
+            place += count * dtype.itemsize
+            if quantised:
+                array = array.astype(np.float32) * np.float32(quantised["scale"]) + np.float32(quantised["min"])
+            found[weight["name"].replace("/", ".")] = array.astype(array.dtype.newbyteorder("="))
+    return found
+
+
+_READERS = {
+    ".pth": _torch,
+    ".pt": _torch,
+    ".pkl": _torch,
+    ".safetensors": lambda path: safetensors.numpy.load_file(path),
+    ".npz": _npz,
+    ".h5": _h5,
+    ".json": _tfjs,
+}
