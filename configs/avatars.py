@@ -15,8 +15,11 @@ def get_config(arg=None):
     c.opt_g = c.opt_d = dict(name="adam", lr=5e-4, b1=0.0, b2=0.99, schedule="linear", decay_from_kimg=64.0)
     c.batch, c.total_kimg = arg.batch, 128.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 2.0, 8.0, 16.0, 4.0
+    c.eval_every_kimg = 16.0
+    c.eval = dict(images=1000, reference=2000, held_out=dict(split="test"))
     if arg.smoke:
         c.data.identities = 12
         c.g.width = c.d.width = 4
         c.batch, c.total_kimg = 8, 0.032
+        c.eval_every_kimg, c.eval = 0.032, dict(images=8, reference=8, batch=8)
     return c

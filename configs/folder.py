@@ -15,8 +15,10 @@ def get_config(arg=None):
     c.opt_g = c.opt_d = dict(name="adam", lr=5e-4, b1=0.0, b2=0.99)
     c.batch, c.total_kimg = arg.batch, 500.0
     c.save_every_kimg, c.ema_halflife_kimg = 5.0, 5.0
+    c.eval_every_kimg, c.eval = 25.0, dict(images=500, reference=2000)
     if arg.smoke:
         c.data.resolution = 32
         c.g.width = c.d.width = 4
         c.batch, c.total_kimg = 8, 0.032
+        c.eval_every_kimg, c.eval = 0.032, dict(images=8, reference=8, batch=8)
     return c

@@ -17,8 +17,10 @@ def get_config(arg=None):
     c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.0, b2=0.9, schedule="linear")
     c.batch, c.total_kimg = arg.batch, 6_400.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 10.0, 200.0, 200.0
+    c.eval_every_kimg, c.eval = 400.0, dict(images=5000, held_out=dict(split="test"))
     if arg.smoke:
         c.data = dict(source="avatars", identities=12, resolution=32, labels=None)
         c.g.width = c.d.width = 4
         c.batch, c.total_kimg = 8, 0.032
+        c.eval_every_kimg, c.eval = 0.032, dict(images=8, reference=8, batch=8)
     return c
