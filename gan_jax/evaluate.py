@@ -1,13 +1,12 @@
 """A run's generator against its data -> a record of numbers, beside the protocol that gave them. On a fixed seed."""
 
-import copy
 import dataclasses
 import functools
 import pathlib
 import platform
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -22,6 +21,7 @@ from gan_jax.statistics import Extractor, Images
 
 BETTER = {"kid": -1, "fid": -1, "is": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1,
           "cas": 1}  # fmt: skip
+USE_HELD_OUT = {"memorisation", "robustness", "usefulness"}
 
 
 def plain(data: Mapping) -> dict:
@@ -33,13 +33,14 @@ def plain(data: Mapping) -> dict:
 class Evaluator:
     """What is compared in a run: the real pictures, opened once, and the generator's, drawn anew each time."""
 
-    def __init__(self, protocol: Protocol, data: Mapping, source: pipeline.Source, say: Say):
+    def __init__(self, protocol: Protocol, data: Mapping, source: pipeline.Source, say: Say, lenient: bool = False):
         """data: config.data; source: what it opened, used here too where it does not augment.
 
+        lenient: a metric that lacks something is left out, and the reason said.
         Raises:
             ValueError: no such net, file or split; a metric that lacks something.
         """
-        self.protocol, self.say = protocol, say
+        self.say = say
         self.net = features.load(protocol.features, protocol.weights, protocol.resize)
         settings = plain(data) | protocol.data
         own = source if settings == dict(data) else pipeline.open_source(settings)
@@ -50,7 +51,7 @@ class Evaluator:
                 f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
             )
         self.held_out = None
-        if protocol.held_out is not None:
+        if protocol.held_out is not None and USE_HELD_OUT & set(protocol.metrics):
             self.held_out = statistics.of_source(pipeline.open_source(settings | protocol.held_out))
         self.split = settings.get("split", getattr(own, "split", None))
         self.classes = tuple(source.classes)
@@ -61,11 +62,13 @@ class Evaluator:
         self.extractor = Extractor(self.net, protocol.batch)
         how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
         self._drawing = functools.cache(lambda game: statistics.Drawing(game, **how))
-        reasons = {m: lacking(protocol, m, self.sets(_unmade(self)), self.net) for m in METRICS}
-        self.left_out = {metric: reason for metric, reason in reasons.items() if reason}
-        for metric in protocol.metrics:
-            if metric in self.left_out:
-                raise ValueError(f"config.eval: {self.left_out[metric]}")
+        known = Sets(Images(lambda ids: None, protocol.images, self.labels, self.classes), self.real, self.held_out)
+        reasons = {metric: lacking(protocol, metric, known, self.net) for metric in protocol.metrics}
+        for reason in filter(None, reasons.values()):
+            if not lenient:
+                raise ValueError(f"config.eval: {reason}")
+            say(f"left out: {reason}")
+        self.protocol = dataclasses.replace(protocol, metrics=tuple(m for m, reason in reasons.items() if not reason))
 
     @property
     def best(self) -> str:
@@ -89,15 +92,6 @@ class Evaluator:
         sign = BETTER[self.best.removesuffix(self.net.suffix)]
         return old is None or not np.isfinite(old) or sign * new > sign * old
 
-    def asking(self, metrics: Iterable[str]) -> "Evaluator":
-        """The same with other metrics."""
-        other = copy.copy(self)
-        other.protocol = dataclasses.replace(self.protocol, metrics=tuple(metrics))
-        return other
-
-    def sets(self, fake: Images) -> Sets:
-        return Sets(fake, self.real, self.held_out)
-
     def __call__(self, game, ema, *, step: int, images: int, folder: pathlib.Path | None) -> dict:
         """The record of a generator: values and the rest of `measure`, with "step", "images", "protocol", "seconds".
 
@@ -109,7 +103,7 @@ class Evaluator:
         self.say(f"evaluating {self.protocol.images:,} images by {', '.join(self.protocol.metrics)}")
         fake = self._drawing(game).images(ema, self.protocol.images, self.labels, self.classes)
         place = folder / "evaluation" / f"{images:010d}" if folder is not None else None
-        found = measure(self.protocol, self.sets(fake), self.extractor, place, self.say)
+        found = measure(self.protocol, Sets(fake, self.real, self.held_out), self.extractor, place, self.say)
         for picture in found.get("pictures", {}).values():
             picture["file"] = pathlib.Path(picture["file"]).relative_to(folder).as_posix()
         seconds = round(time.monotonic() - began, 1)
@@ -117,7 +111,7 @@ class Evaluator:
 
     def stamp(self) -> dict:
         """All that a number depends on beside the weights."""
-        return stamp(self.protocol, self.net, self.sets(_unmade(self))) | {
+        return stamp(self.protocol, self.net, self.protocol.images, self.real.count) | {
             "split": self.split,
             "held_out": self.protocol.held_out,
             "truncation": self.protocol.truncation,
@@ -143,12 +137,9 @@ def run(config: Config, workdir: pathlib.Path, checkpoint: str | None, metrics: 
             f"config.data: pictures are {list(source.shape)} in {len(source.classes)} classes, but {sampler.step} draws "
             f"{list(sampler.shape)} in {len(sampler.classes)}. Give the config the run was made with."
         )
-    settings = dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {})
-    evaluator = Evaluator(lookup.build(Protocol, settings, "config.eval"), config.data, source, say)
-    if not metrics:
-        for reason in evaluator.left_out.values():
-            say(f"left out: {reason}")
-        evaluator = evaluator.asking(metric for metric in METRICS if metric not in evaluator.left_out)
+    settings = dict(config.eval) | {"metrics": tuple(metrics or METRICS)}
+    protocol = lookup.build(Protocol, settings, "config.eval")
+    evaluator = Evaluator(protocol, config.data, source, say, lenient=not metrics)
     say(f"the generator of {sampler.step}")
     step = int(sampler.step.name)
     record = evaluator(sampler.game, sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
@@ -160,12 +151,12 @@ def run(config: Config, workdir: pathlib.Path, checkpoint: str | None, metrics: 
     return record
 
 
-def stamp(protocol: Protocol, net: features.Net, sets: Sets) -> dict:
-    """The protocol, as it stands beside every number."""
+def stamp(protocol: Protocol, net: features.Net, images: int, real: int) -> dict:
+    """The protocol as it stands beside every number. images, real: how many there are of each side."""
     return {
-        "images": sets.fake.count,
-        "reference": min(protocol.reference, sets.real.count),
-        "audit": min(AUDIT, sets.real.count),
+        "images": images,
+        "reference": min(protocol.reference, real),
+        "audit": min(AUDIT, real),
         "features": {"name": net.name, "sha256": net.sha256, "dim": net.dim},
         "resize": f"{net.resize} to {net.side}" if net.side else "none",
         "range": "uint8 [0, 255]",
@@ -190,11 +181,6 @@ def commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):  # no git here
         return None
     return found.stdout.strip() or None
-
-
-def _unmade(evaluator: Evaluator) -> Images:
-    """The generated set as far as it is known before it is drawn."""
-    return Images(lambda ids: None, evaluator.protocol.images, evaluator.labels, evaluator.classes)
 
 
 def lines(record: Mapping) -> Sequence[str]:

@@ -54,7 +54,7 @@ def test_imports_point_down(module, path):
         while target and target not in known:
             target = target.rpartition(".")[0]
         if target and target != module:
-            same_package = "." in target and target.split(".")[0] == module.split(".")[0]
+            same_package = "." in module and target.split(".")[0] == module.split(".")[0]
             assert layer(target) < layer(module) or same_package, f"{module} must not import {target}"
 
 

@@ -76,7 +76,9 @@ def sets(flags: argparse.Namespace) -> dict:
         protocol = Protocol(metrics=asked, weights=flags.weights, resize=flags.resize, seed=flags.seed, **how)
     extractor = statistics.Extractor(net, protocol.batch)
     found = measure(protocol, compared, extractor, flags.out and flags.out.parent, print)
-    return found | {"protocol": evaluate.stamp(protocol, net, compared) | described(flags, view)}
+    return found | {
+        "protocol": evaluate.stamp(protocol, net, compared.fake.count, compared.real.count) | described(flags, view)
+    }
 
 
 def pairs(flags: argparse.Namespace) -> dict:

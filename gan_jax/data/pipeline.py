@@ -28,6 +28,7 @@ class Source(Protocol):
 
     shape: tuple[int, int, int]  # (H, W, C) of every image
     classes: tuple[str, ...]  # names of the labels 0, 1, ...; empty where none were asked for
+    targets: np.ndarray | None  # int32 [len(self)], each sample's label; None where none were asked for
     fingerprint: str  # of what alters the images: settings, files; a resumed run compares it
     notes: tuple[str, ...]  # for the log at the start: how many, from where, what was set aside and why
 

@@ -81,6 +81,7 @@ class Pictures:
         rejected: index -> reason, of files known to be of no use.
     Attributes:
         kept: int64 [len(self)], the index in `files` of each sample.
+        targets: int32 [len(self)], each sample's class, or None.
         quarantine: what was set aside.
     """
 
@@ -103,6 +104,7 @@ class Pictures:
             if isinstance(found, str | decode.ImageRejected):
                 self.quarantine.add(names[i], found)
         self.kept = np.array([i for i in range(len(files)) if names[i] not in self.quarantine.files], np.int64)
+        self.targets = None if labels is None else labels[self.kept].astype(np.int32)
         self._memory = [first_looks[i] for i in self.kept] if self.in_memory else None
         if self.in_memory and view.crop != "random" and len(self):
             self._memory = np.stack(self._memory)
@@ -126,7 +128,7 @@ class Pictures:
             degrees = (2 * draws[:, 1] - 1) * self.view.rotate_degrees
             image = np.stack([decode.rotate(x, a) for x, a in zip(image, degrees, strict=True)])
         batch = {"image": image}
-        return batch if self.labels is None else batch | {"label": self.labels[self.kept[shown]].astype(np.int32)}
+        return batch if self.targets is None else batch | {"label": self.targets[shown]}
 
     def _first_look(self, i: int) -> np.ndarray | decode.ImageRejected | None:
         try:

@@ -114,6 +114,7 @@ class Source:
         self._pictures = Pictures([r["image"] for r in records], titles, view, labels)
         assert len(self) == len(records), "a verified cache decodes"
         self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
+        self.targets = self._pictures.targets
         self.fingerprint = fingerprint(settings | {"data_dir": None}, config.name, file_hashes(folder))
         people = len(config.people(self.split))
         self.notes = (

@@ -60,6 +60,7 @@ class Source:
             reasons = "; ".join(self.quarantine.lines())
             raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
         self.shape, self.classes = view.shape, tuple(known)
+        self.targets = self._pictures.targets
         sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
         self.fingerprint = fingerprint(settings, self.classes, sizes)
         self.notes = self._report(root, others)

@@ -60,6 +60,7 @@ class Source:
         names = [f"{self.name}[{i}]" for i in range(len(records))]
         self._pictures = Pictures(_Column(records, self.image_key), names, view, labels, unlabelled)
         self.quarantine, self.shape = self._pictures.quarantine, view.shape
+        self.targets = self._pictures.targets
         set_aside = self.quarantine.lines()
         if not len(self):
             raise ValueError(
