@@ -30,6 +30,12 @@ def plain(data: Mapping) -> dict:
     return kept | {"crop": "center"} if kept.get("crop") == "random" else kept
 
 
+def shares(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """int32 [n]: each label as often, for its share, as among `labels`; in an order by the seed."""
+    middle = (np.arange(n) + 0.5) * len(labels) / n
+    return np.random.default_rng([seed, 1]).permutation(np.sort(labels)[middle.astype(int)]).astype(np.int32)
+
+
 class Evaluator:
     """What is compared in a run: the real pictures, opened once, and the generator's, drawn anew each time."""
 
@@ -57,8 +63,7 @@ class Evaluator:
         self.classes = tuple(source.classes)
         self.labels = None
         if self.classes:
-            drawn = np.random.default_rng([protocol.seed, 1]).integers(0, self.real.count, protocol.images)
-            self.labels = self.real.labels[drawn]  # as often as the data has them
+            self.labels = shares(self.real.labels, protocol.images, protocol.seed)
         self.extractor = Extractor(self.net, protocol.batch)
         how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
         self._drawing = functools.cache(lambda game: statistics.Drawing(game, **how))

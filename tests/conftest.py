@@ -70,8 +70,9 @@ def toy_game():
 def shared_data(tmp_path_factory):
     """The avatars of all tests are kept in one folder of this test run, not in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GAN_JAX_DATA", str(tmp_path_factory.mktemp("data")))
-        yield
+        folder = tmp_path_factory.mktemp("data")
+        patch.setenv("GAN_JAX_DATA", str(folder))
+        yield folder
 
 
 @pytest.fixture

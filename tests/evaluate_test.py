@@ -1,0 +1,400 @@
+"""Evaluation end to end: in a run, alone, and of folders; every number with its protocol, the same digits twice."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import checkpoint, config, evaluate, log, main, measure, statistics, train
+from gan_jax.data import corrupt, pipeline
+from gan_jax.data.sources.avatars import STYLES
+from gan_jax.measure import Protocol, Sets
+from gan_jax.metrics import kid
+from gan_jax.models import features
+from gan_jax.statistics import Extractor, Images
+from tests.statistics_test import toy_apply
+
+FILE = """
+def get_config(arg=None):
+    return dict(algorithm="noise_to_image", model="mlp", batch=8, total_kimg=0.16, g=dict(widths=(16,)),
+                d=dict(widths=(16,)), game=dict(z_dim=4), opt_g=dict(lr=1e-3), opt_d=dict(lr=1e-3),
+                data=dict(source="avatars", resolution=8, identities=36, labels="style", flip=True),
+                log_every_kimg=0.08, sample_every_kimg=0.16, save_every_kimg=0.08, eval_every_kimg=0.04,
+                eval=dict(images=40, reference=50, batch=8, held_out=dict(split="test"), robustness_images=8,
+                          usefulness=dict(sizes=(20, 10_000), seeds=2, steps=3, batch=8, width=4)))
+"""
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """Every net is a small one."""
+    w = np.random.default_rng(0).normal(size=(3, 3, 3, 6)).astype(np.float32)
+    net = features.Net("toy", "_toy", 6, 2, None, "none", "f" * 64, {"w": w}, toy_apply)
+    monkeypatch.setattr(features, "load", lambda name, path, resize: net)
+    return net
+
+
+@pytest.fixture
+def file(tmp_path, shared_data, toy):
+    (tmp_path / "c.py").write_text(FILE)
+    return str(tmp_path / "c.py")
+
+
+def records(workdir):
+    return [json.loads(line) for line in (workdir / "evaluations.jsonl").read_text().splitlines()]
+
+
+def values(workdir):
+    return [record["values"] for record in records(workdir)]
+
+
+# --- while training
+
+
+def test_a_run_evaluates_itself_the_same_way_twice(file, tmp_path, capsys):
+    for name in ("a", "b"):
+        train.run(config.load(file), tmp_path / name)
+    out = capsys.readouterr().out
+    assert out.count("evaluating 40 images by kid, precision_recall") == 8 and "kid_toy  " in out
+    assert out.count("measuring 50 reference images by toy, once") == 1  # cached for all the others
+    assert [r["step"] for r in records(tmp_path / "a")] == [5, 10, 15, 20]
+    assert [r["images"] for r in records(tmp_path / "a")] == [40, 80, 120, 160]
+    assert values(tmp_path / "a") == values(tmp_path / "b")
+    assert set(values(tmp_path / "a")[0]) == {"kid_toy", "kid_toy_se", "precision_toy", "recall_toy"}
+    lines = [json.loads(line) for line in (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["eval/kid_toy"] for line in lines if "eval/kid_toy" in line] == [
+        v["kid_toy"] for v in values(tmp_path / "a")
+    ]
+
+
+def test_the_protocol_stands_beside_every_number(file, tmp_path):
+    train.run(config.load(file, ["total_kimg=0.04", "eval.seed=3", "eval.truncation=0.7"]), tmp_path / "a")
+    (record,) = records(tmp_path / "a")
+    protocol = record["protocol"]
+    assert protocol["images"] == 40 and protocol["reference"] == 50 and protocol["seed"] == 3
+    assert protocol["features"] == {"name": "toy", "sha256": "f" * 64, "dim": 6}
+    assert protocol["split"] == "train" and protocol["flips"] is False and protocol["truncation"] == 0.7
+    assert protocol["range"] == "uint8 [0, 255]" and protocol["resize"] == "none"
+    assert protocol["weights"] == "averaged (EMA)" and protocol["versions"]["jax"]
+    assert protocol["commit"] == evaluate.commit() and record["seconds"] >= 0
+
+
+def test_numbers_change_with_the_seed_and_the_truncation(file, tmp_path):
+    found = []
+    for n, override in enumerate(["eval.seed=0", "eval.seed=1", "eval.truncation=0.1"]):
+        train.run(config.load(file, ["total_kimg=0.04", override]), tmp_path / str(n))
+        found.append(values(tmp_path / str(n))[0]["kid_toy"])
+    assert len(set(found)) == 3
+
+
+def test_what_is_measured_is_the_average_and_the_unflipped_data(file, tmp_path, toy):
+    state = train.run(config.load(file, ["total_kimg=0.04"]), tmp_path / "a")
+    run = config.load(file)
+    source = pipeline.open_source(dict(run.data) | {"flip": False})
+    game = config.make_game(run, source.shape, 10)
+    chosen = np.random.default_rng(0).permutation(len(source))[:50]
+    real = toy_apply(toy.params, source.load(chosen, np.zeros(50, np.uint64))["image"]).features
+    labels = np.random.default_rng([0, 1]).permutation(np.repeat(np.arange(10, dtype=np.int32), 4))
+    fake = statistics.Drawing(game, seed=0, truncation=None, batch=8).images(state.ema, 40, labels)
+    fake = toy_apply(toy.params, fake.load(np.arange(40))).features
+    found = kid.kid(np.asarray(real), np.asarray(fake))
+    (record,) = records(tmp_path / "a")
+    assert record["values"]["kid_toy"] == pytest.approx(found.value, rel=1e-4)
+    assert record["values"]["kid_toy_se"] == pytest.approx(found.se, rel=1e-4)
+
+
+def scripted(monkeypatch, numbers):
+    """Evaluations give these values of kid, in order."""
+    queue = iter(numbers)
+
+    def call(self, game, ema, *, step, images, folder):
+        return {"step": step, "images": images, "values": {"kid_toy": next(queue)}, "protocol": {}, "seconds": 0.0}
+
+    monkeypatch.setattr(evaluate.Evaluator, "__call__", call)
+
+
+def test_the_best_checkpoint_is_kept_and_nan_never_wins(file, tmp_path, monkeypatch, capsys):
+    scripted(monkeypatch, [float("nan"), 0.5, 0.2, float("-inf")])
+    train.run(config.load(file), tmp_path / "a")
+    best = checkpoint.find(tmp_path / "a" / "best")
+    assert best.name == "15" and checkpoint.read_meta(best)["best"] == {"kid_toy": 0.2}
+    assert capsys.readouterr().out.count("best kid_toy so far") == 2
+    assert checkpoint.find(tmp_path / "a").name == "20"  # the newest, apart from it
+
+
+def test_a_resumed_run_remembers_the_best(file, tmp_path, monkeypatch):
+    scripted(monkeypatch, [0.5, 0.2])
+    train.run(config.load(file, ["total_kimg=0.08"]), tmp_path / "a")
+    scripted(monkeypatch, [0.3, 0.25])
+    train.run(config.load(file), tmp_path / "a")
+    assert checkpoint.find(tmp_path / "a" / "best").name == "10"
+    scripted(monkeypatch, [0.1])
+    train.run(config.load(file, ["total_kimg=0.2"]), tmp_path / "a")
+    assert checkpoint.find(tmp_path / "a" / "best").name == "25"
+
+
+def test_higher_is_better_where_it_is(file, tmp_path, toy):
+    run = config.load(file, ["eval.best=recall_toy"])
+    protocol = Protocol(images=40, reference=50, best="recall_toy")
+    found = evaluate.Evaluator(protocol, run.data, pipeline.open_source(run.data), print)
+    assert found.best == "recall_toy" and found.better(0.5, 0.2) and not found.better(0.1, 0.2)
+    assert not found.better(float("nan"), None) and found.better(0.1, None) and found.better(0.1, float("nan"))
+
+
+def test_evaluating_changes_nothing_of_the_run(file, tmp_path):
+    often = train.run(config.load(file), tmp_path / "a")
+    never = train.run(config.load(file, ["eval_every_kimg=None"]), tmp_path / "b")
+    for (name, x), y in zip(checkpoint.named(often).items(), checkpoint.named(never).values(), strict=True):
+        np.testing.assert_array_equal(x, y, err_msg=name)
+    assert not (tmp_path / "b" / "evaluations.jsonl").exists() and not (tmp_path / "b" / "best").exists()
+
+
+def test_lines_lost_with_a_killed_run_are_dropped(tmp_path):
+    for step in (5, 10, 15):
+        log.append_line(tmp_path / "evaluations.jsonl", {"step": step, "values": {}})
+    log.Writer(tmp_path, start=10).close()
+    assert [record["step"] for record in records(tmp_path)] == [5, 10]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("eval.metrics=('kif',)", "config.eval.metrics='kif' is not known. Did you mean 'kid'?"),
+        ("eval.metrics=()", "config.eval.metrics='' is not known"),
+        ("eval.metrics=('fid',)", "config.eval: fid needs at least 7 generated images, got 5: make more (config.eval.images)"),
+        ("eval.metrics=('density_coverage',)", "density_coverage needs at least 6 generated images, got 5"),
+        ("eval.features='efflite'", "config.eval.features='efflite' is not known. Did you mean 'efflite0'?"),
+        ("eval.best='kid'", "config.eval.best='kid' is not known. Did you mean 'kid_toy'?"),
+        ("eval.reference=3", "precision_recall needs at least 4 real images, got 3: give more (config.eval.reference)"),
+        ("eval.truncation=0", "config.eval.truncation=0: it must be above 0, or None."),
+        ("eval.imags=5", "config.eval.imags: no such setting. Did you mean 'images'?"),
+        ("eval.data={'resolution': 16}", "config.eval.data: the real pictures are [16, 16, 3] in 10 classes"),
+        ("eval_every_kimg=0", "config.eval_every_kimg=0: it must be above 0"),
+        ("eval.metrics=('memorisation',)", "none of them tells which checkpoint is best; add 'kid'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_before_training_begins(file, tmp_path, capsys, override, message):
+    code = main.main(
+        ["--config", file, "--workdir", str(tmp_path / "a"), "--config.eval.images=5", f"--config.{override}"]
+    )
+    out, err = capsys.readouterr()
+    assert code == 1 and message in err, err
+    assert len(err.splitlines()) <= 2 and "kimg  " not in out
+
+
+# --- alone
+
+
+def test_eval_mode_measures_all_there_is_enough_for(file, tmp_path, capsys):
+    workdir = tmp_path / "a"
+    train.run(config.load(file, ["eval_every_kimg=None"]), workdir)
+    capsys.readouterr()
+    command = ["--config", file, "--workdir", str(workdir), "--mode", "eval"]
+    assert main.main(command) == 0
+    out = capsys.readouterr().out
+    (record,) = records(workdir)
+    assert record["step"] == 20 and record["images"] == 160
+    found = set(record["values"])
+    assert {"kid_toy", "fid_toy", "is_toy", "precision_toy", "density_toy", "diversity_toy", "memorised_toy",
+            "memorised_held_out_toy", "cas", "cas_std", "cas_real", "gain_at_20"} <= found  # fmt: skip
+    assert "gain_at_10000" not in found  # there are not so many
+    assert set(record["curves"]) == {"kid_toy", "held_out/kid_toy"}
+    assert set(record["curves"]["kid_toy"]) == set(corrupt.CORRUPTIONS)
+    assert set(record["groups"]["diversity_toy"]) == set(STYLES)
+    (row,) = record["tables"]["usefulness"]["rows"]
+    assert row[0] == 20 and "±" in row[1]
+    width, height = Image.open(workdir / record["pictures"]["neighbours"]["file"]).size
+    assert (width, height) == (4 * (3 * 10 + 8), 4 * 10)
+    assert "kid_toy" in out and "usefulness: real images" in out and f"the generator of {workdir}" in out
+    assert main.main([*command, "--metrics", "kid"]) == 0
+    assert values(workdir)[1]["kid_toy"] == record["values"]["kid_toy"] and set(values(workdir)[1]) == {
+        "kid_toy",
+        "kid_toy_se",
+    }
+
+
+def test_eval_mode_says_what_it_leaves_out_and_takes_another_checkpoint(file, tmp_path, capsys):
+    workdir = tmp_path / "a"
+    train.run(config.load(file), workdir)
+    best = checkpoint.find(workdir / "best")
+    capsys.readouterr()
+    command = ["--config", file, "--workdir", str(workdir), "--mode", "eval", "--config.eval.held_out=None"]
+    assert main.main([*command, "--checkpoint", str(workdir / "best"), "--config.eval.images=6"]) == 0
+    out = capsys.readouterr().out
+    assert f"the generator of {best}" in out and records(workdir)[-1]["step"] == int(best.name)
+    assert "left out: fid needs at least 7 generated images, got 6" in out
+    assert "left out: is needs at least 10 generated images" in out
+    assert "left out: usefulness needs held-back real pictures" in out
+    assert "memorised_held_out_toy" not in records(workdir)[-1]["values"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mode", "eval", "--metrics", "fid", "--config.eval.images=6"], "config.eval: fid needs at least 7 generated images, got 6"),
+        (["--mode", "eval", "--config.data.resolution=16"], "Give the config the run was made with."),
+        (["--mode", "eval", "--checkpoint", "nowhere"], "nowhere: no checkpoint."),
+        (["--metrics", "kid"], "--checkpoint and --metrics go with --mode eval."),
+    ],
+)  # fmt: skip
+def test_eval_mode_mistakes(file, tmp_path, capsys, words, message):
+    train.run(config.load(file, ["eval_every_kimg=None", "total_kimg=0.008"]), tmp_path / "a")
+    assert main.main(["--config", file, "--workdir", str(tmp_path / "a"), *words]) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "a" / "evaluations.jsonl").exists()
+
+
+# --- the measures on sets
+
+
+def avatars(n=None, **settings):
+    settings = {"source": "avatars", "identities": 120, "resolution": 32, "labels": None} | settings
+    return statistics.of_source(pipeline.open_source(settings))
+
+
+def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
+    train_set = avatars(labels="style")
+    copies = Images(train_set.load, 30, train_set.labels[:30], train_set.classes)
+    protocol = Protocol(metrics=("memorisation",), batch=16)
+    sets = Sets(copies, train_set, avatars(labels="style", split="test"))
+    found = measure.measure(protocol, sets, Extractor(toy, 16), tmp_path, print)
+    assert found["values"]["memorised_toy"] == 1 and found["values"]["memorised_held_out_toy"] < 0.8
+    picture = np.asarray(Image.open(tmp_path / "neighbours.png"))
+    first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
+    assert np.abs(first[0] - first[1]).max() <= 1  # the worst: a copy beside its original
+
+
+def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):
+    images = avatars()
+    seen = []
+
+    def distance(changed):
+        seen.append(changed)
+        return {"away": float(np.abs(changed.load(np.arange(8)).astype(int) - images.load(np.arange(8))).mean())}
+
+    curves = measure.robustness(images, distance)["away"]
+    for kind, points in curves.items():
+        corruption = corrupt.CORRUPTIONS[kind]
+        assert [strength for strength, _ in points] == [corruption.clean, *corruption.strengths]
+        assert points[0][1] == 0 and points[-1][1] > points[1][1] > 0
+    assert len(seen) == 1 + 4 * len(curves)
+
+
+def test_few_shot_sets_get_clusters_and_classes_their_own_row(toy, shared_data):
+    few = avatars(labels="style", identities=12)  # 100 pictures: each is a centre
+    found = measure.measure(Protocol(metrics=("diversity",)), Sets(few, few), Extractor(toy, 16), None, print)
+    assert found["values"]["diversity_clusters_toy"] == pytest.approx(0, abs=1e-5)
+    assert found["values"]["diversity_toy"] == pytest.approx(found["values"]["diversity_real_toy"], rel=1e-6)
+    many = avatars(labels="style", identities=24)
+    found = measure.measure(Protocol(metrics=("diversity",)), Sets(few, many), Extractor(toy, 16), None, print)
+    assert "diversity_clusters_toy" not in found["values"] and len(found["groups"]["diversity_toy"]) == 10
+
+
+def test_the_default_net_puts_known_sets_in_order(shared_data):
+    """Same distribution, slight blur, then other drawing styles or ten pictures over and over, then noise."""
+    extractor, styles = Extractor(features.load("efflite0"), 16), tuple(STYLES)
+    known, other = (avatars(styles=part, resolution=64) for part in (styles[::2], styles[1::2]))
+    order = np.random.default_rng(0).permutation(known.count)
+    real_ids, ids = order[:64], order[64:128]
+    see = lambda images, ids: statistics.statistics(images, ids, extractor, keep=len(ids)).kept
+    real = see(known, real_ids)
+    blurred, noisy = known.corrupted("blur", 2 * 64 / 224), known.corrupted("noise", 32)
+    sets = ((known, ids), (blurred, ids), (other, ids), (known, np.resize(ids[:10], 64)), (noisy, ids))
+    same, blur, styles, repeated, noise = (kid.kid(real, see(*images)) for images in sets)
+    assert abs(same.value) < 2 * same.se
+    assert same.value < blur.value < min(styles.value, repeated.value)
+    assert max(styles.value, repeated.value) < noise.value / 2
+
+
+# --- folders
+
+
+def save(folder, images, names=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        log.save_png(folder / (names[i] if names else f"{i:03d}.png"), image)
+
+
+def test_folder_against_folder(tool, toy, shared_data, tmp_path):
+    images = avatars()
+    save(tmp_path / "real", images.load(np.arange(40)))
+    save(tmp_path / "good", images.load(np.arange(40, 60)))
+    save(tmp_path / "bad", images.corrupted("noise", 50).load(np.arange(40, 60)))
+    found = {}
+    for name in ("good", "bad"):
+        out = tmp_path / f"{name}.json"
+        done = tool("evaluate", tmp_path / name, tmp_path / "real", "--out", out, "--held-out", tmp_path / "good")
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads(out.read_text())
+    assert "left out: usefulness needs labels on both sides" in done.stdout and "kid_toy" in done.stdout
+    assert found["good"]["values"]["kid_toy"] < found["bad"]["values"]["kid_toy"]
+    protocol = found["good"]["protocol"]
+    assert protocol["images"] == 20 and protocol["reference"] == 40 and protocol["resolution"] == [32, 32]
+    assert (tmp_path / "neighbours.png").is_file()
+    direct = kid.kid(*(toy_apply(toy.params, images.load(np.arange(a, b))).features for a, b in ((0, 40), (40, 60))))
+    assert found["good"]["values"]["kid_toy"] == pytest.approx(direct.value, rel=1e-4)
+
+
+def test_pairs_by_name(tool, tmp_path):
+    images = np.random.default_rng(0).integers(20, 230, (3, 24, 24, 3), np.uint8)
+    save(tmp_path / "truth", images)
+    save(tmp_path / "made", images + np.uint8(10))
+    done = tool(
+        "evaluate", tmp_path / "made", tmp_path / "truth", "--pairs", "--out", tmp_path / "r.json", "--border", 2
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert record["values"]["mae"] == pytest.approx(10) and record["values"]["psnr"] == pytest.approx(28.1308, abs=1e-4)
+    assert (
+        record["protocol"]["pairs"] == 3
+        and record["protocol"]["border"] == 2
+        and record["protocol"]["on"] == "all channels"
+    )
+    done = tool("evaluate", tmp_path / "made", tmp_path / "truth", "--pairs", "--luma", "--metrics", "mae")
+    assert done.returncode == 0 and f"mae_y{'':24}8.5882" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("harm", "flags", "message"),
+    [
+        ("none", ["--metrics", "fid"], "fid needs at least 7 generated images, got 4"),
+        ("size", [], "a/9.png has (8, 9) HxW, "),
+        ("gray", [], "a/9.png has 1 channels, "),
+        ("name", ["--pairs"], "9.png has no partner in "),
+        ("none", ["--pairs", "--metrics", "psnrr"], "--metrics='psnrr' is not known. Did you mean 'psnr'?"),
+        ("none", ["--pairs"], "ssim needs pictures of at least 11 pixels a side, got 8x8"),
+        ("none", ["--pairs", "--metrics", "lpips"], "lpips needs --features lpips_alex, lpips_vgg or lpips_hed, and --weights"),
+        ("empty", [], "no images in it"),
+        ("gone", [], "no such folder"),
+        ("junk", [], "not one picture there can be read"),
+        ("torn", ["--pairs"], "set aside 1 as 'no known image format': 9.png. Pairs need every picture"),
+    ],
+)  # fmt: skip
+def test_folder_mistakes_are_one_line(tool, toy, tmp_path, harm, flags, message):
+    for name in ("a", "b"):
+        save(tmp_path / name, np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8))
+    a = tmp_path / "a"
+    harms = {
+        "none": lambda: None,
+        "size": lambda: save(a, np.zeros((1, 8, 9, 3), np.uint8), ["9.png"]),
+        "gray": lambda: save(a, np.zeros((1, 8, 8, 1), np.uint8), ["9.png"]),
+        "name": lambda: save(a, np.zeros((1, 8, 8, 3), np.uint8), ["9.png"]),
+        "empty": lambda: [file.unlink() for file in a.iterdir()],
+        "gone": lambda: shutil.rmtree(a),
+        "junk": lambda: [file.write_bytes(b"junk") for folder in ("a", "b") for file in (tmp_path / folder).iterdir()],
+        "torn": lambda: [(tmp_path / folder / "9.png").write_bytes(b"junk") for folder in ("a", "b")],
+    }
+    harms[harm]()
+    done = tool("evaluate", a, tmp_path / "b", *flags)
+    assert done.returncode == 1 and message in done.stderr, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_mixed_sizes_go_with_a_resolution(tool, toy, tmp_path):
+    rng = np.random.default_rng(0)
+    save(tmp_path / "a", [rng.integers(0, 256, (8 + i, 12, 3), np.uint8) for i in range(6)])
+    save(tmp_path / "b", rng.integers(0, 256, (6, 16, 16, 1), np.uint8))
+    done = tool("evaluate", tmp_path / "a", tmp_path / "b", "--resolution", 8, "--channels", 3, "--metrics", "kid")
+    assert done.returncode == 0 and "kid_toy" in done.stdout, done.stderr
