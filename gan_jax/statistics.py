@@ -99,7 +99,8 @@ class Extractor:
     def __init__(self, net: Net, batch: int = 32):
         """batch: pictures a device sees at a time; changes the speed and the memory, and features by rounding only."""
         self.net, self._spread = net, _Spread(batch)
-        self._apply = self._spread.compile(net.apply)
+        precise = jax.default_matmul_precision("highest")  # a GPU's own choice would be TF32
+        self._apply = self._spread.compile(precise(net.apply))
         self._params = self._spread.whole(net.params)
 
     def stream(self, images: Images, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

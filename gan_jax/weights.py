@@ -9,7 +9,9 @@ import pathlib
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import safetensors
@@ -23,7 +25,7 @@ _STORAGES = {
 }  # fmt: skip
 _DAMAGED = (
     pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, struct.error,
-    OverflowError, MemoryError, zipfile.BadZipFile, safetensors.SafetensorError, UnicodeDecodeError, NotImplementedError,
+    OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError,
 )  # fmt: skip
 """What the readers raise on bytes that are not what they claim to be."""
 
@@ -57,6 +59,13 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: truncated, damaged or no {path.suffix} file ({reason}).") from error
 
 
+def parts(path: str | pathlib.Path) -> list[pathlib.Path]:
+    """The files that hold what `read` gave: the path itself and, of a TensorFlow.js manifest, its shards."""
+    path = pathlib.Path(path).expanduser()
+    groups = json.loads(path.read_text()) if path.suffix.lower() == ".json" else []
+    return [path, *(shard for group in groups for shard in _shards(path, group))]
+
+
 def sha256(path: str | pathlib.Path) -> str:
     with pathlib.Path(path).expanduser().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -78,36 +87,41 @@ class _Storage:
 
     def __init__(self, dtype: type, size: int, array: np.ndarray | None = None):
         self.dtype, self.size, self.array = np.dtype(dtype), size, array
-        self.views: list[tuple] = []
+
+    def __setstate__(self, state):
+        raise Refused("it changes a storage after the fact. Refused; nothing was run.")
 
     def view(self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
-        if len(shape) != len(strides) or min((*shape, *strides, offset), default=0) < 0:
-            raise ValueError("a tensor with impossible strides")
-        last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True)) if 0 not in shape else offset
-        if last >= self.size and 0 not in shape:
-            raise ValueError("a tensor that reaches past its storage")
-        steps = [s * self.dtype.itemsize for s in strides]
-        return np.lib.stride_tricks.as_strided(self.array[offset:], shape, steps, writeable=False).copy()
+        if self.array is None or len(shape) != len(strides) or min((*shape, *strides, offset), default=0) < 0:
+            raise ValueError("a tensor without storage, or with impossible strides")
+        if math.prod(shape) > len(self.array):
+            raise ValueError("a tensor larger than its storage")
+        if 0 in shape:
+            return np.zeros(shape, self.dtype)
+        size = self.dtype.itemsize  # numpy checks that all of it lies within the buffer
+        return np.ndarray(shape, self.dtype, self.array, offset * size, [s * size for s in strides]).copy()
 
 
-class _Late:
+class _Late(NamedTuple):
     """A tensor whose storage may come later."""
 
-    def __init__(self, storage: _Storage, offset, shape, strides):
-        self.of = storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides))
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        storage, *where = self.of
-        return storage.view(*where)
+        return self.storage.view(self.offset, self.shape, self.strides)
 
 
-class _StorageType:
-    def __init__(self, dtype: type):
-        self.dtype = dtype
+class _StorageType(NamedTuple):
+    dtype: type
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_):
-    return _Late(storage, offset, shape, strides)
+    if not isinstance(storage, _Storage):
+        raise Refused("it makes a tensor of something that is no storage. Refused; nothing was run.")
+    return _Late(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
 def _rebuild_parameter(tensor, *_):
@@ -133,7 +147,10 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str):
         if (module, name) not in _ALLOWED:
-            raise Refused(f"it asks for {module}.{name}, which no tensor needs. Refused; nothing was run.")
+            raise Refused(
+                f"it asks for {module}.{name}; only dictionaries of plain float, int and bool tensors are read. Refused; "
+                "nothing was run."
+            )
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid):
@@ -152,8 +169,15 @@ def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _torch_zip(path):
     with zipfile.ZipFile(path) as archive:
-        (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        pickled = next((name for name in entries if name == "data.pkl" or name.endswith("/data.pkl")), None)
+        if pickled is None:
+            raise Refused("a zip archive, but not PyTorch's: no data.pkl in it.")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+            raise Refused("its archive is compressed, as PyTorch's never are.")
         root = pickled.removesuffix("data.pkl")
+        if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
+            raise Refused("its numbers are big-endian.")
         storages: dict[str, _Storage] = {}
 
         def storage(pid):
@@ -181,10 +205,14 @@ def _torch_legacy(path):
         plain = lambda: _Unpickler(file, storage).load()
         if plain() != _MAGIC:
             raise ValueError("no PyTorch file")
-        plain(), plain()  # the protocol's version; the byte order and sizes of the machine that wrote it
+        plain()  # the protocol's version
+        if not plain()["little_endian"]:
+            raise Refused("its numbers are big-endian.")
         tree, keys = plain(), plain()
         for key in keys:
             (size,) = struct.unpack("<q", file.read(8))
+            if key not in storages:
+                raise ValueError(f"storage {key} is of no tensor")
             wanted = storages[key]
             data = file.read(wanted.size * wanted.dtype.itemsize)
             if size != wanted.size or len(data) != wanted.size * wanted.dtype.itemsize:
@@ -210,11 +238,18 @@ def _h5(path):
     except ImportError as error:
         raise Refused("reading it needs h5py: pip install h5py.") from error
     found = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
+            found[name.replace("/", ".")] = np.asarray(item[()])
+
     with h5py.File(path, "r") as file:
-        file.visititems(
-            lambda name, item: found.update({name.replace("/", "."): item[()]}) if hasattr(item, "shape") else None
-        )
+        file.visititems(visit)
     return found
+
+
+def _shards(path, group):
+    return [path.parent / pathlib.PurePath(part).name for part in group["paths"]]
 
 
 def _tfjs(path):
@@ -222,7 +257,7 @@ def _tfjs(path):
     groups = json.loads(path.read_text())
     found = {}
     for group in groups:
-        data = b"".join((path.parent / pathlib.PurePath(part).name).read_bytes() for part in group["paths"])
+        data = b"".join(part.read_bytes() for part in _shards(path, group))
         place = 0
         for weight in group["weights"]:
             quantised = weight.get("quantization")
@@ -233,7 +268,8 @@ def _tfjs(path):
             array = np.frombuffer(data, dtype, count, place).reshape(weight["shape"])
             place += count * dtype.itemsize
             if quantised:
-                array = array.astype(np.float32) * np.float32(quantised["scale"]) + np.float32(quantised["min"])
+                scale, least = (np.float32(quantised.get(key, default)) for key, default in (("scale", 1), ("min", 0)))
+                array = array.astype(np.float32) * scale + least
             found[weight["name"].replace("/", ".")] = array.astype(array.dtype.newbyteorder("="))
     return found
 

@@ -95,6 +95,25 @@ def test_grouped_conv(groups, ci, co):
     assert_same(f, lambda x, w: plain(x, w, 1, ((1, 1), (1, 1)), groups), x, w)
 
 
+DEPTHWISE = [  # (height, width), kernel, stride, padding
+    ((6, 5), 3, 1, 1),
+    ((7, 8), 3, 2, ((0, 1), (0, 1))),
+    ((8, 7), (5, 2), 2, ((1, 2), (1, 0))),
+    ((9, 7), 3, 3, ((2, 0), (0, 4))),
+    ((4, 6), (1, 4), 1, ((0, 0), (3, 0))),
+]
+
+
+@pytest.mark.parametrize(("size", "k", "stride", "padding"), DEPTHWISE)
+def test_depthwise_conv(size, k, stride, padding):
+    """A filter to a channel, by shifted sums: TensorFlow's lopsided padding included."""
+    pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
+    x, w = normal(2, *size, 6), normal(*((k, k) if isinstance(k, int) else k), 1, 6, seed=1)
+    f = lambda x, w: conv.conv(x, w, stride, padding, groups=6)
+    assert_same(f, lambda x, w: plain(x, w, stride, pads, 6), x, w)
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(f)(x, w))
+
+
 @pytest.mark.parametrize(
     ("size", "k", "stride", "p", "ci", "co"),
     [
@@ -166,6 +185,7 @@ def test_plain_forms_elsewhere_are_the_same_numbers(monkeypatch):
         "up": lambda: conv.upsample_conv(x, w3),
         "pool": lambda: conv.conv_pool(x, w3),
         "grouped": lambda: conv.conv(normal(2, 6, 6, 10), w3, 1, 1, groups=2),
+        "depthwise": lambda: conv.conv(x, normal(5, 5, 1, 5), 2, ((1, 2), (2, 1)), groups=5),
     }
     on_cpu = {name: call() for name, call in calls.items()}
     monkeypatch.setattr(conv, "on_cpu", lambda: False)

@@ -17,11 +17,11 @@ def to_rgb(images: jax.Array) -> jax.Array:
 
 
 def bicubic(x: jax.Array, side: int) -> jax.Array:
-    """Pillow's bicubic on float channels, antialiased, neither rounded nor clipped: the clean FID's.
+    """Pillow's bicubic on float channels, antialiased, clipped to [0, 255] and not rounded: the clean FID's.
 
-    Parmar et al. 2022, arXiv:2104.11222.
+    Parmar et al. 2022, arXiv:2104.11222; clean-fid clips since March 2022. Unclipped, drawings overshoot at their edges.
     """
-    return jax.image.resize(x, (x.shape[0], side, side, x.shape[3]), "cubic", antialias=True)
+    return jnp.clip(jax.image.resize(x, (x.shape[0], side, side, x.shape[3]), "cubic", antialias=True), 0, 255)
 
 
 def tf1_bilinear(x: jax.Array, side: int) -> jax.Array:
