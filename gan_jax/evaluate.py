@@ -12,11 +12,14 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax import export, log, lookup, statistics
+from gan_jax import checkpoint, export, log, lookup, statistics
+from gan_jax.algorithms.base import Game
 from gan_jax.config import Config
 from gan_jax.data import pipeline
 from gan_jax.measure import AUDIT, METRICS, Protocol, Say, Sets, lacking, measure
 from gan_jax.models import features
+from gan_jax.parallel import any_process
+from gan_jax.state import TrainState
 from gan_jax.statistics import Extractor, Images
 
 BETTER = {"kid": -1, "fid": -1, "is": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1,
@@ -124,16 +127,47 @@ class Evaluator:
         }
 
 
-def run(config: Config, workdir: pathlib.Path, checkpoint: str | None, metrics: Sequence[str] | None) -> dict:
+class Judge:
+    """Evaluates while training, and keeps the best checkpoint in `best`, beside the newest ones in `checkpoints`."""
+
+    def __init__(self, config: Config, workdir: pathlib.Path, source: pipeline.Source, game: Game, say: Say):
+        """source: what config.data opened. Raises ValueError as Evaluator, before anything is trained."""
+        protocol = lookup.build(Protocol, config.eval, "config.eval")
+        self.evaluator = Evaluator(protocol, config.data, source, say)
+        self.name, self.game, self.batch, self.say = self.evaluator.best, game, config.batch, say
+        self.workdir, self.store = workdir, checkpoint.Store(workdir / "best", keep=1)
+        self.value = None  # the best so far
+        if self.store.newest is not None:
+            self.value = checkpoint.read_meta(workdir / "best" / str(self.store.newest)).get("best", {}).get(self.name)
+
+    def __call__(self, step: int, state: TrainState, meta: dict, writer: log.Writer | None) -> None:
+        """Logs the numbers; saves the state, as Store.save takes it, where it beats all before."""
+        found = self.evaluator(self.game, state.ema, step=step, images=step * self.batch, folder=self.workdir)
+        value = found["values"].get(self.name, float("nan"))  # on process 0 only
+        if writer:
+            writer.write_evaluation(step, found)
+            for line in lines(found):
+                self.say(f"  {line}")
+        if any_process(self.evaluator.better(value, self.value)):
+            self.value = value
+            self.say(f"best {self.name} so far: {value:.5g} at step {step}, kept in {self.store.folder}")
+            self.store.save(step, state, meta | {"best": {self.name: value}})
+            self.store.finish()
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequence[str] | None) -> dict:
     """Measures a checkpoint, prints the numbers and adds the record to the workdir's `evaluations.jsonl`.
 
     Args:
         config: its `data` and `eval`; the networks are the checkpoint's own.
-        checkpoint: None: the newest valid one in the workdir.
+        path: of a checkpoint; None: the newest valid one in the workdir.
         metrics: names in METRICS; None: all for which there is enough; what is left out is said.
     """
     say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
-    sampler = export.load(checkpoint or workdir)
+    sampler = export.load(path or workdir)
     source = pipeline.open_source(config.data)
     for note in source.notes:
         say(note)

@@ -18,7 +18,6 @@ from gan_jax import checkpoint, evaluate, log, lookup, optim
 from gan_jax.algorithms.base import Game, example_batch
 from gan_jax.config import Config, differences, make_game
 from gan_jax.data import pipeline
-from gan_jax.measure import Protocol
 from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
 from gan_jax.update import Round
@@ -49,8 +48,7 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
             trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
             if config.eval_every_kimg is None:
                 return trainer.play_on(state, position)
-            protocol = lookup.build(Protocol, config.eval, "config.eval")
-            with contextlib.closing(_Judge(protocol, config, workdir, source, game, progress)) as trainer.judge:
+            with contextlib.closing(evaluate.Judge(config, workdir, source, game, progress.say)) as trainer.judge:
                 return trainer.play_on(state, position)
 
 
@@ -150,40 +148,10 @@ def _plain(config: Config) -> dict:
     return tuples(dataclasses.asdict(config))
 
 
-class _Judge:
-    """Evaluates while training, and keeps the best checkpoint in `best`, beside the newest ones in `checkpoints`."""
-
-    def __init__(self, protocol, config, workdir, source, game, progress):
-        self.game, self.workdir, self.batch, self.progress = game, workdir, config.batch, progress
-        self.evaluator = evaluate.Evaluator(protocol, config.data, source, progress.say)
-        self.name = self.evaluator.best
-        self.store = checkpoint.Store(workdir / "best", keep=1)
-        self.record = None  # the best value so far
-        if self.store.newest is not None:
-            self.record = checkpoint.read_meta(workdir / "best" / str(self.store.newest)).get("best", {}).get(self.name)
-
-    def __call__(self, step: int, state: TrainState, meta: dict, writer: log.Writer | None) -> None:
-        """state: as it is saved. Logs the numbers; saves the state where it beats all before."""
-        ema, images = state.ema, step * self.batch
-        found = self.evaluator(self.game, ema, step=step, images=images, folder=self.workdir)
-        value = found["values"].get(self.name, float("nan"))  # on process 0 only
-        if writer:
-            writer.write_evaluation(step, found)
-            for line in evaluate.lines(found):
-                self.progress.say(f"  {line}")
-        if any_process(self.evaluator.better(value, self.record)):
-            self.record = value
-            self.progress.say(f"best {self.name} so far: {value:.5g} at step {step}, kept in {self.workdir / 'best'}")
-            self.store.save(step, state, meta | {"best": {self.name: value}})
-
-    def close(self) -> None:
-        self.store.close()
-
-
 class _Run:
     """What stays the same from round to round, and the metrics not yet fetched."""
 
-    judge: _Judge | None = None  # None: no evaluation while training
+    judge: evaluate.Judge | None = None  # None: no evaluation while training
 
     def __init__(self, config, workdir, source, game, play, parallel, store, progress):
         self.config, self.source, self.play, self.parallel = config, source, play, parallel
@@ -238,6 +206,7 @@ class _Run:
                 self.sample(step, state)
             if "eval" in due and not stopped:
                 with self.progress.aside():
+                    self.store.finish()
                     self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
             if "save" in due or stopped:
                 self.saved = self.save(step, state, batches.position)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -79,6 +80,24 @@ def test_the_protocol_stands_beside_every_number(file, tmp_path):
     assert protocol["range"] == "uint8 [0, 255]" and protocol["resize"] == "none"
     assert protocol["weights"] == "averaged (EMA)" and protocol["versions"]["jax"]
     assert protocol["commit"] == evaluate.commit() and record["seconds"] >= 0
+
+
+def test_the_commit_is_the_checkouts(tmp_path, monkeypatch):
+    package = tmp_path / "gan_jax"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    monkeypatch.setattr(evaluate.gan_jax, "__file__", str(package / "__init__.py"))
+    commit = evaluate.commit.__wrapped__
+    assert commit() is None
+    git = lambda *words: (
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True, text=True).stdout
+    )
+    git("init", "--quiet")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message=first")
+    assert commit() == git("rev-parse", "HEAD")[:12]
+    (package / "__init__.py").write_text("changed = True")
+    assert commit() == git("rev-parse", "HEAD")[:12] + "-dirty"
 
 
 def test_numbers_change_with_the_seed_and_the_truncation(file, tmp_path):
@@ -264,6 +283,15 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
     picture = np.asarray(Image.open(tmp_path / "neighbours.png"))
     first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
     assert np.abs(first[0] - first[1]).max() <= 1  # the worst: a copy beside its original
+
+
+def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_path):
+    (tmp_path / "file").write_text("where the folder should be")
+    said, images = [], avatars()
+    protocol = Protocol(metrics=("memorisation",))
+    found = measure.measure(protocol, Sets(images, images), Extractor(toy, 16), tmp_path / "file", said.append)
+    assert "memorised_toy" in found["values"] and "pictures" not in found
+    assert said[-1].startswith("the picture of neighbours can't be written: ")
 
 
 def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):

@@ -11,7 +11,7 @@ ROOT = pathlib.Path(gan_jax.__file__).parent
 LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["axis", "lookup", "launch", "state", "weights"],
     ["losses", "regularizers", "data.", "nn.", "metrics."],
-    ["models.", "parallel", "log"],
+    ["models.", "parallel", "log", "charts"],
     ["algorithms.", "optim", "update", "checkpoint"],
     ["config", "statistics", "classify"],
     ["export", "measure"],

@@ -64,7 +64,8 @@ def record_ids(monkeypatch):
 
 
 def lines(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    found = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in found if "images" in line]  # not those of evaluations
 
 
 def assert_equal(a, b):
@@ -335,11 +336,12 @@ def assert_losses_agree(first, *others):
 
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
 def test_two_processes_agree_with_one(file, tmp_path, kind):
-    """One device a process; both reads its half of each batch, only the first writes."""
+    """One device a process; each reads its half of every batch and sees its half of the evaluation; the first writes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    short = "--config.total_kimg=0.08"
+    short = ["total_kimg=0.08", f"parallel={kind}", "eval_every_kimg=0.08"]
+    short += [f"eval.{setting}" for setting in ("images=10", "reference=9", "batch=4")]
     start = lambda i: subprocess.Popen(
         [
             sys.executable,
@@ -349,8 +351,7 @@ def test_two_processes_agree_with_one(file, tmp_path, kind):
             file,
             "--workdir",
             str(tmp_path / "two"),
-            short,
-            f"--config.parallel={kind}",
+            *[f"--config.{setting}" for setting in short],
             "--coordinator",
             address,
             "--num_processes",
@@ -370,8 +371,11 @@ def test_two_processes_agree_with_one(file, tmp_path, kind):
         for process in processes:
             process.kill()
     assert [p.returncode for p in processes] == [0, 0], "\n".join(outs)
-    run(file, tmp_path / "one", "total_kimg=0.08", f"parallel={kind}")
+    run(file, tmp_path / "one", *short)
     assert_losses_agree(tmp_path / "one", tmp_path / "two")
+    one, two = (json.loads((tmp_path / name / "evaluations.jsonl").read_text()) for name in ("one", "two"))
+    assert two["values"]["kid_efflite0"] == pytest.approx(one["values"]["kid_efflite0"], rel=1e-2)
+    assert checkpoint.find(tmp_path / "two" / "best").name == "10"
     resumed = run(file, tmp_path / "two", f"parallel={kind}")  # what two processes saved, one goes on from
     assert int(resumed.step) == STEPS
 
