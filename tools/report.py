@@ -1,0 +1,23 @@
+"""Runs side by side on one HTML page: python tools/report.py runs/a runs/b --out report.html."""
+
+import argparse
+import pathlib
+
+from gan_jax import launch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir")
+    parser.add_argument("--out", required=True, type=pathlib.Path, help="the page; opens from disk, needs no network")
+    flags = parser.parse_args()
+
+    from gan_jax import report
+
+    page = report.page(report.read(flags.workdirs))
+    report.write(flags.out, page)
+    print(f"{flags.out}: {len(page) / 2**20:.1f} MiB, {len(flags.workdirs)} run{'s' * (len(flags.workdirs) > 1)}")
+
+
+if __name__ == "__main__":
+    launch.tool(main)
