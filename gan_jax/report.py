@@ -4,19 +4,30 @@ Reads what training and evaluation left: config.json, metrics.jsonl, evaluations
 or not finite is said on the page and ends nothing. Needs no JAX; the same folders give the same bytes.
 """
 
-import dataclasses
 import json
 import math
 import pathlib
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from gan_jax import charts
-from gan_jax.charts import Line, Picture, text
+from gan_jax.charts import Line, text
 from gan_jax.data.corrupt import CORRUPTIONS
+from gan_jax.runs import (
+    MISSING,
+    Run,
+    as_count,
+    as_list,
+    as_mapping,
+    as_number,
+    as_points,
+    as_text,
+    differing,
+    flattened,
+    picture_in,
+)
 
-MOST_GRIDS = 40  # a run, evenly spaced over training
 ABOUT = {  # words of a metric's name -> what it says
     "kid": "distance from the real pictures; about 0 where none can be told",
     "fid": "distance from the real pictures, as papers give it",
@@ -38,47 +49,6 @@ ERRORS = ("_se", "_std")
 HARMLESS = ("commit", "versions", "device", "seconds")  # of a protocol: numbers stay comparable though these differ
 WORTH = ("algorithm", "model", "data.source", "data.resolution", "game.loss", "game.penalty", "opt_g.lr", "opt_d.lr",
          "batch", "seed")  # fmt: skip
-
-
-@dataclasses.dataclass
-class Run:
-    """What one folder held; lists are in the order of images seen."""
-
-    label: str
-    folder: pathlib.Path
-    config: dict
-    lines: list[dict]  # of metrics.jsonl
-    evaluations: list[dict]  # of evaluations.jsonl; "protocols": those of all lines that one was joined from
-    samples: list[tuple[int, Picture]]
-    notes: list[str]  # what is missing or damaged, in words
-
-    @property
-    def last(self) -> dict:
-        return self.evaluations[-1] if self.evaluations else {}
-
-    def of(self, key: str) -> dict:
-        """A part of the last evaluation, "values" or "curves" ...; {} where there is none."""
-        return _mapping(self.last.get(key))
-
-    def values(self, name: str) -> list[tuple[float, float]]:
-        """(images, value) of each evaluation that has it."""
-        measured = ((e["images"], _mapping(e.get("values"))) for e in self.evaluations)
-        return [(images, _number(values[name])) for images, values in measured if name in values]
-
-
-def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
-    """Reads runs, one a folder; those of one name are told apart by as many parent folders as it takes.
-
-    Raises:
-        ValueError: no such folder, or nothing of a run in it.
-    """
-    folders = [pathlib.Path(folder) for folder in folders]
-    for folder in folders:
-        if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder.")
-        if not any((folder / name).exists() for name in ("metrics.jsonl", "evaluations.jsonl", "samples")):
-            raise ValueError(f"{folder}: not a run's workdir: no metrics.jsonl, evaluations.jsonl or samples/.")
-    return [_read_run(folder, label) for folder, label in zip(folders, _labels(folders), strict=True)]
 
 
 def write(path: str | pathlib.Path, page: str) -> None:
@@ -117,14 +87,14 @@ def cards(runs: Sequence[Run]) -> str:
     shown = []
     for i, run in enumerate(runs):
         seen = max([line["images"] for line in run.lines + run.evaluations] + [n for n, _ in run.samples], default=0)
-        total = _number(run.config.get("total_kimg")) * 1000
-        share = f' of {_count(total)}<progress value="{seen:g}" max="{total:g}"></progress>' if total > 0 else ""
-        leaves = _flat(run.config)
-        worth = [(key, _plain(leaves[key])) for key in WORTH if leaves.get(key) is not None]
+        total = as_number(run.config.get("total_kimg")) * 1000
+        share = f' of {as_count(total)}<progress value="{seen:g}" max="{total:g}"></progress>' if total > 0 else ""
+        leaves = flattened(run.config)
+        worth = [(key, as_text(leaves[key])) for key in WORTH if leaves.get(key) is not None]
         chips = "".join(f"<span><small>{key}</small>{text(value)}</span>" for key, value in worth)
         notes = "".join(f"<li>{text(note)}</li>" for note in run.notes)
         shown.append(
-            f'<article style="--c:var(--k{i})"><h3>{_key(runs, i)}</h3><p class="big">{_count(seen)} images{share}</p>'
+            f'<article style="--c:var(--k{i})"><h3>{_key(runs, i)}</h3><p class="big">{as_count(seen)} images{share}</p>'
             + (f'<div class="chips">{chips}</div>' if chips else "")
             + (f'<ul class="notes">{notes}</ul>' if notes else "")
             + "</article>"
@@ -136,20 +106,20 @@ def warning(runs: Sequence[Run]) -> str:
     """The strip that says why numbers of these runs, or of one run over time, must not be compared."""
     says = []
     for run in runs:
-        changed = _grave([_mapping(protocol) for e in run.evaluations for protocol in e.get("protocols", [])])
+        changed = _grave([as_mapping(protocol) for e in run.evaluations for protocol in e.get("protocols", [])])
         if changed:
-            ways = {key: " → ".join(dict.fromkeys(map(_plain, values))) for key, values in changed.items()}
+            ways = {key: " → ".join(dict.fromkeys(map(as_text, values))) for key, values in changed.items()}
             listed = ", ".join(f"<code>{text(key)}</code> {text(way)}" for key, way in ways.items())
             says.append(
                 f"<b>{text(run.label)}</b> was not always measured alike, so not all its numbers compare: {listed}."
             )
-    differing = _incomparable(runs)
-    if differing:
-        rows = [[text(key), *(text(_plain(x)) for x in values)] for key, values in differing.items()]
+    apart = _incomparable(runs)
+    if apart:
+        rows = [[text(key), *(text(as_text(x)) for x in values)] for key, values in apart.items()]
         judged = [i for i, run in enumerate(runs) if run.evaluations]
         table = charts.table(["", *(_key(runs, i) for i in judged)], rows)
         says.append(
-            f"<b>The numbers of these runs are not comparable</b>. Measured differently: {_keys(differing)}.{table}"
+            f"<b>The numbers of these runs are not comparable</b>. Measured differently: {_keys(apart)}.{table}"
         )
     return "".join(f'<div class="warning" role="alert">⚠ {each}</div>' for each in says)
 
@@ -162,7 +132,7 @@ def numbers(runs: Sequence[Run]) -> tuple[str, str]:
         return "", ""
     contest = len(judged) > 1 and not _incomparable(runs)
     rows = [[_metric(name), *_cells([runs[i] for i in judged], name, contest)] for name in names]
-    head = [f"{_key(runs, i)}<small>at {_count(runs[i].last['images'])} images</small>" for i in judged]
+    head = [f"{_key(runs, i)}<small>at {as_count(runs[i].last['images'])} images</small>" for i in judged]
     says = "The last evaluation, ± its standard error or deviation, and the best over time."
     if contest:
         says += " <b class=best>Shaded</b>: the best run; <b class=tie>outlined</b>: within two errors of it."
@@ -184,7 +154,7 @@ def _metric(name: str) -> str:
 def _cells(runs: Sequence[Run], name: str, contest: bool) -> list[str]:
     """A metric's value in each run, with the best over time."""
     sign = _direction(name)
-    last = [(_number(run.of("values").get(name)), _se(run.last, name)) for run in runs]
+    last = [(as_number(run.of("values").get(name)), _se(run.last, name)) for run in runs]
     tops = [_top(run.values(name), sign) for run in runs]
     marks = _marks(last, sign if contest else 0)
     marks_top = _marks([(value, 0.0) for _, value in tops], sign if contest else 0)
@@ -192,7 +162,7 @@ def _cells(runs: Sequence[Run], name: str, contest: bool) -> list[str]:
     for run, (value, se), mark, (images, top), mark_top in zip(runs, last, marks, tops, marks_top, strict=True):
         cell = _marked(_show(value, se), mark) if name in run.of("values") else '<span class="none">–</span>'
         if sign and math.isfinite(top) and len(run.values(name)) > 1:
-            cell += f"<small>best {_marked(_show(top), mark_top)} at {_count(images)}</small>"
+            cell += f"<small>best {_marked(_show(top), mark_top)} at {as_count(images)}</small>"
         cells.append(cell)
     return cells
 
@@ -215,8 +185,8 @@ def _player(runs: Sequence[Run], i: int) -> str:
     end = len(run.samples) - 1
     for n, (images, picture) in enumerate(run.samples):
         hidden = "" if n in (0, end) else " hidden"
-        tag = picture.tag(f"samples of {run.label} after {_count(images)} images")
-        caption = f"<figcaption>{_count(images)} images</figcaption>"
+        tag = picture.tag(f"samples of {run.label} after {as_count(images)} images")
+        caption = f"<figcaption>{as_count(images)} images</figcaption>"
         frames.append(f'<figure class="frame" data-images="{images}"{hidden}>{tag}{caption}</figure>')
     controls = (
         '<div class="controls" hidden><button data-go="-1" aria-label="previous">‹</button>'
@@ -243,7 +213,7 @@ def evaluations(runs: Sequence[Run]) -> tuple[str, str]:
         for each in [name, *(c for c, base in control.items() if base == name)]:
             for i, run in enumerate(runs):
                 points = run.values(each)
-                errors = [_se(e, each) for e in run.evaluations if each in _mapping(e.get("values"))]
+                errors = [_se(e, each) for e in run.evaluations if each in as_mapping(e.get("values"))]
                 x, y = [n / 1000 for n, _ in points], [value for _, value in points]
                 low, high = ([a + sign * b for a, b in zip(y, errors, strict=True)] for sign in (-1, 1))
                 lines.append(Line(i, x, y, low, high, each != name))
@@ -260,10 +230,10 @@ def robustness(runs: Sequence[Run]) -> tuple[str, str]:
     shown = []
     metrics = dict.fromkeys(name.removeprefix("held_out/") for run in runs for name in run.of("curves"))
     for metric in metrics:
-        pairs = [(i, key != metric, _mapping(run.of("curves").get(key)))
+        pairs = [(i, key != metric, as_mapping(run.of("curves").get(key)))
                  for key in (metric, f"held_out/{metric}") for i, run in enumerate(runs)]  # fmt: skip
         for corruption in dict.fromkeys(kind for _, _, curves in pairs for kind in curves):
-            curves = [(i, control, _points(curves.get(corruption))) for i, control, curves in pairs]
+            curves = [(i, control, as_points(curves.get(corruption))) for i, control, curves in pairs]
             strengths = sorted({x for _, _, points in curves for x, _ in points})
             if not strengths:
                 continue
@@ -282,8 +252,8 @@ def neighbours(runs: Sequence[Run]) -> tuple[str, str]:
     shown = []
     for i, run in enumerate(runs):
         for name, about in run.of("pictures").items():
-            file, caption = str(_mapping(about).get("file")), str(_mapping(about).get("caption", ""))
-            picture = _picture(run.folder, file)
+            file, caption = str(as_mapping(about).get("file")), str(as_mapping(about).get("caption", ""))
+            picture = picture_in(run.folder, file)
             missing = f"<p class=none>{text(file)} can't be shown.</p>"
             inner = picture.tag(f"{name} of {run.label}") if picture else missing
             caption = f"{_key(runs, i)} <b>{text(name)}</b>: {text(caption)}"
@@ -300,7 +270,7 @@ def groups(runs: Sequence[Run]) -> tuple[str, str]:
         columns, head = [], [""]
         for i, run in enumerate(runs):
             for name in (metric, *(c for c, base in control.items() if base == metric and c != metric)):
-                column = {k: _number(v) for k, v in _mapping(run.of("groups").get(name)).items()}
+                column = {k: as_number(v) for k, v in as_mapping(run.of("groups").get(name)).items()}
                 if column:
                     columns.append(column)
                     head.append(_key(runs, i) + f"<small>{'generated' if name == metric else 'real pictures'}</small>")
@@ -328,9 +298,9 @@ def tables(runs: Sequence[Run]) -> tuple[str, str]:
     shown = []
     for i, run in enumerate(runs):
         for name, about in run.of("tables").items():
-            head, rows = _sequence(_mapping(about).get("columns")), _sequence(_mapping(about).get("rows"))
-            cells = [[text(_plain(x)) for x in _sequence(row)] for row in rows]
-            inner = charts.table([text(_plain(x)) for x in head], cells)
+            head, rows = as_list(as_mapping(about).get("columns")), as_list(as_mapping(about).get("rows"))
+            cells = [[text(as_text(x)) for x in as_list(row)] for row in rows]
+            inner = charts.table([text(as_text(x)) for x in head], cells)
             shown.append(f"<figure><h3>{text(name)} {_key(runs, i)}</h3>{inner}</figure>")
     return "Tables", f'<div class="wide">{"".join(shown)}</div>' if shown else ""
 
@@ -353,7 +323,7 @@ def losses(runs: Sequence[Run]) -> tuple[str, str]:
 def speed(runs: Sequence[Run]) -> tuple[str, str]:
     medians = []
     for i, run in enumerate(runs):
-        rates = [rate for rate in (_number(line.get("img/s")) for line in run.lines) if math.isfinite(rate)]
+        rates = [rate for rate in (as_number(line.get("img/s")) for line in run.lines) if math.isfinite(rate)]
         if rates:
             medians.append(f"{_key(runs, i)} {statistics.median(rates):,.1f}")
     if not medians:
@@ -369,8 +339,8 @@ def settings(runs: Sequence[Run]) -> tuple[str, str]:
     has = [i for i, run in enumerate(runs) if run.config]
     shown = ""
     if len(has) > 1:
-        differing = _differing([runs[i].config for i in has]).items()
-        rows = [[text(key), *(f"<code>{text(_plain(x))}</code>" for x in values)] for key, values in differing]
+        apart = differing([runs[i].config for i in has]).items()
+        rows = [[text(key), *(f"<code>{text(as_text(x))}</code>" for x in values)] for key, values in apart]
         head = ["differs", *(_key(runs, i) for i in has)]
         shown = charts.table(head, rows) if rows else "<p>The configs are the same.</p>"
     for i in has:
@@ -382,10 +352,10 @@ def settings(runs: Sequence[Run]) -> tuple[str, str]:
 def protocol(runs: Sequence[Run]) -> tuple[str, str]:
     """How the last evaluations measured, in full, folded."""
     has = [i for i, run in enumerate(runs) if run.of("protocol")]
-    stamps = [_flat({**runs[i].of("protocol"), "seconds": runs[i].last.get("seconds")}) for i in has]
+    stamps = [flattened({**runs[i].of("protocol"), "seconds": runs[i].last.get("seconds")}) for i in has]
     rows = []
     for key in dict.fromkeys(key for stamp in stamps for key in stamp):
-        values = [_plain(stamp.get(key, MISSING)) for stamp in stamps]
+        values = [as_text(stamp.get(key, MISSING)) for stamp in stamps]
         cells = [f"<code>{text(value)}</code>" for value in values]
         if len(set(values)) > 1:
             cells = [_marked(cell, "soft" if key.split(".")[0] in HARMLESS else "bad") for cell in cells]
@@ -400,151 +370,7 @@ def protocol(runs: Sequence[Run]) -> tuple[str, str]:
 # Reading.
 
 
-def _read_run(folder: pathlib.Path, label: str) -> Run:
-    notes, config = [], {}
-    try:
-        config = _mapping(json.loads((folder / "config.json").read_text("utf-8", "replace")))
-    except FileNotFoundError:
-        notes.append("no config.json")
-    except (ValueError, RecursionError):
-        notes.append("config.json is damaged")
-    batch = _number(config.get("batch"))
-    lines = _read_lines(folder / "metrics.jsonl", batch, notes, lambda line: line)
-    evaluations = _read_lines(folder / "evaluations.jsonl", batch, notes, lambda line: _mapping(line.get("values")))
-    if not evaluations:
-        inline = [(e, {k[5:]: v for k, v in e.items() if k.startswith("eval/")}) for e in lines]
-        evaluations = [{"images": line["images"], "values": values} for line, values in inline if values]
-        if evaluations:
-            notes.append("its evaluations are those of metrics.jsonl: bare numbers, no protocol")
-    return Run(label, folder, config, lines, evaluations, _read_samples(folder, notes), notes)
-
-
-def _read_lines(path: pathlib.Path, batch: float, notes: list[str], numbers: Callable[[dict], Mapping]) -> list[dict]:
-    """JSON lines by images seen, those of one count made one. Adds to `notes` what is missing or damaged.
-
-    A line without "images" has those of an earlier line of its step, or step x batch.
-    """
-    if not path.is_file():
-        notes.append(f"no {path.name}")
-        return []
-    found, at, damaged, odd = {}, {}, [], []
-    for number, raw in enumerate(path.read_text("utf-8", "replace").split("\n"), 1):
-        if not raw.strip():
-            continue
-        try:
-            line = _mapping(json.loads(raw))
-        except (ValueError, RecursionError):
-            line = {}
-        step = _number(line.get("step"))
-        images = _number(line["images"]) if "images" in line else at.get(step, step * batch)
-        if not 0 <= images < math.inf:
-            damaged.append(str(number))
-            continue
-        if not math.isnan(step):  # which would equal itself as a key
-            at[step] = images
-        found[images] = _joined(found.get(images, {}), {**line, "images": images})
-        values = {name: _number(value) for name, value in numbers(line).items()}
-        odd += [f"{k} = {v} at {_count(images)} images" for k, v in values.items() if not math.isfinite(v)]
-    if damaged:
-        more = ", …" if len(damaged) > 5 else ""
-        notes.append(
-            f"{path.name}: {_plural(len(damaged), 'damaged line')} left out (line {', '.join(damaged[:5])}{more})"
-        )
-    if odd:
-        notes.append(f"{path.name}: {_plural(len(odd), 'value')} not finite (first: {odd[0]})")
-    return [found[images] for images in sorted(found)]
-
-
-def _joined(old: dict, new: dict) -> dict:
-    """Two lines of one time: the later one's word holds, and its values, curves ... add to the earlier's."""
-    parts = {k: {**_mapping(old.get(k)), **v} for k, v in new.items() if isinstance(v, dict) and k != "protocol"}
-    return old | new | parts | {"protocols": [*old.get("protocols", []), new.get("protocol")]}
-
-
-def _read_samples(folder: pathlib.Path, notes: list[str]) -> list[tuple[int, Picture]]:
-    files = {int(p.stem): p for p in (folder / "samples").glob("*.png") if re.fullmatch("[0-9]{1,15}", p.stem)}
-    times = sorted(files)
-    if not times:
-        notes.append("no grids in samples/")
-    if len(times) > MOST_GRIDS:
-        notes.append(f"{MOST_GRIDS} of {len(times)} sample grids shown, evenly spaced")
-        times = [times[round(i * (len(times) - 1) / (MOST_GRIDS - 1))] for i in range(MOST_GRIDS)]
-    pictures = [(images, _picture(folder, f"samples/{files[images].name}")) for images in times]
-    damaged = [files[images].name for images, picture in pictures if picture is None]
-    if damaged:
-        notes.append(f"{_plural(len(damaged), 'damaged sample grid')} left out (first: {damaged[0]})")
-    return [(images, picture) for images, picture in pictures if picture]
-
-
-def _picture(folder: pathlib.Path, name: str) -> Picture | None:
-    """The PNG of that name, if it is whole and lies inside `folder`."""
-    try:
-        path = (folder / name).resolve()
-        png = path.read_bytes() if path.is_relative_to(folder.resolve()) else b""
-    except (OSError, ValueError):
-        return None
-    return Picture.of(png)
-
-
-def _labels(folders: Sequence[pathlib.Path]) -> list[str]:
-    """'b', or with as many parents as tell them apart: 'x/b', 'y/b'; a folder given twice is counted."""
-    parts = [[p for p in folder.resolve().parts if p != folder.anchor] or ["/"] for folder in folders]
-    labels = []
-    for i, mine in enumerate(parts):
-        others = [other for j, other in enumerate(parts) if j != i and other != mine]
-        depth = 1
-        while depth < len(mine) and any(other[-depth:] == mine[-depth:] for other in others):
-            depth += 1
-        label, before = "/".join(mine[-depth:]).lstrip("/") or "/", parts[:i].count(mine)
-        labels.append(f"{label} ({before + 1})" if before else label)
-    return labels
-
-
 # Values: whatever a line holds, these give something to show.
-
-MISSING = "not set"
-
-
-def _number(value: object) -> float:
-    """A JSON value as a float, nan for what is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _mapping(value: object) -> dict:
-    return value if isinstance(value, dict) else {}
-
-
-def _sequence(value: object) -> list:
-    return value if isinstance(value, list) else []
-
-
-def _points(value: object) -> list[tuple[float, float]]:
-    pairs = [(_number(p[0]), _number(p[1])) for p in _sequence(value) if isinstance(p, list) and len(p) == 2]
-    return sorted(((x, y) for x, y in pairs if math.isfinite(x)), key=lambda pair: pair[0])
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _flat(tree: Mapping, prefix: str = "") -> dict[str, object]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    leaves = {}
-    for key, value in tree.items():
-        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return leaves
-
-
-def _differing(trees: Sequence[Mapping]) -> dict[str, list]:
-    """Dotted key -> its value in each tree, for what is not the same in all."""
-    leaves = [_flat(tree) for tree in trees]
-    rows = {key: [leaf.get(key, MISSING) for leaf in leaves] for key in sorted({k for leaf in leaves for k in leaf})}
-    return {key: row for key, row in rows.items() if len({json.dumps(x, sort_keys=True) for x in row}) > 1}
 
 
 def _incomparable(runs: Sequence[Run]) -> dict[str, list]:
@@ -553,12 +379,12 @@ def _incomparable(runs: Sequence[Run]) -> dict[str, list]:
 
 
 def _grave(protocols: Sequence[Mapping]) -> dict[str, list]:
-    return {key: row for key, row in _differing(protocols).items() if key.split(".")[0] not in HARMLESS}
+    return {key: row for key, row in differing(protocols).items() if key.split(".")[0] not in HARMLESS}
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
     """Metrics in the order they first appear, controls behind theirs; a standard error belongs to its metric."""
-    found = dict.fromkeys(name for run in runs for e in run.evaluations for name in _mapping(e.get("values")))
+    found = dict.fromkeys(name for run in runs for e in run.evaluations for name in as_mapping(e.get("values")))
     names = [name for name in found if not (name.endswith(ERRORS) and name.rpartition("_")[0] in found)]
     base = {name: CONTROL.sub("", name) if CONTROL.sub("", name) in names else name for name in names}
     return sorted(names, key=lambda name: (names.index(base[name]), base[name] != name))
@@ -576,8 +402,8 @@ def _direction(name: str) -> int:
 
 def _se(evaluation: dict, name: str) -> float:
     """The standard error beside a value, or the deviation over repetitions where that is what was kept; else 0."""
-    values = _mapping(evaluation.get("values"))
-    errors = (_number(values.get(name + ending)) for ending in ERRORS)
+    values = as_mapping(evaluation.get("values"))
+    errors = (as_number(values.get(name + ending)) for ending in ERRORS)
     return next((error for error in errors if 0 <= error < math.inf), 0.0)
 
 
@@ -600,7 +426,7 @@ def _marks(values: Sequence[tuple[float, float]], sign: int) -> list[str]:
 
 
 def _logged(runs: Sequence[Run], name: str) -> list[Line]:
-    points = lambda run: [(line["images"] / 1000, _number(line[name])) for line in run.lines if name in line]
+    points = lambda run: [(line["images"] / 1000, as_number(line[name])) for line in run.lines if name in line]
     return [charts.thinned(i, points(run)) for i, run in enumerate(runs)]
 
 
@@ -615,14 +441,6 @@ def _show(value: float, se: float = 0.0) -> str:
         digits = min(max(1 - math.floor(math.log10(se)), 0), 12)
         return f"{value:,.{digits}f} <span class=se>± {se:,.{digits}f}</span>"
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
-
-
-def _count(number: float) -> str:
-    return f"{number:,.0f}"
-
-
-def _plural(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _keys(rows: Mapping[str, list]) -> str:

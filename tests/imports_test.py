@@ -14,7 +14,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["models.", "parallel", "log", "charts"],
     ["algorithms.", "optim", "update", "checkpoint"],
     ["config", "statistics", "classify"],
-    ["export", "measure"],
+    ["export", "measure", "runs"],
     ["evaluate"],
     ["train", "report"],
     ["main"],

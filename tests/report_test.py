@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import charts, log, report
+from gan_jax import charts, log, report, runs
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PROTOCOL = {
@@ -104,7 +104,7 @@ def write_lines(path, lines):
 
 
 def page_of(*folders):
-    return report.page(report.read(folders))
+    return report.page(runs.read(folders))
 
 
 def test_every_part_is_there_and_nothing_points_outside(tool, tmp_path):
@@ -361,14 +361,14 @@ def test_numbers_no_axis_can_hold(tmp_path):
 def test_lines_of_one_time_are_one(tmp_path):
     more = evaluation(2000, 0.1, values={"kid_efflite0": 0.1, "cas": 0.5}, protocol=PROTOCOL | {"commit": "0"})
     folder = make_run(tmp_path / "a", [evaluation(2000, 0.3, groups={"x": {"y": 1}}), evaluation(1000, 0.2), more])
-    (run,) = report.read([folder])
+    (run,) = runs.read([folder])
     assert run.values("kid_efflite0") == [(1000, 0.2), (2000, 0.1)]
     assert run.values("precision_efflite0") == [(1000, 0.5), (2000, 0.5)] and run.values("cas") == [(2000, 0.5)]
     assert run.of("groups") == {"x": {"y": 1}}
     assert not Page(page_of(folder)).all("div", class_="warning")
     other = more | {"protocol": PROTOCOL | {"seed": 1}}
     write_lines(folder / "evaluations.jsonl", [evaluation(2000, 0.3, protocol=PROTOCOL | {"seconds": 1}), other])
-    (run,) = report.read([folder])
+    (run,) = runs.read([folder])
     assert run.values("precision_efflite0") == [(2000, 0.5)] and run.of("protocol") == other["protocol"]
     assert "not all its numbers compare: seed 0 → 1." in Page(page_of(folder)).text("div", class_="warning")
 
@@ -377,7 +377,7 @@ def test_a_line_without_images_is_placed_by_its_step(tmp_path):
     folder = make_run(tmp_path / "a", config={"batch": 16})
     lines = [{"step": 5, "images": 160, "d/loss": 1.0}, {"step": 5, "eval/kid": 0.5}, {"step": 6, "d/loss": 2.0}]
     write_lines(folder / "metrics.jsonl", lines)
-    (run,) = report.read([folder])
+    (run,) = runs.read([folder])
     assert [(line["images"], line["d/loss"]) for line in run.lines] == [(96, 2.0), (160, 1.0)]
     assert run.lines[1]["eval/kid"] == 0.5 and run.notes == []
 
@@ -406,7 +406,7 @@ def test_many_grids_are_thinned_evenly(tmp_path):
 def test_long_curves_keep_their_peaks(tmp_path):
     folder = make_run(tmp_path / "a")
     write_lines(folder / "metrics.jsonl", [{"images": n, "d/loss": 9.0 if n == 700 else 1.0} for n in range(1, 1201)])
-    (line,) = report._logged(report.read([folder]), "d/loss")
+    (line,) = report._logged(runs.read([folder]), "d/loss")
     assert len(line.y) == 80 and max(line.high) == 9 and min(line.low) == 1
     assert max(line.y) == pytest.approx(1 + 8 / 15)
 
@@ -433,7 +433,7 @@ def test_the_same_run_gives_the_same_page_wherever_it_lies(tmp_path):
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [make_run(tmp_path / name) for name in ("x/a", "y/a", "y/b")]
-    assert [run.label for run in report.read([*folders, folders[0]])] == ["x/a", "y/a", "b", "x/a (2)"]
+    assert [run.label for run in runs.read([*folders, folders[0]])] == ["x/a", "y/a", "b", "x/a (2)"]
 
 
 def test_mistakes_are_one_line(tool, tmp_path):

@@ -12,9 +12,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the page; opens from disk, needs no network")
     flags = parser.parse_args()
 
-    from gan_jax import report
+    from gan_jax import report, runs
 
-    page = report.page(report.read(flags.workdirs))
+    page = report.page(runs.read(flags.workdirs))
     report.write(flags.out, page)
     print(f"{flags.out}: {len(page) / 2**20:.1f} MiB, {len(flags.workdirs)} run{'s' * (len(flags.workdirs) > 1)}")
 
