@@ -30,7 +30,7 @@ from gan_jax.runs import (
 
 ABOUT = {  # words of a metric's name -> what it says
     "kid": "distance from the real pictures; about 0 where none can be told",
-    "fid": "distance from the real pictures, as papers give it",
+    "fid": "distance from the real pictures, by the mean and covariance of their features",
     "is": "how sure a classifier is of each picture, and of how many classes",
     "precision": "share of generated pictures that look real",
     "recall": "share of the real pictures' variety that is covered",

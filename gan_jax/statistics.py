@@ -135,8 +135,9 @@ def statistics(
     gathered = Moments(net.dim) if moments else None
     sums = ScoreSums(len(ids), net.n_logits) if score else None
     for features, logits in extractor.stream(images, ids):
-        kept.append(features[:room])
-        room -= len(kept[-1])
+        if room:
+            kept.append(features[:room].copy())  # a view would keep the whole block in memory
+            room -= len(kept[-1])
         if gathered:
             gathered.add(features)
         if sums:

@@ -4,9 +4,10 @@ import pathlib
 import re
 import shlex
 
+import numpy as np
 import pytest
 
-from gan_jax import config, main
+from gan_jax import config, log, main
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -21,6 +22,10 @@ def run(tmp_path_factory, shared_data):
         patch.chdir(ROOT)
         assert main.main(["--config", "configs/avatars.py:smoke", "--workdir", str(folder / "runs" / "avatars")]) == 0
     (folder / "configs").symlink_to(ROOT / "configs")
+    for name in ("generated", "photos", "unseen"):
+        for i in range(6):
+            noise = np.random.default_rng([len(name), i]).integers(0, 256, (16, 16, 3), np.uint8)
+            log.save_png(folder / name / f"{i}.png", noise)
     return folder
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +109,30 @@ def test_only_what_is_kept_stays_in_memory():
     np.testing.assert_array_equal(found.kept, whole[:10])
     assert found.moments.n == 200
     np.testing.assert_array_equal(found.moments.covariance, frechet.moments(whole).covariance)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 30])
+def test_blocks_are_let_go_once_they_are_counted(keep):
+    extractor, alive, most = Extractor(toy_net(), batch=4), weakref.WeakSet(), []
+    stream = extractor.stream
+
+    def watched(images, ids):
+        for features, logits in stream(images, ids):
+            block = np.array(features).view(_Tracked)
+            alive.add(block)
+            most.append(len(alive))
+            yield block, logits
+            del block, features
+
+    extractor.stream = watched
+    statistics.statistics(pictures(200), np.arange(200), extractor, keep=keep, moments=True, score=True)
+    assert len(most) == 25 and max(most) <= 2
+
+
+class _Tracked(np.ndarray):
+    """An array that can be counted while it lives."""
+
+    __hash__ = object.__hash__
 
 
 def test_order_is_that_of_the_ids():
