@@ -16,7 +16,7 @@ from gan_jax import checkpoint, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game
 from gan_jax.config import Config
 from gan_jax.data import pipeline
-from gan_jax.measure import AUDIT, METRICS, Protocol, Say, Sets, lacking, measure
+from gan_jax.measure import AUDIT, METRICS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
 from gan_jax.models import features
 from gan_jax.parallel import any_process
 from gan_jax.state import TrainState
@@ -24,7 +24,6 @@ from gan_jax.statistics import Extractor, Images
 
 BETTER = {"kid": -1, "fid": -1, "is": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1,
           "cas": 1}  # fmt: skip
-USE_HELD_OUT = {"memorisation", "robustness", "usefulness"}
 
 
 def plain(data: Mapping) -> dict:

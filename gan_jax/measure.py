@@ -28,6 +28,7 @@ METRICS = {  # name -> what it answers
     "robustness": "kid under noise, blur, JPEG, downscaling and darkening, of generated and of held-back real pictures",
     "usefulness": "accuracy of classifiers trained on generated pictures, and on real ones with generated added",
 }
+USE_HELD_OUT = {"memorisation", "robustness", "usefulness"}
 KEEP = 10_000  # features of so many pictures of a set stay in memory
 AUDIT = 50_000  # training images that memorisation looks among
 FEW_SHOT = 100  # real images, up to which each is the centre of a cluster
@@ -76,6 +77,7 @@ class Protocol:
         for metric in self.metrics or ("",):
             lookup.choose(METRICS, metric, "config.eval.metrics")
         lookup.choose(features.NETS, self.features, "config.eval.features")
+        lookup.build(Usefulness, self.usefulness, "config.eval.usefulness")
         for name in ("images", "reference", "batch", "robustness_images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.eval.{name}={getattr(self, name)}: it must be at least 1.")
@@ -103,6 +105,8 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
         return f"{metric} needs at least {few:,} generated images, got {sets.fake.count:,}: make more (config.eval.images)."
     if metric not in ("is", "diversity") and reference < few:
         return f"{metric} needs at least {few:,} real images, got {reference:,}: give more (config.eval.reference)."
+    if metric in USE_HELD_OUT and sets.held_out is not None and sets.held_out.count < 3:
+        return f"{metric} needs at least 3 held-back images, got {sets.held_out.count}."
     if metric == "is" and not net.n_logits:
         return f"is needs a net that classifies, and {net.name} does not: use features='inception' or 'efflite0'."
     if metric == "diversity" and sets.fake.classes:
@@ -148,8 +152,12 @@ class _Measuring:
         self.protocol, self.sets, self.extractor, self.folder, self.say = protocol, sets, extractor, folder, say
         self.suffix, self.first = extractor.net.suffix, jax.process_index() == 0
         self.result = {"values": {}, "curves": {}, "groups": {}, "tables": {}, "pictures": {}}
-        order = np.random.default_rng(protocol.seed).permutation(sets.real.count)
+        order = self._order(sets.real)
         self.reference_ids, self.audit_ids = order[: protocol.reference], order[:AUDIT]
+
+    def _order(self, images: Images) -> np.ndarray:
+        """A set shuffled by the seed: folders come sorted, class after class, and any part must stand for the whole."""
+        return np.random.default_rng(self.protocol.seed).permutation(images.count)
 
     def record(self) -> dict:
         for metric in self.protocol.metrics:
@@ -166,7 +174,7 @@ class _Measuring:
 
     @functools.cached_property
     def fake(self) -> Statistics:
-        ids = np.arange(self.sets.fake.count)
+        ids = self._order(self.sets.fake)
         how = {"keep": KEEP, "moments": self._asks("fid"), "score": self._asks("is")}
         return statistics.statistics(self.sets.fake, ids, self.extractor, **how)
 
@@ -185,7 +193,7 @@ class _Measuring:
     def held_out(self) -> Statistics | None:
         if self.sets.held_out is None:
             return None
-        return self._cached(self.sets.held_out, np.arange(self.sets.held_out.count)[:KEEP], KEEP)
+        return self._cached(self.sets.held_out, self._order(self.sets.held_out)[:KEEP], KEEP)
 
     def _cached(self, images, ids, keep):
         moments = self._asks("fid") and images is self.sets.real and ids is self.reference_ids
@@ -238,8 +246,10 @@ class _Measuring:
         if len(real.kept) <= FEW_SHOT:
             self._value("diversity_clusters", diversity.within_clusters(fake.kept, real.kept, squared))
         for name, images, found in (("diversity", self.sets.fake, fake), ("diversity_real", self.sets.real, real)):
-            if self.sets.fake.classes and images.labels is not None:
-                labels = images.labels[found.ids[: len(found.kept)]]
+            if not self.sets.fake.classes or images.labels is None:
+                continue
+            labels = images.labels[found.ids[: len(found.kept)]]
+            if np.bincount(labels, minlength=len(images.classes)).min() > 1:
                 groups = diversity.within_classes(found.kept, labels, images.classes, squared)
                 self.result["groups"][f"{name}{self.suffix}"] = groups
 
@@ -252,14 +262,14 @@ class _Measuring:
         if held_out is not None:
             self._value("memorised_held_out", manifold.neighbours(train.kept, held_out.kept).memorised)
         if self.folder is not None:
-            self._show(found, train.ids)
+            self._show(found)
 
-    def _show(self, found: manifold.Neighbours, train_ids: np.ndarray) -> None:
+    def _show(self, found: manifold.Neighbours) -> None:
         worst = found.closest(SHOWN)
         columns = [
-            self.sets.fake.load(worst),
-            self.sets.real.load(train_ids[found.nearest[worst]]),
-            self.sets.real.load(train_ids[found.other[worst]]),
+            self.sets.fake.load(self.fake.ids[worst]),
+            self.sets.real.load(self.train.ids[found.nearest[worst]]),
+            self.sets.real.load(self.train.ids[found.other[worst]]),
         ]
         columns = [np.pad(column, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255) for column in columns]
         triples = np.pad(np.concatenate(columns, 2), ((0, 0), (0, 0), (4, 4), (0, 0)), constant_values=255)
@@ -280,7 +290,7 @@ class _Measuring:
         if self.sets.held_out is not None:
             sets["held_out/"] = self.sets.held_out
         for prefix, images in sets.items():
-            ids = np.arange(min(self.protocol.robustness_images, images.count))
+            ids = self._order(images)[: self.protocol.robustness_images]
 
             def distance(images, ids=ids):
                 found = statistics.statistics(images, ids, self.extractor, keep=len(ids))

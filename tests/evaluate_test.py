@@ -188,6 +188,7 @@ def test_lines_lost_with_a_killed_run_are_dropped(tmp_path):
         ("eval.best='kid'", "config.eval.best='kid' is not known. Did you mean 'kid_toy'?"),
         ("eval.reference=3", "precision_recall needs at least 4 real images, got 3: give more (config.eval.reference)"),
         ("eval.truncation=0", "config.eval.truncation=0: it must be above 0, or None."),
+        ("eval.usefulness={'seed': 3}", "config.eval.usefulness.seed: no such setting. Did you mean 'seeds'?"),
         ("eval.imags=5", "config.eval.imags: no such setting. Did you mean 'images'?"),
         ("eval.data={'resolution': 16}", "config.eval.data: the real pictures are [16, 16, 3] in 10 classes"),
         ("eval_every_kimg=0", "config.eval_every_kimg=0: it must be above 0"),
@@ -292,6 +293,28 @@ def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_
     found = measure.measure(protocol, Sets(images, images), Extractor(toy, 16), tmp_path / "file", said.append)
     assert "memorised_toy" in found["values"] and "pictures" not in found
     assert said[-1].startswith("the picture of neighbours can't be written: ")
+
+
+def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
+    """Folders come class after class; what is taken of one must not be its first class."""
+    sorted_ids = np.argsort(np.tile(np.arange(10), 10), kind="stable")
+    images = avatars(labels="style", identities=12)
+    tidy = Images(lambda ids: images.load(sorted_ids[ids]), 100, images.labels[sorted_ids], images.classes)
+    seen = {}
+    watched = Images(lambda ids: seen.setdefault("ids", []).extend(ids) or tidy.load(ids), 100)
+    protocol = Protocol(metrics=("robustness",), robustness_images=20, reference=30)
+    measure.measure(protocol, Sets(watched, tidy), Extractor(toy, 10), None, print)
+    assert len(set(np.array(seen["ids"]) // 10)) > 6  # of ten classes
+    measuring = measure._Measuring(Protocol(), Sets(tidy, tidy, tidy), Extractor(toy, 10), None, print)
+    for ids in (measuring.fake.ids[:30], measuring.held_out.ids[:30], measuring.reference_ids[:30]):
+        assert len(set(ids // 10)) > 6
+
+
+def test_two_held_back_images_are_too_few(toy, shared_data):
+    images = avatars(labels="style", identities=12)
+    few = Images(images.load, 2, images.labels[:2], images.classes)
+    with pytest.raises(ValueError, match="memorisation needs at least 3 held-back images, got 2"):
+        measure.measure(Protocol(metrics=("memorisation",)), Sets(images, images, few), Extractor(toy, 10), None, print)
 
 
 def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):
