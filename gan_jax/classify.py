@@ -29,6 +29,12 @@ class Spread(NamedTuple):
 
     mean: float
     std: float  # ddof 1; nan for one seed
+    scores: tuple[float, ...] = ()  # a seed each
+
+    @classmethod
+    def of(cls, scores: Sequence[float]) -> "Spread":
+        std = float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
+        return cls(float(np.mean(scores)), std, tuple(scores))
 
     def __str__(self) -> str:
         return f"{self.mean:.3f}" + (f" ± {self.std:.3f}" if np.isfinite(self.std) else "")
@@ -70,7 +76,7 @@ class Usefulness:
                 chosen = np.random.default_rng([seed, size]).permutation(len(first.labels))[:size]
                 first = Labelled(first.images[chosen], first.labels[chosen])
             scores.append(self.accuracy(self.fit([first, *sets[1:]], n_classes, seed), test, n_classes))
-        return Spread(float(np.mean(scores)), float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan"))
+        return Spread.of(scores)
 
     def fit(self, sets: Sequence[Labelled], n_classes: int, seed: int) -> dict:
         """A trained classifier's variables."""

@@ -2,8 +2,10 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 import platform
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,7 @@ from gan_jax import checkpoint, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game
 from gan_jax.config import Config
 from gan_jax.data import pipeline
-from gan_jax.measure import AUDIT, METRICS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
+from gan_jax.measure import AUDIT, KEEP, METRICS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
 from gan_jax.models import features
 from gan_jax.parallel import any_process
 from gan_jax.state import TrainState
@@ -50,7 +52,7 @@ class Evaluator:
         """
         self.say = say
         self.net = features.load(protocol.features, protocol.weights, protocol.resize)
-        settings = plain(data) | protocol.data
+        settings = plain({**data, **protocol.data})
         own = source if settings == dict(data) else pipeline.open_source(settings)
         self.real = statistics.of_source(own)
         if own.shape != source.shape or own.classes != source.classes:
@@ -60,7 +62,14 @@ class Evaluator:
             )
         self.held_out = None
         if protocol.held_out is not None and USE_HELD_OUT & set(protocol.metrics):
-            self.held_out = statistics.of_source(pipeline.open_source(settings | protocol.held_out))
+            apart = pipeline.open_source(plain(settings | protocol.held_out))
+            self.held_out = statistics.of_source(apart)
+            if apart.shape != source.shape or apart.classes != source.classes:
+                raise ValueError(
+                    f"config.eval.held_out: these pictures are {list(apart.shape)} in {len(apart.classes)} classes, the "
+                    f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
+                )
+        self.fingerprint = own.fingerprint
         self.split = settings.get("split", getattr(own, "split", None))
         self.classes = tuple(source.classes)
         self.labels = None
@@ -71,6 +80,8 @@ class Evaluator:
         self._drawing = functools.cache(lambda game: statistics.Drawing(game, **how))
         known = Sets(Images(lambda ids: None, protocol.images, self.labels, self.classes), self.real, self.held_out)
         reasons = {metric: lacking(protocol, metric, known, self.net) for metric in protocol.metrics}
+        if lenient and all(reasons.values()):
+            raise ValueError(f"config.eval: nothing can be measured: {next(iter(reasons.values()))}")
         for reason in filter(None, reasons.values()):
             if not lenient:
                 raise ValueError(f"config.eval: {reason}")
@@ -120,7 +131,8 @@ class Evaluator:
         """All that a number depends on beside the weights."""
         return stamp(self.protocol, self.net, self.protocol.images, self.real.count) | {
             "split": self.split,
-            "held_out": self.protocol.held_out,
+            "data": self.fingerprint[:16],
+            "held_out": self.protocol.held_out if self.held_out else None,
             "truncation": self.protocol.truncation,
             "weights": "averaged (EMA)",
         }
@@ -129,15 +141,31 @@ class Evaluator:
 class Judge:
     """Evaluates while training, and keeps the best checkpoint in `best`, beside the newest ones in `checkpoints`."""
 
-    def __init__(self, config: Config, workdir: pathlib.Path, source: pipeline.Source, game: Game, say: Say):
-        """source: what config.data opened. Raises ValueError as Evaluator, before anything is trained."""
+    def __init__(
+        self, config: Config, workdir: pathlib.Path, source: pipeline.Source, game: Game, start: int, say: Say
+    ):
+        """source: what config.data opened; start: the step the run goes on from.
+
+        Raises ValueError as Evaluator, before anything is trained.
+        """
         protocol = lookup.build(Protocol, config.eval, "config.eval")
         self.evaluator = Evaluator(protocol, config.data, source, say)
         self.name, self.game, self.batch, self.say = self.evaluator.best, game, config.batch, say
-        self.workdir, self.store = workdir, checkpoint.Store(workdir / "best", keep=1)
+        self.workdir, folder = workdir, workdir / "best"
+        if jax.process_index() == 0:
+            for path in checkpoint.steps_in(folder):
+                if int(path.name) > start:  # of a future that this run did not have
+                    shutil.rmtree(path)
+        self.store = checkpoint.Store(folder, keep=1)
+        stamp = self.evaluator.stamp()
+        self.protocol = {key: stamp[key] for key in stamp if key not in ("commit", "versions", "device")}
         self.value = None  # the best so far
         if self.store.newest is not None:
-            self.value = checkpoint.read_meta(workdir / "best" / str(self.store.newest)).get("best", {}).get(self.name)
+            best = checkpoint.read_meta(folder / str(self.store.newest)).get("best", {})
+            if best.get("protocol") == json.loads(json.dumps(self.protocol)):
+                self.value = best.get(self.name)
+            else:
+                say(f"the best checkpoint, step {self.store.newest}, was chosen by another protocol: chosen anew.")
 
     def __call__(self, step: int, state: TrainState, meta: dict, writer: log.Writer | None) -> None:
         """Logs the numbers; saves the state, as Store.save takes it, where it beats all before."""
@@ -148,10 +176,10 @@ class Judge:
             for line in lines(found):
                 self.say(f"  {line}")
         if any_process(self.evaluator.better(value, self.value)):
-            self.value = value
-            self.say(f"best {self.name} so far: {value:.5g} at step {step}, kept in {self.store.folder}")
-            self.store.save(step, state, meta | {"best": {self.name: value}})
-            self.store.finish()
+            kept = self.store.save(step, state, meta | {"best": {self.name: value, "protocol": self.protocol}})
+            if self.store.finish() and kept:  # else the reason was said, and the next to beat the old one is tried
+                self.value = value
+                self.say(f"best {self.name} so far: {value:.5g} at step {step}, kept in {self.store.folder}")
 
     def close(self) -> None:
         self.store.close()
@@ -167,6 +195,7 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
     """
     say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
     sampler = export.load(path or workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
     source = pipeline.open_source(config.data)
     for note in source.notes:
         say(note)
@@ -182,9 +211,9 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
     step = int(sampler.step.name)
     record = evaluator(sampler.game, sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
     if jax.process_index() == 0:
-        log.append_line(workdir / "evaluations.jsonl", record)
         for line in lines(record):
             say(line)
+        log.append_line(workdir / "evaluations.jsonl", record)
         say(f"by the protocol that stands beside them in {workdir / 'evaluations.jsonl'}")
     return record
 
@@ -200,6 +229,10 @@ def stamp(protocol: Protocol, net: features.Net, images: int, real: int) -> dict
         "range": "uint8 [0, 255]",
         "flips": False,
         "seed": protocol.seed,
+        "kept": KEEP,
+        "batch": protocol.batch,
+        "robustness_images": protocol.robustness_images,
+        "usefulness": dict(protocol.usefulness),
         "commit": commit(),
         "versions": {"gan_jax": gan_jax.__version__, "jax": jax.__version__, "numpy": np.__version__,
                      "python": platform.python_version()},
@@ -230,6 +263,11 @@ def lines(record: Mapping) -> Sequence[str]:
             continue
         error = values.get(f"{name}_se", values.get(f"{name}_std"))
         rows.append(f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}"))
+    for name, curves in record.get("curves", {}).items():
+        for kind, points in curves.items():
+            rows.append(
+                f"{name} under {kind}: " + ", ".join(f"{strength:g}: {value:.4g}" for strength, value in points)
+            )
     for name, table in record.get("tables", {}).items():
         rows += [f"{name}: " + " | ".join(table["columns"])]
         rows += ["  " + " | ".join(map(str, row)) for row in table["rows"]]

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from gan_jax import log, lookup, statistics
-from gan_jax.classify import Labelled, Usefulness
+from gan_jax.classify import Labelled, Spread, Usefulness
 from gan_jax.data import corrupt, sources
 from gan_jax.metrics import diversity, frechet, kid, manifold
 from gan_jax.models import features
@@ -78,9 +78,9 @@ class Protocol:
             lookup.choose(METRICS, metric, "config.eval.metrics")
         lookup.choose(features.NETS, self.features, "config.eval.features")
         lookup.build(Usefulness, self.usefulness, "config.eval.usefulness")
-        for name in ("images", "reference", "batch", "robustness_images"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"config.eval.{name}={getattr(self, name)}: it must be at least 1.")
+        for name, least in (("images", 1), ("reference", 1), ("batch", 1), ("robustness_images", 3)):
+            if getattr(self, name) < least:
+                raise ValueError(f"config.eval.{name}={getattr(self, name)}: it must be at least {least}.")
         if self.truncation is not None and not self.truncation > 0:
             raise ValueError(f"config.eval.truncation={self.truncation}: it must be above 0, or None.")
         if not 0 <= self.seed < 2**32:
@@ -101,6 +101,8 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
     few = {"kid": 3, "fid": net.dim + 1, "is": 10, "precision_recall": 4, "density_coverage": 6, "diversity": 2,
            "memorisation": 2, "robustness": 3, "usefulness": 2}[metric]  # fmt: skip
     reference = min(protocol.reference, sets.real.count)
+    if metric == "fid" and not net.dim:
+        return f"fid needs a net of a fixed number of features, and {net.name} has none."
     if sets.fake.count < few:
         return f"{metric} needs at least {few:,} generated images, got {sets.fake.count:,}: make more (config.eval.images)."
     if metric not in ("is", "diversity") and reference < few:
@@ -123,9 +125,10 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
             )
         if sets.held_out.classes != sets.real.classes or sets.fake.classes != sets.real.classes:
             return "usefulness needs the same classes on all sides."
-        absent = set(range(len(sets.real.classes))) - set(sets.fake.labels)
-        if absent:
-            return f"usefulness needs images of every class, and {sets.real.classes[min(absent)]!r} has none generated."
+        for name, side in (("generated", sets.fake), ("real", sets.real), ("held-back", sets.held_out)):
+            absent = set(range(len(side.classes))) - set(side.labels)
+            if absent:
+                return f"usefulness needs images of every class, and {side.classes[min(absent)]!r} has none {name}."
     return None
 
 
@@ -243,7 +246,7 @@ class _Measuring:
         squared = self.extractor.net.name.startswith("lpips")
         self._value("diversity", diversity.pairwise(fake.kept, squared))
         self._value("diversity_real", diversity.pairwise(real.kept, squared))
-        if len(real.kept) <= FEW_SHOT:
+        if self.sets.real.count <= FEW_SHOT:
             self._value("diversity_clusters", diversity.within_clusters(fake.kept, real.kept, squared))
         for name, images, found in (("diversity", self.sets.fake, fake), ("diversity_real", self.sets.real, real)):
             if not self.sets.fake.classes or images.labels is None:
@@ -252,6 +255,8 @@ class _Measuring:
             if np.bincount(labels, minlength=len(images.classes)).min() > 1:
                 groups = diversity.within_classes(found.kept, labels, images.classes, squared)
                 self.result["groups"][f"{name}{self.suffix}"] = groups
+            else:
+                self.say(f"{name} by class is left out: a class has fewer than 2 of these pictures.")
 
     def _memorisation(self):
         fake, train, held_out = self.fake, self.train, self.held_out
@@ -319,10 +324,15 @@ class _Measuring:
                 self.result["values"][f"{name}_std"] = spread.std
         rows = []
         for size in judge.sizes:
-            if size <= n:
+            if size > n:
+                self.say(f"usefulness with {size:,} real images is left out: there are {n:,}.")
+            else:
                 without = judge.score([real], test, classes, size=size)
                 joined = judge.score([real, fake], test, classes, size=size)
-                self.result["values"][f"gain_at_{size}"] = joined.mean - without.mean
+                gain = Spread.of([a - b for a, b in zip(joined.scores, without.scores, strict=True)])
+                self.result["values"][f"gain_at_{size}"] = gain.mean
+                if judge.seeds > 1:
+                    self.result["values"][f"gain_at_{size}_std"] = gain.std
                 rows.append([size, str(without), str(joined)])
         columns = ["real images", "accuracy, real only", f"accuracy, with {len(fake.labels):,} generated"]
         self.result["tables"]["usefulness"] = {"columns": columns, "rows": rows}

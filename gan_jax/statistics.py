@@ -99,8 +99,7 @@ class Extractor:
     def __init__(self, net: Net, batch: int = 32):
         """batch: pictures a device sees at a time; changes the speed and the memory, and features by rounding only."""
         self.net, self._spread = net, _Spread(batch)
-        precise = jax.default_matmul_precision("highest")  # a GPU's own choice would be TF32
-        self._apply = self._spread.compile(precise(net.apply))
+        self.batch, self._apply = batch, self._spread.compile(net.apply)
         self._params = self._spread.whole(net.params)
 
     def stream(self, images: Images, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -158,11 +157,11 @@ def cached(
 ) -> Statistics:
     """`statistics` of a reference set, from the cache under `root` where these pixels were measured before.
 
-    The key is a SHA-256 of the pictures' pixels and of the net's weights. A damaged entry is said and made again; a
+    The key is a SHA-256 of the pictures' pixels, of the net's weights and of what decides rounding: device and batch. A damaged entry is said and made again; a
     cache that can't be written is said, and the numbers are computed all the same.
     """
     first = jax.process_index() == 0
-    entry = root / "statistics" / _key(images, ids, extractor.net, keep, moments) if first else None
+    entry = root / "statistics" / _key(images, ids, extractor, keep, moments) if first else None
     stored = _stored(entry) if first else None
     if any_says(stored is not None):
         return stored._replace(ids=ids) if first else Statistics(ids, np.zeros((0, 0), np.float32), None, None)
@@ -215,12 +214,13 @@ def _gathered(found, n):
     return features, logits
 
 
-def _key(images, ids, net, keep, moments):
-    pixels = hashlib.sha256()
+def _key(images, ids, extractor, keep, moments):
+    net, pixels = extractor.net, hashlib.sha256()
     for start in range(0, len(ids), 256):
         part = images.load(ids[start : start + 256])
         pixels.update(repr(part.shape[1:]).encode() + np.ascontiguousarray(part).tobytes())
     about = [CACHE_VERSION, pixels.hexdigest(), net.name, net.sha256, net.resize, keep, moments]
+    about += [extractor.batch, jax.local_devices()[0].device_kind]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
 
 

@@ -48,7 +48,9 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
             trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
             if config.eval_every_kimg is None:
                 return trainer.play_on(state, position)
-            with contextlib.closing(evaluate.Judge(config, workdir, source, game, progress.say)) as trainer.judge:
+            with contextlib.closing(
+                evaluate.Judge(config, workdir, source, game, store.newest or 0, progress.say)
+            ) as trainer.judge:
                 return trainer.play_on(state, position)
 
 
@@ -204,12 +206,14 @@ class _Run:
                 self.report(step)
             if "sample" in due or stopped:
                 self.sample(step, state)
-            if "eval" in due and not stopped:
-                with self.progress.aside():
-                    self.store.finish()
-                    self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
             if "save" in due or stopped:
                 self.saved = self.save(step, state, batches.position)
+            if "eval" in due and not stopped:
+                with self.progress.aside():
+                    self.saved &= (
+                        self.store.finish()
+                    )  # two saves at once of several processes would wait for each other
+                    self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
         return state, step, stopped
 
     def round(self, state, batches, step):

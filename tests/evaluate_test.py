@@ -138,7 +138,7 @@ def test_the_best_checkpoint_is_kept_and_nan_never_wins(file, tmp_path, monkeypa
     scripted(monkeypatch, [float("nan"), 0.5, 0.2, float("-inf")])
     train.run(config.load(file), tmp_path / "a")
     best = checkpoint.find(tmp_path / "a" / "best")
-    assert best.name == "15" and checkpoint.read_meta(best)["best"] == {"kid_toy": 0.2}
+    assert best.name == "15" and checkpoint.read_meta(best)["best"]["kid_toy"] == 0.2
     assert capsys.readouterr().out.count("best kid_toy so far") == 2
     assert checkpoint.find(tmp_path / "a").name == "20"  # the newest, apart from it
 
@@ -152,6 +152,54 @@ def test_a_resumed_run_remembers_the_best(file, tmp_path, monkeypatch):
     scripted(monkeypatch, [0.1])
     train.run(config.load(file, ["total_kimg=0.2"]), tmp_path / "a")
     assert checkpoint.find(tmp_path / "a" / "best").name == "25"
+
+
+def test_a_best_of_another_protocol_or_of_a_lost_future_does_not_count(file, tmp_path, monkeypatch, capsys):
+    scripted(monkeypatch, [0.5, 0.2, 0.4, 0.3])
+    train.run(config.load(file), tmp_path / "a")
+    shutil.rmtree(tmp_path / "a" / "checkpoints" / "20")  # the run goes on from 10, before the best at 10 ... 20
+    scripted(monkeypatch, [0.35, 0.6])
+    train.run(config.load(file, ["eval.seed=7"]), tmp_path / "a")
+    assert "step 10, was chosen by another protocol: chosen anew" in capsys.readouterr().out
+    assert checkpoint.find(tmp_path / "a" / "best").name == "15"  # 0.35, though 0.2 was seen by another protocol
+    shutil.rmtree(tmp_path / "a" / "checkpoints" / "20")
+    scripted(monkeypatch, [0.9, 0.8])
+    train.run(config.load(file, ["eval.seed=7"]), tmp_path / "a")
+    assert checkpoint.find(tmp_path / "a" / "best").name == "20"  # the best at 15 was of a future that is gone
+
+
+def test_a_best_that_could_not_be_saved_is_not_announced(file, tmp_path, monkeypatch, capsys):
+    scripted(monkeypatch, [0.5, 0.2, 0.3, 0.4])
+    save, failed = checkpoint.Store.save, []
+
+    def fails_once(self, step, state, meta):
+        if "best" in meta and step == 10:
+            failed.append(step)
+            return False
+        return save(self, step, state, meta)
+
+    monkeypatch.setattr(checkpoint.Store, "save", fails_once)
+    train.run(config.load(file), tmp_path / "a")
+    assert failed == [10] and "0.2 at step 10" not in capsys.readouterr().out
+    assert checkpoint.find(tmp_path / "a" / "best").name == "15"
+
+
+def test_a_step_is_saved_before_it_is_judged(file, tmp_path, monkeypatch):
+    def broken(self, *args, **kwargs):
+        raise ValueError("generated image 3 holds NaN")
+
+    monkeypatch.setattr(evaluate.Evaluator, "__call__", broken)
+    with pytest.raises(ValueError, match="holds NaN"):
+        train.run(config.load(file, ["eval_every_kimg=0.08"]), tmp_path / "a")
+    assert checkpoint.find(tmp_path / "a").name == "10"
+
+
+def test_real_pictures_are_never_augmented(file, tmp_path, toy):
+    run = config.load(file)
+    source, protocol = pipeline.open_source(run.data), Protocol(metrics=("kid",), images=40, reference=50)
+    plainly = evaluate.Evaluator(protocol, run.data, source, print).real.load(np.arange(20))
+    asked = Protocol(metrics=("kid",), images=40, reference=50, data={"flip": True})
+    np.testing.assert_array_equal(evaluate.Evaluator(asked, run.data, source, print).real.load(np.arange(20)), plainly)
 
 
 def test_higher_is_better_where_it_is(file, tmp_path, toy):
@@ -190,6 +238,7 @@ def test_lines_lost_with_a_killed_run_are_dropped(tmp_path):
         ("eval.truncation=0", "config.eval.truncation=0: it must be above 0, or None."),
         ("eval.usefulness={'seed': 3}", "config.eval.usefulness.seed: no such setting. Did you mean 'seeds'?"),
         ("eval.imags=5", "config.eval.imags: no such setting. Did you mean 'images'?"),
+        ("eval.robustness_images=2", "config.eval.robustness_images=2: it must be at least 3."),
         ("eval.data={'resolution': 16}", "config.eval.data: the real pictures are [16, 16, 3] in 10 classes"),
         ("eval_every_kimg=0", "config.eval_every_kimg=0: it must be above 0"),
         ("eval.metrics=('memorisation',)", "none of them tells which checkpoint is best; add 'kid'"),

@@ -190,6 +190,17 @@ def test_neighbours_against_brute_force(monkeypatch):
     assert found.memorised == np.mean(found.distance < found.spacing)
 
 
+def test_copies_of_images_that_the_training_set_holds_twice_are_found_out():
+    once = gaussian(1, 300).astype(np.float32)
+    twice = np.concatenate([once, once])
+    found = manifold.neighbours(twice, once[:50])
+    assert found.memorised == 1
+    single = manifold.neighbours(once, once[:50])
+    np.testing.assert_allclose(found.spacing, single.spacing, rtol=1e-9)
+    assert manifold.neighbours(twice, gaussian(2, 100)).memorised < 0.6
+    assert manifold.neighbours(np.repeat(once[:1], 5, 0), once[[0, 0]]).memorised == 1  # nothing but duplicates
+
+
 def test_copies_are_found_out():
     train = gaussian(1, 300)
     honest, copies = gaussian(2, 100), train[:100] + 1e-3 * gaussian(3, 100)

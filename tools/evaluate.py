@@ -73,6 +73,8 @@ def sets(flags: argparse.Namespace) -> dict:
         for reason in filter(None, reasons.values()):
             print(f"left out: {reason}")
         asked = tuple(metric for metric, reason in reasons.items() if not reason)
+        if not asked:
+            raise ValueError("nothing can be measured: the reasons stand above.")
         protocol = Protocol(metrics=asked, weights=flags.weights, resize=flags.resize, seed=flags.seed, **how)
     extractor = statistics.Extractor(net, protocol.batch)
     found = measure(protocol, compared, extractor, flags.out and flags.out.parent, print)
@@ -118,7 +120,11 @@ def pairs(flags: argparse.Namespace) -> dict:
     values = {}
     for name, score in scores.items():
         name = f"{name}{net.suffix}" if name == "lpips" else f"{name}_y" if flags.luma else name
-        values |= {name: float(np.mean(score)), f"{name}_std": float(np.std(score))}
+        finite = [value for value in score if np.isfinite(value)]  # psnr of equal pictures is infinite
+        if len(finite) < len(score):
+            values["identical_pairs"] = float(len(score) - len(finite))
+        if finite:
+            values |= {name: float(np.mean(finite)), f"{name}_std": float(np.std(finite))}
     about = {"pairs": len(a), "border": flags.border, "on": "Y" if flags.luma else "all channels", "range": "[0, 255]"}
     about |= {"features": {"name": net.net.name, "sha256": net.net.sha256}} if net else {}
     return {"values": values, "protocol": about | described(flags, view) | {"commit": evaluate.commit()}}
@@ -177,7 +183,14 @@ def opened_folder(folder: pathlib.Path, view: dict, labels: bool):
 
 
 def described(flags: argparse.Namespace, view: dict) -> dict:
-    return {"generated": str(flags.generated), "real": str(flags.real), **view}
+    apart = str(flags.held_out) if flags.held_out else None
+    return {
+        "generated": str(flags.generated),
+        "real": str(flags.real),
+        "held_out": apart,
+        "labels": flags.labels,
+        **view,
+    }
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import numpy as np
 
 from gan_jax import metrics
 
+SAME = 1e-10  # of the mean squared length of features: nearer, two pictures are one
+
 
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
     """(share of fakes within the reals' manifold, share of reals within the fakes').
@@ -36,8 +38,8 @@ class Neighbours(NamedTuple):
 
     nearest: np.ndarray  # int [n], index of the training image
     distance: np.ndarray  # [n], to it
-    other: np.ndarray  # int [n], index of the training image nearest to `nearest`
-    spacing: np.ndarray  # [n], the distance between those two
+    other: np.ndarray  # int [n], index of the training image nearest to `nearest` that is no duplicate of it
+    spacing: np.ndarray  # [n], the distance between those two; infinite where there are only duplicates
 
     @property
     def memorised(self) -> float:
@@ -57,10 +59,12 @@ def neighbours(train: np.ndarray, samples: np.ndarray) -> Neighbours:
     train, samples = metrics.features("memorisation", 2, training=train, generated=samples)
     found = [(block.argmin(1), block.min(1)) for _, block in metrics.squared_distances(samples, train)]
     nearest, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    same = SAME * np.einsum("nf,nf->n", train, train).mean()  # squared distance of one picture to its duplicate
     asked, back = np.unique(nearest, return_inverse=True)
     other, spacing = [], []
     for rows, block in metrics.squared_distances(train[asked], train):
         block[np.arange(len(block)), asked[rows]] = np.inf
+        block[block <= same] = np.inf
         other.append(block.argmin(1))
         spacing.append(block.min(1))
     other, spacing = np.concatenate(other)[back], np.concatenate(spacing)[back]

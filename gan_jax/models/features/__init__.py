@@ -62,7 +62,8 @@ def load(name: str, path: str | None = None, resize: str = "bicubic") -> Net:
     found = module.load(name, variant, path, resize)
     digest = "+".join(weights.sha256(file) for file in found.files)
     resize = resize if found.side else "none"
-    return Net(name, found.suffix, found.dim, found.n_logits, found.side, resize, digest, found.params, found.apply)
+    apply = jax.default_matmul_precision("highest")(found.apply)  # a GPU's own choice would be TF32
+    return Net(name, found.suffix, found.dim, found.n_logits, found.side, resize, digest, found.params, apply)
 
 
 @functools.lru_cache(maxsize=8)

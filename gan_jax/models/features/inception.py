@@ -126,7 +126,9 @@ def sources(place: str) -> Source:
 
 
 def load(name: str, variant: None, path: str | None, resize: str) -> Loaded:
-    """path: the .pth. resize: "bicubic" gives the clean `fid`, "tf1_bilinear" the first one, called `fid_legacy`."""
+    """The logits are without the last layer's bias, as the Inception score's authors took them.
+
+    path: the .pth. resize: "bicubic" gives the clean `fid`, "tf1_bilinear" the first one, called `fid_legacy`."""
     if path is None:
         raise ValueError(
             "features 'inception' needs its weights: give the path of pt_inception-2015-12-05-6726825d.pth, which "
@@ -134,5 +136,9 @@ def load(name: str, variant: None, path: str | None, resize: str) -> Loaded:
         )
     file, net, filter = pathlib.Path(path), InceptionV3(), RESIZES[resize]
     params = params_of(net, SIDE, sources, weights.read(file), file)
-    apply = lambda params, images: net.apply(params, (filter(to_rgb(images), SIDE) - 128) / 128)
+
+    def apply(params, images):
+        found = net.apply(params, (filter(to_rgb(images), SIDE) - 128) / 128)
+        return found._replace(logits=found.logits - params["params"]["fc"]["bias"].reshape(1, -1))
+
     return Loaded("" if resize == "bicubic" else "_legacy", DIM, CLASSES, SIDE, [file], params, apply)
