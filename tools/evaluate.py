@@ -66,8 +66,9 @@ def sets(flags: argparse.Namespace) -> dict:
     compared = Sets(*opened)
     net = features.load(flags.features, flags.weights, flags.resize)
     asked = tuple(flags.metrics.split(",")) if flags.metrics else tuple(METRICS)
-    how = {"images": compared.fake.count, "reference": flags.reference, "features": flags.features}
-    protocol = Protocol(metrics=asked, weights=flags.weights, resize=flags.resize, seed=flags.seed, **how)
+    how = {"images": compared.fake.count, "reference": flags.reference, "features": flags.features, "seed": flags.seed}
+    how |= {"weights": flags.weights, "resize": flags.resize, "batch": min(32, compared.fake.count)}
+    protocol = Protocol(metrics=asked, **how)
     if not flags.metrics:
         reasons = {metric: lacking(protocol, metric, compared, net) for metric in METRICS}
         for reason in filter(None, reasons.values()):
@@ -75,7 +76,7 @@ def sets(flags: argparse.Namespace) -> dict:
         asked = tuple(metric for metric, reason in reasons.items() if not reason)
         if not asked:
             raise ValueError("nothing can be measured: the reasons stand above.")
-        protocol = Protocol(metrics=asked, weights=flags.weights, resize=flags.resize, seed=flags.seed, **how)
+        protocol = Protocol(metrics=asked, **how)
     extractor = statistics.Extractor(net, protocol.batch)
     found = measure(protocol, compared, extractor, flags.out and flags.out.parent, print)
     return found | {
