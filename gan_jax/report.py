@@ -46,7 +46,13 @@ HIGHER = {"precision", "recall", "density", "coverage", "diversity", "accuracy",
 NEITHER = {"memorised", "held", "real"}  # a warning or a control, no contest
 CONTROL = re.compile("_(held_out|real)(?=_|$)")  # in a name: the same measure of real pictures
 ERRORS = ("_se", "_std")
-HARMLESS = ("commit", "versions", "device", "seconds")  # of a protocol: numbers stay comparable though these differ
+HARMLESS = (
+    "commit",
+    "versions",
+    "device",
+    "batch",
+    "seconds",
+)  # of a protocol: numbers stay comparable though these differ
 WORTH = ("algorithm", "model", "data.source", "data.resolution", "game.loss", "game.penalty", "opt_g.lr", "opt_d.lr",
          "batch", "seed")  # fmt: skip
 

