@@ -296,12 +296,17 @@ def _sha256(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _set_aside(path: pathlib.Path, damage: str) -> None:
-    place = path.with_name(f"damaged-{path.name}")
+def set_aside(path: pathlib.Path, why: str) -> pathlib.Path:
+    """Renames a step's folder to "<why>-<step>", so that it is kept and no longer counts; returns its new place."""
+    place = path.with_name(f"{why}-{path.name}")
     n = 1
     while place.exists():
-        place, n = path.with_name(f"damaged-{path.name}-{n}"), n + 1
-    path.rename(place)
+        place, n = path.with_name(f"{why}-{path.name}-{n}"), n + 1
+    return path.rename(place)
+
+
+def _set_aside(path: pathlib.Path, damage: str) -> None:
+    place = set_aside(path, "damaged")
     logging.error("DAMAGED CHECKPOINT %s: %s. Set aside as %s; an older one is used.", path, damage, place.name)
 
 

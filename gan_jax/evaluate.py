@@ -5,7 +5,6 @@ import functools
 import json
 import pathlib
 import platform
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -154,8 +153,11 @@ class Judge:
         self.workdir, folder = workdir, workdir / "best"
         if jax.process_index() == 0:
             for path in checkpoint.steps_in(folder):
-                if int(path.name) > start:  # of a future that this run did not have
-                    shutil.rmtree(path)
+                if int(path.name) > start:  # of a future that this run has not had yet
+                    place = checkpoint.set_aside(path, "later")
+                    say(
+                        f"the best checkpoint was of step {path.name}, later than this run goes on from: kept as {place}."
+                    )
         self.store = checkpoint.Store(folder, keep=1)
         stamp = self.evaluator.stamp()
         self.protocol = {key: stamp[key] for key in stamp if key not in ("commit", "versions", "device")}

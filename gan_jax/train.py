@@ -210,9 +210,8 @@ class _Run:
                 self.saved = self.save(step, state, batches.position)
             if "eval" in due and not stopped:
                 with self.progress.aside():
-                    self.saved &= (
-                        self.store.finish()
-                    )  # two saves at once of several processes would wait for each other
+                    # two saves at once of several processes would wait for each other
+                    self.saved &= self.store.finish()
                     self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
         return state, step, stopped
 

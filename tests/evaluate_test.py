@@ -166,6 +166,8 @@ def test_a_best_of_another_protocol_or_of_a_lost_future_does_not_count(file, tmp
     scripted(monkeypatch, [0.9, 0.8])
     train.run(config.load(file, ["eval.seed=7"]), tmp_path / "a")
     assert checkpoint.find(tmp_path / "a" / "best").name == "20"  # the best at 15 was of a future that is gone
+    assert (tmp_path / "a" / "best" / "later-15" / "state").is_dir()  # and is kept all the same
+    assert "the best checkpoint was of step 15, later than this run goes on from" in capsys.readouterr().out
 
 
 def test_a_best_that_could_not_be_saved_is_not_announced(file, tmp_path, monkeypatch, capsys):
