@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import ml_collections
 
-from gan_jax import lookup
+from gan_jax import augment, lookup
 from gan_jax.algorithms.base import Game
 
 Settings = Mapping[str, object]  # the keyword arguments of some callable
+DTYPES = {"float32": "as accurate as the hardware is", "bfloat16": "half the memory and, on GPU and TPU, faster"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,15 @@ class Config:
     g: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Generator
     d: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Discriminator
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
+    augment: dict = dataclasses.field(default_factory=dict)  # {"name": in augment.AUGMENTS, ...}: what critics see
+    conditional: bool | None = None  # whether the networks take labels; None: as the data has them
+    dtype: str = "float32"  # or "bfloat16": of activations; weights, logits, losses and penalties stay float32
+    accumulate: int = 1  # parts a turn's batch is seen in, one after the other, to save memory
     opt_g: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, G's side
     opt_d: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, D's side
     ema_halflife_kimg: float = 10.0  # of the averaged generator, which sampling uses
     ema_rampup: float | None = 0.05  # half-life at most this share of the images seen so far; None: no ramp
+    ema_rise_kimg: float | None = None  # the half-life rises along half a cosine over so many; None: at once
     seed: int = 0  # of initialisation, noise and the order of the data
     parallel: str = "jit"  # or "pmap": how a turn is compiled for several devices
     workers: int = 0  # processes that read images; 0: a thread of this one
@@ -52,12 +58,14 @@ class Config:
 
     def __post_init__(self):
         durations = ["total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"]
-        for name in durations + ["eval_every_kimg"] * (self.eval_every_kimg is not None):
+        durations += [name for name in ("eval_every_kimg", "ema_rise_kimg") if getattr(self, name) is not None]
+        for name in durations:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of images).")
-        for name in ("batch", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"):
+        for name in ("batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
+        lookup.choose(DTYPES, self.dtype, "config.dtype")
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
             raise ValueError(f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp.")
         if self.workers < 0 or not 0 <= self.seed < 2**32:
@@ -76,14 +84,47 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
     """The game a config names, for images of `shape` (H, W, C) and so many classes (0: unconditional).
 
     Raises:
-        ValueError: an unknown algorithm, model or setting; names the nearest known one.
+        ValueError: an unknown algorithm, model or setting; names the nearest known one. A conditional config on data
+            without labels, or the reverse.
     """
+    if config.conditional is not None and config.conditional != bool(n_classes):
+        raise ValueError(
+            "config.conditional=True, but the data has no labels. Set config.data.labels, or conditional=False."
+            if config.conditional
+            else f"config.conditional=False, but the data has {n_classes} classes. Set config.data.labels=False."
+        )
     algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
     model = lookup.by_name("models", config.model, "config.model", "Generator", "Discriminator")
     given = {"shape": tuple(shape), "n_classes": n_classes}
-    g = lookup.build(model.Generator, config.g, "config.g", **given)
-    d = lookup.build(model.Discriminator, config.d, "config.d", **given)
-    return lookup.build(algorithm.Algorithm, config.game, "config.game", g=g, d=d)
+    networks = {
+        name: lookup.build(net, getattr(config, name), f"config.{name}", **given, **_dtype(config, net))
+        for name, net in (("g", model.Generator), ("d", model.Discriminator))
+    }
+    takes = {field.name for field in dataclasses.fields(algorithm.Algorithm)}
+    given = {"batch": config.batch} if "batch" in takes else {}
+    if config.augment:
+        if "augment" not in takes:
+            raise ValueError(f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it out.")
+        given["augment"] = _augment(config)
+    return lookup.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
+
+
+def _dtype(config: Config, net: type) -> dict:
+    """{"dtype": ...} for a network that computes in a type of choice."""
+    if "dtype" in {field.name for field in dataclasses.fields(net)}:
+        return {"dtype": config.dtype}
+    if config.dtype != "float32":
+        raise ValueError(f"config.dtype={config.dtype!r}: {net.__module__}.{net.__name__} has no dtype; use 'float32'.")
+    return {}
+
+
+def _augment(config: Config) -> augment.Augment:
+    settings = dict(config.augment)
+    if "name" not in settings:
+        raise ValueError(f"config.augment lacks name. {lookup.suggest('', augment.AUGMENTS)}")
+    factory = lookup.choose(augment.AUGMENTS, settings.pop("name"), "config.augment.name")
+    given = {"batch": config.batch} if "batch" in {field.name for field in dataclasses.fields(factory)} else {}
+    return lookup.build(factory, settings, "config.augment", **given)
 
 
 def load(spec: str, overrides: Sequence[str] = ()) -> Config:

@@ -30,9 +30,22 @@ class Sampler:
     step: pathlib.Path  # the checkpoint's folder
     batch: int  # images a round while it was trained
 
-    def __call__(self, z: jax.Array, y: jax.Array | None = None) -> jax.Array:
+    def __call__(self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None) -> jax.Array:
         """z f32 [n, Z], y int32 [n] (None: unconditional) -> images f32 [n, H, W, C] in [-1, 1]."""
-        return _sample(self.game, self.ema, z, y)
+        return _sample(self.game, self.ema, z, y, truncation)
+
+    @property
+    def has_styles(self) -> bool:
+        """Whether pictures can be mixed and walked through in style space (StyleGAN2): `styles` and `render`."""
+        return hasattr(self.game, "styles")
+
+    def styles(self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None) -> jax.Array:
+        """z f32 [n, Z], y int32 [n] or None -> ws f32 [n, L, W], a style for each of the generator's L layers."""
+        return _styles(self.game, self.ema, z, y, truncation)
+
+    def render(self, ws: jax.Array) -> jax.Array:
+        """ws f32 [n, L, W] -> images f32 [n, H, W, C] in [-1, 1]."""
+        return _render(self.game, self.ema, ws)
 
     def label(self, name: str) -> int:
         """A class's number.
@@ -45,9 +58,19 @@ class Sampler:
         return lookup.choose({c: i for i, c in enumerate(self.classes)}, name, "class")
 
 
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _sample(game, ema, z, y, truncation):
+    return game.sample(ema, z, y, truncation)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _styles(game, ema, z, y, truncation):
+    return game.styles(ema, z, y, truncation)
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _sample(game, ema, z, y):
-    return game.sample(ema, z, y)
+def _render(game, ema, ws):
+    return game.render(ema, ws)
 
 
 def load(path: str | pathlib.Path) -> Sampler:
@@ -65,6 +88,7 @@ def load(path: str | pathlib.Path) -> Sampler:
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])
+    ema = jax.device_get(game.settle(ema, jax.random.key(config.seed)))
     return Sampler(game, ema, shape, classes, step, config.batch)
 
 

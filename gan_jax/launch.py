@@ -39,6 +39,19 @@ def tool(main: Callable[[], None]) -> None:
         sys.exit(130)
 
 
+def parse_numbers(text: str, flag: str) -> list[int]:
+    """'3', '0-9' or '1,5,10-12' -> numbers; a ValueError that names the flag where it is none of these."""
+    numbers = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{flag}={text}: write numbers and ranges, as in 0-9 or 1,5,10-12.")
+        numbers += range(int(first), int(last or first) + 1)
+    if not numbers:
+        raise ValueError(f"{flag}={text}: that range is empty; the smaller number comes first.")
+    return numbers
+
+
 def on_cpu() -> bool:
     """Whether JAX will choose its CPU backend: asked for, or no accelerator's plugin is installed."""
     asked = os.environ.get("JAX_PLATFORMS", "")

@@ -11,19 +11,19 @@ from gan_jax import lookup
 from gan_jax.state import Phase
 
 
-def constant(lr, start, end):
-    return optax.constant_schedule(lr)
+def constant(value, final, start, end):
+    return optax.constant_schedule(value)
 
 
-def linear(lr, start, end):
-    """Holds lr until `start`, then falls in a line to 0 at `end` (steps)."""
-    return optax.linear_schedule(lr, 0.0, max(end - start, 1), start)
+def linear(value, final, start, end):
+    """Holds the value until `start`, then goes in a line to `final` at `end` (steps)."""
+    return optax.linear_schedule(value, final, max(end - start, 1), start)
 
 
-def cosine(lr, start, end):
-    """Holds lr until `start`, then falls along half a cosine to 0 at `end` (steps)."""
-    fall = optax.cosine_decay_schedule(lr, max(end - start, 1))
-    return lambda count: fall(jnp.maximum(count - start, 0))
+def cosine(value, final, start, end):
+    """Holds the value until `start`, then goes along half a cosine to `final` at `end` (steps)."""
+    fall = optax.cosine_decay_schedule(1.0, max(end - start, 1))
+    return lambda count: final + (value - final) * fall(jnp.maximum(count - start, 0))
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:
@@ -45,7 +45,10 @@ def make(
     eps: float = 1e-8,
     momentum: float = 0.0,
     schedule: str = "constant",
+    final_lr: float = 0.0,
+    final_b2: float | None = None,
     decay_from_kimg: float = 0.0,
+    decay_kimg: float | None = None,
     clip_norm: float | None = None,
     clip_weight: float | None = None,
     phases: Sequence[Phase],
@@ -57,7 +60,8 @@ def make(
     Args:
         name: "adam", "rmsprop" (decay b2) or "sgd". momentum: sgd's.
         lr: learning rate, before the lazy-regularisation correction.
-        schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, to 0 at the run's end.
+        schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg` (None: to the run's
+            end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it stays).
         clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the step.
         phases: this player's phases. Lazy ones (every > 1) are optimiser steps of their own, so lr is multiplied by
             c = main steps / all steps, and b1, b2 raised to that power: k / (k + 1) for one lazy phase every k
@@ -68,22 +72,33 @@ def make(
         ValueError: an unknown name, or a number out of its range.
     """
     ranges = {"lr": lr >= 0, "b1": 0 <= b1 < 1, "b2": 0 <= b2 < 1, "eps": eps > 0, "momentum": 0 <= momentum < 1}
-    ranges |= {"decay_from_kimg": 0 <= decay_from_kimg < math.inf}
+    ranges |= {"decay_from_kimg": 0 <= decay_from_kimg < math.inf, "final_lr": final_lr >= 0}
+    ranges |= {"decay_kimg": decay_kimg is None or 0 < decay_kimg < math.inf}
+    ranges |= {"final_b2": final_b2 is None or 0 <= final_b2 < 1}
     ranges |= {"clip_norm": clip_norm is None or clip_norm > 0, "clip_weight": clip_weight is None or clip_weight > 0}
     for setting, fits in ranges.items():
         if not fits:
             raise ValueError(f"{place}.{setting}={locals()[setting]} is out of range.")
     if momentum and name != "sgd":
         raise ValueError(f"{place}.momentum={momentum}: only name='sgd' has it; adam's is b1.")
+    if final_b2 is not None and (name != "adam" or schedule == "constant"):
+        raise ValueError(f"{place}.final_b2={final_b2}: it needs name='adam' and schedule='linear' or 'cosine'.")
     main = sum(phase.repeat for phase in phases if phase.every == 1)
     steps = sum(phase.repeat / phase.every for phase in phases)  # a round
-    if main:
-        lr, b1, b2 = (lr * main / steps, b1 ** (main / steps), b2 ** (main / steps))
-    start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, total_kimg))
-    rate = lookup.choose(SCHEDULES, schedule, f"{place}.schedule")(lr, start, end)
+    lazy = main / steps if main else 1.0
+    until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
+    start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
+    along = lookup.choose(SCHEDULES, schedule, f"{place}.schedule")
+    rate, b1 = along(lr * lazy, final_lr * lazy, start, end), b1**lazy
+    adam = lambda b2: optax.adam(rate, b1, b2, eps)
+    if final_b2 is not None:
+        decay, adam = along(b2, final_b2, start, end), optax.inject_hyperparams(adam)
+        b2 = lambda count: decay(count) ** lazy
+    else:
+        b2 = b2**lazy
     step = lookup.choose(
         {
-            "adam": lambda: optax.adam(rate, b1, b2, eps),
+            "adam": lambda: adam(b2),
             "rmsprop": lambda: optax.rmsprop(rate, b2, eps),
             "sgd": lambda: optax.sgd(rate, momentum or None),
         },

@@ -4,10 +4,14 @@
 statistics): the gradient of the summed logits is then each image's own.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax import lax
+
+from gan_jax import axis
 
 Critic = Callable[[jax.Array], jax.Array]
 
@@ -38,3 +42,69 @@ def interpolate_penalty(critic: Critic, x_real: jax.Array, x_fake: jax.Array, mi
     """
     norm = jnp.sqrt(grad_penalty(critic, mix * x_real + (1 - mix) * x_fake) + 1e-12)
     return jnp.square(norm - 1)
+
+
+def lecam(logits_real: jax.Array, logits_fake: jax.Array, mean_real: jax.Array, mean_fake: jax.Array) -> jax.Array:
+    """Pulls each side's logits to the other side's running mean: relu(real - mean_fake)^2 + relu(mean_real - fake)^2.
+
+    Args:
+        logits_real, logits_fake: [B, ...]. mean_real, mean_fake: f32 [], `lecam_means`; no gradient runs through them.
+    Returns:
+        f32 [], the mean of each term, unweighted.
+    Reference: Tseng et al. 2021, arXiv:2104.03310, eq. 3.
+    Differs: one-sided, as the authors' program is; the paper squares the distance on both sides of the mean.
+    """
+    over = jax.nn.relu(logits_real - lax.stop_gradient(mean_fake))
+    under = jax.nn.relu(lax.stop_gradient(mean_real) - logits_fake)
+    return jnp.mean(jnp.square(over)) + jnp.mean(jnp.square(under))
+
+
+def consistency(logits: jax.Array, logits_augmented: jax.Array) -> jax.Array:
+    """Mean squared change of the critic's logits [B, ...] when its images change, f32 [], unweighted.
+
+    Reference: Zhang et al. 2019, arXiv:1910.12027, of reals; Zhao et al. 2020, arXiv:2002.04724, of fakes too. Gradients
+    run through both logits.
+    """
+    return jnp.mean(jnp.square(logits - logits_augmented))
+
+
+def lecam_means(means: dict, logits_real: jax.Array, logits_fake: jax.Array, decay: float) -> dict:
+    """LeCam's running means {"real": f32 [], "fake": f32 []} after a turn with these logits; no gradient runs through."""
+    new = axis.mean({"real": jnp.mean(logits_real), "fake": jnp.mean(logits_fake)})
+    return jax.tree.map(lambda a, b: decay * a + (1 - decay) * jax.lax.stop_gradient(b), means, new)
+
+
+def path_length(render: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: jax.Array) -> jax.Array:
+    """How far a random change of the picture reaches back into w, ||J^T y|| an image: StyleGAN2's path length.
+
+    Args:
+        render: ws [B, L, W] -> images [B, H, W, C], every image of its own ws.
+        noise: f32 [B, H, W, C], standard normal; y is it divided by sqrt(H W).
+    Returns:
+        f32 [B], the root of the mean over layers of the sum over w. Callers take the squared distance to its running
+        mean, and weight it (2).
+    Reference: Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B.
+    """
+    y = noise / math.sqrt(noise.shape[1] * noise.shape[2])
+    grads = jax.grad(lambda ws: jnp.sum(render(ws) * y))(ws)
+    return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(grads), axis=2), axis=1))
+
+
+def orthogonal(params) -> jax.Array:
+    """Half the squared products between different rows of W, ||(W W^T) * (1 - I)||^2 / 2, summed over the kernels.
+
+    Args:
+        params: a network's; of each array [..., I, O] W is [O, everything else], a row for each output. Vectors, and
+            what is under a name with "embed", are left out.
+    Returns:
+        f32 [], unweighted. Its gradient is 2 * ((W W^T) * (1 - I)) W.
+    Reference: Brock et al. 2018, arXiv:1809.11096, eq. 3; half of it, which has the gradient of its authors' code.
+    """
+
+    def one(path, w):
+        if w.ndim < 2 or any("embed" in str(key).lower() for key in path):
+            return 0.0
+        gram = jnp.tensordot(w, w, [list(range(w.ndim - 1))] * 2)  # [O, O]
+        return jnp.sum(jnp.square(gram * (1 - jnp.eye(w.shape[-1])))) / 2
+
+    return jnp.float32(sum(jax.tree.leaves(jax.tree_util.tree_map_with_path(one, params))))

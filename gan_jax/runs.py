@@ -40,6 +40,15 @@ class Run:
         measured = ((e["images"], as_mapping(e.get("values"))) for e in self.evaluations)
         return [(images, as_number(values[name])) for images, values in measured if name in values]
 
+    def seconds(self, images: float) -> float:
+        """Wall-clock training time until so many images: pauses and saving counted, evaluations not; NaN if not logged."""
+        before, total = 0.0, 0.0
+        for line in self.lines:
+            if "img/s" in line and before < images:
+                total += (min(line["images"], images) - before) / max(as_number(line["img/s"]), 1e-9)
+                before = line["images"]
+        return total if images <= before else math.nan
+
 
 def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
     """Reads runs, one a folder; those of one name are told apart by as many parent folders as it takes.

@@ -60,11 +60,12 @@ class Drawing:
     def __init__(self, game: Game, *, seed: int, truncation: float | None, batch: int):
         """batch: pictures a device draws at a time."""
         self._spread = _Spread(batch)
+        self._settle = lambda ema: game.settle(ema, jax.random.key(seed))
 
         def draw(ema, ids, y):
             keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(ids)
             z = jax.vmap(lambda key: game.latent(key, 1, truncation)[0])(keys)
-            x = game.sample(ema, z, y)
+            x = game.sample(ema, z, y, truncation)
             pixels = jnp.clip(jnp.rint((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
             return pixels, jnp.isfinite(x).all((1, 2, 3))
 
@@ -75,7 +76,7 @@ class Drawing:
 
         Loading raises ValueError where a picture holds NaN or infinity: the generator has diverged.
         """
-        ema = self._spread.whole(ema)
+        ema = self._spread.whole(self._settle(ema))
 
         def load(ids):
             y = None if labels is None else labels[ids]

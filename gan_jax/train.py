@@ -20,7 +20,7 @@ from gan_jax.config import Config, differences, make_game
 from gan_jax.data import pipeline
 from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
-from gan_jax.update import Round
+from gan_jax.update import Average, Round
 
 MOST_COLUMNS = 32  # of the sample grid: the first so many classes
 AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
@@ -73,9 +73,16 @@ def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
 
 def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
     """The compiled order of play."""
-    halflife = config.ema_halflife_kimg * 1000
+    rows = config.batch // parallel.size
+    if rows % config.accumulate:
+        raise ValueError(
+            f"config.accumulate={config.accumulate}: it can't cut the {rows} images a device sees of config.batch="
+            f"{config.batch} into equal parts. Use a number that divides {rows}."
+        )
+    rise = None if config.ema_rise_kimg is None else config.ema_rise_kimg * 1000
+    average = Average(config.ema_halflife_kimg * 1000, config.ema_rampup, rise)
     tx = make_optimisers(config, game)
-    return Round(game.phases, tx, parallel, batch=config.batch, halflife=halflife, rampup=config.ema_rampup)
+    return Round(game.phases, tx, parallel, batch=config.batch, average=average, accumulate=config.accumulate)
 
 
 def make_optimisers(config: Config, game: Game) -> dict:
@@ -156,7 +163,7 @@ class _Run:
     judge: evaluate.Judge | None = None  # None: no evaluation while training
 
     def __init__(self, config, workdir, source, game, play, parallel, store, progress):
-        self.config, self.source, self.play, self.parallel = config, source, play, parallel
+        self.config, self.source, self.game, self.play, self.parallel = config, source, game, play, parallel
         self.store, self.progress, self.workdir = store, progress, workdir
         self.saved = True  # whether the last save was begun; Store.finish says whether it ended well
         self.window = []  # (step, metrics on the devices)
@@ -247,7 +254,7 @@ class _Run:
 
     def sample(self, step, state):
         """The grid of the averaged generator on the run's fixed z: a column a class, or grid_cols columns."""
-        ema = self.parallel.one(state.ema)
+        ema = self.game.settle(self.parallel.one(state.ema), jax.random.key(self.config.seed))
         rows = [self.draw(ema, z, self.y) for z in self.z]
         if not self.writer:
             return

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,44 +10,77 @@ import numpy as np
 import optax
 
 from gan_jax import axis
-from gan_jax.state import Phase, Player, PyTree, TrainState
+from gan_jax.state import Phase, PyTree, TrainState
 
 Metrics = dict[str, jax.Array]
 
 
-def make_turn(phase: Phase, tx: optax.GradientTransformation) -> Callable:
+def make_turn(phase: Phase, tx: optax.GradientTransformation, accumulate: int = 1) -> Callable:
     """One optimiser step of player `phase.who`; the other player is read, never written.
 
+    accumulate: the batch is seen in so many parts, one after the other, in a fraction of the memory; their gradients
+        are averaged. What is taken over a batch (batch statistics, minibatch standard deviation) is taken over a part.
     Returns a pure function (state, batch, k) -> (state, metrics); k: int32 [], the turn's place in the round.
     """
+    mean = lambda *parts: sum(parts) / accumulate
 
     def turn(state: TrainState, batch: PyTree, k: jax.Array) -> tuple[TrainState, Metrics]:
         rng = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step), k)
-        me = getattr(state, phase.who)
-        (_, aux), grads = jax.value_and_grad(phase.loss, has_aux=True)(me.params, state, batch, rng)
+        seen, grads, metrics = state, [], []
+        for n in range(accumulate):  # not a scan: XLA's CPU backend leaves convolution gradients slow inside one
+            me = getattr(seen, phase.who)
+            part, key = batch, rng
+            if accumulate > 1:
+                part, key = jax.tree.map(lambda x, n=n: _part(x, n, accumulate), batch), jax.random.fold_in(rng, n)
+                part, grads = jax.lax.optimization_barrier((part, grads))  # not before the part ahead of it is done
+            (_, aux), grad = jax.value_and_grad(phase.loss, has_aux=True)(me.params, seen, part, key)
+            seen = seen.replace(**{phase.who: me.replace(mutable=aux.mutable)}, carry=aux.carry)
+            grads = jax.tree.map(jnp.add, grads, grad) if n else grad
+            metrics.append(aux.metrics)
+        if accumulate > 1:
+            grads, metrics = jax.tree.map(mean, grads), [jax.tree.map(mean, *metrics)]
+        me = getattr(seen, phase.who)
         updates, opt = tx.update(axis.mean(grads), me.opt, me.params)
-        me = Player(optax.apply_updates(me.params, updates), aux.mutable, opt)
-        return state.replace(**{phase.who: me}, carry=aux.carry), axis.mean(aux.metrics)
+        me = me.replace(params=optax.apply_updates(me.params, updates), opt=opt)
+        return seen.replace(**{phase.who: me}), axis.mean(metrics[0])
 
     return turn
 
 
-def ema_decay(step: jax.Array, batch: int, halflife: float, rampup: float | None) -> jax.Array:
-    """Weight of the old average after round `step` (from 0): 0.5 ** (batch / half-life).
+def _part(x: jax.Array, n: int, parts: int) -> jax.Array:
+    """Rows n, n + parts, ...: each device's share of them is among its own rows."""
+    return x.reshape(x.shape[0] // parts, parts, *x.shape[1:])[:, n]
 
-    Args:
-        batch: images a round. halflife: in images. rampup: the half-life is at most this share of the images seen
-            (None: always the whole half-life). Karras et al. 2020, arXiv:2006.06676, use 0.05.
+
+class Average(NamedTuple):
+    """How the averaged generator follows the live one; durations in images.
+
+    Attributes:
+        halflife: of a weight in the average.
+        rampup: the half-life is at most this share of the images seen (None: no ramp). Karras et al. 2020,
+            arXiv:2006.06676, use 0.05.
+        rise: the half-life rises from 0 along half a cosine over so many images (None: it is whole from the start).
+            Huang et al. 2024, arXiv:2501.05441.
     """
-    if rampup is not None:
-        halflife = jnp.minimum(halflife, rampup * batch * (step + 1.0))
-    return jnp.exp2(-batch / jnp.maximum(halflife, 1e-8))
+
+    halflife: float
+    rampup: float | None = None
+    rise: float | None = None
+
+    def decay(self, step: jax.Array, batch: int) -> jax.Array:
+        """Weight of the old average after round `step` (from 0) of `batch` images: 0.5 ** (batch / half-life)."""
+        halflife, images = self.halflife, batch * (step + 1.0)
+        if self.rise is not None:
+            halflife = halflife * (1 - jnp.cos(jnp.pi * jnp.minimum(images / self.rise, 1))) / 2
+        if self.rampup is not None:
+            halflife = jnp.minimum(halflife, self.rampup * images)
+        return jnp.exp2(-batch / jnp.maximum(halflife, 1e-8))
 
 
-def end_round(state: TrainState, batch: int, halflife: float, rampup: float | None) -> TrainState:
+def end_round(state: TrainState, batch: int, average: Average) -> TrainState:
     """Counts the round and moves the average. Batch statistics are averaged like weights: they belong together."""
     new = {"params": state.g.params, "mutable": state.g.mutable}
-    decay = ema_decay(state.step, batch, halflife, rampup)
+    decay = average.decay(state.step, batch)
     ema = jax.tree.map(lambda old, live: decay * old + (1 - decay) * live, state.ema, new)
     return state.replace(step=state.step + 1, ema=ema)
 
@@ -58,12 +92,11 @@ class Round:
     """
 
     def __init__(
-        self, phases: Sequence[Phase], tx: dict, parallel, *, batch: int, halflife: float, rampup: float | None
+        self, phases: Sequence[Phase], tx: dict, parallel, *, batch: int, average: Average, accumulate: int = 1
     ):
-        """tx: {"g": optimiser, "d": optimiser}; parallel: parallel.Parallel; batch, halflife in images."""
-        self.turns = [(phase, parallel.compile(make_turn(phase, tx[phase.who]))) for phase in phases]
-        end = functools.partial(end_round, batch=batch, halflife=halflife, rampup=rampup)
-        self.end = parallel.compile(end)
+        """tx: {"g": optimiser, "d": optimiser}; parallel: parallel.Parallel; batch: images a round."""
+        self.turns = [(phase, parallel.compile(make_turn(phase, tx[phase.who], accumulate))) for phase in phases]
+        self.end = parallel.compile(functools.partial(end_round, batch=batch, average=average))
         self.parallel = parallel
         self.batches = max(phase.repeat for phase in phases)  # a round takes this many
 

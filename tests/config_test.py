@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from gan_jax import config
+from gan_jax import augment, config
 
 FILE = """
 import ml_collections
@@ -15,6 +15,23 @@ def get_config(arg=None):
     c.data = dict(source="avatars")
     c.game = dict(z_dim=7)
     return c
+"""
+
+
+PLAIN = """
+import dataclasses
+import flax.linen as nn
+
+@dataclasses.dataclass
+class Algorithm:
+    g: nn.Module
+    d: nn.Module
+
+class Generator(nn.Module):
+    shape: tuple
+    n_classes: int
+
+Discriminator = Generator
 """
 
 
@@ -119,9 +136,40 @@ def test_unknown_parts_of_a_game_suggest(file):
         "game.loss=hing": "config.game.loss='hing' is not known. Did you mean 'hinge'",
         "game.penalty=r3": "config.game.penalty='r3' is not known. .*Known: r1, r1\\+r2, r2, wgan_gp",
         "game.n_critic=0": "config.game.n_critic=0: it must be at least 1",
+        "conditional=True": "config.conditional=True, but the data has no labels. Set config.data.labels",
+        "augment={'policy': 'color'}": "config.augment lacks name. Known: ada, diffaugment",
+        "augment={'name': 'adda'}": "config.augment.name='adda' is not known. Did you mean 'ada'",
+        "augment={'name': 'diffaugment', 'police': 1}": "config.augment.police: no such setting. Did you mean 'policy'",
+        "dtype=float16": "config.dtype='float16' is not known. .*Known: bfloat16, float32",
+        "accumulate=0": "config.accumulate=0: it must be at least 1",
     }.items():
         with pytest.raises(ValueError, match=message):
             make(override)
+
+
+def test_the_unconditional_takes_no_labels(file):
+    with pytest.raises(
+        ValueError, match="config.conditional=False, but the data has 10 classes. Set config.data.labels"
+    ):
+        config.make_game(config.load(file, ["conditional=False"]), (28, 28, 1), 10)
+    assert config.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes == 10
+
+
+def test_augmentation_and_type_reach_those_who_take_them(file, tmp_path, monkeypatch):
+    own = ["augment={'name': 'diffaugment', 'policy': 'color'}", "dtype=bfloat16"]
+    game = config.make_game(config.load(file, own), (28, 28, 1), 0)
+    assert game.augment == augment.DiffAugment("color") and game.batch == 64
+    assert game.g.dtype == game.d.dtype == "bfloat16"
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "game.py").write_text(PLAIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    plain = ["algorithm=plain.game", "model=plain.game", "game={}"]
+    for override, message in {
+        "augment={'name': 'ada'}": "config.augment: config.algorithm='plain.game' augments nothing. Leave it out.",
+        "dtype=bfloat16": "config.dtype='bfloat16': plain.game.Generator has no dtype; use 'float32'",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            config.make_game(config.load(file, [*plain, override]), (8, 8, 1), 0)
 
 
 def test_steps_count_images():

@@ -44,6 +44,35 @@ def test_schedule_counts_images_whatever_the_critic_repeats():
     np.testing.assert_allclose(moved(250) - moved(251), 0.5, atol=1e-4)  # half of 100 rounds x 5
 
 
+@pytest.mark.parametrize(("steps", "left"), [(0, 1.0), (25, 0.6), (50, 0.2), (80, 0.2)])
+def test_cosine_schedule_ends_where_and_when_it_is_told(steps, left):
+    """Over 0.5 of 1 kimg, in batches of 10: 50 steps from 1 to 0.2, then constant."""
+    settings = {"name": "sgd", "lr": 1.0, "schedule": "cosine", "final_lr": 0.2, "decay_kimg": 0.5}
+    moved = lambda n: step(jnp.array(1.0), jnp.array(0.0), steps=n, **settings)
+    np.testing.assert_allclose(moved(steps) - moved(steps + 1), left, atol=1e-4)
+
+
+def test_b2_is_scheduled_with_the_rate():
+    """Adam by hand, b1 0 and b2 going in a line from 0.5 to 0.9 over 4 steps; the correction uses the b2 of its step."""
+    grads, value, second = [1.0, 3.0, -2.0, 0.5, 4.0], 0.0, 0.0
+    settings = {"lr": 0.1, "final_lr": 0.1, "b1": 0.0, "b2": 0.5, "final_b2": 0.9, "schedule": "linear"}
+    tx = optim.make(place="config.opt_d", phases=MAIN, batch=10, total_kimg=0.04, **settings)
+    params = jnp.array(0.0)
+    state = tx.init(params)
+    for n, grad in enumerate(grads):
+        b2 = 0.5 + 0.4 * min(n / 4, 1)
+        second = b2 * second + (1 - b2) * grad**2
+        value -= 0.1 * grad / (np.sqrt(second / (1 - b2 ** (n + 1))) + 1e-8)
+        updates, state = tx.update(jnp.array(grad), state, params)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(params, value, rtol=1e-5)
+
+
+def test_b2_goes_nowhere_without_adam_and_a_schedule():
+    with pytest.raises(ValueError, match=r"config.opt_d.final_b2=0.9: it needs name='adam' and schedule="):
+        step(jnp.array(1.0), jnp.array(0.0), final_b2=0.9)
+
+
 def test_clip_norm_bounds_the_global_norm():
     got = step(
         {"a": jnp.array(3.0), "b": jnp.array(4.0)},

@@ -46,3 +46,17 @@ def test_flat_critic_has_a_finite_gradient():
         regularizers.interpolate_penalty(linear_critic(jnp.full((1, 1, 1), c)), *[jnp.ones((1, 1, 1, 1))] * 3)
     )
     assert np.isfinite(jax.grad(penalty)(0.0))
+
+
+def test_lecam_pulls_each_side_to_the_other_sides_mean():
+    lecam = lambda real, fake: regularizers.lecam(jnp.array(real), jnp.array(fake), jnp.float32(1.0), jnp.float32(-0.5))
+    np.testing.assert_allclose(lecam([0.5, 1.5], [0.0, -1.0]), (1 + 4) / 2 + (1 + 4) / 2, rtol=1e-6)
+    assert float(lecam([-0.5, -3.0], [1.0, 4.0])) == 0  # reals below the fakes' mean, fakes above the reals'
+    means = jax.grad(lambda m: regularizers.lecam(jnp.ones(2), -jnp.ones(2), m, -m))(jnp.float32(1.0))
+    assert float(means) == 0
+
+
+def test_consistency_is_the_mean_squared_change():
+    logits, moved = jnp.array([1.0, -2.0]), jnp.array([0.0, 1.0])
+    np.testing.assert_allclose(regularizers.consistency(logits, moved), (1 + 9) / 2, rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(regularizers.consistency, (0, 1))(logits, moved), ([1, -3], [-1, 3]), rtol=1e-6)

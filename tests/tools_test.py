@@ -2,12 +2,14 @@
 
 import json
 
+import av
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_jax import config, export, log, train
+from gan_jax import runs as runs_module
 
 FILE = """
 import ml_collections
@@ -83,6 +85,66 @@ def test_sample_mistakes_are_one_line(tool, runs, tmp_path, run, flags, message)
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
+def test_interpolate_walks_round_through_the_seeds(tool, runs, tmp_path):
+    """The strip's rows begin with the seeds' own pictures; each frame lies between its neighbours."""
+    done = tool("interpolate", runs / "none", "--out", tmp_path / "walk.png", "--seeds", "3,5,9", "--frames", "4")
+    assert done.returncode == 0 and "12 frames" in done.stdout, done.stderr
+    strip = pixels(tmp_path / "walk.png").reshape(3, 8, 16, 4, 8, 16, 3)[:, :, 0, :, :, 0].swapaxes(1, 2)  # 16-fold
+    sampler = export.load(runs / "none")
+    for row, seed in enumerate((3, 5, 9)):
+        own = log.to_uint8(sampler(sampler.game.latent(jax.random.key(seed), 1)))[0]
+        assert np.abs(strip[row, 0].astype(int) - own).max() <= 1
+    change = lambda a, b: np.abs(a.astype(int) - b).mean()
+    assert change(strip[2, 3], strip[0, 0]) < change(strip[2, 0], strip[0, 0])  # the last leg leads to the first seed
+
+
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+def test_interpolate_makes_films(tool, runs, tmp_path, kind):
+    path = tmp_path / f"walk.{kind}"
+    done = tool("interpolate", runs / "styles", "--out", path, "--seeds", "0-1", "--frames", "3", "--fps", "10")
+    assert done.returncode == 0, done.stderr
+    frames, seconds = frames_of(path)
+    assert len(frames) == 6 and frames[0].shape == (3 * 128, 4 * 128, 3) and abs(seconds - 0.6) < 0.02  # ten classes
+    one = tool("interpolate", runs / "styles", "--out", path, "--seeds", "0-1", "--frames", "1", "--class", "dylan")
+    assert one.returncode == 0 and frames_of(path)[0][0].shape == (128, 128, 3)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def frames_of(path):
+    if path.suffix == ".gif":
+        film = Image.open(path)
+        frames = [np.asarray(film.convert("RGB")) for n in range(film.n_frames) if film.seek(n) is None]
+        return frames, film.n_frames * film.info["duration"] / 1000
+    with av.open(str(path)) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        return frames, len(frames) / float(film.streams.video[0].average_rate)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seeds", "4"], "--seeds=4: a walk needs two or more"),
+        (["--frames", "0"], "--frames=0: it must be at least 1"),
+        (["--fps", "0"], "--fps=0.0: it must be 1 to 240"),
+        (["--class", "dylan"], "was trained without classes"),
+        (["--truncation", "nan"], "truncation=nan: it must be above 0"),
+        (["--out", "walk.avi"], "walk.avi: no known kind of file. Known: .mp4, .gif, .png"),
+    ],
+)
+def test_interpolate_mistakes_are_one_line(tool, runs, tmp_path, flags, message):
+    done = tool("interpolate", runs / "none", "--out", tmp_path / "walk.gif", *flags)
+    assert done.returncode == 1 and message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_mixing_needs_styles(tool, runs, tmp_path):
+    done = tool("sample", runs / "none", "--out", tmp_path, "--mix", "1-3")
+    assert done.returncode == 1 and "has no styles to mix; StyleGAN2 has" in done.stderr
+    done = tool("sample", runs / "none", "--out", tmp_path, "--layers", "1-3")
+    assert done.returncode == 1 and "--layers is for style mixing: give --mix too" in done.stderr
+
+
 @pytest.mark.parametrize("run", ["styles", "none"])
 def test_export_round_trip(tool, runs, tmp_path, run):
     done = tool("export", runs / run, "--out", tmp_path)
@@ -154,3 +216,26 @@ def test_bench_of_a_given_shape_opens_no_data(tool, tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["shape"] == [8, 8, 1], done.stderr
     done = tool("bench_step", tmp_path / "c.py", "--shape", "8by8")
     assert done.returncode == 1 and "--shape=8by8: write height x width x channels" in done.stderr
+
+
+def test_curves_count_training_time(tool, tmp_path):
+    """100 images at 10 a second, then 100 at 20: the evaluation at 150 comes after 12.5 seconds."""
+    for name, slow in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        lines = [{"images": 100, "step": 1, "img/s": 10 / slow}, {"images": 200, "step": 2, "img/s": 20 / slow}]
+        (tmp_path / name / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        found = [{"images": n, "step": n, "values": {"kid": value}} for n, value in ((100, 0.5), (150, 0.25))]
+        (tmp_path / name / "evaluations.jsonl").write_text("\n".join(map(json.dumps, found)))
+    draw = lambda *flags: tool("curves", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out.png", *flags)
+    done = draw("--metric", "kid")
+    assert done.returncode == 0, done.stderr
+    assert "a: 0.25 after 0.2 minutes" in done.stdout and "b: 0.25 after 0.4 minutes" in done.stdout
+    assert Image.open(tmp_path / "out.png").size == (1050, 630)
+    assert runs_module.read([tmp_path / "a"])[0].seconds(150) == 12.5
+    assert np.isnan(runs_module.read([tmp_path / "a"])[0].seconds(300))
+    done = draw("--metric", "kids")
+    assert (
+        done.returncode == 1
+        and "--metric=kids: not measured in" in done.stderr
+        and "Did you mean 'kid'?" in done.stderr
+    )

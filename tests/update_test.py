@@ -1,5 +1,6 @@
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +8,11 @@ import optax
 import pytest
 
 from gan_jax import config, losses, train
+from gan_jax.algorithms import noise_to_image
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.parallel import Parallel
 from gan_jax.state import Player
-from gan_jax.update import ema_decay, make_turn
+from gan_jax.update import Average, make_turn
 
 SHAPE = (4, 4, 1)
 
@@ -117,7 +119,7 @@ def test_g_minimises_the_named_loss(toy_game):
         state = train.new_state(settings(), game, SHAPE, 0)
         rng = jax.random.key(3)
         value, aux = game.loss_g(state.g.params, state, example_batch(SHAPE, 0, 4), rng)
-        fake, _ = game.fake(state.g, jax.random.clone(rng), None, 4)
+        fake, _ = game.fake(state.g, jax.random.split(jax.random.clone(rng), 3)[0], None, 4)
         logits = lambda x: game.critic(state.d.params, state, x, None)[0]
         want = loss.g(logits(to_float(example_batch(SHAPE, 0, 4)["image"])), logits(fake))
         np.testing.assert_allclose(value, want, rtol=1e-6)
@@ -145,11 +147,67 @@ def test_ema_has_its_half_life(toy_game):
     batch, halflife = 4, 40.0
     value = 0.0
     for step in range(10):
-        decay = float(ema_decay(jnp.int32(step), batch, halflife, None))
+        decay = float(Average(halflife).decay(jnp.int32(step), batch))
         value = decay * value + (1 - decay)
     np.testing.assert_allclose(value, 0.5, rtol=1e-5)
-    with_ramp = float(ema_decay(jnp.int32(0), batch, halflife, 0.05))
+    with_ramp = float(Average(halflife, rampup=0.05).decay(jnp.int32(0), batch))
     np.testing.assert_allclose(with_ramp, 0.5 ** (4 / (0.05 * 4)), rtol=1e-4)  # half-life: 0.05 of the 4 images seen
+
+
+@pytest.mark.parametrize(("step", "share"), [(9, 0.5), (19, 1.0), (99, 1.0)])
+def test_half_life_rises_along_half_a_cosine(step, share):
+    """Over 80 images of 4 a round: at half of them half of it, afterwards the whole."""
+    decay = float(Average(40.0, rise=80.0).decay(jnp.int32(step), 4))
+    np.testing.assert_allclose(decay, 0.5 ** (4 / (40 * share)), rtol=1e-5)
+
+
+class Still(nn.Module):
+    """A generator and a critic without batch statistics, so that parts of a batch give the whole batch's gradient."""
+
+    picture: bool = True
+
+    @nn.compact
+    def __call__(self, x, y=None, *, train=False):
+        h = jnp.tanh(nn.Dense(8)(x.reshape(x.shape[0], -1)))
+        return jnp.tanh(nn.Dense(16)(h)).reshape(-1, *SHAPE) if self.picture else nn.Dense(1)(h)[:, 0]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_accumulated_parts_are_the_whole_batch(devices):
+    """D's turn with G's noise the same in every part (z ignored: weights 0): equal to the turn in one piece."""
+    game = noise_to_image.Algorithm(Still(), Still(picture=False), z_dim=3, penalty="r1")
+    whole, parts = (settings(batch=8, accumulate=n) for n in (1, 2))
+    seen = []
+    for run in (whole, parts):
+        parallel = Parallel("jit", jax.devices()[:devices])
+        state = train.new_state(run, game, SHAPE, 0)
+        state = state.replace(g=state.g.replace(params=jax.tree.map(jnp.zeros_like, state.g.params)))
+        turn = train.make_round(run, game, parallel).turns[0][1]
+        image = np.random.default_rng(0).integers(0, 256, (8, *SHAPE), np.uint8)
+        seen.append(turn(parallel.replicate(state), parallel.put({"image": image}), parallel.scalar(np.int32(0))))
+    (one, measured), (two, measured_in_parts) = seen
+    for name in measured:
+        np.testing.assert_allclose(measured[name], measured_in_parts[name], rtol=1e-4, err_msg=name)
+    for a, b in zip(jax.tree.leaves(one.d), jax.tree.leaves(two.d), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert adam_count(two.d) == 1
+
+
+def test_parts_draw_their_own_noise_and_thread_the_mutable_state(toy_game):
+    game = toy_game()
+    state = train.new_state(settings(batch=4), game, SHAPE, 0)
+    tx = train.make_optimisers(settings(batch=4), game)["d"]
+    draws = []
+    loss = lambda params, state, batch, rng: draws.append(rng) or game.loss_d(params, state, batch, rng)
+    after, _ = jax.jit(make_turn(game.phases[0]._replace(loss=loss), tx, 2))(
+        state, example_batch(SHAPE, 0, 4), jnp.int32(0)
+    )
+    assert len(draws) == 2 and after.d.mutable["d"]["spectral"]["passes"] == 3  # 1 from init's pass, 1 a part
+
+
+def test_parts_that_do_not_divide_are_refused(toy_game):
+    with pytest.raises(ValueError, match=r"config.accumulate=3: it can't cut the 4 images a device sees"):
+        train.make_round(settings(accumulate=3), toy_game(), Parallel("jit", jax.devices()[:1]))
 
 
 def test_round_averages_weights_and_batch_statistics_together(toy_game):

@@ -34,13 +34,17 @@ class Game(abc.ABC):
     def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
         """z f32 [n, Z] as `sample` takes it.
 
-        truncation: no number of z lies further from 0; less variety for likelier pictures (Brock et al. 2018,
-            arXiv:1809.11096, section 3.1).
+        truncation: less variety for likelier pictures. Whoever draws gives it here and to `sample`; a game uses it in
+            one of the two. Here: no number of z lies further from 0 (Brock et al. 2018, arXiv:1809.11096, section 3.1).
         """
 
     @abc.abstractmethod
-    def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
+    def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None) -> jax.Array:
         """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged weights `ema`."""
+
+    def settle(self, ema: Variables, rng: jax.Array) -> Variables:
+        """The averaged weights as sampling wants them; called once before pictures are drawn by them."""
+        return ema
 
 
 def init_network(net: nn.Module, rng: jax.Array, *args) -> tuple[PyTree, PyTree]:
@@ -49,9 +53,12 @@ def init_network(net: nn.Module, rng: jax.Array, *args) -> tuple[PyTree, PyTree]
     return variables.pop("params"), variables
 
 
-def forward(net: nn.Module, params: PyTree, mutable: PyTree, *args, train: bool = True) -> tuple[Any, PyTree]:
+def forward(
+    net: nn.Module, params: PyTree, mutable: PyTree, *args, train: bool = True, rngs: Mapping | None = None, method=None
+) -> tuple[Any, PyTree]:
     """(output, new mutable). The new one is kept by the player being trained and dropped for the other."""
-    return net.apply({"params": params, **mutable}, *args, train=train, mutable=list(mutable))
+    variables = {"params": params, **mutable}
+    return net.apply(variables, *args, train=train, mutable=list(mutable), rngs=rngs, method=method)
 
 
 def to_float(images: jax.Array) -> jax.Array:

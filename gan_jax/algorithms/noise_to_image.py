@@ -1,4 +1,4 @@
-"""Pictures from noise: the original GAN, DCGAN, WGAN(-GP), SNGAN. They differ in networks, loss and penalty only."""
+"""Pictures from noise: GAN, DCGAN, WGAN(-GP), SNGAN, SAGAN, BigGAN. They differ in networks, loss and penalty only."""
 
 import dataclasses
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gan_jax import lookup, losses, regularizers
 from gan_jax.algorithms import base
+from gan_jax.augment import NONE, Augment, flip_shift
 from gan_jax.state import Aux, Phase, Player
 
 PENALTIES = {
@@ -29,6 +30,12 @@ class Algorithm(base.Game):
         penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's gamma.
         penalty_every: 1 adds the penalty to every D step; k > 1 makes it a step of its own every k rounds, k times
             as heavy (lazy regularisation).
+        augment: what the critic's pictures go through, real and generated; config.augment.
+        lecam: weight of the pull of logits towards the other side's running mean, which moves by 1 - `lecam_decay`.
+        consistency_real, consistency_fake: weights of the squared change of a logit when its picture is flipped and
+            shifted: consistency regularisation (Zhang et al. 2020, arXiv:1910.12027), and with both the balanced one
+            (Zhao et al. 2020, arXiv:2002.04724).
+        batch: images a round.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
     """
 
@@ -40,6 +47,12 @@ class Algorithm(base.Game):
     penalty: str | None = None
     penalty_weight: float = 10.0
     penalty_every: int = 1
+    lecam: float = 0.0
+    lecam_decay: float = 0.99
+    consistency_real: float = 0.0
+    consistency_fake: float = 0.0
+    augment: Augment = NONE
+    batch: int = 0
 
     def __post_init__(self):
         lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
@@ -58,49 +71,84 @@ class Algorithm(base.Game):
 
     def loss_d(self, params_d, state, batch, rng):
         """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
-        k_z, k_mix = jax.random.split(rng)
+        k_z, k_penalty, k_real, k_fake, *k_moved = jax.random.split(rng, 6)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake = self.fake(state.g, k_z, y, x_real.shape[0])[0]
-        logits_real, mutable = self.critic(params_d, state, x_real, y)
-        logits_fake, _ = self.critic(params_d, state, x_fake, y)
+        seen_real, seen_fake = self.seen(state, k_real, x_real), self.seen(state, k_fake, x_fake)
+        logits_real, mutable = self.critic(params_d, state, seen_real, y)
+        logits_fake, _ = self.critic(params_d, state, seen_fake, y)
         loss = losses.LOSSES[self.loss].d(logits_real, logits_fake)
         metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
         if self.penalty is not None and self.penalty_every == 1:
-            penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_mix)
+            penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
             loss, metrics = loss + penalty, metrics | {"d/penalty": penalty}
-        return loss, Aux(mutable, state.carry, metrics)
+        if self.lecam:
+            means = state.carry["lecam"]
+            pull = self.lecam * regularizers.lecam(logits_real, logits_fake, means["real"], means["fake"])
+            loss, metrics = loss + pull, metrics | {"d/lecam": pull}
+        for key, side, weight, seen, logits in (
+            (k_moved[0], "real", self.consistency_real, seen_real, logits_real),
+            (k_moved[1], "fake", self.consistency_fake, seen_fake, logits_fake),
+        ):
+            if weight:
+                moved = self.critic(params_d, state, flip_shift(key, seen), y)[0]
+                change = weight * regularizers.consistency(logits, moved)
+                loss, metrics = loss + change, metrics | {f"d/consistency_{side}": change}
+        carry = self.observed(state, logits_real, logits_fake)
+        if "p" in carry["augment"]:
+            metrics["d/augment_p"] = carry["augment"]["p"]
+        return loss, Aux(mutable, carry, metrics)
 
     def penalty_d(self, params_d, state, batch, rng):
         """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over params_d."""
-        k_z, k_mix = jax.random.split(rng)
+        k_z, k_penalty = jax.random.split(rng)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake = self.fake(state.g, k_z, y, x_real.shape[0])[0]
-        penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_mix)
+        penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
         return self.penalty_every * penalty, Aux(state.d.mutable, state.carry, {"d/penalty": penalty})
 
     def loss_g(self, params_g, state, batch, rng):
         """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
+        k_z, k_real, k_fake = jax.random.split(rng, 3)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        x_fake, mutable = self.fake(Player(params_g, state.g.mutable, None), rng, y, x_real.shape[0])
-        logits_real, _ = self.critic(state.d.params, state, x_real, y)  # only relativistic losses read it
-        logits_fake, _ = self.critic(state.d.params, state, x_fake, y)
+        x_fake, mutable = self.fake(Player(params_g, state.g.mutable, None), k_z, y, x_real.shape[0])
+        seen_real, seen_fake = self.seen(state, k_real, x_real), self.seen(state, k_fake, x_fake)
+        logits_real, _ = self.critic(state.d.params, state, seen_real, y)  # only relativistic losses read it
+        logits_fake, _ = self.critic(state.d.params, state, seen_fake, y)
         loss = losses.LOSSES[self.loss].g(logits_real, logits_fake)
         return loss, Aux(mutable, state.carry, {"g/loss": loss})
 
     def weighted_penalty(self, params_d, state, x_real, x_fake, y, rng):
-        """The penalty as it enters D's loss, f32 []. R1, R2: gamma / 2; WGAN-GP: lambda."""
-        critic = lambda x: self.critic(params_d, state, x, y)[0]  # [B, H, W, C] -> [B]
+        """The penalty as it enters D's loss, f32 []. R1, R2: gamma / 2; WGAN-GP: lambda.
+
+        The gradient is that of the picture before it is augmented.
+        """
+        k_mix, *keys = jax.random.split(rng, 3)
+        critics = [lambda x, k=k: self.critic(params_d, state, self.seen(state, k, x), y)[0] for k in keys]  # -> [B]
         if self.penalty == "wgan_gp":
-            mix = base.uniform(rng, x_real.shape[0], 1, 1, 1)
-            return self.penalty_weight * jnp.mean(regularizers.interpolate_penalty(critic, x_real, x_fake, mix))
+            mix = base.uniform(k_mix, x_real.shape[0], 1, 1, 1)
+            return self.penalty_weight * jnp.mean(regularizers.interpolate_penalty(critics[0], x_real, x_fake, mix))
         at = {"r1": (x_real,), "r2": (x_fake,), "r1+r2": (x_real, x_fake)}[self.penalty]
-        return self.penalty_weight / 2 * sum(jnp.mean(regularizers.grad_penalty(critic, x)) for x in at)
+        penalties = [jnp.mean(regularizers.grad_penalty(critic, x)) for critic, x in zip(critics, at, strict=False)]
+        return self.penalty_weight / 2 * sum(penalties)
 
     def fake(self, player, rng, y, n):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""
         z = base.normal(rng, n, self.z_dim)
         images, mutable = base.forward(self.g, player.params["g"], player.mutable["g"], z, y)
         return images, {"g": mutable}
+
+    def seen(self, state, rng, x):
+        """What a critic is shown of x [B, H, W, C], the same shape."""
+        return self.augment(state.carry["augment"], rng, x)
+
+    def observed(self, state, logits_real, logits_fake):
+        """The carry after D's turn: the augmentation's strength, LeCam's running means."""
+        images = (state.step + 1.0) * self.batch
+        carry = {"augment": self.augment.observe(state.carry["augment"], logits_real, images), "lecam": {}}
+        if self.lecam:
+            carry["lecam"] = regularizers.lecam_means(state.carry["lecam"], logits_real, logits_fake, self.lecam_decay)
+        return carry
 
     def critic(self, params_d, state, x, y):
         """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a turn starts from the stored one."""
@@ -118,10 +166,12 @@ class Algorithm(base.Game):
                 f"no gradient of one image to penalise. Set config.d.norm='none'."
             )
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
-        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), {}
+        means = {"real": jnp.float32(0), "fake": jnp.float32(0)} if self.lecam else {}
+        carry = {"augment": self.augment.init(), "lecam": means}
+        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), carry
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)
 
-    def sample(self, ema, z, y):
+    def sample(self, ema, z, y, truncation=None):
         return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]

@@ -20,6 +20,7 @@ class Generator(nn.Module):
     """Noise -> picture: dense to the start grid, x2 with batch norm and ReLU at each level, 3x3 to the picture, tanh.
 
     Attributes:
+        dtype: of the activations.
         width: channels at the last level; twice as many a level down, at most `widest`.
         up: a name in UP.
     StudioGAN's at 32x32 are the defaults: 512-256-128-64.
@@ -27,6 +28,7 @@ class Generator(nn.Module):
 
     shape: tuple[int, int, int]
     n_classes: int = 0
+    dtype: str = "float32"
     width: int = 64
     widest: int = 512
     up: str = "transposed"
@@ -39,7 +41,8 @@ class Generator(nn.Module):
         lookup.choose(UP, self.up, "config.g.up")
         levels, grid = start_grid(self.shape)
         channels = [min(self.width << level, self.widest) for level in range(levels, -1, -1)]
-        x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z).reshape(-1, *grid, channels[0])
+        x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z.astype(self.dtype))
+        x = x.reshape(-1, *grid, channels[0])
         for c in channels[1:]:
             x = (
                 ConvTranspose(c, self.initializer)
@@ -50,13 +53,14 @@ class Generator(nn.Module):
                 x = nn.relu(ConditionalBatchNorm(self.n_classes, self.initializer)(x, y, train=train))
             else:
                 x = nn.relu(BatchNorm()(x, train=train))
-        return jnp.tanh(Conv(self.shape[2], self.initializer)(x)).astype(jnp.float32)
+        return jnp.tanh(Conv(self.shape[2], self.initializer)(x).astype(jnp.float32))
 
 
 class Discriminator(nn.Module):
     """Picture -> logit: x1/2 at each level down to the 4x4 grid, features summed over space, dense.
 
     Attributes:
+        dtype: of the activations.
         width: channels at the first level; twice as many a level down, at most `widest`.
         block: a name in BLOCKS; "double" has a last 3x3 convolution too.
         norm: "batch" after every convolution, or "none".
@@ -66,6 +70,7 @@ class Discriminator(nn.Module):
 
     shape: tuple[int, int, int]
     n_classes: int = 0
+    dtype: str = "float32"
     width: int = 64
     widest: int = 512
     block: str = "double"
@@ -87,7 +92,7 @@ class Discriminator(nn.Module):
             h = BatchNorm()(h, train=train) if self.norm == "batch" else h
             return nn.leaky_relu(h, self.slope) if self.slope else nn.relu(h)
 
-        h = x
+        h = x.astype(self.dtype)
         for level in range(levels):
             channels = min(self.width << level, self.widest)
             h = layer(h, channels) if self.block == "double" else h

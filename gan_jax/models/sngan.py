@@ -1,8 +1,11 @@
-"""Residual networks of SNGAN and WGAN-GP. Miyato et al. 2018, arXiv:1802.05957; layer for layer StudioGAN's.
+"""Residual networks of SNGAN, WGAN-GP and SAGAN; layer for layer StudioGAN's.
 
-With classes G's batch norms are chosen by the label, and D adds the product of the label's embedding with its features
-(Miyato & Koyama 2018, arXiv:1802.05637).
+SNGAN: Miyato et al. 2018, arXiv:1802.05957. With classes G's batch norms are chosen by the label, and D adds the product
+of the label's embedding with its features (Miyato & Koyama 2018, arXiv:1802.05637). SAGAN is the same with spectral norm
+in G too, and self-attention in both: Zhang et al. 2018, arXiv:1805.08318.
 """
+
+from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
 import jax
@@ -10,6 +13,7 @@ import jax.numpy as jnp
 
 from gan_jax import lookup
 from gan_jax.nn import conv
+from gan_jax.nn.attention import SelfAttention
 from gan_jax.nn.layers import Conv, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
 
@@ -22,64 +26,90 @@ class Generator(nn.Module):
     """Noise -> picture: dense to the 4x4 grid, residual blocks that double it, batch norm, ReLU, 3x3, tanh.
 
     Attributes:
+        dtype: of the activations.
         width: the channels that G_WIDTHS multiplies; 64 as published.
+        spectral_norm: SAGAN's, in all convolutions and the dense layer. Differs: StudioGAN has it in the labels' tables
+            too, which SAGAN's own code has not.
+        attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
     """
 
     shape: tuple[int, int, int]
     n_classes: int = 0
+    dtype: str = "float32"
     width: int = 64
+    spectral_norm: bool = False
+    attention: int = 0
     initializer: str = "orthogonal"
 
     @nn.compact
     def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
         """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
         check_labels(y, self.n_classes)
-        side = level_of(self.shape)
+        side = level_of(self.shape, G_WIDTHS, "sngan")
         widths = [self.width * n for n in G_WIDTHS[side]]
         grid = self.shape[0] * 4 // side, self.shape[1] * 4 // side
-        x = Dense(grid[0] * grid[1] * widths[0], self.initializer)(z).reshape(-1, *grid, widths[0])
-        for channels in widths[1:]:
-            x = GenBlock(channels, self.n_classes, self.initializer)(x, y, train=train)
+        attended = attended_block(self.attention, g_sizes(widths), "config.g.attention")
+        weights = self.initializer, self.spectral_norm
+        x = Dense(grid[0] * grid[1] * widths[0], *weights)(z.astype(self.dtype), train=train)
+        x = x.reshape(-1, *grid, widths[0])
+        for n, channels in enumerate(widths[1:]):
+            x = GenBlock(channels, self.n_classes, *weights)(x, y, train=train)
+            if n == attended:
+                x = SelfAttention(*weights)(x, train=train)
         x = nn.relu(BatchNorm()(x, train=train))
-        return jnp.tanh(Conv(self.shape[2], self.initializer)(x)).astype(jnp.float32)
+        return jnp.tanh(Conv(self.shape[2], *weights)(x, train=train).astype(jnp.float32))
 
 
 class GenBlock(nn.Module):
-    """BN, ReLU, nearest x2, 3x3, BN, ReLU, 3x3; beside it 1x1 and nearest x2 (in this order: the same numbers)."""
+    """BN, ReLU, nearest x2, 3x3, BN, ReLU, 3x3; beside it 1x1 and nearest x2 (in this order: the same numbers).
+
+    Attributes:
+        n_classes: labels that choose the batch norms; 0: they are set by a vector, or by nothing.
+        spectral_norm: of the convolutions, and of the batch norms' kernels where a vector sets them.
+        eps: of the batch norms.
+    """
 
     features: int
     n_classes: int
     initializer: str
+    spectral_norm: bool = False
+    eps: float = 1e-4
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array | None, *, train: bool) -> jax.Array:
-        """x [B, H, W, I] -> [B, 2H, 2W, features]."""
+        """x [B, H, W, I], y None, int32 [B], or with n_classes=0 a vector [B, K] -> [B, 2H, 2W, features]."""
 
         def norm(h):
-            if self.n_classes:
-                return ConditionalBatchNorm(self.n_classes, self.initializer)(h, y, train=train)
-            return BatchNorm()(h, train=train)
+            if y is None:
+                return BatchNorm(eps=self.eps)(h, train=train)
+            divided = self.spectral_norm and not self.n_classes
+            return ConditionalBatchNorm(self.n_classes, self.initializer, divided, self.eps)(h, y, train=train)
 
-        h = Conv(self.features, self.initializer, resample="up")(nn.relu(norm(x)))
-        h = Conv(self.features, self.initializer)(nn.relu(norm(h)))
-        return h + conv.upsample(Conv(self.features, self.initializer, kernel_size=1, padding=0)(x))
+        layer = lambda h, **shape: Conv(self.features, self.initializer, self.spectral_norm, **shape)(h, train=train)
+        h = layer(nn.relu(norm(x)), resample="up")
+        h = layer(nn.relu(norm(h)))
+        return h + conv.upsample(layer(x, kernel_size=1, padding=0))
 
 
 class Discriminator(nn.Module):
     """Picture -> logit: residual blocks, ReLU, features summed over space, dense.
 
     Attributes:
+        dtype: of the activations.
         width: the channels that D_WIDTHS multiplies; 64 as published.
         spectral_norm: SNGAN's; WGAN-GP's critic has none.
         norm: "none", or "batch" before every convolution (what StudioGAN's WGAN-GP does; the paper advises against
             it, for the penalty is of one image's slope).
+        attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
     """
 
     shape: tuple[int, int, int]
     n_classes: int = 0
+    dtype: str = "float32"
     width: int = 64
     spectral_norm: bool = True
     norm: str = "none"
+    attention: int = 0
     initializer: str = "orthogonal"
 
     @nn.compact
@@ -87,24 +117,16 @@ class Discriminator(nn.Module):
         """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
         check_labels(y, self.n_classes)
         lookup.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
-        side = level_of(self.shape)
-        h = x
+        side = level_of(self.shape, D_WIDTHS, "sngan")
+        attended = attended_block(self.attention, d_sizes(side), "config.d.attention")
+        weights = self.initializer, self.spectral_norm
+        h = x.astype(self.dtype)
         for n, factor in enumerate(D_WIDTHS[side]):
-            block = DiscBlock(
-                self.width * factor,
-                n == 0,
-                n < D_HALVED[side],
-                self.norm == "batch",
-                self.spectral_norm,
-                self.initializer,
-            )
-            h = block(h, train=train)
-        h = nn.relu(h).astype(jnp.float32).sum((1, 2))  # [B, features]
-        logits = Dense(1, self.initializer, self.spectral_norm)(h, train=train)[:, 0]
-        if self.n_classes:
-            embed = Embed(h.shape[-1], self.initializer, self.spectral_norm, n_classes=self.n_classes)
-            logits = logits + jnp.sum(embed(y, train=train) * h, 1)
-        return logits
+            first, down = n == 0, n < D_HALVED[side]
+            h = DiscBlock(self.width * factor, first, down, self.norm == "batch", *weights[::-1])(h, train=train)
+            if n == attended:
+                h = SelfAttention(*weights)(h, train=train)
+        return judge(h, y, self.n_classes, *weights, train=train)
 
 
 class DiscBlock(nn.Module):
@@ -135,17 +157,55 @@ class DiscBlock(nn.Module):
         return h + layer(norm(x), kernel_size=1, padding=0)
 
 
-def level_of(shape: tuple[int, int, int]) -> int:
-    """The shorter side of the image, which must be one of those published.
+def judge(
+    h: jax.Array, y: jax.Array | None, n_classes: int, initializer: str, spectral_norm: bool, *, train: bool
+) -> jax.Array:
+    """D's end, inside its `__call__`: ReLU, sum over space, dense, and the label's projection. [B, h, w, I] -> f32 [B]."""
+    h = nn.relu(h).astype(jnp.float32).sum((1, 2))  # [B, I]
+    logits = Dense(1, initializer, spectral_norm)(h, train=train)[:, 0]
+    if n_classes:
+        embed = Embed(h.shape[-1], initializer, spectral_norm, n_classes=n_classes)
+        logits = logits + jnp.sum(embed(y, train=train) * h, 1)
+    return logits
+
+
+def level_of(shape: tuple[int, int, int], sides: Mapping[int, object], model: str) -> int:
+    """The shorter side of the image, which must be one of `sides`.
 
     Raises:
         ValueError: it is not, or the other side is no multiple of a grid cell.
     """
     side = min(shape[:2])
     cell = side // 4
-    if side not in G_WIDTHS or shape[0] % cell or shape[1] % cell:
+    if side not in sides or shape[0] % cell or shape[1] % cell:
         raise ValueError(
-            f"images {shape[0]}x{shape[1]}: sngan's shorter side is one of {', '.join(map(str, G_WIDTHS))}; "
-            "the other a multiple of it / 4."
+            f"images {shape[0]}x{shape[1]}: {model}'s shorter side is one of {', '.join(map(str, sides))}; "
+            "the other a multiple of it / 4. Set config.data.resolution."
         )
     return side
+
+
+def g_sizes(widths: Sequence[int]) -> list[int]:
+    """The shorter side after each of G's blocks."""
+    return [8 << n for n in range(len(widths) - 1)]
+
+
+def d_sizes(side: int) -> list[int]:
+    """The shorter side after each of D's blocks."""
+    return [side >> min(n + 1, D_HALVED[side]) for n in range(len(D_WIDTHS[side]))]
+
+
+def attended_block(attention: int, sizes: Sequence[int], key: str) -> int | None:
+    """The first block after which the shorter side is `attention`; None where that is 0.
+
+    Raises:
+        ValueError: no block gives this size.
+    """
+    if not attention:
+        return None
+    if attention not in sizes:
+        known = ", ".join(map(str, sorted(set(sizes))))
+        raise ValueError(
+            f"{key}={attention}: no block's output is so large. Use one of {known}, or 0 for no attention."
+        )
+    return sizes.index(attention)

@@ -1,4 +1,4 @@
-"""Normalisation: batch norm over the global batch, batch norm chosen by label, spectral norm of a kernel."""
+"""Normalisation: batch norm over the global batch, batch norm set by a label or a vector, spectral norm of a kernel."""
 
 import flax.linen as nn
 import jax
@@ -14,7 +14,8 @@ class BatchNorm(nn.Module):
 
     Training uses the batch's own statistics, those of the global batch on several devices, and moves the running ones
     by `momentum` (collection "batch_stats"); otherwise the running ones are used. Ioffe & Szegedy 2015,
-    arXiv:1502.03167. eps and momentum are StudioGAN's.
+    arXiv:1502.03167. eps and momentum are StudioGAN's. Where the caller makes a collection "moments" mutable, a training
+    pass leaves there, named as in "batch_stats", the statistics it used.
     """
 
     momentum: float = 0.1
@@ -32,6 +33,9 @@ class BatchNorm(nn.Module):
             n = axis.size() * (x.size // c)
             mean, var = _moments(x)
             if not self.is_initializing():
+                if self.is_mutable_collection("moments"):
+                    self.put_variable("moments", "mean", mean)
+                    self.put_variable("moments", "var", var)
                 keep = 1 - self.momentum
                 running_mean.value = keep * running_mean.value + self.momentum * mean
                 running_var.value = keep * running_var.value + self.momentum * var * (n / max(n - 1, 1))
@@ -43,21 +47,35 @@ class BatchNorm(nn.Module):
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose scale and shift are chosen by the label: (1 + gain[y]) * normalised x + bias[y].
+    """Batch norm whose scale and shift are set by a condition: (1 + gain) * normalised x + bias.
 
-    Dumoulin et al. 2017, arXiv:1610.07629; de Vries et al. 2017, arXiv:1707.00683. Start and eps are StudioGAN's.
+    Of a label, gain and bias are its rows in two tables (Dumoulin et al. 2017, arXiv:1610.07629; de Vries et al. 2017,
+    arXiv:1707.00683); of a vector they are its products with two kernels (Brock et al. 2018, arXiv:1809.11096,
+    appendix B). Start and eps are StudioGAN's.
+
+    Attributes:
+        n_classes: labels there are; 0: the condition is a vector.
+        spectral_norm: whether both tables are divided by their spectral norms.
     """
 
-    n_classes: int
+    n_classes: int = 0
     initializer: str = "orthogonal"
+    spectral_norm: bool = False
+    eps: float = 1e-4
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool) -> jax.Array:
-        """x [B, ..., C], y int32 [B] -> the shape of x."""
-        table = lambda name: self.param(name, INITIALIZERS[self.initializer], (self.n_classes, x.shape[-1]))
-        x = BatchNorm(affine=False)(x, train=train)
-        spread = lambda rows: rows.astype(x.dtype).reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
-        return x * spread(1 + rows(table("gain"), y)) + spread(rows(table("bias"), y))
+        """x [B, ..., C], y int32 [B] or, with n_classes=0, [B, K] -> the shape of x."""
+
+        def read(name):  # [B, C] in x's type, broadcast against x
+            table = self.param(name, INITIALIZERS[self.initializer], (self.n_classes or y.shape[-1], x.shape[-1]))
+            if self.spectral_norm:
+                table = SpectralNorm(name=f"{name}_spectral_norm")(table, train=train)
+            value = rows(table, y) if self.n_classes else jnp.dot(y, table.astype(y.dtype))
+            return value.astype(x.dtype).reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+
+        x = BatchNorm(eps=self.eps, affine=False)(x, train=train)
+        return x * (1 + read("gain")) + read("bias")
 
 
 class SpectralNorm(nn.Module):

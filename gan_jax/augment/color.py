@@ -1,0 +1,61 @@
+"""ADA's colours: all changes of an image composed to one matrix, applied to every pixel.
+
+Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (r, g, b, 1). In grey images hue and saturation mean
+nothing and are left out.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+IDENTITY = np.eye(4, dtype=np.float32).reshape(1, 4, 4)
+RGB = IDENTITY * np.float32([1, 1, 1, 0]).reshape(1, 1, 4)
+WHITE = np.zeros((1, 4, 4), np.float32)
+WHITE[0, :3, 3] = 1  # added to each
+GREY = np.zeros((1, 4, 4), np.float32)
+GREY[0, :3, :3] = 1 / 3  # projects on the axis of greys, the luma
+TURN = np.zeros((1, 4, 4), np.float32)
+TURN[0, :3, :3] = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # cross product with that axis
+MOVES = (
+    ("brightness", lambda v: v * WHITE),
+    ("contrast", lambda v: (v - 1) * RGB),
+    ("lumaflip", lambda v: -2 * v * GREY),
+    ("hue", lambda v: jnp.sin(v) * TURN - (1 - jnp.cos(v)) * (RGB - GREY)),
+    ("saturation", lambda v: (v - 1) * (RGB - GREY)),
+)
+
+
+def on_colors(change: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """change(x) where x [B, H, W, C] is grey or RGB; of RGBA the colours change and alpha stays.
+
+    Raises:
+        ValueError: C is not 1, 3 or 4.
+    """
+    if x.shape[3] not in (1, 3, 4):
+        raise ValueError(f"config.augment: images of {x.shape[3]} channels; colours need grey, RGB or RGBA: 1, 3 or 4.")
+    return change(x) if x.shape[3] < 4 else jnp.concatenate([change(x[..., :3]), x[..., 3:]], 3)
+
+
+def colors(values: dict[str, jax.Array], grey: bool = False) -> jax.Array:
+    """f32 [B, 4, 4], the transforms present in `values` in the published order; grey: without hue and saturation.
+
+    values: f32 [B, 1] by name: brightness (added), contrast, saturation (factors), lumaflip (0, 1), hue (radians).
+    """
+    moves = [(name, move) for name, move in MOVES if name in values and not (grey and name in ("hue", "saturation"))]
+    matrices = [IDENTITY + move(values[name].reshape(-1, 1, 1)) for name, move in moves]
+    return functools.reduce(lambda done, m: jnp.matmul(m, done, precision="highest"), matrices, jnp.asarray(IDENTITY))
+
+
+def recolor(x: jax.Array, matrix: jax.Array) -> jax.Array:
+    """x f32 [B, H, W, C], each pixel through `matrix` f32 [B, 4, 4]; grey takes the mean of the three rows.
+
+    An image whose matrix is the identity stays as it is, to the bit.
+    """
+    if x.shape[3] == 1:
+        row = matrix[:, :3].mean(1).reshape(-1, 1, 1, 4)
+        return x * row[..., :3].sum(3, keepdims=True) + row[..., 3:]
+    linear, added = matrix[:, :3, :3], matrix[:, :3, 3].reshape(-1, 1, 1, 3)
+    return jnp.einsum("bij,bhwj->bhwi", linear, x, precision="highest") + added

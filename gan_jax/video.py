@@ -1,0 +1,114 @@
+"""Frames -> a file to look at: MP4, GIF, or a PNG that holds them all."""
+
+import math
+import pathlib
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+
+KINDS = (".mp4", ".gif", ".png")
+
+
+def check(path: pathlib.Path) -> None:
+    """Raises ValueError where `write` can't write such a file, before any frame is made."""
+    if path.suffix.lower() not in KINDS:
+        raise ValueError(f"{path}: no known kind of file. Known: {', '.join(KINDS)}.")
+    if path.suffix.lower() == ".mp4":
+        _av()
+
+
+def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: int = 8) -> int:
+    """Writes frames uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA); how many. What was there is replaced at the end.
+
+    Args:
+        fps: frames a second; a GIF counts in hundredths of a second, so there it is the nearest that fits.
+        cols: frames a row of a PNG.
+    An MP4 has no transparency: it is laid on white. Where `frames` is cut short by Ctrl-C, what was made so far is kept.
+    Raises:
+        ValueError: another suffix, or MP4 without the package `av`. OSError: the folder can't be written.
+    """
+    check(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}{path.suffix}")
+    frames = _Counted(frames)
+    try:
+        {".mp4": _mp4, ".gif": _gif, ".png": _png}[path.suffix.lower()](draft, frames, fps, cols)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    if frames.interrupted:
+        raise KeyboardInterrupt
+    return frames.count
+
+
+class _Counted:
+    """The frames, which end at Ctrl-C too, so that the file is finished."""
+
+    def __init__(self, frames: Iterable[np.ndarray]):
+        self._frames, self.count, self.interrupted = frames, 0, False
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        try:
+            for frame in self._frames:
+                self.count += 1
+                yield frame
+        except KeyboardInterrupt:
+            self.interrupted = True
+            if not self.count:
+                raise
+
+
+def _av():
+    try:
+        import av
+    except ImportError as error:
+        raise ValueError("MP4 needs the package av: pip install av. GIF and PNG need nothing more.") from error
+    return av
+
+
+def _mp4(path, frames, fps, cols):
+    av = _av()
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = None
+        for frame in frames:
+            frame = _rgb(frame)
+            if stream is None:
+                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+                stream.height, stream.width = (n + n % 2 for n in frame.shape[:2])  # 4:2:0 wants even sides
+                stream.pix_fmt, stream.options = "yuv420p", {"crf": "17"}
+            frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _gif(path, frames, fps, cols):
+    images = (_image(frame) for frame in frames)
+    first = next(images)
+    duration = max(20, round(100 / fps) * 10)  # ms; below 20 browsers slow it down
+    first.save(path, format="GIF", save_all=True, append_images=images, duration=duration, loop=0, disposal=2)
+
+
+def _png(path, frames, fps, cols):
+    frames = list(frames)
+    height, width, channels = frames[0].shape
+    sheet = np.full((math.ceil(len(frames) / cols) * height, cols * width, channels), 255, np.uint8)
+    for n, frame in enumerate(frames):
+        row, col = divmod(n, cols)
+        sheet[row * height : (row + 1) * height, col * width : (col + 1) * width] = frame
+    _image(sheet).save(path, format="PNG")
+
+
+def _image(frame):
+    return Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
+
+
+def _rgb(frame):
+    if frame.shape[-1] == 1:
+        return np.repeat(frame, 3, axis=-1)
+    if frame.shape[-1] == 4:
+        alpha = frame[..., 3:].astype(np.float32) / 255
+        return np.rint(frame[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return frame
