@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 from jax import lax
+from jax.sharding import PartitionSpec, get_abstract_mesh
 
 NAME = "devices"
 
@@ -27,7 +28,14 @@ def mean(tree):
 
 
 def draw(sample: Callable[[int], jax.Array], rows: int) -> jax.Array:
-    """This device's rows of one global draw: `sample(n)` returns n rows; every device draws all, keeps its own."""
+    """This device's rows of one global draw: `sample(n)` returns n rows; every device draws all, keeps its own.
+
+    Under `jit` over a mesh they are cut along it, as the data's rows are: XLA would give every device all of them.
+    """
     if size() == 1:
-        return sample(rows)
+        devices = get_abstract_mesh().shape.get(NAME, 1)
+        drawn = sample(rows)
+        return (
+            lax.with_sharding_constraint(drawn, PartitionSpec(NAME)) if devices > 1 and rows % devices == 0 else drawn
+        )
     return lax.dynamic_slice_in_dim(sample(rows * size()), lax.axis_index(NAME) * rows, rows)

@@ -25,7 +25,7 @@ class Parallel:
         lookup.choose({"jit": 1, "pmap": 1}, kind, "config.parallel")
         self.pmap = kind == "pmap"
         self.devices = list(devices or jax.devices())
-        mesh = Mesh(np.array(self.devices), (axis.NAME,))
+        self.mesh = mesh = Mesh(np.array(self.devices), (axis.NAME,))
         self.rows = NamedSharding(mesh, PartitionSpec(axis.NAME))  # cut along the first axis
         self.whole = NamedSharding(mesh, PartitionSpec())  # a copy on every device
         self._scalars = {}
@@ -38,7 +38,12 @@ class Parallel:
         """fn(state, *rows) -> state or (state, metrics), the state's memory reused for the new one."""
         if self.pmap:
             return jax.pmap(fn, axis_name=axis.NAME, devices=self._pmap_devices(), donate_argnums=0)
-        return jax.jit(fn, donate_argnums=0, out_shardings=self.whole)
+
+        def on_mesh(*args):
+            with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):  # for axis.draw
+                return fn(*args)
+
+        return jax.jit(on_mesh, donate_argnums=0, out_shardings=self.whole)
 
     def replicate(self, tree: PyTree) -> PyTree:
         """Host or device arrays, equal in every process -> one copy a device, as `compile`d functions take them."""

@@ -108,3 +108,23 @@ def orthogonal(params) -> jax.Array:
         return jnp.sum(jnp.square(gram * (1 - jnp.eye(w.shape[-1])))) / 2
 
     return jnp.float32(sum(jax.tree.leaves(jax.tree_util.tree_map_with_path(one, params))))
+
+
+def logits_and_slopes(critic: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Logits and input gradients of a piecewise linear critic, both to be differentiated, for one double backward pass.
+
+    Such a critic (convolutions, biases, leaky ReLUs) is homogeneous of degree 1 in its image and its biases taken
+    together, so by Euler's theorem D(x) = <dD/dx, x> + dD/dscale, and the same holds of the derivatives by its weights.
+    The logit is therefore differentiated as a function of the slopes: backward passes for R1, R2 and the adversarial
+    loss are one, in 4 passes' work for the 6 of logits and slopes apart. The numbers are the same.
+
+    Args:
+        critic: (x, scale of the biases f32 [B]) -> logits f32 [B]; must not mix images.
+        x: f32 [B, H, W, C] in [-1, 1].
+    Returns:
+        (logits f32 [B], d logit / dx f32 [B, H, W, C]). R1 and R2 are the latter's squared norms; see grad_penalty.
+    """
+    logits, pull = jax.vjp(critic, x, jnp.ones(x.shape[0]))
+    slopes, by_scale = pull(jnp.ones_like(logits))
+    euler = jnp.sum(slopes * x, axis=(1, 2, 3)) + by_scale
+    return euler + lax.stop_gradient(logits - euler), slopes  # the critic's own value, Euler's derivative

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import json
 import logging
 import pathlib
 import signal
@@ -151,10 +152,7 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
 
 def _plain(config: Config) -> dict:
     """The config as JSON knows it: what is written and what is compared."""
-    tuples = lambda x: (
-        {k: tuples(v) for k, v in x.items()} if isinstance(x, dict) else list(x) if isinstance(x, tuple) else x
-    )
-    return tuples(dataclasses.asdict(config))
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 class _Run:

@@ -1,6 +1,7 @@
 """Other people's weight files -> names and numpy arrays. Nothing in a file is ever run, and no framework is needed."""
 
 import collections
+import contextlib
 import hashlib
 import io
 import json
@@ -10,7 +11,7 @@ import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -50,8 +51,15 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path}: no known kind of weights. Known: {', '.join(_READERS)}.")
-    try:
+    with in_one_line(path):
         return reader(path)
+
+
+@contextlib.contextmanager
+def in_one_line(path: pathlib.Path) -> Iterator[None]:
+    """Whatever is wrong with the file at `path` becomes a ValueError of one line that names it."""
+    try:
+        yield
     except Refused as error:
         raise ValueError(f"{path}: {error}") from error
     except _DAMAGED as error:
@@ -82,7 +90,7 @@ def flat(tree: Mapping, prefix: str = "") -> dict[str, np.ndarray]:
     return found
 
 
-class _Storage:
+class Storage:
     """A tensor's memory, filled when its bytes are read: legacy files hold them after the pickle."""
 
     def __init__(self, dtype: type, size: int, array: np.ndarray | None = None):
@@ -102,10 +110,10 @@ class _Storage:
         return np.ndarray(shape, self.dtype, self.array, offset * size, [s * size for s in strides]).copy()
 
 
-class _Late(NamedTuple):
+class Late(NamedTuple):
     """A tensor whose storage may come later."""
 
-    storage: _Storage
+    storage: Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -119,16 +127,16 @@ class _StorageType(NamedTuple):
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_):
-    if not isinstance(storage, _Storage):
+    if not isinstance(storage, Storage):
         raise Refused("it makes a tensor of something that is no storage. Refused; nothing was run.")
-    return _Late(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+    return Late(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
 
 def _rebuild_parameter(tensor, *_):
     return tensor
 
 
-_ALLOWED: dict[tuple[str, str], object] = {
+ALLOWED: dict[tuple[str, str], object] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
@@ -138,20 +146,23 @@ _ALLOWED: dict[tuple[str, str], object] = {
 } | {("torch", name): _StorageType(dtype) for name, dtype in _STORAGES.items()}
 
 
-class _Unpickler(pickle.Unpickler):
-    """Builds dictionaries of tensors; any other global in the file is refused by its name, and not imported."""
+class Unpickler(pickle.Unpickler):
+    """Builds dictionaries of tensors; any other global in the file is refused by its name, and not imported.
 
-    def __init__(self, file: io.BufferedIOBase, storage: Callable[[tuple], _Storage]):
+    A subclass may know more globals: `allowed` gives what stands in for each, `reads` says in words what is read.
+    """
+
+    allowed = ALLOWED
+    reads = "dictionaries of plain float, int and bool tensors"
+
+    def __init__(self, file: io.BufferedIOBase, storage: Callable[[tuple], Storage]):
         super().__init__(file, encoding="latin1")
         self._storage = storage
 
     def find_class(self, module: str, name: str):
-        if (module, name) not in _ALLOWED:
-            raise Refused(
-                f"it asks for {module}.{name}; only dictionaries of plain float, int and bool tensors are read. Refused; "
-                "nothing was run."
-            )
-        return _ALLOWED[module, name]
+        if (module, name) not in self.allowed:
+            raise Refused(f"it asks for {module}.{name}; only {self.reads} are read. Refused; nothing was run.")
+        return self.allowed[module, name]
 
     def persistent_load(self, pid):
         if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], _StorageType)):
@@ -160,14 +171,22 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
-    tree = _torch_zip(path) if zipfile.is_zipfile(path) else _torch_legacy(path)
+    tree = torch_tree(path)
     arrays = flat(_resolved(tree) if isinstance(tree, Mapping) else {})
     if not arrays:
         raise Refused("no tensors in it.")
     return arrays
 
 
-def _torch_zip(path):
+def torch_tree(path: pathlib.Path, unpickler: type[Unpickler] = Unpickler):
+    """What torch.save wrote, in either layout; its tensors are `Late`."""
+    if zipfile.is_zipfile(path):
+        return _torch_zip(path, unpickler)
+    with path.open("rb") as file:
+        return torch_legacy(file, unpickler)
+
+
+def _torch_zip(path, unpickler):
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
         pickled = next((name for name in entries if name == "data.pkl" or name.endswith("/data.pkl")), None)
@@ -178,7 +197,7 @@ def _torch_zip(path):
         root = pickled.removesuffix("data.pkl")
         if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
             raise Refused("its numbers are big-endian.")
-        storages: dict[str, _Storage] = {}
+        storages: dict[str, Storage] = {}
 
         def storage(pid):
             _, kind, key, _, size, *_ = pid
@@ -186,45 +205,45 @@ def _torch_zip(path):
                 data = np.frombuffer(archive.read(f"{root}data/{key}"), kind.dtype)
                 if len(data) != size:
                     raise ValueError(f"storage {key} has {len(data)} numbers, {size} are declared")
-                storages[key] = _Storage(kind.dtype, size, data)
+                storages[key] = Storage(kind.dtype, size, data)
             return storages[key]
 
-        return _Unpickler(io.BytesIO(archive.read(pickled)), storage).load()
+        return unpickler(io.BytesIO(archive.read(pickled)), storage).load()
 
 
-def _torch_legacy(path):
-    storages: dict[str, _Storage] = {}
+def torch_legacy(file: io.BufferedIOBase, unpickler: type[Unpickler] = Unpickler):
+    """What torch.save wrote before PyTorch 1.6, and writes inside plain pickles still."""
+    storages: dict[str, Storage] = {}
 
     def storage(pid):
         _, kind, key, _, size, *view = pid
         if view and view[0] is not None:
             raise Refused("it holds views of storages, a layout of PyTorch before 0.4.")
-        return storages.setdefault(key, _Storage(kind.dtype, size))
+        return storages.setdefault(key, Storage(kind.dtype, size))
 
-    with path.open("rb") as file:
-        plain = lambda: _Unpickler(file, storage).load()
-        if plain() != _MAGIC:
-            raise ValueError("no PyTorch file")
-        plain()  # the protocol's version
-        if not plain()["little_endian"]:
-            raise Refused("its numbers are big-endian.")
-        tree, keys = plain(), plain()
-        for key in keys:
-            (size,) = struct.unpack("<q", file.read(8))
-            if key not in storages:
-                raise ValueError(f"storage {key} is of no tensor")
-            wanted = storages[key]
-            data = file.read(wanted.size * wanted.dtype.itemsize)
-            if size != wanted.size or len(data) != wanted.size * wanted.dtype.itemsize:
-                raise ValueError(f"storage {key} is cut short")
-            wanted.array = np.frombuffer(data, wanted.dtype)
+    plain = lambda: unpickler(file, storage).load()
+    if plain() != _MAGIC:
+        raise ValueError("no PyTorch file")
+    plain()  # the protocol's version
+    if not plain()["little_endian"]:
+        raise Refused("its numbers are big-endian.")
+    tree, keys = plain(), plain()
+    for key in keys:
+        (size,) = struct.unpack("<q", file.read(8))
+        if key not in storages:
+            raise ValueError(f"storage {key} is of no tensor")
+        wanted = storages[key]
+        data = file.read(wanted.size * wanted.dtype.itemsize)
+        if size != wanted.size or len(data) != wanted.size * wanted.dtype.itemsize:
+            raise ValueError(f"storage {key} is cut short")
+        wanted.array = np.frombuffer(data, wanted.dtype)
     return tree
 
 
 def _resolved(tree):
     if isinstance(tree, Mapping):
         return {str(name): _resolved(value) for name, value in tree.items()}
-    return tree.array() if isinstance(tree, _Late) else tree
+    return tree.array() if isinstance(tree, Late) else tree
 
 
 def _npz(path):

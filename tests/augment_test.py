@@ -94,9 +94,19 @@ def test_cutout_is_a_box_of_half_the_sides():
     assert np.array_equal(y == 0, np.broadcast_to(cut[..., None], y.shape)) and np.all((y == 0) | (y == 1))
     rows, columns = cut.any(2), cut.any(1)
     assert np.array_equal(cut, rows[:, :, None] & columns[:, None, :])
-    assert rows.sum(1).max() == 4 and columns.sum(1).max() == 6  # whole
-    assert rows.sum(1).min() == 2 and columns.sum(1).min() == 3  # clipped at the border, its centre still inside
+    ends = lambda lines: {(int(line.argmax()), int(line.sum())) for line in lines}  # first, how many
+    assert ends(rows) == {(max(i - 2, 0), min(i + 2, 8) - max(i - 2, 0)) for i in range(9)}
+    assert ends(columns) == {(max(i - 3, 0), min(i + 3, 12) - max(i - 3, 0)) for i in range(13)}
     np.testing.assert_allclose(cut.mean(0)[3:5, 5:7], 4 / 9 * 6 / 13, atol=0.1)  # of 9 and 13 places of the centre
+
+
+def test_policies_are_applied_in_turn():
+    x = images(6, 16, 16)
+    y = np.asarray(jax.jit(DiffAugment("translation,color,cutout"))({}, jax.random.key(1), x))
+    assert np.all((y == 0).all(3).any((1, 2)))  # cut last, so that its zeros keep their colour
+    assert not np.any((y == x).all(3) & (y != 0).all(3))
+    only = np.asarray(jax.jit(DiffAugment("cutout,translation"))({}, jax.random.key(1), x))
+    assert np.all((only == 0).all(3).mean((1, 2)) > 0.05) and np.all(np.isin(only[only != 0], x))
 
 
 def test_flip_shift_mirrors_and_shifts_with_reflection():

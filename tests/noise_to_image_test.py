@@ -107,7 +107,7 @@ def test_consistency_enters_at_its_weight(play, side):
 
 def test_adas_strength_is_kept_and_moves_with_ds_turns(toy_game):
     """Reals all above zero: after four turns p has gone up by four batches' worth, and is in the carry and the log."""
-    game = toy_game(batch=4, augment=ADA(kimg=0.16, batch=4, pipe="xflip", target=-2.0))
+    game = toy_game(batch=4, augment=ADA(kimg=0.16, batch=4, pipe="xflip", target=-1.0))
     state = train.new_state(SETTINGS, game, SHAPE, 0)
     loss = jax.jit(game.loss_d)
     seen = []

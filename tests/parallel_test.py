@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import parallel
+from gan_jax import config, parallel, train
+from gan_jax.algorithms.base import example_batch
 from gan_jax.parallel import Parallel
 
 
@@ -22,6 +23,20 @@ def test_replicated_values_come_back_as_one(kind):
     for name, value in tree.items():
         assert back[name].shape == value.shape and len(back[name].sharding.device_set) == 2
         np.testing.assert_array_equal(back[name], value)
+
+
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_each_device_draws_pictures_for_its_own_rows_only(kind, toy_game):
+    """The work of an unconditional G turn on two devices is half of one's: nothing but the noise says whose rows are whose."""
+    run = config.Config("noise_to_image", "mlp", {}, batch=64, total_kimg=1.0)
+    work = []
+    for devices in (Parallel(kind, jax.devices()[:1]), Parallel(kind)):
+        game = toy_game()
+        turn = train.make_round(run, game, devices).turns[1][1]
+        state = devices.replicate(train.new_state(run, game, (4, 4, 1), 0))
+        batch = devices.put(example_batch((4, 4, 1), 0, 64))
+        work.append(turn.lower(state, batch, devices.scalar(np.int32(0))).compile().cost_analysis()["flops"])
+    assert work[1] < 0.7 * work[0]
 
 
 def test_fewer_devices_than_there_are():

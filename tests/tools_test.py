@@ -239,3 +239,17 @@ def test_curves_count_training_time(tool, tmp_path):
         and "--metric=kids: not measured in" in done.stderr
         and "Did you mean 'kid'?" in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("workload", "repository"),
+    [
+        ("biggan", "POSTECH-CVLab/PyTorch-StudioGAN"),
+        ("stylegan2", "NVlabs/stylegan2-ada-pytorch"),
+        ("r3gan", "brownvc/R3GAN"),
+    ],
+)
+def test_bench_peer_names_the_checkout_it_wants(tool, tmp_path, workload, repository):
+    done = tool("bench_peer", workload, "--checkout", tmp_path)
+    assert done.returncode == 1 and f"no checkout of github.com/{repository}" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -1,11 +1,15 @@
-"""One D and one G update of PyTorch-StudioGAN's own networks, as a line like bench_step's, to compare with.
+"""One round of a peer's own networks on CPU, in PyTorch, as a line like bench_step's, to compare with.
 
-Needs a checkout of that repository and torch, in an environment of its own; gan_jax itself needs neither:
-python tools/bench_peer.py sngan --studiogan ../PyTorch-StudioGAN --layout channels_last --out peers.jsonl
+Needs that peer's checkout and torch, in an environment of its own; gan_jax itself needs neither:
+python tools/bench_peer.py sngan --checkout ../PyTorch-StudioGAN --layout channels_last --out peers.jsonl
+
+Networks and their initial values are the peer's, those of StyleGAN2 and R3GAN with the peer's own losses; the loop around
+them is ours. Neither data, nor the running average of G's weights, nor logs are in the time.
 """
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import pathlib
 import platform
@@ -14,20 +18,185 @@ import statistics
 import sys
 import time
 import types
+from collections.abc import Callable
+from typing import NamedTuple
 
-WORKLOADS = {  # batch, loss, conditional (cBN and projection), spectral norm, gradient penalty
-    "dcgan": (64, "vanilla", False, False, False),
-    "sngan": (32, "hinge", True, True, False),
-    "wgan_gp": (32, "wasserstein", False, False, True),  # the critic without batch norm, as in the paper
+
+class Workload(NamedTuple):
+    batch: int
+    nets: tuple  # (G, D)
+    play: Callable[[int], None]  # one round, given its number
+    cycle: int = 1  # rounds after which all lazy turns come round
+
+
+class StudioGAN(NamedTuple):
+    """One of its CIFAR-10 configs at 32x32, by the values in which they differ; one D and one G turn a round."""
+
+    module: str
+    batch: int
+    loss: str  # vanilla, hinge or wasserstein, the last with WGAN-GP's penalty
+    z_dim: int = 128
+    width: int = 64
+    conditional: bool = False  # ten classes: conditional batch norm in G, projection in D
+    spectral: str = ""  # the players with spectral norm
+
+    def __call__(self, layout) -> Workload:
+        import torch
+        from torch.nn.functional import relu, softplus
+
+        g, d = (net.to(memory_format=layout) for net in self.networks())
+        opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (g, d))
+        x = torch.rand(self.batch, 3, 32, 32).to(memory_format=layout) * 2 - 1
+        y = torch.randint(0, 10, (self.batch,))
+        draw = lambda: g(torch.randn(self.batch, self.z_dim), y)
+        judge = lambda pictures: d(pictures, y)["adv_output"]
+
+        def loss_d():
+            fake = draw()  # G is frozen: no graph
+            logits_real, logits_fake = judge(x), judge(fake)
+            if self.loss == "vanilla":
+                return softplus(-logits_real).mean() + softplus(logits_fake).mean()
+            if self.loss == "hinge":
+                return relu(1 - logits_real).mean() + relu(1 + logits_fake).mean()
+            mix = torch.rand(self.batch, 1, 1, 1)
+            between = (mix * x + (1 - mix) * fake).requires_grad_(True)
+            (slope,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
+            penalty = 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+            return logits_fake.mean() - logits_real.mean() + penalty
+
+        def loss_g():
+            logits_fake = judge(draw())
+            return softplus(-logits_fake).mean() if self.loss == "vanilla" else -logits_fake.mean()
+
+        def play(_):
+            turn(d, opt_d, lambda: loss_d().backward())
+            turn(g, opt_g, lambda: loss_g().backward())
+
+        return Workload(self.batch, (g, d), play)
+
+    def networks(self) -> tuple:
+        """(G, D), built by its own modules."""
+        import torch
+        import utils
+
+        utils.misc = types.SimpleNamespace(dummy_context_mgr=contextlib.nullcontext)  # all that the networks use of it
+        sys.modules.update({"utils.misc": utils.misc, "utils.style_ops": types.SimpleNamespace()})
+        from utils import ops
+
+        module = importlib.import_module(f"models.{self.module}")
+        layers = types.SimpleNamespace(
+            g_act_fn=torch.nn.ReLU(inplace=True), d_act_fn=torch.nn.ReLU(inplace=True),
+            g_bn=ops.ConditionalBatchNorm2d if self.conditional else ops.batchnorm_2d, d_bn=ops.batchnorm_2d,
+            d_embedding=ops.sn_embedding if "d" in self.spectral else ops.embedding,
+        )  # fmt: skip
+        for player in "gd":
+            for layer in ("conv2d", "deconv2d", "linear"):
+                setattr(layers, f"{player}_{layer}", getattr(ops, f"sn{layer}" if player in self.spectral else layer))
+        shared = {
+            "img_size": 32, "apply_attn": self.module == "big_resnet", "num_classes": 10, "mixed_precision": False,
+            "MODULES": layers, "MODEL": types.SimpleNamespace(info_type="N/A", g_info_injection="N/A"),
+        }  # fmt: skip
+        g = module.Generator(
+            z_dim=self.z_dim, g_shared_dim=128, g_conv_dim=self.width, attn_g_loc=[2], g_init="ortho", g_depth=None,
+            g_cond_mtd="cBN" if self.conditional else "W/O", **shared,
+        )  # fmt: skip
+        d = module.Discriminator(
+            d_conv_dim=self.width, attn_d_loc=[1], d_init="ortho", d_depth=None, d_embed_dim="N/A",
+            apply_d_sn=self.module != "deep_conv",  # here only whether batch norm is left out, as WGAN-GP's paper does
+            normalize_d_embed=False, d_cond_mtd="PD" if self.conditional else "W/O", aux_cls_type="W/O", **shared,
+        )  # fmt: skip
+        return g.train(), d.train()
+
+
+def stylegan2(layout) -> Workload:
+    """Its "stylegan2" config (8 mapping layers, groups of 4, R1 gamma 10) at 64x64, batch 4, narrowed, float32, no ADA.
+
+    Greg comes every 4 rounds, Dreg every 16. On CPU its ops take their reference forms by themselves. Each block orders
+    its input by a switch, meant for half precision, so channels_last turns that too.
+    """
+    import torch
+    from training import loss, networks
+
+    batch, common = 4, {"c_dim": 0, "img_resolution": 64, "img_channels": 3}
+    width, eight = {"channel_base": 4096, "num_fp16_res": 0}, {"num_layers": 8}
+    g = networks.Generator(z_dim=512, w_dim=512, mapping_kwargs=eight, synthesis_kwargs=width, **common)
+    d = networks.Discriminator(epilogue_kwargs={"mbstd_group_size": 4}, **width, **common)
+    for block in (*g.modules(), *d.modules()):
+        if hasattr(block, "channels_last") and not hasattr(block, "const"):  # the 4x4 one can't
+            block.channels_last = layout is torch.channels_last
+    g, d = (net.to(memory_format=layout) for net in (g, d))
+    weights = {"style_mixing_prob": 0.9, "r1_gamma": 10, "pl_weight": 2, "pl_batch_shrink": 2}
+    theirs = loss.StyleGAN2Loss(torch.device("cpu"), g.mapping, g.synthesis, d, **weights)
+
+    def adam(net, every):
+        lazy = every / (every + 1)
+        return torch.optim.Adam(net.parameters(), lr=0.0025 * lazy, betas=(0.0, 0.99**lazy), eps=1e-8)
+
+    opt_g, opt_d = adam(g, 4), adam(d, 16)
+    turns = (("Gmain", g, opt_g, 1), ("Greg", g, opt_g, 4), ("Dmain", d, opt_d, 1), ("Dreg", d, opt_d, 16))
+    x, c = torch.rand(batch, 3, 64, 64).to(memory_format=layout) * 2 - 1, torch.zeros(batch, 0)
+
+    def play(step):
+        for name, net, opt, every in turns:
+            if step % every == 0:
+                turn(net, opt, theirs.accumulate_gradients, name, x, c, torch.randn(batch, 512), c, True, every)
+
+    return Workload(batch, (g, d), play, cycle=16)
+
+
+def r3gan(layout) -> Workload:
+    """Its CIFAR-10 preset at a quarter of the width and cardinality, ten classes, batch 8, float32, no augmentation.
+
+    Rates are those of its schedules' start. On CPU its ops take their reference forms by themselves.
+    """
+    import torch
+
+    if importlib.util.find_spec("pkg_resources") is None:  # gone from setuptools; asked only to order versions
+        sys.modules["pkg_resources"] = types.SimpleNamespace(parse_version=torch.torch_version.TorchVersion)
+    from R3GAN import Networks, Trainer
+
+    batch, classes, stages = 8, 10, ([192] * 4, [24] * 4, [2] * 4, 2)  # widths, groups, blocks, expansion
+    g = Networks.Generator(64, *stages, ConditionDimension=classes, ConditionEmbeddingDimension=64)
+    d = Networks.Discriminator(*stages, ConditionDimension=classes, ConditionEmbeddingDimension=192)
+    g, d = (net.to(memory_format=layout) for net in (g, d))
+    opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.0, 0.9), eps=1e-8) for net in (g, d))
+    theirs = Trainer.AdversarialTraining(g, d)
+    x = torch.rand(batch, 3, 32, 32).to(memory_format=layout) * 2 - 1
+    y = torch.nn.functional.one_hot(torch.randint(0, classes, (batch,)), classes).float()
+
+    def play(_):
+        turn(d, opt_d, theirs.AccumulateDiscriminatorGradients, torch.randn(batch, 64), x, y, 0.05)
+        turn(g, opt_g, theirs.AccumulateGeneratorGradients, torch.randn(batch, 64), x, y)
+
+    return Workload(batch, (g, d), play)
+
+
+def turn(net, opt, gradients: Callable, *args) -> None:
+    """One optimiser step of one player by what `gradients(*args)` leaves in .grad; between turns all is frozen."""
+    net.requires_grad_(True)
+    opt.zero_grad()
+    gradients(*args)
+    opt.step()
+    net.requires_grad_(False)
+
+
+STUDIOGAN = "POSTECH-CVLab/PyTorch-StudioGAN", "src", "src/models/big_resnet.py"
+PEERS = {  # what builds it, its repository, the folder of that one's modules, a file that only that one has
+    "dcgan": (StudioGAN("deep_conv", 64, "vanilla"), *STUDIOGAN),
+    "sngan": (StudioGAN("resnet", 32, "hinge", conditional=True, spectral="d"), *STUDIOGAN),
+    "wgan_gp": (StudioGAN("resnet", 32, "wasserstein"), *STUDIOGAN),
+    "biggan": (StudioGAN("big_resnet", 16, "hinge", 80, 48, conditional=True, spectral="gd"), *STUDIOGAN),
+    "stylegan2": (stylegan2, "NVlabs/stylegan2-ada-pytorch", "", "projector.py"),
+    "r3gan": (r3gan, "brownvc/R3GAN", "", "R3GAN/Networks.py"),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workload", choices=WORKLOADS)
-    parser.add_argument("--studiogan", required=True, type=pathlib.Path, help="its checkout")
+    parser.add_argument("workload", choices=PEERS)
+    parser.add_argument("--checkout", required=True, type=pathlib.Path, help="of the repository that has the workload")
     parser.add_argument("--layout", choices=("eager", "channels_last"), default="eager")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=8, help="timed rounds, after two others (default %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
     flags = parser.parse_args()
     line = json.dumps(measure(flags))
@@ -37,93 +206,39 @@ def main() -> None:
             file.write(line + "\n")
 
 
-def build(name: str, studiogan: pathlib.Path):
-    """(G, D) at 32x32, z 128, widths as in its CIFAR-10 configs, built by its own modules."""
-    sys.path.insert(0, str(studiogan / "src"))
-    misc = types.ModuleType("utils.misc")  # of it the networks use one name; the rest wants packages we don't need
-    misc.dummy_context_mgr = contextlib.nullcontext
-    import utils
-
-    utils.misc = sys.modules["utils.misc"] = misc
-    sys.modules.setdefault("utils.style_ops", types.ModuleType("utils.style_ops"))
-    import torch
-    from models import deep_conv, resnet
-    from utils import ops
-
-    _, _, conditional, spectral, _ = WORKLOADS[name]
-    d = "sn" if spectral else ""
-    layers = types.SimpleNamespace(
-        g_conv2d=ops.conv2d, g_deconv2d=ops.deconv2d, g_linear=ops.linear, g_embedding=ops.embedding,
-        g_bn=ops.ConditionalBatchNorm2d if conditional else ops.batchnorm_2d, d_bn=ops.batchnorm_2d,
-        g_act_fn=torch.nn.ReLU(inplace=True), d_act_fn=torch.nn.ReLU(inplace=True),
-        d_conv2d=getattr(ops, d + "conv2d"), d_deconv2d=getattr(ops, d + "deconv2d"),
-        d_linear=getattr(ops, d + "linear"), d_embedding=ops.sn_embedding if spectral else ops.embedding,
-    )  # fmt: skip
-    model = types.SimpleNamespace(info_type="N/A", g_info_injection="N/A")
-    shared = {"img_size": 32, "apply_attn": False, "num_classes": 10, "mixed_precision": False}
-    shared |= {"MODULES": layers, "MODEL": model}
-    module = deep_conv if name == "dcgan" else resnet
-    g = module.Generator(
-        z_dim=128, g_shared_dim="N/A", g_conv_dim=64, attn_g_loc=[], g_init="ortho", g_depth=None,
-        g_cond_mtd="cBN" if conditional else "W/O", **shared,
-    )  # fmt: skip
-    d = module.Discriminator(
-        d_conv_dim=64, attn_d_loc=[], d_init="ortho", d_depth=None, d_embed_dim="N/A", normalize_d_embed=False,
-        apply_d_sn=name != "dcgan",  # here only whether batch norm is left out
-        d_cond_mtd="PD" if conditional else "W/O", aux_cls_type="W/O", **shared,
-    )  # fmt: skip
-    return g.train(), d.train()
-
-
 def measure(flags: argparse.Namespace) -> dict:
+    """As bench_step: `step_ms` is the mean over a cycle in which each lazy turn comes once; median and range of cycles."""
+    build, repository, folder, file = PEERS[flags.workload]
+    if not (flags.checkout / file).is_file():
+        sys.exit(f"error: --checkout={flags.checkout}: no checkout of github.com/{repository}: it has no {file}.")
+    if flags.rounds < 1:
+        sys.exit(f"error: --rounds={flags.rounds}: it must be at least 1.")
+    sys.path.insert(0, str(flags.checkout / folder))
     import torch
-    from torch.nn.functional import relu, softplus
 
-    batch, loss, _, _, penalised = WORKLOADS[flags.workload]
     layout = torch.channels_last if flags.layout == "channels_last" else torch.contiguous_format
-    g, d = (net.to(memory_format=layout) for net in build(flags.workload, flags.studiogan))
-    opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (g, d))
-    x, y = (torch.rand(batch, 3, 32, 32) * 2 - 1).to(memory_format=layout), torch.randint(0, 10, (batch,))
-    judge = lambda images: d(images, y)["adv_output"]
-    d_loss = {
-        "vanilla": lambda real, fake: softplus(-real).mean() + softplus(fake).mean(),
-        "hinge": lambda real, fake: relu(1 - real).mean() + relu(1 + fake).mean(),
-        "wasserstein": lambda real, fake: fake.mean() - real.mean(),
-    }[loss]
-    g_loss = (lambda fake: softplus(-fake).mean()) if loss == "vanilla" else (lambda fake: -fake.mean())
-
-    def penalty(fake):
-        mix = torch.rand(batch, 1, 1, 1)
-        between = (mix * x + (1 - mix) * fake).requires_grad_(True)
-        (slope,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
-        return 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
-
-    def step():
-        g.requires_grad_(False), d.requires_grad_(True), opt_d.zero_grad()
-        with torch.no_grad():
-            fake = g(torch.randn(batch, 128), y)
-        (d_loss(judge(x), judge(fake)) + (penalty(fake) if penalised else 0)).backward()
-        opt_d.step()
-        g.requires_grad_(True), d.requires_grad_(False), opt_g.zero_grad()
-        g_loss(judge(g(torch.randn(batch, 128), y))).backward()
-        opt_g.step()
-
+    work = build(layout)
+    torch.nn.ModuleList(work.nets).requires_grad_(False)
+    rounds = -(-flags.rounds // work.cycle) * work.cycle
     times = []
-    for _ in range(flags.rounds + 2):
+    for step in (0, 1, *range(rounds)):  # round 0 has every turn in it
         began = time.perf_counter()
-        step()
+        work.play(step)
         times.append(1e3 * (time.perf_counter() - began))
-    ms = statistics.median(times[2:])
+    cycles = [statistics.mean(times[i : i + work.cycle]) for i in range(2, len(times), work.cycle)]
+    ms = statistics.median(cycles)
     return {
-        "config": f"StudioGAN {flags.workload}",
+        "config": f"{repository.split('/')[1]} {flags.workload}",
         "set": [flags.layout],
-        "batch": batch,
+        "batch": work.batch,
         "devices": 1,
         "device": f"cpu: {torch.get_num_threads()} threads",
+        "params": [sum(leaf.numel() for leaf in net.parameters()) for net in work.nets],
         "compile_s": 0.0,
+        "rounds": rounds,
         "step_ms": round(ms, 2),
-        "step_ms_range": [round(min(times[2:]), 2), round(max(times[2:]), 2)],
-        "img_s": round(1e3 * batch / ms, 2),
+        "step_ms_range": [round(min(cycles), 2), round(max(cycles), 2)],
+        "img_s": round(1e3 * work.batch / ms, 2),
         "gflop_s": None,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},

@@ -1,6 +1,8 @@
 """Pictures from noise: GAN, DCGAN, WGAN(-GP), SNGAN, SAGAN, BigGAN. They differ in networks, loss and penalty only."""
 
 import dataclasses
+import functools
+import math
 
 import flax.linen as nn
 import jax
@@ -17,6 +19,8 @@ PENALTIES = {
     "r2": "gamma / 2 * ||gradient at fakes||^2",
     "r1+r2": "both",
 }
+
+STANDING_BATCH = 256  # pictures, at most, in a pass for standing statistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +39,9 @@ class Algorithm(base.Game):
         consistency_real, consistency_fake: weights of the squared change of a logit when its picture is flipped and
             shifted: consistency regularisation (Zhang et al. 2020, arXiv:1910.12027), and with both the balanced one
             (Zhao et al. 2020, arXiv:2002.04724).
+        orthogonal: weight of G's orthogonal regularisation (BigGAN's beta; 1e-4 as published).
+        standing_passes: training passes over which the averaged G's batch statistics are gathered anew before it
+            draws pictures; 0: its running ones, averaged with its weights.
         batch: images a round.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
     """
@@ -51,6 +58,8 @@ class Algorithm(base.Game):
     lecam_decay: float = 0.99
     consistency_real: float = 0.0
     consistency_fake: float = 0.0
+    orthogonal: float = 0.0
+    standing_passes: int = 0
     augment: Augment = NONE
     batch: int = 0
 
@@ -61,6 +70,11 @@ class Algorithm(base.Game):
         for name in ("z_dim", "n_critic", "penalty_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
+        for name in ("lecam", "consistency_real", "consistency_fake", "orthogonal", "standing_passes"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        if not 0 <= self.lecam_decay <= 1:
+            raise ValueError(f"config.game.lecam_decay={self.lecam_decay}: it must be within 0 and 1.")
 
     @property
     def phases(self):
@@ -116,7 +130,11 @@ class Algorithm(base.Game):
         logits_real, _ = self.critic(state.d.params, state, seen_real, y)  # only relativistic losses read it
         logits_fake, _ = self.critic(state.d.params, state, seen_fake, y)
         loss = losses.LOSSES[self.loss].g(logits_real, logits_fake)
-        return loss, Aux(mutable, state.carry, {"g/loss": loss})
+        metrics = {"g/loss": loss}
+        if self.orthogonal:
+            penalty = self.orthogonal * regularizers.orthogonal(params_g)
+            loss, metrics = loss + penalty, metrics | {"g/orthogonal": penalty}
+        return loss, Aux(mutable, state.carry, metrics)
 
     def weighted_penalty(self, params_d, state, x_real, x_fake, y, rng):
         """The penalty as it enters D's loss, f32 []. R1, R2: gamma / 2; WGAN-GP: lambda.
@@ -165,6 +183,10 @@ class Algorithm(base.Game):
                 f"config.game.penalty={self.penalty!r}: a critic with batch norm mixes the images of a batch, so it has "
                 f"no gradient of one image to penalise. Set config.d.norm='none'."
             )
+        if self.standing_passes and "batch_stats" not in mutable_g:
+            raise ValueError(
+                f"config.game.standing_passes={self.standing_passes}: this generator has no batch norm. Set it to 0."
+            )
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
         means = {"real": jnp.float32(0), "fake": jnp.float32(0)} if self.lecam else {}
         carry = {"augment": self.augment.init(), "lecam": means}
@@ -175,3 +197,30 @@ class Algorithm(base.Game):
 
     def sample(self, ema, z, y, truncation=None):
         return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]
+
+    def settle(self, ema, rng):
+        """Standing statistics: the mean of the moments of `standing_passes` training passes by the averaged weights.
+
+        Each has its own z and labels, uniform over the classes; u of spectral norm moves on with each. Brock et al.
+        2018, arXiv:1809.11096.
+        """
+        if not self.standing_passes:
+            return ema
+        mutable, moments = ema["mutable"]["g"], []
+        for key in jax.random.split(rng, self.standing_passes):
+            mutable, found = _standing_pass(self, ema["params"]["g"], mutable, key)
+            moments.append(found)
+        stats = jax.tree.map(lambda *x: sum(x) / self.standing_passes, *moments)
+        return {"params": ema["params"], "mutable": {"g": mutable | {"batch_stats": stats}}}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _standing_pass(game, params, mutable, rng):
+    """(G's new mutable, the moments its batch norms used, named as their running ones) of one training pass."""
+    n, classes = min(game.batch, STANDING_BATCH), game.g.n_classes
+    k_z, k_y = jax.random.split(rng)
+    z = game.latent(k_z, n)
+    y = jax.random.randint(k_y, (n,), 0, classes) if classes else None
+    _, mutable = base.forward(game.g, params, mutable | {"moments": {}}, z, y)
+    moments = mutable.pop("moments")
+    return mutable, moments

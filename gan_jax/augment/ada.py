@@ -1,6 +1,8 @@
 """ADA: changes whose probability p rises while the critic overfits. Karras et al. 2020, arXiv:2006.06676."""
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -96,8 +98,10 @@ class ADA:
             raise ValueError("config.augment.rise_kimg: a schedule of p needs config.augment.target=None.")
         if self.target is not None and self.batch < 1:
             raise ValueError(f"config.augment.batch={self.batch}: with a target it must be the images of a turn.")
-        if self.p < 0:
+        if not 0 <= self.p < math.inf:
             raise ValueError(f"config.augment.p={self.p}: a probability must be at least 0.")
+        if self.target is not None and not -1 <= self.target <= 1:
+            raise ValueError(f"config.augment.target={self.target}: a mean of signs must be within -1 and 1.")
         for name in ("kimg", "rise_kimg"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"config.augment.{name}={getattr(self, name)}: it must be above 0.")
@@ -107,6 +111,8 @@ class ADA:
         for pair in pairs:
             if not (isinstance(pair, tuple) and len(pair) == 2):
                 raise ValueError(f"config.augment.{key}={pairs!r}: pairs of a name and a number, (('rotate', 0.5),).")
+            if not (isinstance(pair[1], numbers.Real) and 0 <= pair[1] < math.inf):
+                raise ValueError(f"config.augment.{key}: {pair[0]!r} is given {pair[1]!r}; it must be 0 or more.")
             lookup.choose(dict.fromkeys(known), pair[0], f"config.augment.{key}")
 
     @property

@@ -45,13 +45,11 @@ def warp(x: jax.Array, matrix: jax.Array) -> jax.Array:
     An image whose matrix is the identity stays as it is, to the bit.
     Differs: the reflected margin is always a side less one pixel, its published maximum, where the publication cuts it
         to what the batch needs: the same numbers but for the rim of images made smaller, where the cut margin ends
-        within the filters' reach. Beyond the margin lie zeros in both.
+        within the filters' reach. Beyond the margin lie zeros in both. Memory: 36 times the pixels of x.
     """
     height, width = x.shape[1:3]
     large = _both(_enlarge(height), _enlarge(width), x)  # [B, 6H - 4, 6W - 4, C]
-    place = lambda size: (
-        np.arange(-BORDER, size + BORDER, 0.5, np.float32) - (size - 1) / 2
-    )  # output pixels, halves too
+    place = lambda size: np.arange(-BORDER, size + BORDER, 0.5, np.float32) - (size - 1) / 2  # every half pixel
     right, down = place(width).reshape(1, 1, -1), place(height).reshape(1, -1, 1)
     entry = lambda i, j: matrix[:, i, j].reshape(-1, 1, 1)
     along = lambda i, size: 2 * (entry(i, 0) * right + entry(i, 1) * down + entry(i, 2)) + (3 * size - 3)
@@ -63,7 +61,7 @@ def warp(x: jax.Array, matrix: jax.Array) -> jax.Array:
 def _both(rows, columns, x):
     """A linear map of each axis: rows [h, H], columns [w, W], x [B, H, W, C] -> [B, h, w, C].
 
-    As dots, filters with 36 times the pixels take a sixth of the time of shifted sums on a CPU, their gradients less.
+    Filters as dots: on a CPU a sixth of the time that shifted sums take, gradients less than a tenth.
     """
     x = jnp.einsum("ih,bhwc->biwc", rows, x, precision="highest")
     return jnp.einsum("jw,biwc->bijc", columns, x, precision="highest")

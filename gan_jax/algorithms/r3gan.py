@@ -1,0 +1,253 @@
+"""R3GAN: relativistic pairing held by R1 and R2. Huang et al. 2024, arXiv:2501.05441; presets of the official runs."""
+
+import dataclasses
+import inspect
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import lookup, losses, regularizers
+from gan_jax.algorithms import base
+from gan_jax.augment import NONE, Augment, flip_shift
+from gan_jax.state import Aux, Phase, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm(base.Game):
+    """Every fake is judged against the real image of its row; R1 and R2 at every step make that converge.
+
+    Attributes:
+        z_dim: numbers of noise a picture, standard normal.
+        gamma: D's loss has gamma / 2 times the squared slopes at reals and at fakes. With `gamma_final` it goes there
+            along half a cosine over `decay_kimg` thousand images.
+        penalty_every: 1 has both penalties in every D step; k > 1 makes them a step of its own every k rounds, k times as
+            heavy: faster, without the paper's guarantee of convergence.
+        augment: what the critic's pictures go through, real and generated; config.augment. Slopes are those of the
+            picture before it is augmented.
+        lecam, lecam_decay, consistency_real, consistency_fake: as in noise_to_image.
+        batch: images a round.
+    Labels, where the data has them, go to both players; fakes are drawn with the labels of the reals they are paired with.
+    Differs: G's turn pairs its fakes with the real images of D's turn before it; the official code draws others.
+    """
+
+    g: nn.Module
+    d: nn.Module
+    z_dim: int = 64
+    gamma: float = 1.0
+    gamma_final: float | None = None
+    decay_kimg: float | None = None
+    penalty_every: int = 1
+    lecam: float = 0.0
+    lecam_decay: float = 0.99
+    consistency_real: float = 0.0
+    consistency_fake: float = 0.0
+    augment: Augment = NONE
+    batch: int = 0
+
+    def __post_init__(self):
+        if "scale" not in inspect.signature(type(self.d).__call__).parameters:
+            raise ValueError(
+                f"config.model: {type(self.d).__module__}.{type(self.d).__name__} has no scale of its biases, which "
+                "config.algorithm='r3gan' needs. Use model='r3gan', or algorithm='noise_to_image' with "
+                "game.loss='relativistic' and game.penalty='r1+r2'."
+            )
+        for name in ("z_dim", "penalty_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
+        for name in ("gamma", "gamma_final", "lecam", "consistency_real", "consistency_fake"):
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        if not 0 <= self.lecam_decay <= 1:
+            raise ValueError(f"config.game.lecam_decay={self.lecam_decay}: it must be within 0 and 1.")
+        if (self.gamma_final is None) != (self.decay_kimg is None):
+            raise ValueError("config.game.gamma_final and config.game.decay_kimg: give both, or neither.")
+        if self.decay_kimg is not None and not (0 < self.decay_kimg < math.inf and self.batch):
+            raise ValueError(f"config.game.decay_kimg={self.decay_kimg}: it must be above 0 (thousands of images).")
+
+    @property
+    def phases(self):
+        play = Phase("d", self.loss_d), Phase("g", self.loss_g)
+        return play if self.penalty_every == 1 else (*play, Phase("d", self.penalty_d, every=self.penalty_every))
+
+    def loss_d(self, params_d, state, batch, rng):
+        """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
+        k_z, k_real, k_fake, *k_moved = jax.random.split(rng, 5)
+        pairs, y = self.pairs(state, batch, k_z)
+        seen, unsee = jax.vjp(lambda pairs: self.seen(state, k_real, k_fake, pairs), pairs)
+        if self.penalty_every == 1:
+            logits, slopes = self.logits_and_slopes(params_d, seen, y)
+            r1, r2 = _squares(unsee(slopes)[0])
+        else:
+            logits = self.judge(params_d, seen, y)
+        logits_real, logits_fake = logits[:, 0], logits[:, 1]
+        loss = losses.relativistic_d(logits_real, logits_fake)
+        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
+        if self.penalty_every == 1:
+            gamma = self.gamma_at(state.step)
+            loss, metrics = loss + gamma / 2 * (r1 + r2), metrics | {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
+        if self.lecam:
+            means = state.carry["lecam"]
+            pull = self.lecam * regularizers.lecam(logits_real, logits_fake, means["real"], means["fake"])
+            loss, metrics = loss + pull, metrics | {"d/lecam": pull}
+        for i, (side, weight) in enumerate((("real", self.consistency_real), ("fake", self.consistency_fake))):
+            if weight:
+                moved = self.critic(params_d, flip_shift(k_moved[i], seen[:, i]), y)
+                change = weight * regularizers.consistency(logits[:, i], moved)
+                loss, metrics = loss + change, metrics | {f"d/consistency_{side}": change}
+        carry = self.observed(state, logits_real, logits_fake)
+        if "p" in carry["augment"]:
+            metrics["d/augment_p"] = carry["augment"]["p"]
+        return loss, Aux(state.d.mutable, carry, metrics)
+
+    def penalty_d(self, params_d, state, batch, rng):
+        """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over params_d."""
+        k_z, k_real, k_fake = jax.random.split(rng, 3)
+        pairs, y = self.pairs(state, batch, k_z)
+        seen, unsee = jax.vjp(lambda pairs: self.seen(state, k_real, k_fake, pairs), pairs)
+        r1, r2 = _squares(unsee(self.logits_and_slopes(params_d, seen, y)[1])[0])
+        gamma = self.gamma_at(state.step)
+        metrics = {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
+        return self.penalty_every * gamma / 2 * (r1 + r2), Aux(state.d.mutable, state.carry, metrics)
+
+    def loss_g(self, params_g, state, batch, rng):
+        """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
+        k_z, k_real, k_fake = jax.random.split(rng, 3)
+        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_fake = self.fake(params_g, k_z, y, x_real.shape[0])
+        logits_real = self.critic(state.d.params, self.augment(state.carry["augment"], k_real, x_real), y)
+        logits_fake = self.critic(state.d.params, self.augment(state.carry["augment"], k_fake, x_fake), y)
+        loss = losses.relativistic_g(logits_real, logits_fake)
+        return loss, Aux(state.g.mutable, state.carry, {"g/loss": loss})
+
+    def gamma_at(self, step: jax.Array) -> jax.Array:
+        """gamma f32 [] in the round `step` (from 0), by the images seen before it."""
+        if self.gamma_final is None:
+            return jnp.float32(self.gamma)
+        done = jnp.minimum((step + 0.0) * self.batch / (self.decay_kimg * 1000), 1)
+        return self.gamma_final + (self.gamma - self.gamma_final) * (1 + jnp.cos(jnp.pi * done)) / 2
+
+    def pairs(self, state, batch, rng):
+        """(real and fake of each row, f32 [B, 2, H, W, C]; their labels int32 [B] or None)."""
+        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        return jnp.stack([x_real, self.fake(state.g.params, rng, y, x_real.shape[0])], 1), y
+
+    def fake(self, params_g, rng, y, n):
+        """Images f32 [n, H, W, C]."""
+        return base.forward(self.g, params_g["g"], {}, base.normal(rng, n, self.z_dim), y)[0]
+
+    def seen(self, state, k_real, k_fake, pairs):
+        """What the critic is shown of pairs [B, 2, H, W, C], the same shape."""
+        keys, carry = (k_real, k_fake), state.carry["augment"]
+        return jnp.stack([self.augment(carry, key, pairs[:, i]) for i, key in enumerate(keys)], 1)
+
+    def judge(self, params_d, pairs, y):
+        """Logits f32 [B, 2] of pairs [B, 2, H, W, C]. A row's two stay beside each other, so on one device."""
+        return self.critic(params_d, _rows(pairs), _twice(y)).reshape(-1, 2)
+
+    def logits_and_slopes(self, params_d, pairs, y):
+        """(logits f32 [B, 2], their gradients by pairs [B, 2, H, W, C])."""
+        critic = lambda x, scale: self.critic(params_d, x, _twice(y), scale)
+        logits, slopes = regularizers.logits_and_slopes(critic, _rows(pairs))
+        return logits.reshape(-1, 2), slopes.reshape(pairs.shape)
+
+    def critic(self, params_d, x, y, scale=None):
+        """x [n, H, W, C] -> logits f32 [n]."""
+        return base.forward(self.d, params_d["d"], {}, x, y, scale)[0]
+
+    def observed(self, state, logits_real, logits_fake):
+        """The carry after D's turn: the augmentation's strength, LeCam's running means."""
+        images = (state.step + 1.0) * self.batch
+        carry = {"augment": self.augment.observe(state.carry["augment"], logits_real, images), "lecam": {}}
+        if self.lecam:
+            carry["lecam"] = regularizers.lecam_means(state.carry["lecam"], logits_real, logits_fake, self.lecam_decay)
+        return carry
+
+    def init(self, rng, batch):
+        k_g, k_d, k_z = jax.random.split(rng, 3)
+        x, y = base.to_float(batch["image"]), batch.get("label")
+        params_g, mutable_g = base.init_network(self.g, k_g, self.latent(k_z, x.shape[0]), y)
+        params_d, mutable_d = base.init_network(self.d, k_d, x, y)
+        for name, mutable in (("g", mutable_g), ("d", mutable_d)):
+            if mutable:
+                raise ValueError(f"config.{name}: config.algorithm='r3gan' plays with networks without state only.")
+        wrap = lambda name, params: {"params": {name: params}, "mutable": {name: {}}}
+        means = {"real": jnp.float32(0), "fake": jnp.float32(0)} if self.lecam else {}
+        return wrap("g", params_g), wrap("d", params_d), {"augment": self.augment.init(), "lecam": means}
+
+    def latent(self, rng, n, truncation=None):
+        return base.truncated_normal(rng, (n, self.z_dim), truncation)
+
+    def sample(self, ema, z, y, truncation=None):
+        return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]
+
+
+def _squares(slopes):
+    """Mean squared norms (R1, R2) of the slopes [B, 2, H, W, C]."""
+    return jnp.mean(jnp.sum(jnp.square(slopes), axis=(2, 3, 4)), 0)
+
+
+def _rows(pairs):
+    """[B, 2, ...] -> [2B, ...]."""
+    return pairs.reshape(-1, *pairs.shape[2:])
+
+
+def _twice(y):
+    """Labels [B] -> [2B], of `_rows`."""
+    return None if y is None else jnp.repeat(y, 2)
+
+
+def preset(name: str) -> dict[str, PyTree]:
+    """Settings of a whole run but its data, as a config gives them, by a name in PRESETS.
+
+    Differs: a run ends where its schedules end; the official ones go on until they are stopped.
+    """
+    p = lookup.choose(PRESETS, name, "the preset")
+    (lr, final_lr), (gamma, gamma_final), (b2, final_b2), kimg = p["lr"], p["gamma"], p["b2"], p["decay_kimg"]
+    adam = dict(name="adam", lr=lr, b1=0.0, b2=b2, schedule="cosine", final_lr=final_lr, final_b2=final_b2)
+    widths = dict(widths=p["widths"], cardinality=p["cardinality"])
+    return {
+        "algorithm": "r3gan",
+        "model": "r3gan",
+        "g": widths,
+        "d": widths,
+        "game": dict(z_dim=64, gamma=gamma, gamma_final=gamma_final, decay_kimg=kimg),
+        "augment": dict(
+            name="ada", pipe=("bgc", "cutout"), multipliers=(("color", 0.5),), target=None, p=p["p"], rise_kimg=kimg
+        ),
+        "conditional": p["conditional"],
+        "opt_g": adam | {"decay_kimg": kimg},
+        "opt_d": adam | {"decay_kimg": kimg},
+        "batch": p["batch"],
+        "total_kimg": kimg,
+        "ema_halflife_kimg": p["ema_kimg"],
+        "ema_rise_kimg": kimg,
+        "ema_rampup": None,
+    }  # fmt: skip
+
+
+# Of the official runs, on 8, 8, 8, 32 and 64 GPUs. Pairs go from the first number to the second, p and the half-life of the
+# average (ema_kimg) from 0, all along half a cosine over decay_kimg.
+PRESETS = {
+    "CIFAR10": dict(
+        widths=(768,) * 4, cardinality=(96,) * 4, conditional=True, batch=512, lr=(2e-4, 5e-5), gamma=(0.05, 0.005),
+        b2=(0.9, 0.99), p=0.55, ema_kimg=5_000.0, decay_kimg=20_000.0,
+    ),
+    "FFHQ-64": dict(
+        widths=(768,) * 4 + (384,), cardinality=(96,) * 4 + (48,), conditional=False, batch=256, lr=(2e-4, 5e-5),
+        gamma=(2.0, 0.2), b2=(0.9, 0.99), p=0.3, ema_kimg=500.0, decay_kimg=20_000.0,
+    ),
+    "FFHQ-256": dict(
+        widths=(768,) * 4 + (384, 192, 96), cardinality=(96,) * 4 + (48, 24, 12), conditional=False, batch=256,
+        lr=(2e-4, 5e-5), gamma=(150.0, 15.0), b2=(0.9, 0.99), p=0.3, ema_kimg=500.0, decay_kimg=20_000.0,
+    ),
+    "ImageNet-32": dict(
+        widths=(1536,) * 4, cardinality=(96,) * 4, conditional=True, batch=4096, lr=(2e-4, 5e-5), gamma=(0.5, 0.05),
+        b2=(0.9, 0.99), p=0.5, ema_kimg=50_000.0, decay_kimg=200_000.0,
+    ),
+    "ImageNet-64": dict(
+        widths=(1536,) * 5, cardinality=(96,) * 5, conditional=True, batch=4096, lr=(2e-4, 5e-5), gamma=(1.0, 0.1),
+        b2=(0.9, 0.99), p=0.4, ema_kimg=50_000.0, decay_kimg=200_000.0,
+    ),
+}  # fmt: skip

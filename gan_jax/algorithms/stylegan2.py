@@ -1,0 +1,283 @@
+"""StyleGAN2, with StyleGAN2-ADA's presets. Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676."""
+
+import dataclasses
+import math
+import numbers
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import axis, lookup, losses, regularizers
+from gan_jax.algorithms import base
+from gan_jax.augment import NONE, Augment, flip_shift
+from gan_jax.state import Aux, Phase
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm(base.Game):
+    """The non-saturating game with R1 on D and path length regularisation on G, both lazy: turns of their own.
+
+    Attributes:
+        z_dim: numbers of noise a picture, standard normal.
+        gamma: R1's; D's loss has gamma / 2 times the squared slope at reals, every `r1_every` rounds. 0: none.
+        path_weight: of the path length's squared distance to its running mean, which moves by `path_decay`; every
+            `path_every` rounds, on one picture of `path_shrink`. 0: none.
+        style_mixing: probability that the upper layers, from one chosen at random for the whole batch, get the w of
+            another z.
+        augment: what the critic's pictures go through, real and generated; config.augment.
+        lecam, lecam_decay, consistency_real, consistency_fake: as in noise_to_image.
+        batch: images a round.
+    Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
+    Differs: the running average of w moves in G's turns, not in D's too, for a turn writes to its own player only.
+    """
+
+    g: nn.Module
+    d: nn.Module
+    z_dim: int = 512
+    gamma: float = 10.0
+    r1_every: int = 16
+    path_weight: float = 2.0
+    path_every: int = 4
+    path_shrink: int = 2
+    path_decay: float = 0.01
+    style_mixing: float = 0.9
+    lecam: float = 0.0
+    lecam_decay: float = 0.99
+    consistency_real: float = 0.0
+    consistency_fake: float = 0.0
+    augment: Augment = NONE
+    batch: int = 0
+
+    def __post_init__(self):
+        for name in ("z_dim", "r1_every", "path_every", "path_shrink"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
+        for name in ("gamma", "path_weight", "lecam", "consistency_real", "consistency_fake"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        for name in ("style_mixing", "path_decay", "lecam_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be within 0 and 1.")
+        group = min(getattr(self.d, "mbstd_group", 1), self.batch)
+        if self.batch and self.batch % group:
+            raise ValueError(
+                f"config.d.mbstd_group={group}: config.batch={self.batch} images don't split into such groups. Use a "
+                f"number that divides it."
+            )
+        if not (hasattr(self.g, "mapping") and hasattr(self.g, "synthesis")):
+            raise ValueError(
+                "config.algorithm='stylegan2': its generator has methods mapping and synthesis, "
+                f"{type(self.g).__module__}.{type(self.g).__name__} lacks them. Set config.model='stylegan2'."
+            )
+
+    @property
+    def phases(self):
+        path = [Phase("g", self.path_g, every=self.path_every)] if self.path_weight else []
+        r1 = [Phase("d", self.r1_d, every=self.r1_every)] if self.gamma else []
+        return Phase("g", self.loss_g), *path, Phase("d", self.loss_d), *r1
+
+    def loss_g(self, params_g, state, batch, rng):
+        """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
+        k_fake, k_seen = jax.random.split(rng)
+        y = batch.get("label")
+        x_fake, mutable = self.fake(params_g, state, k_fake, y, batch["image"].shape[0])
+        logits_fake, _ = self.critic(state.d.params, state, self.seen(state, k_seen, x_fake), y)
+        loss = losses.non_saturating_g(None, logits_fake)
+        return loss, Aux(mutable, state.carry, {"g/loss": loss})
+
+    def path_g(self, params_g, state, batch, rng):
+        """The path length's own turn: `path_every` times the weighted penalty, minimised over params_g."""
+        k_ws, k_noise, k_image = jax.random.split(rng, 3)
+        images, y = batch["image"], batch.get("label")
+        n = max(1, images.shape[0] // self.path_shrink)
+        y = None if y is None else y[:: self.path_shrink][:n]  # of each device its own
+        ws, mutable = self.ws(params_g, state, k_ws, y, n)
+        render = lambda ws: self.render_live(params_g, state, ws, k_noise)
+        lengths = regularizers.path_length(render, ws, base.normal(k_image, n, *images.shape[1:]))
+        mean = state.carry["path_mean"]
+        mean = mean + self.path_decay * (axis.mean(jnp.mean(lengths)) - mean)
+        penalty = jnp.mean(jnp.square(lengths - mean))
+        metrics = {"g/path_length": jnp.mean(lengths), "g/path_penalty": penalty}
+        return self.path_every * self.path_weight * penalty, Aux(mutable, state.carry | {"path_mean": mean}, metrics)
+
+    def loss_d(self, params_d, state, batch, rng):
+        """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
+        k_fake, k_seen_real, k_seen_fake, *k_moved = jax.random.split(rng, 5)
+        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_fake, _ = self.fake(state.g.params, state, k_fake, y, x_real.shape[0])
+        seen_real, seen_fake = self.seen(state, k_seen_real, x_real), self.seen(state, k_seen_fake, x_fake)
+        logits_real, mutable = self.critic(params_d, state, seen_real, y)
+        logits_fake, _ = self.critic(params_d, state, seen_fake, y)
+        loss = losses.logistic_d(logits_real, logits_fake)
+        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
+        if self.lecam:
+            means = state.carry["lecam"]
+            pull = self.lecam * regularizers.lecam(logits_real, logits_fake, means["real"], means["fake"])
+            loss, metrics = loss + pull, metrics | {"d/lecam": pull}
+        for key, side, weight, seen, logits in (
+            (k_moved[0], "real", self.consistency_real, seen_real, logits_real),
+            (k_moved[1], "fake", self.consistency_fake, seen_fake, logits_fake),
+        ):
+            if weight:
+                moved = self.critic(params_d, state, flip_shift(key, seen), y)[0]
+                change = weight * regularizers.consistency(logits, moved)
+                loss, metrics = loss + change, metrics | {f"d/consistency_{side}": change}
+        carry = self.observed(state, logits_real, logits_fake)
+        if "p" in carry["augment"]:
+            metrics["d/augment_p"] = carry["augment"]["p"]
+        return loss, Aux(mutable, carry, metrics)
+
+    def r1_d(self, params_d, state, batch, rng):
+        """R1's own turn: `r1_every` times gamma / 2 times the penalty, minimised over params_d.
+
+        The gradient is that of the picture before it is augmented.
+        """
+        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        critic = lambda x: self.critic(params_d, state, self.seen(state, rng, x), y)[0]  # [B, H, W, C] -> [B]
+        r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
+        return self.r1_every * self.gamma / 2 * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
+
+    def fake(self, params_g, state, rng, y, n):
+        """(images f32 [n, H, W, C], G's new mutable {"g": ...})."""
+        k_ws, k_noise = jax.random.split(rng)
+        ws, mutable = self.ws(params_g, state, k_ws, y, n)
+        return self.render_live(params_g, state, ws, k_noise), mutable
+
+    def ws(self, params_g, state, rng, y, n):
+        """(ws f32 [n, L, W] of new z with their styles mixed, G's new mutable {"g": ...})."""
+        k_z, k_other, k_layer, k_mix = jax.random.split(rng, 4)
+        mapping = lambda z, train: base.forward(
+            self.g, params_g["g"], state.g.mutable["g"], z, y, train=train, method="mapping"
+        )
+        ws, mutable = mapping(base.normal(k_z, n, self.z_dim), True)
+        if self.style_mixing:
+            other, _ = mapping(base.normal(k_other, n, self.z_dim), False)
+            layers = ws.shape[1]
+            first = jax.random.randint(k_layer, (), 1, layers)
+            first = jnp.where(jax.random.uniform(k_mix) < self.style_mixing, first, layers)
+            ws = jnp.where(jnp.arange(layers)[None, :, None] < first, ws, other)
+        return ws, {"g": mutable}
+
+    def render_live(self, params_g, state, ws, rng):
+        """ws [n, L, W] -> images f32 [n, H, W, C] as in training, with fresh noise in every one."""
+        rngs = {"noise": rng}
+        return base.forward(self.g, params_g["g"], state.g.mutable["g"], ws, rngs=rngs, method="synthesis")[0]
+
+    def seen(self, state, rng, x):
+        """What a critic is shown of x [B, H, W, C], the same shape."""
+        return self.augment(state.carry["augment"], rng, x)
+
+    def critic(self, params_d, state, x, y):
+        """(logits f32 [B], D's new mutable {"d": ...})."""
+        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
+        return logits, {"d": mutable}
+
+    def observed(self, state, logits_real, logits_fake):
+        """The carry after D's turn: the augmentation's strength, LeCam's running means."""
+        images = (state.step + 1.0) * self.batch
+        carry = state.carry | {"augment": self.augment.observe(state.carry["augment"], logits_real, images)}
+        if self.lecam:
+            carry["lecam"] = regularizers.lecam_means(carry["lecam"], logits_real, logits_fake, self.lecam_decay)
+        return carry
+
+    def init(self, rng, batch):
+        k_g, k_d, k_z = jax.random.split(rng, 3)
+        x, y = base.to_float(batch["image"]), batch.get("label")
+        params_g, mutable_g = base.init_network(self.g, k_g, self.latent(k_z, x.shape[0]), y)
+        if "w_avg" not in mutable_g.get("average", {}).get("mapping", {}):
+            raise ValueError(
+                "config.g: its mapping network keeps no mean of w (average/mapping/w_avg); truncation needs it."
+            )
+        params_d, mutable_d = base.init_network(self.d, k_d, x, y)
+        wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
+        zero = lambda: jnp.zeros((), jnp.float32)
+        means = {"real": zero(), "fake": zero()} if self.lecam else {}
+        carry = {"augment": self.augment.init(), "lecam": means, "path_mean": zero()}
+        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), carry
+
+    def latent(self, rng, n, truncation=None):
+        """z f32 [n, Z]; truncation is of w, so it is left to `sample`."""
+        return jax.random.normal(rng, (n, self.z_dim))
+
+    def sample(self, ema, z, y, truncation=None):
+        """Images of z, with each layer's own noise. truncation: see `styles`."""
+        return self.render(ema, self.styles(ema, z, y, truncation))
+
+    def styles(self, ema, z, y, truncation=None):
+        """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W].
+
+        truncation: psi; w becomes w_avg + psi (w - w_avg). 0 gives the average picture, 1 changes nothing, below 0 are
+            opposites. None: 1.
+        Raises:
+            ValueError: psi is no finite number.
+        """
+        if truncation is not None and not (isinstance(truncation, numbers.Real) and math.isfinite(truncation)):
+            raise ValueError(f"truncation={truncation!r}: psi must be a finite number, such as 0.7; None for none.")
+        forward = base.forward(self.g, *_of(ema), z, y, train=False, method="mapping")
+        ws, average = forward[0], ema["mutable"]["g"]["average"]["mapping"]["w_avg"].reshape(1, 1, -1)
+        return ws if truncation is None else average + truncation * (ws - average)
+
+    def render(self, ema, ws):
+        """ws f32 [n, L, W] -> images f32 [n, H, W, C], with each layer's own noise."""
+        return base.forward(self.g, *_of(ema), ws, train=False, method="synthesis")[0]
+
+
+def _of(ema):
+    return ema["params"]["g"], ema["mutable"]["g"]
+
+
+def preset(name: str, resolution: int = 256, devices: int = 1) -> dict:
+    """Settings of a whole run but its data, as a config gives them, by a name in PRESETS.
+
+    Args:
+        resolution, devices: of the images, and that share a batch; "auto" depends on them, the others are fixed.
+    Differs: activations are not clamped, as the official code in float32; its float16 clamps them to 256.
+    """
+    p = lookup.choose(PRESETS, name, "the preset")
+    if name == "auto":
+        batch = max(min(devices * min(4096 // resolution, 32), 64), devices)
+        p = p | dict(
+            batch=batch, mbstd_group=min(batch // devices, 4), channel_base=32768 if resolution >= 512 else 16384,
+            lr=2e-3 if resolution >= 1024 else 2.5e-3, gamma=2e-4 * resolution**2 / batch,
+            ema_halflife_kimg=batch * 10 / 32,
+        )  # fmt: skip
+    p = dict(channel_max=512, architecture="resnet", path_weight=2.0, style_mixing=0.9, total_kimg=25_000.0) | p
+    adam = dict(name="adam", lr=p["lr"], b1=0.0, b2=0.99)
+    # without path length regularisation the official G still learns as if it had a lazy turn in four
+    slow = {} if p["path_weight"] else dict(lr=p["lr"] * 4 / 5, b2=0.99 ** (4 / 5))
+    pick = lambda *names: {name: p[name] for name in names}
+    return pick("batch", "total_kimg", "ema_halflife_kimg", "ema_rampup") | {
+        "algorithm": "stylegan2",
+        "model": "stylegan2",
+        "g": pick("channel_base", "channel_max", "map_layers"),
+        "d": pick("channel_base", "channel_max", "mbstd_group", "architecture"),
+        "game": pick("gamma", "path_weight", "style_mixing"),
+        "opt_g": adam | slow,
+        "opt_d": adam,
+    }
+
+
+PRESETS = {  # of StyleGAN2-ADA; what "auto" lacks depends on the data and the machine
+    "auto": dict(map_layers=2, ema_rampup=0.05),
+    "stylegan2": dict(
+        batch=32, mbstd_group=4, channel_base=32768, lr=2e-3, gamma=10.0, ema_halflife_kimg=10.0, ema_rampup=None,
+        map_layers=8,
+    ),
+    "paper256": dict(
+        batch=64, mbstd_group=8, channel_base=16384, lr=2.5e-3, gamma=1.0, ema_halflife_kimg=20.0, ema_rampup=None,
+        map_layers=8,
+    ),
+    "paper512": dict(
+        batch=64, mbstd_group=8, channel_base=32768, lr=2.5e-3, gamma=0.5, ema_halflife_kimg=20.0, ema_rampup=None,
+        map_layers=8,
+    ),
+    "paper1024": dict(
+        batch=32, mbstd_group=4, channel_base=32768, lr=2e-3, gamma=2.0, ema_halflife_kimg=10.0, ema_rampup=None,
+        map_layers=8,
+    ),
+    "cifar": dict(
+        batch=64, mbstd_group=32, channel_base=32768, lr=2.5e-3, gamma=0.01, ema_halflife_kimg=500.0, ema_rampup=0.05,
+        map_layers=2, architecture="orig", path_weight=0.0, style_mixing=0.0, total_kimg=100_000.0,
+    ),
+}  # fmt: skip

@@ -1,0 +1,185 @@
+"""Other people's snapshots of a whole game -> names, numbers and numpy arrays, network by network.
+
+StyleGAN2-ADA's and R3GAN's .pkl hold the networks as Python objects, the former with the source text of their classes;
+other projects' .pt hold dictionaries of tensors. No object is made and no text is run: for each class that such a file
+may name stands an inert record of what the file says about it, and a file that names anything else is refused.
+"""
+
+import io
+import pathlib
+import zipfile
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax import weights
+from gan_jax.weights import Late, Refused
+
+
+class Net(NamedTuple):
+    """One network as a file has it."""
+
+    kind: str  # its class, "Generator"; "" where the file has its tensors only
+    settings: dict[
+        str, object
+    ]  # plain attributes of its modules by dotted name: {"synthesis.b4.conv1.conv_clamp": 256}
+    arrays: dict[str, np.ndarray]  # parameters and buffers by dotted name: {"synthesis.b4.conv1.weight": ...}
+
+
+def read(path: str | pathlib.Path) -> dict[str, Net]:
+    """The networks of a snapshot, {"G": ..., "D": ..., "G_ema": ...}; what is neither network nor tensor is left out.
+
+    A tensor at the file's top level (`latent_avg`) is a Net of one array, named "".
+
+    Raises:
+        ValueError: no such file; truncated or damaged; it names a class or function that no such file needs; or there is
+            no network in it. One line, naming the file and what was found.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file of weights.")
+    with weights.in_one_line(path):
+        tree = _tree(path)
+        nets = {str(name): _net(value) for name, value in tree.items()} if isinstance(tree, Mapping) else {}
+        found = {name: net for name, net in nets.items() if net is not None and net.arrays}
+        if not found:
+            raise Refused("no networks in it.")
+        return found
+
+
+class _Record:
+    """What a file says of an object whose class is not made: the class's name, and its attributes."""
+
+    kind = ""
+
+    def __new__(cls, *_):
+        record = super().__new__(cls)
+        record.state = {}
+        return record
+
+    def __init__(self, *_):
+        pass
+
+    def __setstate__(self, state):
+        self.state = state if isinstance(state, dict) else {}
+
+
+class _Dict(dict):
+    """dnnlib's dictionary whose keys are also attributes; here they are not."""
+
+    def __setstate__(self, state):
+        raise Refused("it changes a dictionary's class. Refused; nothing was run.")
+
+
+def _record(name: str) -> type[_Record]:
+    return type("_Record", (_Record,), {"kind": name})
+
+
+def _persistent(meta):
+    """Stands for torch_utils.persistence._reconstruct_persistent_obj, which would run meta["module_src"]."""
+    if not (isinstance(meta, dict) and meta.get("type") == "class" and isinstance(meta.get("class_name"), str)):
+        raise Refused("it makes something of source text that is no network. Refused; nothing was run.")
+    record = _record(meta["class_name"])()
+    record.__setstate__(meta.get("state"))
+    return record
+
+
+def _load_from_bytes(data):
+    """A tensor's storage, which PyTorch writes into a plain pickle as a whole file of its own."""
+    storage = weights.torch_legacy(io.BytesIO(data))
+    if not isinstance(storage, weights.Storage):
+        raise Refused("it makes a tensor of something that is no storage. Refused; nothing was run.")
+    return storage
+
+
+_RECORDED = {
+    "argparse": ["Namespace"],
+    "numpy": ["dtype"],
+    "numpy.core.multiarray": ["scalar"],
+    "numpy._core.multiarray": ["scalar"],
+    "torch": ["float16", "bfloat16", "float32"],
+    "torch.nn.modules.container": ["ModuleList", "Sequential"],
+    "torch.nn.modules.conv": ["Conv2d"],
+    "torch.nn.modules.linear": ["Linear"],
+    "training.networks": ["Generator", "Discriminator"],
+    "R3GAN.Networks": [
+        "Generator", "Discriminator", "GeneratorStage", "DiscriminatorStage", "GenerativeBasis", "DiscriminativeBasis",
+        "ResidualBlock", "Convolution", "UpsampleLayer", "DownsampleLayer",
+    ],
+    "R3GAN.FusedOperators": ["BiasedActivationCUDA", "BiasedActivationReference"],
+    "R3GAN.Resamplers": [
+        "InterpolativeUpsamplerCUDA", "InterpolativeDownsamplerCUDA", "InterpolativeUpsamplerReference",
+        "InterpolativeDownsamplerReference",
+    ],
+}  # fmt: skip
+
+
+class _Unpickler(weights.Unpickler):
+    allowed = weights.ALLOWED | {
+        ("builtins", "set"): set,
+        ("dnnlib.util", "EasyDict"): _Dict,
+        ("torch.storage", "_load_from_bytes"): _load_from_bytes,
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
+    }
+    allowed |= {(module, name): _record(name) for module, names in _RECORDED.items() for name in names}
+    reads = "networks of StyleGAN2-ADA and R3GAN, and dictionaries of plain float, int and bool tensors,"
+
+
+def _tree(path):
+    if zipfile.is_zipfile(path):
+        return weights.torch_tree(path, _Unpickler)
+
+    def storage(pid):
+        raise Refused("it refers to a tensor's storage that is not in it.")
+
+    with path.open("rb") as file:
+        tree = _Unpickler(file, storage).load()
+    return weights.torch_tree(path, _Unpickler) if isinstance(tree, int) else tree  # PyTorch's files open with a number
+
+
+def _net(value) -> Net | None:
+    """A module, a state dict or a single tensor; None for anything else."""
+    if isinstance(value, Late):
+        return Net("", {}, {"": value.array()})
+    if isinstance(value, _Record):
+        net = Net(value.kind, {}, {})
+        _collect(value, "", net, set())
+        return net
+    if isinstance(value, Mapping) and all(isinstance(item, Late) for item in value.values()):
+        return Net("", {}, {str(name): item.array() for name, item in value.items()})
+    return None
+
+
+def _collect(module: _Record, prefix: str, net: Net, seen: set[int]) -> None:
+    """Fills `net` with a module's tensors and settings, then with those of the modules inside it."""
+    if id(module) in seen:
+        raise Refused(f"its module {prefix.rstrip('.')!r} stands in two places.")
+    seen.add(id(module))
+    for name, value in module.state.items():
+        if _plain(value):
+            net.settings[f"{prefix}{name}"] = value
+    for kind in ("_parameters", "_buffers"):
+        for name, value in _items(module, kind):
+            if isinstance(value, Late):
+                net.arrays[f"{prefix}{name}"] = value.array()
+            elif value is not None:
+                raise Refused(f"its {prefix}{name} is no tensor.")
+    for name, value in _items(module, "_modules"):
+        if isinstance(value, _Record):
+            _collect(value, f"{prefix}{name}.", net, seen)
+        elif value is not None:
+            raise Refused(f"its {prefix}{name} is no module.")
+
+
+def _items(module, kind):
+    found = module.state.get(kind, {})
+    if not isinstance(found, Mapping):
+        raise Refused(f"its {module.kind} has {kind} that are no dictionary.")
+    return found.items()
+
+
+def _plain(value) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(item, int | float | str) for item in value)
+    return value is None or isinstance(value, int | float | str)

@@ -1,0 +1,246 @@
+"""StyleGAN2's networks. Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676 (StyleGAN2-ADA).
+
+Blocks are named by level: b4 works on the start grid, b8 on twice its sides, and so on; where images are square and a
+power of two, a level is a side.
+"""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gan_jax import axis, lookup
+from gan_jax.nn import conv
+from gan_jax.nn.equalized import FIR, Conv, Dense, Embed, normalize
+from gan_jax.nn.layers import check_labels
+from gan_jax.nn.modulated import ModulatedConv, ToRGB
+
+NOISES = {"random": "fresh in every image", "const": "each layer's own picture", "none": "no noise"}
+ARCHITECTURES = {"resnet": "residual blocks", "orig": "plain ones, the cifar preset's"}
+
+
+class Generator(nn.Module):
+    """Noise -> w (`mapping`) -> picture (`synthesis`), unbounded: about [-1, 1] once trained.
+
+    Attributes:
+        w_dim: width of w. map_layers: dense layers of the mapping network.
+        channel_base, channel_max: level l has min(channel_base // l, channel_max) channels.
+        conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or bfloat16.
+        dtype: of the synthesis network's activations. remat: blocks are recomputed in the backward pass: less memory.
+    """
+
+    shape: tuple[int, int, int]
+    n_classes: int = 0
+    w_dim: int = 512
+    map_layers: int = 8
+    channel_base: int = 32768
+    channel_max: int = 512
+    conv_clamp: float | None = None
+    dtype: str = "float32"
+    remat: bool = False
+
+    def setup(self):
+        levels = channels_of(self.shape, self.channel_base, self.channel_max, "config.g")
+        self.to_ws = Mapping(self.w_dim, self.map_layers, self.n_classes, n_ws=2 * len(levels), name="mapping")
+        self.to_image = Synthesis(
+            self.shape, tuple(levels.items()), self.conv_clamp, self.dtype, self.remat, name="synthesis"
+        )
+
+    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C]. Noise: random in training, otherwise the layers' own."""
+        return self.synthesis(self.mapping(z, y, train=train), train=train)
+
+    def mapping(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """z [B, Z], y int32 [B] or None -> ws f32 [B, L, W], the same w for each of the L layers."""
+        return self.to_ws(z, y, train=train)
+
+    def synthesis(self, ws: jax.Array, *, noise: str | None = None, train: bool = False) -> jax.Array:
+        """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES; None: random in training, otherwise const."""
+        return self.to_image(ws, noise or ("random" if train else "const"))
+
+
+class Mapping(nn.Module):
+    """z and label, each brought to a mean square of one -> dense layers that learn 100 times slower -> w.
+
+    Attributes:
+        n_ws: w is repeated for so many layers of a synthesis network, and its average is kept ("average", "w_avg"):
+            a training pass moves it by 0.005. 0: neither, as in D.
+    """
+
+    w_dim: int
+    layers: int
+    n_classes: int = 0
+    n_ws: int = 0
+
+    @nn.compact
+    def __call__(self, z: jax.Array | None, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """z [B, Z] or None, y int32 [B] or None -> ws f32 [B, n_ws, W], or w [B, W]."""
+        check_labels(y, self.n_classes)
+        parts = [] if z is None else [normalize(z)]
+        if self.n_classes:
+            parts.append(normalize(Embed(self.w_dim, self.n_classes, name="embed")(y)))
+        w = jnp.concatenate(parts, 1)
+        for i in range(self.layers):
+            w = Dense(self.w_dim, lr_mult=0.01, activate=True, name=f"fc{i}")(w)
+        if not self.n_ws:
+            return w
+        average = self.variable("average", "w_avg", jnp.zeros, self.w_dim)
+        if train and not self.is_initializing():
+            average.value = 0.995 * average.value + 0.005 * axis.mean(lax.stop_gradient(w).mean(0))
+        return jnp.broadcast_to(w[:, None], (w.shape[0], self.n_ws, self.w_dim))
+
+
+class Synthesis(nn.Module):
+    """ws, one for each layer -> picture: a learned start grid, blocks that double it, a picture summed over blocks."""
+
+    shape: tuple[int, int, int]
+    levels: tuple[tuple[int, int], ...]  # (level, channels), the smallest first
+    clamp: float | None
+    dtype: str
+    remat: bool
+
+    @nn.compact
+    def __call__(self, ws: jax.Array, noise: str) -> jax.Array:
+        """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES."""
+        lookup.choose(NOISES, noise, "noise")
+        scale = 2 ** (len(self.levels) - 1)
+        start = self.shape[0] // scale, self.shape[1] // scale, self.levels[0][1]
+        const = self.param("const", nn.initializers.normal(1.0), start).astype(self.dtype)
+        x, image = jnp.broadcast_to(const[None], (ws.shape[0], *start)), None
+        block = nn.remat(SynthesisBlock) if self.remat else SynthesisBlock
+        first = 0
+        for level, channels in self.levels:
+            layers = 1 if image is None else 2
+            build = block(channels, self.shape[2], noise, self.clamp, name=f"b{level}")
+            x, image = build(x, image, ws[:, first : first + layers + 1])
+            first += layers  # the w of a block's picture is that of the next block's first layer
+        return image
+
+
+class SynthesisBlock(nn.Module):
+    """Two modulated layers, the first of which doubles the size, and what they add to the picture.
+
+    The first block has no picture to add to yet, and one layer.
+    """
+
+    features: int
+    channels: int
+    noise: str
+    clamp: float | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, image: jax.Array | None, ws: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """x [B, H, W, I], image f32 [B, H, W, C], ws [B, 3, W] -> both at twice the size."""
+        *ws, w_rgb = jnp.unstack(ws, axis=1)
+        if image is not None:
+            x = ModulatedConv(self.features, True, self.noise, self.clamp, name="conv0")(x, ws[0])
+            image = conv.resample(image, FIR, up=2, padding=(2, 1), gain=4)
+        x = ModulatedConv(self.features, False, self.noise, self.clamp, name="conv1")(x, ws[-1])
+        rgb = ToRGB(self.channels, self.clamp, name="to_rgb")(x, w_rgb)
+        return x, rgb if image is None else image + rgb
+
+
+class Discriminator(nn.Module):
+    """Picture -> logit: blocks that halve it, the spread of its batch as a channel, one convolution, two dense layers.
+
+    With classes the logit is the product with a vector that a mapping network of eight layers makes of the label.
+
+    Attributes:
+        architecture: a name in ARCHITECTURES.
+        mbstd_group: images whose spread is measured together (minibatch_std). 1: none.
+        others: as in Generator.
+    """
+
+    shape: tuple[int, int, int]
+    n_classes: int = 0
+    channel_base: int = 32768
+    channel_max: int = 512
+    architecture: str = "resnet"
+    mbstd_group: int = 4
+    conv_clamp: float | None = None
+    dtype: str = "float32"
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        check_labels(y, self.n_classes)
+        lookup.choose(ARCHITECTURES, self.architecture, "config.d.architecture")
+        *smaller, top = channels_of(self.shape, self.channel_base, self.channel_max, "config.d").items()
+        block = nn.remat(DiscBlock) if self.remat else DiscBlock
+        x = Conv(top[1], kernel_size=1, clamp=self.conv_clamp, name="from_rgb")(x.astype(self.dtype))
+        for level, channels in reversed(smaller):
+            x = block(channels, self.architecture == "resnet", self.conv_clamp, name=f"b{2 * level}")(x)
+        x = x.astype(jnp.float32)
+        features = x.shape[-1]
+        x = minibatch_std(x, self.mbstd_group)
+        x = Conv(features, clamp=self.conv_clamp, name="conv")(x)
+        x = Dense(features, activate=True, name="fc")(x.reshape(x.shape[0], -1))
+        x = Dense(features if self.n_classes else 1, name="out")(x)
+        if not self.n_classes:
+            return x[:, 0]
+        label = Mapping(features, 8, self.n_classes, name="mapping")(None, y)
+        return jnp.sum(x * label, 1) / math.sqrt(features)
+
+
+class DiscBlock(nn.Module):
+    """3x3, FIR and 3x3 of stride 2; beside it, where residual, FIR by 2 and 1x1. [B, H, W, I] -> [B, H / 2, W / 2, O]."""
+
+    features: int
+    residual: bool
+    clamp: float | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        half = math.sqrt(0.5) if self.residual else 1.0  # the sum of two keeps the variance
+        y = Conv(x.shape[-1], clamp=self.clamp, name="conv0")(x)
+        y = Conv(self.features, down=True, gain=half, clamp=self.clamp, name="conv1")(y)
+        if not self.residual:
+            return y
+        return y + Conv(self.features, kernel_size=1, down=True, activate=False, gain=half, name="skip")(x)
+
+
+def minibatch_std(x: jax.Array, group: int) -> jax.Array:
+    """x f32 [B, H, W, C] -> [B, H, W, C + 1]: the standard deviation over a group of images, averaged, as a channel.
+
+    Args:
+        group: images a group, all of them where there are fewer. Karras et al. 2018, arXiv:1710.10196, section 3.
+    Raises:
+        ValueError: the batch does not split into such groups.
+    Differs: a group is rows that follow each other, so that it stays on one device; the official one is every
+        (B / group)-th row. The rows of a batch come in random order.
+    """
+    n, h, w, c = x.shape
+    size = min(group, n * axis.size())
+    if size < 1 or n % size:
+        allowed = ", ".join(str(k) for k in range(1, n + 1) if n % k == 0)
+        raise ValueError(
+            f"config.d.mbstd_group={group}: {n} images (of one device, of one part of a batch) don't split into such "
+            f"groups. Use one of {allowed}, or another config.batch."
+        )
+    groups = x.reshape(n // size, size, h, w, c)
+    std = jnp.sqrt(jnp.var(groups, axis=1) + 1e-8).mean((1, 2, 3))  # [B / size]
+    spread = jnp.broadcast_to(std[:, None, None, None, None], (n // size, size, h, w, 1))
+    return jnp.concatenate([x, spread.reshape(n, h, w, 1)], 3)
+
+
+def channels_of(shape: tuple[int, int, int], base: int, most: int, key: str) -> dict[int, int]:
+    """{level: channels}, the smallest level first; the start grid is the image, halved until its shorter side is 4..7.
+
+    Raises:
+        ValueError: the sides don't halve so far, or a level would have no channels.
+    """
+    doublings, (height, width) = 0, shape[:2]
+    while min(height, width) > 7 and height % 2 == width % 2 == 0:
+        doublings, height, width = doublings + 1, height // 2, width // 2
+    if not doublings or not 4 <= min(height, width) <= 7:
+        raise ValueError(
+            f"images {shape[0]}x{shape[1]}: stylegan2 halves both sides to whole numbers until the shorter is 4 to 7; "
+            "32x32, 64x96 and 80x80 will do."
+        )
+    levels = {4 << i: min(base // (4 << i), most) for i in range(doublings + 1)}
+    if min(levels.values()) < 1:
+        raise ValueError(f"{key}.channel_base={base}: {shape[0]}x{shape[1]} needs at least {4 << doublings}.")
+    return levels
