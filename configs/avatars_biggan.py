@@ -15,11 +15,12 @@ def get_config(arg=None):
     c.d = dict(width=40, arch="studiogan", attention=16)
     c.game = dict(z_dim=64, loss="hinge", orthogonal=1e-4, standing_passes=16)
     c.data = dict(source="avatars", resolution=32, labels="style")
+    c.conditional = True
     c.opt_g = dict(name="adam", lr=2e-4, b1=0.0, b2=0.99, eps=1e-6)
     c.opt_d = dict(name="adam", lr=4e-4, b1=0.0, b2=0.99, eps=1e-6)
-    c.batch, c.total_kimg = arg.batch, 64.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 2.0, 8.0, 16.0, 4.0
-    c.eval_every_kimg = 16.0
+    c.batch, c.total_kimg = arg.batch, 40.0
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 2.0, 8.0, 8.0, 2.0
+    c.eval_every_kimg = 8.0
     c.eval = dict(images=1000, reference=2000, held_out=dict(split="test"))
     if arg.smoke:
         c.data.identities = 12

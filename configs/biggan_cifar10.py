@@ -14,6 +14,7 @@ def get_config(arg=None):
     c.g = dict(width=96, arch="studiogan", attention=16, embedding=128, eps=1e-4)
     c.d = dict(width=96, arch="studiogan", attention=16)
     c.game = dict(z_dim=80, loss="hinge", n_critic=5)
+    c.conditional = True
     c.data = dict(source="tfds", name="cifar10", resolution=32, flip=True, labels=True)
     c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999)
     c.batch, c.total_kimg, c.ema_halflife_kimg = arg.batch, 6_400.0, 444.0

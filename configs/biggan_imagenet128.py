@@ -15,6 +15,7 @@ def get_config(arg=None):
     c.algorithm, c.model = "noise_to_image", "biggan"
     c.g, c.d = dict(width=96, attention=64, embedding=128), dict(width=96, attention=64)
     c.game = dict(z_dim=120, loss="hinge", n_critic=2, orthogonal=1e-4, standing_passes=100)
+    c.conditional = True
     c.data = dict(source="tfds", name="imagenet2012", resolution=128, flip=True, labels=True)
     c.opt_g = dict(name="adam", lr=5e-5, b1=0.0, b2=0.999, eps=1e-6)
     c.opt_d = dict(name="adam", lr=2e-4, b1=0.0, b2=0.999, eps=1e-6)

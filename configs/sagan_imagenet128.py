@@ -15,6 +15,7 @@ def get_config(arg=None):
     c.g = dict(width=64, spectral_norm=True, attention=64, initializer="xavier")
     c.d = dict(width=64, spectral_norm=True, attention=64, initializer="xavier")
     c.game = dict(z_dim=128, loss="hinge")
+    c.conditional = True
     c.data = dict(source="tfds", name="imagenet2012", resolution=128, flip=True, labels=True)
     c.opt_g = dict(name="adam", lr=1e-4, b1=0.0, b2=0.9)
     c.opt_d = dict(name="adam", lr=4e-4, b1=0.0, b2=0.9)

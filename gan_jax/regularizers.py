@@ -19,6 +19,8 @@ Critic = Callable[[jax.Array], jax.Array]
 def grad_penalty(critic: Critic, x: jax.Array) -> jax.Array:
     """Squared input-gradient norm an image, ||d critic(x) / dx||^2: R1 on reals, R2 on fakes.
 
+    Of a critic with minibatch statistics (StyleGAN2's) it is the gradient of the batch's sum, as in the official code.
+
     Args:
         x: f32 [B, H, W, C] in [-1, 1]. The value depends on this range: in [0, 1] it is 4x larger.
     Returns:

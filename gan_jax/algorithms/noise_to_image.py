@@ -8,9 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup, losses, regularizers
+from gan_jax import additions, lookup, losses, regularizers
 from gan_jax.algorithms import base
-from gan_jax.augment import NONE, Augment, flip_shift
 from gan_jax.state import Aux, Phase, Player
 
 PENALTIES = {
@@ -24,7 +23,7 @@ STANDING_BATCH = 256  # pictures, at most, in a pass for standing statistics
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(base.Game):
+class Algorithm(additions.Additions, base.Game):
     """min over G, max over D of any loss in `losses.LOSSES`, with an optional gradient penalty on D.
 
     Attributes:
@@ -34,16 +33,10 @@ class Algorithm(base.Game):
         penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's gamma.
         penalty_every: 1 adds the penalty to every D step; k > 1 makes it a step of its own every k rounds, k times
             as heavy (lazy regularisation).
-        augment: what the critic's pictures go through, real and generated; config.augment.
-        lecam: weight of the pull of logits towards the other side's running mean, which moves by 1 - `lecam_decay`.
-        consistency_real, consistency_fake: weights of the squared change of a logit when its picture is flipped and
-            shifted: consistency regularisation (Zhang et al. 2020, arXiv:1910.12027), and with both the balanced one
-            (Zhao et al. 2020, arXiv:2002.04724).
         orthogonal: weight of G's orthogonal regularisation (BigGAN's beta; 1e-4 as published).
         standing_passes: training passes over which the averaged G's batch statistics are gathered anew before it
             draws pictures; 0: its running ones, averaged with its weights.
-        batch: images a round.
-    Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
+    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
     """
 
     g: nn.Module
@@ -54,27 +47,20 @@ class Algorithm(base.Game):
     penalty: str | None = None
     penalty_weight: float = 10.0
     penalty_every: int = 1
-    lecam: float = 0.0
-    lecam_decay: float = 0.99
-    consistency_real: float = 0.0
-    consistency_fake: float = 0.0
     orthogonal: float = 0.0
     standing_passes: int = 0
-    augment: Augment = NONE
-    batch: int = 0
 
     def __post_init__(self):
+        super().__post_init__()
         lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
         if self.penalty is not None:
             lookup.choose(PENALTIES, self.penalty, "config.game.penalty")
         for name in ("z_dim", "n_critic", "penalty_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
-        for name in ("lecam", "consistency_real", "consistency_fake", "orthogonal", "standing_passes"):
+        for name in ("orthogonal", "standing_passes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
-        if not 0 <= self.lecam_decay <= 1:
-            raise ValueError(f"config.game.lecam_decay={self.lecam_decay}: it must be within 0 and 1.")
 
     @property
     def phases(self):
@@ -96,22 +82,10 @@ class Algorithm(base.Game):
         if self.penalty is not None and self.penalty_every == 1:
             penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
             loss, metrics = loss + penalty, metrics | {"d/penalty": penalty}
-        if self.lecam:
-            means = state.carry["lecam"]
-            pull = self.lecam * regularizers.lecam(logits_real, logits_fake, means["real"], means["fake"])
-            loss, metrics = loss + pull, metrics | {"d/lecam": pull}
-        for key, side, weight, seen, logits in (
-            (k_moved[0], "real", self.consistency_real, seen_real, logits_real),
-            (k_moved[1], "fake", self.consistency_fake, seen_fake, logits_fake),
-        ):
-            if weight:
-                moved = self.critic(params_d, state, flip_shift(key, seen), y)[0]
-                change = weight * regularizers.consistency(logits, moved)
-                loss, metrics = loss + change, metrics | {f"d/consistency_{side}": change}
-        carry = self.observed(state, logits_real, logits_fake)
-        if "p" in carry["augment"]:
-            metrics["d/augment_p"] = carry["augment"]["p"]
-        return loss, Aux(mutable, carry, metrics)
+        critic = lambda x: self.critic(params_d, state, x, y)[0]
+        added, terms = self.additions_d(state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake))
+        carry, observed = self.observed(state, logits_real, logits_fake)
+        return loss + added, Aux(mutable, carry, metrics | terms | observed)
 
     def penalty_d(self, params_d, state, batch, rng):
         """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over params_d."""
@@ -156,18 +130,6 @@ class Algorithm(base.Game):
         images, mutable = base.forward(self.g, player.params["g"], player.mutable["g"], z, y)
         return images, {"g": mutable}
 
-    def seen(self, state, rng, x):
-        """What a critic is shown of x [B, H, W, C], the same shape."""
-        return self.augment(state.carry["augment"], rng, x)
-
-    def observed(self, state, logits_real, logits_fake):
-        """The carry after D's turn: the augmentation's strength, LeCam's running means."""
-        images = (state.step + 1.0) * self.batch
-        carry = {"augment": self.augment.observe(state.carry["augment"], logits_real, images), "lecam": {}}
-        if self.lecam:
-            carry["lecam"] = regularizers.lecam_means(state.carry["lecam"], logits_real, logits_fake, self.lecam_decay)
-        return carry
-
     def critic(self, params_d, state, x, y):
         """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a turn starts from the stored one."""
         logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
@@ -188,9 +150,7 @@ class Algorithm(base.Game):
                 f"config.game.standing_passes={self.standing_passes}: this generator has no batch norm. Set it to 0."
             )
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
-        means = {"real": jnp.float32(0), "fake": jnp.float32(0)} if self.lecam else {}
-        carry = {"augment": self.augment.init(), "lecam": means}
-        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), carry
+        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), self.init_carry()
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)

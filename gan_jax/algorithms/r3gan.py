@@ -8,14 +8,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup, losses, regularizers
+from gan_jax import additions, lookup, losses, regularizers
 from gan_jax.algorithms import base
-from gan_jax.augment import NONE, Augment, flip_shift
 from gan_jax.state import Aux, Phase, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(base.Game):
+class Algorithm(additions.Additions, base.Game):
     """Every fake is judged against the real image of its row; R1 and R2 at every step make that converge.
 
     Attributes:
@@ -24,11 +23,8 @@ class Algorithm(base.Game):
             along half a cosine over `decay_kimg` thousand images.
         penalty_every: 1 has both penalties in every D step; k > 1 makes them a step of its own every k rounds, k times as
             heavy: faster, without the paper's guarantee of convergence.
-        augment: what the critic's pictures go through, real and generated; config.augment. Slopes are those of the
-            picture before it is augmented.
-        lecam, lecam_decay, consistency_real, consistency_fake: as in noise_to_image.
-        batch: images a round.
-    Labels, where the data has them, go to both players; fakes are drawn with the labels of the reals they are paired with.
+    Slopes are those of the picture before it is augmented. The rest: additions.Additions. Labels, where the data has
+    them, go to both players; fakes are drawn with the labels of the reals they are paired with.
     Differs: G's turn pairs its fakes with the real images of D's turn before it; the official code draws others.
     """
 
@@ -39,14 +35,9 @@ class Algorithm(base.Game):
     gamma_final: float | None = None
     decay_kimg: float | None = None
     penalty_every: int = 1
-    lecam: float = 0.0
-    lecam_decay: float = 0.99
-    consistency_real: float = 0.0
-    consistency_fake: float = 0.0
-    augment: Augment = NONE
-    batch: int = 0
 
     def __post_init__(self):
+        super().__post_init__()
         if "scale" not in inspect.signature(type(self.d).__call__).parameters:
             raise ValueError(
                 f"config.model: {type(self.d).__module__}.{type(self.d).__name__} has no scale of its biases, which "
@@ -56,11 +47,9 @@ class Algorithm(base.Game):
         for name in ("z_dim", "penalty_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
-        for name in ("gamma", "gamma_final", "lecam", "consistency_real", "consistency_fake"):
+        for name in ("gamma", "gamma_final"):
             if getattr(self, name) is not None and not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
-        if not 0 <= self.lecam_decay <= 1:
-            raise ValueError(f"config.game.lecam_decay={self.lecam_decay}: it must be within 0 and 1.")
         if (self.gamma_final is None) != (self.decay_kimg is None):
             raise ValueError("config.game.gamma_final and config.game.decay_kimg: give both, or neither.")
         if self.decay_kimg is not None and not (0 < self.decay_kimg < math.inf and self.batch):
@@ -75,7 +64,7 @@ class Algorithm(base.Game):
         """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake, *k_moved = jax.random.split(rng, 5)
         pairs, y = self.pairs(state, batch, k_z)
-        seen, unsee = jax.vjp(lambda pairs: self.seen(state, k_real, k_fake, pairs), pairs)
+        seen, unsee = jax.vjp(lambda pairs: self.seen_pairs(state, k_real, k_fake, pairs), pairs)
         if self.penalty_every == 1:
             logits, slopes = self.logits_and_slopes(params_d, seen, y)
             r1, r2 = _squares(unsee(slopes)[0])
@@ -87,25 +76,16 @@ class Algorithm(base.Game):
         if self.penalty_every == 1:
             gamma = self.gamma_at(state.step)
             loss, metrics = loss + gamma / 2 * (r1 + r2), metrics | {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
-        if self.lecam:
-            means = state.carry["lecam"]
-            pull = self.lecam * regularizers.lecam(logits_real, logits_fake, means["real"], means["fake"])
-            loss, metrics = loss + pull, metrics | {"d/lecam": pull}
-        for i, (side, weight) in enumerate((("real", self.consistency_real), ("fake", self.consistency_fake))):
-            if weight:
-                moved = self.critic(params_d, flip_shift(k_moved[i], seen[:, i]), y)
-                change = weight * regularizers.consistency(logits[:, i], moved)
-                loss, metrics = loss + change, metrics | {f"d/consistency_{side}": change}
-        carry = self.observed(state, logits_real, logits_fake)
-        if "p" in carry["augment"]:
-            metrics["d/augment_p"] = carry["augment"]["p"]
-        return loss, Aux(state.d.mutable, carry, metrics)
+        critic = lambda x: self.critic(params_d, x, y)
+        added, terms = self.additions_d(state, critic, k_moved, (seen[:, 0], seen[:, 1]), (logits_real, logits_fake))
+        carry, observed = self.observed(state, logits_real, logits_fake)
+        return loss + added, Aux(state.d.mutable, carry, metrics | terms | observed)
 
     def penalty_d(self, params_d, state, batch, rng):
         """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over params_d."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         pairs, y = self.pairs(state, batch, k_z)
-        seen, unsee = jax.vjp(lambda pairs: self.seen(state, k_real, k_fake, pairs), pairs)
+        seen, unsee = jax.vjp(lambda pairs: self.seen_pairs(state, k_real, k_fake, pairs), pairs)
         r1, r2 = _squares(unsee(self.logits_and_slopes(params_d, seen, y)[1])[0])
         gamma = self.gamma_at(state.step)
         metrics = {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
@@ -116,8 +96,8 @@ class Algorithm(base.Game):
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake = self.fake(params_g, k_z, y, x_real.shape[0])
-        logits_real = self.critic(state.d.params, self.augment(state.carry["augment"], k_real, x_real), y)
-        logits_fake = self.critic(state.d.params, self.augment(state.carry["augment"], k_fake, x_fake), y)
+        logits_real = self.critic(state.d.params, self.seen(state, k_real, x_real), y)
+        logits_fake = self.critic(state.d.params, self.seen(state, k_fake, x_fake), y)
         loss = losses.relativistic_g(logits_real, logits_fake)
         return loss, Aux(state.g.mutable, state.carry, {"g/loss": loss})
 
@@ -137,10 +117,9 @@ class Algorithm(base.Game):
         """Images f32 [n, H, W, C]."""
         return base.forward(self.g, params_g["g"], {}, base.normal(rng, n, self.z_dim), y)[0]
 
-    def seen(self, state, k_real, k_fake, pairs):
+    def seen_pairs(self, state, k_real, k_fake, pairs):
         """What the critic is shown of pairs [B, 2, H, W, C], the same shape."""
-        keys, carry = (k_real, k_fake), state.carry["augment"]
-        return jnp.stack([self.augment(carry, key, pairs[:, i]) for i, key in enumerate(keys)], 1)
+        return jnp.stack([self.seen(state, key, pairs[:, i]) for i, key in enumerate((k_real, k_fake))], 1)
 
     def judge(self, params_d, pairs, y):
         """Logits f32 [B, 2] of pairs [B, 2, H, W, C]. A row's two stay beside each other, so on one device."""
@@ -156,14 +135,6 @@ class Algorithm(base.Game):
         """x [n, H, W, C] -> logits f32 [n]."""
         return base.forward(self.d, params_d["d"], {}, x, y, scale)[0]
 
-    def observed(self, state, logits_real, logits_fake):
-        """The carry after D's turn: the augmentation's strength, LeCam's running means."""
-        images = (state.step + 1.0) * self.batch
-        carry = {"augment": self.augment.observe(state.carry["augment"], logits_real, images), "lecam": {}}
-        if self.lecam:
-            carry["lecam"] = regularizers.lecam_means(state.carry["lecam"], logits_real, logits_fake, self.lecam_decay)
-        return carry
-
     def init(self, rng, batch):
         k_g, k_d, k_z = jax.random.split(rng, 3)
         x, y = base.to_float(batch["image"]), batch.get("label")
@@ -173,8 +144,7 @@ class Algorithm(base.Game):
             if mutable:
                 raise ValueError(f"config.{name}: config.algorithm='r3gan' plays with networks without state only.")
         wrap = lambda name, params: {"params": {name: params}, "mutable": {name: {}}}
-        means = {"real": jnp.float32(0), "fake": jnp.float32(0)} if self.lecam else {}
-        return wrap("g", params_g), wrap("d", params_d), {"augment": self.augment.init(), "lecam": means}
+        return wrap("g", params_g), wrap("d", params_d), self.init_carry()
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)

@@ -8,14 +8,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import axis, lookup, losses, regularizers
+from gan_jax import additions, axis, lookup, losses, regularizers
 from gan_jax.algorithms import base
-from gan_jax.augment import NONE, Augment, flip_shift
 from gan_jax.state import Aux, Phase
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(base.Game):
+class Algorithm(additions.Additions, base.Game):
     """The non-saturating game with R1 on D and path length regularisation on G, both lazy: turns of their own.
 
     Attributes:
@@ -25,11 +24,10 @@ class Algorithm(base.Game):
             `path_every` rounds, on one picture of `path_shrink`. 0: none.
         style_mixing: probability that the upper layers, from one chosen at random for the whole batch, get the w of
             another z.
-        augment: what the critic's pictures go through, real and generated; config.augment.
-        lecam, lecam_decay, consistency_real, consistency_fake: as in noise_to_image.
-        batch: images a round.
-    Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
-    Differs: the running average of w moves in G's turns, not in D's too, for a turn writes to its own player only.
+    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are drawn with the real
+    batch's labels.
+    Differs: the running average of w moves in G's turns, not in D's too, for a turn writes to its own player only. With
+    `config.parallel="pmap"` the path length's pictures are 1 / `path_shrink` of each device's rows, at least one.
     """
 
     g: nn.Module
@@ -42,21 +40,16 @@ class Algorithm(base.Game):
     path_shrink: int = 2
     path_decay: float = 0.01
     style_mixing: float = 0.9
-    lecam: float = 0.0
-    lecam_decay: float = 0.99
-    consistency_real: float = 0.0
-    consistency_fake: float = 0.0
-    augment: Augment = NONE
-    batch: int = 0
 
     def __post_init__(self):
+        super().__post_init__()
         for name in ("z_dim", "r1_every", "path_every", "path_shrink"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
-        for name in ("gamma", "path_weight", "lecam", "consistency_real", "consistency_fake"):
+        for name in ("gamma", "path_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
-        for name in ("style_mixing", "path_decay", "lecam_decay"):
+        for name in ("style_mixing", "path_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be within 0 and 1.")
         group = min(getattr(self.d, "mbstd_group", 1), self.batch)
@@ -111,22 +104,10 @@ class Algorithm(base.Game):
         logits_fake, _ = self.critic(params_d, state, seen_fake, y)
         loss = losses.logistic_d(logits_real, logits_fake)
         metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
-        if self.lecam:
-            means = state.carry["lecam"]
-            pull = self.lecam * regularizers.lecam(logits_real, logits_fake, means["real"], means["fake"])
-            loss, metrics = loss + pull, metrics | {"d/lecam": pull}
-        for key, side, weight, seen, logits in (
-            (k_moved[0], "real", self.consistency_real, seen_real, logits_real),
-            (k_moved[1], "fake", self.consistency_fake, seen_fake, logits_fake),
-        ):
-            if weight:
-                moved = self.critic(params_d, state, flip_shift(key, seen), y)[0]
-                change = weight * regularizers.consistency(logits, moved)
-                loss, metrics = loss + change, metrics | {f"d/consistency_{side}": change}
-        carry = self.observed(state, logits_real, logits_fake)
-        if "p" in carry["augment"]:
-            metrics["d/augment_p"] = carry["augment"]["p"]
-        return loss, Aux(mutable, carry, metrics)
+        critic = lambda x: self.critic(params_d, state, x, y)[0]
+        added, terms = self.additions_d(state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake))
+        carry, observed = self.observed(state, logits_real, logits_fake)
+        return loss + added, Aux(mutable, carry, metrics | terms | observed)
 
     def r1_d(self, params_d, state, batch, rng):
         """R1's own turn: `r1_every` times gamma / 2 times the penalty, minimised over params_d.
@@ -164,22 +145,10 @@ class Algorithm(base.Game):
         rngs = {"noise": rng}
         return base.forward(self.g, params_g["g"], state.g.mutable["g"], ws, rngs=rngs, method="synthesis")[0]
 
-    def seen(self, state, rng, x):
-        """What a critic is shown of x [B, H, W, C], the same shape."""
-        return self.augment(state.carry["augment"], rng, x)
-
     def critic(self, params_d, state, x, y):
         """(logits f32 [B], D's new mutable {"d": ...})."""
         logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
         return logits, {"d": mutable}
-
-    def observed(self, state, logits_real, logits_fake):
-        """The carry after D's turn: the augmentation's strength, LeCam's running means."""
-        images = (state.step + 1.0) * self.batch
-        carry = state.carry | {"augment": self.augment.observe(state.carry["augment"], logits_real, images)}
-        if self.lecam:
-            carry["lecam"] = regularizers.lecam_means(carry["lecam"], logits_real, logits_fake, self.lecam_decay)
-        return carry
 
     def init(self, rng, batch):
         k_g, k_d, k_z = jax.random.split(rng, 3)
@@ -191,9 +160,7 @@ class Algorithm(base.Game):
             )
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
-        zero = lambda: jnp.zeros((), jnp.float32)
-        means = {"real": zero(), "fake": zero()} if self.lecam else {}
-        carry = {"augment": self.augment.init(), "lecam": means, "path_mean": zero()}
+        carry = self.init_carry() | {"path_mean": jnp.float32(0)}
         return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), carry
 
     def latent(self, rng, n, truncation=None):
