@@ -32,6 +32,7 @@ class Config:
     total_kimg: float  # the run's length
     g: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Generator
     d: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Discriminator
+    networks: dict = dataclasses.field(default_factory=dict)  # {name: arguments}, of the model's further networks
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
     augment: dict = dataclasses.field(default_factory=dict)  # {"name": in augment.AUGMENTS, ...}: what critics see
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them
@@ -95,12 +96,23 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
         )
     algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
     model = lookup.by_name("models", config.model, "config.model", "Generator", "Discriminator")
-    given = {"shape": tuple(shape), "n_classes": n_classes}
-    networks = {
-        name: lookup.build(net, getattr(config, name), f"config.{name}", **given, **_dtype(config, net))
-        for name, net in (("g", model.Generator), ("d", model.Discriminator))
-    }
+    if algorithm.Algorithm.labelled and not n_classes:
+        raise ValueError(
+            f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes from class to class. Set "
+            f"config.data.labels."
+        )
     takes = {field.name for field in dataclasses.fields(algorithm.Algorithm)}
+    further = {name: net for name, net in getattr(model, "NETWORKS", {}).items() if name in takes}
+    for name in config.networks:
+        lookup.choose(further, name, "config.networks")
+    settings = {"g": config.g, "d": config.d} | {name: config.networks.get(name, {}) for name in further}
+    networks = {}
+    for name, net in {"g": model.Generator, "d": model.Discriminator, **further}.items():
+        given = {"shape": tuple(shape), "n_classes": n_classes}
+        fields = {field.name for field in dataclasses.fields(net)}
+        given = {key: value for key, value in given.items() if key in fields}
+        place = f"config.networks.{name}" if name in further else f"config.{name}"
+        networks[name] = lookup.build(net, settings[name], place, **given, **_dtype(config, net))
     given = {"batch": config.batch} if "batch" in takes else {}
     if config.augment:
         if "augment" not in takes:

@@ -14,7 +14,7 @@ import numpy as np
 
 import gan_jax
 from gan_jax import checkpoint, export, log, lookup, statistics
-from gan_jax.algorithms.base import Game
+from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config
 from gan_jax.data import pipeline
 from gan_jax.measure import AUDIT, KEEP, METRICS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
@@ -42,9 +42,19 @@ def shares(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
 class Evaluator:
     """What is compared in a run: the real pictures, opened once, and the generator's, drawn anew each time."""
 
-    def __init__(self, protocol: Protocol, data: Mapping, source: pipeline.Source, say: Say, lenient: bool = False):
+    def __init__(
+        self,
+        protocol: Protocol,
+        data: Mapping,
+        source: pipeline.Source,
+        say: Say,
+        *,
+        lenient: bool = False,
+        translates: bool = False,
+    ):
         """data: config.data; source: what it opened, used here too where it does not augment.
 
+        translates: pictures are made of the held-out ones where there are any, else of the real ones.
         lenient: a metric that lacks something is left out, and the reason said.
         Raises:
             ValueError: no such net, file or split; a metric that lacks something.
@@ -60,7 +70,7 @@ class Evaluator:
                 f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
             )
         self.held_out = None
-        if protocol.held_out is not None and USE_HELD_OUT & set(protocol.metrics):
+        if protocol.held_out is not None and (translates or USE_HELD_OUT & set(protocol.metrics)):
             apart = pipeline.open_source(plain(settings | protocol.held_out))
             self.held_out = statistics.of_source(apart)
             if apart.shape != source.shape or apart.classes != source.classes:
@@ -76,6 +86,7 @@ class Evaluator:
             self.labels = shares(self.real.labels, protocol.images, protocol.seed)
         self.extractor = Extractor(self.net, protocol.batch)
         how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
+        how["contents"] = (self.held_out or self.real) if translates else None
         self._drawing = functools.cache(lambda game: statistics.Drawing(game, **how))
         known = Sets(Images(lambda ids: None, protocol.images, self.labels, self.classes), self.real, self.held_out)
         reasons = {metric: lacking(protocol, metric, known, self.net) for metric in protocol.metrics}
@@ -148,7 +159,7 @@ class Judge:
         Raises ValueError as Evaluator, before anything is trained.
         """
         protocol = lookup.build(Protocol, config.eval, "config.eval")
-        self.evaluator = Evaluator(protocol, config.data, source, say)
+        self.evaluator = Evaluator(protocol, config.data, source, say, translates=isinstance(game, Translator))
         self.name, self.game, self.batch, self.say = self.evaluator.best, game, config.batch, say
         self.workdir, folder = workdir, workdir / "best"
         if jax.process_index() == 0:
@@ -208,7 +219,9 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
         )
     settings = dict(config.eval) | {"metrics": tuple(metrics or METRICS)}
     protocol = lookup.build(Protocol, settings, "config.eval")
-    evaluator = Evaluator(protocol, config.data, source, say, lenient=not metrics)
+    evaluator = Evaluator(
+        protocol, config.data, source, say, lenient=not metrics, translates=isinstance(sampler.game, Translator)
+    )
     say(f"the generator of {sampler.step}")
     step = int(sampler.step.name)
     record = evaluator(sampler.game, sampler.ema, step=step, images=step * sampler.batch, folder=workdir)

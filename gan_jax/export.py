@@ -13,7 +13,7 @@ from flax import traverse_util
 from jax import export as jax_export
 
 from gan_jax import checkpoint, lookup
-from gan_jax.algorithms.base import Game, Variables, example_batch
+from gan_jax.algorithms.base import Game, Variables
 from gan_jax.config import Config, make_game
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -84,7 +84,7 @@ def load(path: str | pathlib.Path) -> Sampler:
     config = lookup.build(Config, meta["config"], f"{step}: config")
     shape, classes = tuple(meta["shape"]), tuple(meta["classes"])
     game = make_game(config, shape, len(classes))
-    like, _, _ = jax.eval_shape(game.init, jax.random.key(0), example_batch(shape, len(classes)))
+    like, _, _ = jax.eval_shape(game.init, jax.random.key(0), game.example(shape, len(classes)))
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])

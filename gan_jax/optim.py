@@ -1,7 +1,8 @@
 """Config -> optax chain, one per player. Durations are counted in images, never in steps."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +36,30 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
+def per_network(
+    chain: Callable[[str], optax.GradientTransformation], expected: Sequence[str] = (), place: str = ""
+) -> optax.GradientTransformationExtraArgs:
+    """An optimiser of its own, `chain(name)`, for each network of a player, with a count of steps of its own.
+
+    Its `update` takes `only`, the names of the networks that move (None: all); the others' state stays as it is.
+    expected: names that there must be; ValueError where one is not. place: of them in the config, for errors.
+    """
+    chain = functools.cache(chain)
+
+    def init(params):
+        for name in expected:
+            lookup.choose(params, name, place)
+        return {name: chain(name).init(network) for name, network in params.items()}
+
+    def update(grads, state, params, *, only=None):
+        updates, state = jax.tree.map(jnp.zeros_like, grads), dict(state)
+        for name in params if only is None else only:
+            updates[name], state[name] = chain(name).update(grads[name], state[name], params[name])
+        return updates, state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
 def make(
     *,
     place: str,
@@ -44,6 +69,7 @@ def make(
     b2: float = 0.999,
     eps: float = 1e-8,
     momentum: float = 0.0,
+    weight_decay: float = 0.0,
     schedule: str = "constant",
     final_lr: float = 0.0,
     final_b2: float | None = None,
@@ -55,15 +81,16 @@ def make(
     batch: int,
     total_kimg: float,
 ) -> optax.GradientTransformation:
-    """One player's optimiser.
+    """One network's optimiser.
 
     Args:
         name: "adam", "rmsprop" (decay b2) or "sgd". momentum: sgd's.
         lr: learning rate, before the lazy-regularisation correction.
+        weight_decay: times the weight, added to its gradient (L2).
         schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg` (None: to the run's
             end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it stays).
         clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the step.
-        phases: this player's phases. Lazy ones (every > 1) are optimiser steps of their own, so lr is multiplied by
+        phases: those in which it moves. Lazy ones (every > 1) are optimiser steps of their own, so lr is multiplied by
             c = main steps / all steps, and b1, b2 raised to that power: k / (k + 1) for one lazy phase every k
             (Karras et al. 2020, arXiv:1912.04958, appendix B).
         batch, total_kimg: images a round, and of the whole run: they turn images into this optimiser's steps.
@@ -72,6 +99,7 @@ def make(
         ValueError: an unknown name, or a number out of its range.
     """
     ranges = {"lr": lr >= 0, "b1": 0 <= b1 < 1, "b2": 0 <= b2 < 1, "eps": eps > 0, "momentum": 0 <= momentum < 1}
+    ranges |= {"weight_decay": 0 <= weight_decay < math.inf}
     ranges |= {"decay_from_kimg": 0 <= decay_from_kimg < math.inf, "final_lr": final_lr >= 0}
     ranges |= {"decay_kimg": decay_kimg is None or 0 < decay_kimg < math.inf}
     ranges |= {"final_b2": final_b2 is None or 0 <= final_b2 < 1}
@@ -106,6 +134,7 @@ def make(
         f"{place}.name",
     )()
     before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
+    before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
     after = [clip_weights(clip_weight)] if clip_weight is not None else []
     return optax.chain(*before, step, *after)
 

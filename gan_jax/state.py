@@ -49,3 +49,4 @@ class Phase(NamedTuple):
     loss: Callable  # (params, state, batch, rng) -> (f32 [], Aux)
     every: int = 1  # plays when step % every == 0: lazy regularisation
     repeat: int = 1  # optimiser steps a turn, one batch each: n_critic
+    only: tuple[str, ...] | None = None  # names of the player's networks that move; None: all

@@ -17,7 +17,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax.algorithms.base import Game, Variables
+from gan_jax.algorithms.base import Game, Translator, Variables, to_float
 from gan_jax.data import corrupt, pipeline, sources
 from gan_jax.metrics.frechet import Moments
 from gan_jax.metrics.inception_score import Score, ScoreSums
@@ -55,17 +55,24 @@ def of_source(source: pipeline.Source) -> Images:
 
 
 class Drawing:
-    """A game's generator, compiled once, as a maker of pictures: number i is drawn from z of (seed, i) alone."""
+    """A game's generator, compiled once, as a maker of pictures: number i is drawn from z of (seed, i) alone.
 
-    def __init__(self, game: Game, *, seed: int, truncation: float | None, batch: int):
-        """batch: pictures a device draws at a time."""
+    A translator's is picture i of `contents`, from the start again after the last, in a style drawn from that z.
+    """
+
+    def __init__(self, game: Game, *, seed: int, truncation: float | None, batch: int, contents: Images | None = None):
+        """batch: pictures a device draws at a time. contents: what a translator turns into others."""
         self._spread = _Spread(batch)
         self._settle = lambda ema: game.settle(ema, jax.random.key(seed))
+        self._contents = contents if isinstance(game, Translator) else None
 
-        def draw(ema, ids, y):
+        def draw(ema, ids, y, pixels):
             keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(ids)
             z = jax.vmap(lambda key: game.latent(key, 1, truncation)[0])(keys)
-            x = game.sample(ema, z, y, truncation)
+            if self._contents is not None:
+                x = game.translate(ema, to_float(pixels), z, y)
+            else:
+                x = game.sample(ema, z, y, truncation)
             pixels = jnp.clip(jnp.rint((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
             return pixels, jnp.isfinite(x).all((1, 2, 3))
 
@@ -84,7 +91,10 @@ class Drawing:
             for start in range(0, len(ids), self._spread.rows):
                 part = slice(start, start + self._spread.rows)
                 fill = lambda x, part=part: np.resize(x[part], self._spread.rows).astype(np.int32)
-                pictures, finite = self._draw(ema, fill(ids), None if y is None else fill(y))
+                pixels = None
+                if self._contents is not None:
+                    pixels = self._contents.load(fill(ids) % self._contents.count)
+                pictures, finite = self._draw(ema, fill(ids), None if y is None else fill(y), pixels)
                 bad = ids[part][~np.asarray(finite)[: len(ids[part])]]
                 if len(bad):
                     raise ValueError(f"generated image {bad[0]} holds NaN or infinity: these weights have diverged.")

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import checkpoint, evaluate, log, lookup, optim
-from gan_jax.algorithms.base import Game, example_batch
+from gan_jax.algorithms.base import Game, Translator, reference_names
 from gan_jax.config import Config, differences, make_game
-from gan_jax.data import pipeline
+from gan_jax.data import domains, pipeline
 from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
 from gan_jax.update import Average, Round
@@ -40,13 +40,14 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     game = make_game(config, source.shape, len(source.classes))
     play = make_round(config, game, parallel)
+    samples = domains.Domains(source, reference_names(game.references)) if game.references else source
     with _alone_in(workdir), contextlib.closing(checkpoint.Store(workdir / "checkpoints", config.keep)) as store:
         total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
         with log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
             for note in source.notes:
                 progress.say(note)
             state, position = _begin(config, game, source, parallel, store, progress.say)
-            trainer = _Run(config, workdir, source, game, play, parallel, store, progress)
+            trainer = _Run(config, workdir, source, samples, game, play, parallel, store, progress)
             if config.eval_every_kimg is None:
                 return trainer.play_on(state, position)
             with contextlib.closing(
@@ -87,19 +88,26 @@ def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
 
 
 def make_optimisers(config: Config, game: Game) -> dict:
-    """{"g": optax chain, "d": optax chain}."""
+    """{"g": an optimiser, "d": an optimiser}, each of all of the player's networks. `networks` in the settings: {name: what differs}."""
 
     def make(who: str, settings: dict):
-        phases = [phase for phase in game.phases if phase.who == who]
-        given = {"phases": phases, "batch": config.batch, "total_kimg": config.total_kimg, "place": f"config.opt_{who}"}
-        return lookup.build(optim.make, settings, given["place"], **given)
+        place, settings = f"config.opt_{who}", dict(settings)
+        own = settings.pop("networks", {})
+        given = {"batch": config.batch, "total_kimg": config.total_kimg}
+
+        def chain(name: str):
+            phases = [phase for phase in game.phases if phase.who == who and name in (phase.only or (name,))]
+            at = f"{place}.networks.{name}" if name in own else place
+            return lookup.build(optim.make, settings | own.get(name, {}), at, phases=phases, place=at, **given)
+
+        return optim.per_network(chain, tuple(own), f"{place}.networks")
 
     return {"g": make("g", config.opt_g), "d": make("d", config.opt_d)}
 
 
 def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int) -> TrainState:
     """What a run starts from, before it is placed on the devices; depends on the config and its seed only."""
-    tx, batch = make_optimisers(config, game), example_batch(shape, n_classes)
+    tx, batch = make_optimisers(config, game), game.example(shape, n_classes)
 
     @jax.jit
     def new(rng):
@@ -160,17 +168,14 @@ class _Run:
 
     judge: evaluate.Judge | None = None  # None: no evaluation while training
 
-    def __init__(self, config, workdir, source, game, play, parallel, store, progress):
+    def __init__(self, config, workdir, source, samples, game, play, parallel, store, progress):
+        """samples: the source as the game takes it, with what goes with each picture."""
         self.config, self.source, self.game, self.play, self.parallel = config, source, game, play, parallel
+        self.samples = samples
         self.store, self.progress, self.workdir = store, progress, workdir
         self.saved = True  # whether the last save was begun; Store.finish says whether it ended well
         self.window = []  # (step, metrics on the devices)
-        self.draw = jax.jit(game.sample, out_shardings=parallel.whole)
-        classes = min(len(source.classes), MOST_COLUMNS)
-        self.cols = classes or config.grid_cols
-        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * self.cols))
-        self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
-        self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
+        self.grid = (_Translations if isinstance(game, Translator) else _Drawings)(config, source, game, parallel)
         self.writer = None
 
     def play_on(self, state: TrainState, position: int) -> TrainState:
@@ -184,7 +189,7 @@ class _Run:
             self.writer = log.Writer(self.workdir, step)
             self.writer.write_hparams(_plain(config))
         batches = pipeline.Batches(
-            self.source, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
+            self.samples, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
         )
         with contextlib.closing(batches), _stop_on_signal() as stop:
             state, step, stopped = self.rounds(state, step, batches, stop)
@@ -251,18 +256,17 @@ class _Run:
             self.writer.write_scalars(step, means | {"images": step * self.config.batch, "img/s": rate})
 
     def sample(self, step, state):
-        """The grid of the averaged generator on the run's fixed z: a column a class, or grid_cols columns."""
+        """The averaged generator's grid: see _Drawings and _Translations."""
         ema = self.game.settle(self.parallel.one(state.ema), jax.random.key(self.config.seed))
-        rows = [self.draw(ema, z, self.y) for z in self.z]
+        images, cols = self.grid(ema)
         if not self.writer:
             return
-        images = log.to_uint8(np.concatenate(jax.device_get(rows)))
         path = self.workdir / "samples" / f"{step * self.config.batch:010d}.png"
         try:
-            log.save_png(path, log.grid(images, self.cols))
+            log.save_png(path, log.grid(images, cols))
         except OSError as error:
             self.progress.say(f"the sample grid can't be written: {error}. Training goes on.")
-        self.writer.write_images(step, {"samples": log.grid(images, self.cols)[None]})
+        self.writer.write_images(step, {"samples": log.grid(images, cols)[None]})
         self.writer.flush()
 
     def save(self, step, state, position) -> bool:
@@ -276,6 +280,45 @@ class _Run:
             "classes": list(self.source.classes),
             "data": {"position": position, "fingerprint": self.source.fingerprint},
         }
+
+
+class _Drawings:
+    """Pictures on the run's fixed z: a column a class, or grid_cols columns."""
+
+    def __init__(self, config, source, game, parallel):
+        self.draw = jax.jit(game.sample, out_shardings=parallel.whole)
+        classes = min(len(source.classes), MOST_COLUMNS)
+        self.cols = classes or config.grid_cols
+        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * self.cols))
+        self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
+        self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
+
+    def __call__(self, ema) -> tuple[np.ndarray, int]:
+        """(uint8 [n, H, W, C], columns)."""
+        rows = [self.draw(ema, z, self.y) for z in self.z]
+        return log.to_uint8(np.concatenate(jax.device_get(rows))), self.cols
+
+
+class _Translations:
+    """Some of the data's pictures, a row each: as it is, then in each class's style, drawn from the run's fixed z."""
+
+    def __init__(self, config, source, game, parallel):
+        classes = min(len(source.classes), MOST_COLUMNS)
+        self.draw = jax.jit(game.translate, out_shardings=parallel.whole)
+        ids = np.linspace(0, len(source) - 1, config.grid_rows).astype(np.int64)
+        self.pictures = source.load(ids, np.zeros(len(ids), np.uint64))["image"]
+        self.cols = 1 + max(1, classes)
+        repeated = [np.repeat(x[None], self.cols - 1, 0) for x in self.pictures]
+        self.x = [parallel.broadcast(x.astype(np.float32) / 127.5 - 1) for x in repeated]
+        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * (self.cols - 1)))
+        self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
+        self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
+
+    def __call__(self, ema) -> tuple[np.ndarray, int]:
+        """(uint8 [n, H, W, C], columns)."""
+        rows = jax.device_get([self.draw(ema, x, z, self.y) for x, z in zip(self.x, self.z, strict=True)])
+        pairs = zip(self.pictures, map(log.to_uint8, rows), strict=True)
+        return np.concatenate([np.concatenate([x[None], row]) for x, row in pairs]), self.cols
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ def make_turn(phase: Phase, tx: optax.GradientTransformation, accumulate: int = 
         if accumulate > 1:
             grads, metrics = jax.tree.map(mean, grads), [jax.tree.map(mean, *metrics)]
         me = getattr(seen, phase.who)
-        updates, opt = tx.update(axis.mean(grads), me.opt, me.params)
+        only = {} if phase.only is None else {"only": phase.only}
+        updates, opt = tx.update(axis.mean(grads), me.opt, me.params, **only)
         me = me.replace(params=optax.apply_updates(me.params, updates), opt=opt)
         return seen.replace(**{phase.who: me}), axis.mean(metrics[0])
 

@@ -16,7 +16,7 @@ def check(path: pathlib.Path) -> None:
     if path.suffix.lower() not in KINDS:
         raise ValueError(f"{path}: no known kind of file. Known: {', '.join(KINDS)}.")
     if path.suffix.lower() == ".mp4":
-        _av()
+        import_av()
 
 
 def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: int = 8) -> int:
@@ -60,16 +60,21 @@ class _Counted:
                 raise
 
 
-def _av():
+def import_av():
+    """The package av.
+
+    Raises:
+        ValueError: it is not installed.
+    """
     try:
         import av
     except ImportError as error:
-        raise ValueError("MP4 needs the package av: pip install av. GIF and PNG need nothing more.") from error
+        raise ValueError("video files need the package av: pip install av. GIF and PNG need nothing more.") from error
     return av
 
 
 def _mp4(path, frames, fps, cols):
-    av = _av()
+    av = import_av()
     with av.open(str(path), "w", format="mp4") as container:
         stream = None
         for frame in frames:

@@ -12,7 +12,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["axis", "lookup", "launch", "state", "weights"],
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["augment", "augment."],
-    ["models.", "parallel", "log", "charts", "video"],
+    ["models.", "additions", "parallel", "log", "charts", "video"],
     ["algorithms.", "optim", "update", "checkpoint"],
     ["config", "statistics", "classify", "foreign."],
     ["export", "measure", "runs"],

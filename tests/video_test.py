@@ -64,6 +64,6 @@ def test_mp4_without_its_package_names_it(tmp_path, monkeypatch):
     real = builtins.__import__
     no_av = lambda name, *a, **k: (_ for _ in ()).throw(ImportError(name)) if name == "av" else real(name, *a, **k)
     monkeypatch.setattr(builtins, "__import__", no_av)
-    with pytest.raises(ValueError, match="MP4 needs the package av: pip install av"):
+    with pytest.raises(ValueError, match="need the package av: pip install av"):
         video.check(tmp_path / "a.mp4")
     video.check(tmp_path / "a.gif")

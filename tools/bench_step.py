@@ -67,7 +67,6 @@ def measure(flags: argparse.Namespace) -> dict:
 
     from gan_jax import config as configs
     from gan_jax import train
-    from gan_jax.algorithms.base import example_batch
     from gan_jax.parallel import Parallel
 
     config = configs.load(flags.config, flags.set)
@@ -76,7 +75,7 @@ def measure(flags: argparse.Namespace) -> dict:
     game = configs.make_game(config, shape, n_classes)
     play, state = train.make_round(config, game, parallel), train.new_state(config, game, shape, n_classes)
     state = parallel.replicate(state)
-    batch = parallel.put(example_batch(shape, n_classes, config.batch))
+    batch = parallel.put(game.example(shape, n_classes, config.batch))
     batches = [batch] * play.batches
 
     began = time.perf_counter()

@@ -16,10 +16,18 @@ Variables = dict[str, PyTree]  # {"params": {"g": ...}, "mutable": {"g": ...}}, 
 
 
 class Game(abc.ABC):
-    """A two-player game. Each algorithm file has one subclass, a frozen dataclass named `Algorithm`.
+    """A two-player game: `FromNoise` or a `Translator`. Each algorithm file has one, a frozen dataclass named `Algorithm`.
 
-    `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing else of it.
+    `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing else of it. Where it
+    has fields named as in the model's NETWORKS, it is given those too.
+
+    Attributes:
+        labelled: whether it can't be played on data without classes.
+        references: pictures of another class that go with each picture of a batch; see data/domains.py.
     """
+
+    labelled = False
+    references = 0
 
     @property
     @abc.abstractmethod
@@ -38,13 +46,48 @@ class Game(abc.ABC):
             one of the two. Here: no number of z lies further from 0 (Brock et al. 2018, arXiv:1809.11096, section 3.1).
         """
 
+    def settle(self, ema: Variables, rng: jax.Array) -> Variables:
+        """The averaged weights as sampling wants them; called once before pictures are drawn by them."""
+        return ema
+
+    def example(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
+        """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only: numpy, n rows."""
+        batch = example_batch(shape, n_classes, n)
+        for name in reference_names(self.references):
+            batch |= {name: batch["image"][::-1], "target_label": batch["label"][::-1]}
+        return batch
+
+
+class FromNoise(Game):
+    """A game whose generator draws pictures from noise."""
+
     @abc.abstractmethod
     def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None) -> jax.Array:
         """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged weights `ema`."""
 
-    def settle(self, ema: Variables, rng: jax.Array) -> Variables:
-        """The averaged weights as sampling wants them; called once before pictures are drawn by them."""
-        return ema
+
+class Translator(Game):
+    """A game whose generator turns pictures into pictures: content stays, style changes.
+
+    A style is f32 [n, S]; of a game with one style S is 0.
+    """
+
+    @abc.abstractmethod
+    def restyle(self, ema: Variables, x: jax.Array, style: jax.Array) -> jax.Array:
+        """x f32 [n, H, W, C] in [-1, 1], style [n, S] -> images f32 [n, H, W, C], by the averaged weights `ema`."""
+
+    @abc.abstractmethod
+    def style_from_noise(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
+        """z [n, Z] of `latent`, y int32 [n] or None, the class to go to -> styles [n, S]."""
+
+    def translate(self, ema: Variables, x: jax.Array, z: jax.Array, y: jax.Array | None) -> jax.Array:
+        """x f32 [n, H, W, C] in a style of class y drawn from z: f32 [n, H, W, C] in [-1, 1]."""
+        return self.restyle(ema, x, self.style_from_noise(ema, z, y))
+
+
+def reference_names(n: int) -> tuple[str, ...]:
+    """Names in a batch of its n pictures of the class to go to: target, target2, ..."""
+    return tuple("target" + (str(i + 1) if i else "") for i in range(n))
 
 
 def init_network(net: nn.Module, rng: jax.Array, *args) -> tuple[PyTree, PyTree]:

@@ -23,7 +23,7 @@ STANDING_BATCH = 256  # pictures, at most, in a pass for standing statistics
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(additions.Additions, base.Game):
+class Algorithm(additions.Additions, base.FromNoise):
     """min over G, max over D of any loss in `losses.LOSSES`, with an optional gradient penalty on D.
 
     Attributes:

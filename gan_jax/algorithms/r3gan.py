@@ -14,7 +14,7 @@ from gan_jax.state import Aux, Phase, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(additions.Additions, base.Game):
+class Algorithm(additions.Additions, base.FromNoise):
     """Every fake is judged against the real image of its row; R1 and R2 at every step make that converge.
 
     Attributes:

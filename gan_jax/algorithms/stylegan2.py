@@ -14,7 +14,7 @@ from gan_jax.state import Aux, Phase
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(additions.Additions, base.Game):
+class Algorithm(additions.Additions, base.FromNoise):
     """The non-saturating game with R1 on D and path length regularisation on G, both lazy: turns of their own.
 
     Attributes:

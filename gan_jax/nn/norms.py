@@ -1,4 +1,4 @@
-"""Normalisation: batch norm over the global batch, batch norm set by a label or a vector, spectral norm of a kernel."""
+"""Normalisation: batch norm over the global batch or set by a label or a vector, instance norm, spectral norm."""
 
 import flax.linen as nn
 import jax
@@ -76,6 +76,28 @@ class ConditionalBatchNorm(nn.Module):
 
         x = BatchNorm(eps=self.eps, affine=False)(x, train=train)
         return x * (1 + read("gain")) + read("bias")
+
+
+class InstanceNorm(nn.Module):
+    """Each channel of each image to mean 0 and variance 1 over space. Ulyanov et al. 2016, arXiv:1607.08022.
+
+    Attributes:
+        affine: then scaled and shifted by weights. eps: PyTorch's.
+    """
+
+    affine: bool = True
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [B, H, W, C] -> the same."""
+        y = x.astype(jnp.float32)
+        y = y - y.mean((1, 2), keepdims=True)
+        y = y * lax.rsqrt(jnp.square(y).mean((1, 2), keepdims=True) + self.eps)
+        if not self.affine:
+            return y.astype(x.dtype)
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1])
+        return y.astype(x.dtype) * _as(scale, x) + _as(self.param("bias", nn.initializers.zeros, x.shape[-1]), x)
 
 
 class SpectralNorm(nn.Module):

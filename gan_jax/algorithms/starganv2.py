@@ -1,0 +1,171 @@
+"""StarGAN v2: one generator for many styles. Choi et al. 2020, arXiv:1912.01865."""
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax import losses, regularizers
+from gan_jax.algorithms import base
+from gan_jax.state import Aux, Phase
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm(base.Translator):
+    """A picture takes on the style of a class: drawn from noise by `mapping`, or seen on another picture by `encoder`.
+
+    G minimises adversarial + `style` |E(G(x, s)) - s| - diversity |G(x, s) - G(x, s')| + `cycle` |G(G(x, s), E(x)) - x|,
+    D the logistic loss and R1 on the reals; each of them twice a round, with styles of noise and with styles of pictures.
+
+    Attributes:
+        g, mapping, encoder, d: (x, s) -> picture; (z, y) -> s; (x, y) -> s; (x, y) -> logit.
+        z_dim: numbers of noise a style, standard normal.
+        gamma: R1's; D's loss has gamma / 2 times the squared slope at reals.
+        style, cycle: weights of the terms above.
+        diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand images (None: it stays).
+        batch: images a round.
+    Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two pictures of it.
+    The turn with styles of pictures moves G alone (`only`), as in the official code.
+    """
+
+    references = 2
+    labelled = True
+
+    g: nn.Module
+    d: nn.Module
+    mapping: nn.Module
+    encoder: nn.Module
+    z_dim: int = 16
+    gamma: float = 1.0
+    style: float = 1.0
+    cycle: float = 1.0
+    diversity: float = 1.0
+    diversity_kimg: float | None = None
+    batch: int = 0
+
+    def __post_init__(self):
+        if self.z_dim < 1:
+            raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
+        for name in ("gamma", "style", "cycle", "diversity"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        if self.diversity_kimg is not None and not (0 < self.diversity_kimg < math.inf and self.batch):
+            raise ValueError(
+                f"config.game.diversity_kimg={self.diversity_kimg}: it must be above 0 (thousands of images), or None."
+            )
+
+    @property
+    def phases(self):
+        return (
+            Phase("d", self.loss_d_latent),
+            Phase("d", self.loss_d_reference),
+            Phase("g", self.loss_g_latent),
+            Phase("g", self.loss_g_reference, only=("g",)),
+        )
+
+    def loss_d_latent(self, params_d, state, batch, rng):
+        """Minimised over params_d with G frozen; fakes have styles of noise. Returns (f32 [], Aux)."""
+        return self.loss_d(params_d, state, batch, self.style_of(state.g.params, self.latent_of(batch, rng), batch))
+
+    def loss_d_reference(self, params_d, state, batch, rng):
+        """The same; fakes have the styles of pictures."""
+        return self.loss_d(params_d, state, batch, self.seen_in(state.g.params, batch, "target"))
+
+    def loss_d(self, params_d, state, batch, s):
+        """The critic's loss at fakes of style s [B, S]."""
+        x_real, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
+        x_fake = self.restyled(state.g.params, x_real, s)
+        logits_real, logits_fake = self.critic(params_d, x_real, y), self.critic(params_d, x_fake, y_new)
+        r1 = jnp.mean(regularizers.grad_penalty(lambda x: self.critic(params_d, x, y), x_real))
+        loss = losses.logistic_d(logits_real, logits_fake)
+        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake), "d/r1": r1}
+        return loss + self.gamma / 2 * r1, Aux(state.d.mutable, state.carry, metrics)
+
+    def loss_g_latent(self, params_g, state, batch, rng):
+        """Minimised over params_g (G, mapping and encoder) with D frozen; styles are of noise. Returns (f32 [], Aux)."""
+        k_one, k_other = jax.random.split(rng)
+        style = lambda key: self.style_of(params_g, self.latent_of(batch, key), batch)
+        return self.loss_g(params_g, state, batch, style(k_one), style(k_other), "latent")
+
+    def loss_g_reference(self, params_g, state, batch, rng):
+        """The same with the styles of pictures; it moves G alone."""
+        style = lambda name: self.seen_in(params_g, batch, name)
+        return self.loss_g(params_g, state, batch, style("target"), style("target2"), "reference")
+
+    def loss_g(self, params_g, state, batch, s, s_other, kind):
+        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike."""
+        x, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
+        x_fake = self.restyled(params_g, x, s)
+        adversarial = losses.non_saturating_g(None, self.critic(state.d.params, x_fake, y_new))
+        style = l1(self.encoded(params_g, x_fake, y_new), s)
+        x_other = jax.lax.stop_gradient(self.restyled(params_g, x, s_other))
+        diversity = l1(x_fake, x_other)
+        cycle = l1(self.restyled(params_g, x_fake, self.encoded(params_g, x, y)), x)
+        weight = self.diversity_at(state.step)
+        loss = adversarial + self.style * style - weight * diversity + self.cycle * cycle
+        metrics = {"loss": adversarial, "style": style, "diversity": diversity, "cycle": cycle}
+        metrics = {f"g/{kind}_{name}": value for name, value in metrics.items()}
+        return loss, Aux(state.g.mutable, state.carry, metrics | {"g/diversity_weight": weight})
+
+    def diversity_at(self, step: jax.Array) -> jax.Array:
+        """The diversity term's weight f32 [] in the round `step` (from 0), by the images seen before it."""
+        if self.diversity_kimg is None:
+            return jnp.float32(self.diversity)
+        return self.diversity * jnp.maximum(1 - (step + 0.0) * self.batch / (self.diversity_kimg * 1000), 0)
+
+    def latent_of(self, batch, rng):
+        return base.normal(rng, batch["image"].shape[0], self.z_dim)
+
+    def style_of(self, params_g, z, batch):
+        """Styles [B, S] of noise z, of the classes that the batch is taken to."""
+        return base.forward(self.mapping, params_g["mapping"], {}, z, batch["target_label"])[0]
+
+    def seen_in(self, params_g, batch, name):
+        """Styles [B, S] of the batch's pictures `name`, of the classes that it is taken to."""
+        return self.encoded(params_g, base.to_float(batch[name]), batch["target_label"])
+
+    def encoded(self, params_g, x, y):
+        """x [B, H, W, C] of classes y [B] -> styles [B, S]."""
+        return base.forward(self.encoder, params_g["encoder"], {}, x, y)[0]
+
+    def restyled(self, params_g, x, s):
+        """x [B, H, W, C], styles s [B, S] -> pictures f32 [B, H, W, C]."""
+        return base.forward(self.g, params_g["g"], {}, x, s)[0]
+
+    def critic(self, params_d, x, y):
+        """Logits f32 [B]."""
+        return base.forward(self.d, params_d["d"], {}, x, y)[0]
+
+    def init(self, rng, batch):
+        k_g, k_mapping, k_encoder, k_d = jax.random.split(rng, 4)
+        x, y = base.to_float(batch["image"]), batch["label"]
+        params = {
+            "mapping": base.init_network(self.mapping, k_mapping, jnp.zeros((x.shape[0], self.z_dim)), y)[0],
+            "encoder": base.init_network(self.encoder, k_encoder, x, y)[0],
+        }
+        s = self.encoded(params, x, y)
+        params["g"] = base.init_network(self.g, k_g, x, s)[0]
+        if self.style_of(params, jnp.zeros((x.shape[0], self.z_dim)), {"target_label": y}).shape != s.shape:
+            raise ValueError("config.networks: mapping.features and encoder.features must be equal.")
+        params_d = {"d": base.init_network(self.d, k_d, x, y)[0]}
+        wrap = lambda params: {"params": params, "mutable": {name: {} for name in params}}
+        return wrap(params), wrap(params_d), {}
+
+    def latent(self, rng, n, truncation=None):
+        return base.truncated_normal(rng, (n, self.z_dim), truncation)
+
+    def style_from_noise(self, ema, z, y):
+        return base.forward(self.mapping, ema["params"]["mapping"], {}, z, y, train=False)[0]
+
+    def style_from_picture(self, ema, x, y):
+        return base.forward(self.encoder, ema["params"]["encoder"], {}, x, y, train=False)[0]
+
+    def restyle(self, ema, x, style):
+        return base.forward(self.g, ema["params"]["g"], {}, x, style, train=False)[0]
+
+
+def l1(a, b):
+    """Mean absolute difference, f32 []."""
+    return jnp.mean(jnp.abs(a - b))

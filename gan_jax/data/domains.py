@@ -1,0 +1,48 @@
+"""Any labelled source as domains: each picture comes with a class to go to, and pictures of that class."""
+
+import numpy as np
+
+from gan_jax.data import pipeline
+
+
+class Domains:
+    """A labelled source, its samples with references. Pickled for worker processes, as a source is.
+
+    Adds to a batch "target_label" int32 [n], drawn evenly over the classes that have pictures, and for each of `names`
+    uint8 [n, H, W, C], a picture drawn evenly from that class; all by the samples' seeds.
+    """
+
+    def __init__(self, source: pipeline.Source, names: tuple[str, ...]):
+        """Raises ValueError where the source has fewer than two classes with pictures."""
+        self.source, self.names = source, names
+        members = (
+            [] if source.targets is None else [np.flatnonzero(source.targets == i) for i in np.unique(source.targets)]
+        )
+        if len(members) < 2:
+            raise ValueError(
+                f"config.data: {len(members)} classes with pictures; going from style to style takes two or more. Set "
+                f"config.data.labels, or add a folder for each style."
+            )
+        self.members = members
+
+    def __getattr__(self, name: str):
+        if name == "source":  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+        batch = self.source.load(ids, seeds)
+        draws = pipeline.uniform(seeds + np.uint64(1), 2 + len(self.names))  # class, its seed's number, pictures
+        chosen = (draws[:, 0] * len(self.members)).astype(int)
+        for i, name in enumerate(self.names):
+            picked = [
+                self.members[c][int(u * len(self.members[c]))] for c, u in zip(chosen, draws[:, 2 + i], strict=True)
+            ]
+            own = (draws[:, 1] * 2.0**53).astype(np.uint64) + np.uint64(i)
+            found = self.source.load(np.array(picked, np.int64), own)
+            batch[name] = found["image"]
+        batch["target_label"] = np.array([self.source.targets[self.members[c][0]] for c in chosen], np.int32)
+        return batch

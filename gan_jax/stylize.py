@@ -1,0 +1,176 @@
+"""Pictures of any size through a translator: whole where they fit, else in overlapping tiles that are blended."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import numpy as np
+
+from gan_jax import lookup
+from gan_jax.algorithms.base import Translator
+from gan_jax.data import decode
+from gan_jax.export import Sampler
+
+BUCKET = 32  # sides are padded to its multiples, so that a folder of many sizes does not compile for each
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """A style to give: its name, and its numbers f32 [S]."""
+
+    name: str
+    style: np.ndarray
+
+
+class Stylizer:
+    """A translator's checkpoint, ready for pictures.
+
+    Args:
+        sampler: of a translator's run.
+        strength: 0 leaves a picture as it is, 1 gives the translator's; a mixture of their pixels between.
+        tile: pictures of more than tile x tile pixels are cut into tiles with such sides. overlap: of neighbours.
+        background: RGB under transparent pixels while they are translated; the result has the picture's own alpha.
+    Raises:
+        ValueError: the run is no translator's; a number out of its range.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        *,
+        strength: float = 1.0,
+        tile: int = 1024,
+        overlap: int = 64,
+        background: tuple[int, int, int] = (255, 255, 255),
+    ):
+        if not isinstance(sampler.game, Translator):
+            raise ValueError(f"{sampler.step}: not a translator's run, it draws from noise: use tools/sample.py.")
+        if not 0 <= strength <= 1:
+            raise ValueError(f"--strength={strength}: it must be within 0 (as it is) and 1.")
+        if overlap < 0 or tile < 2 * overlap + BUCKET:
+            raise ValueError(
+                f"--tile={tile}, --overlap={overlap}: a tile must be at least twice the overlap and {BUCKET}."
+            )
+        self.sampler, self.strength, self.tile, self.overlap = sampler, strength, tile, overlap
+        self.channels = sampler.shape[2]
+        self.background = background
+        self._restyle = functools.partial(_restyle, sampler.game, jax.device_put(sampler.ema))
+
+    def looks(self, names: Sequence[str], seed: int) -> list[Look]:
+        """The styles called `names` (all where none are), each drawn from noise by `seed`.
+
+        Raises:
+            ValueError: a style that the checkpoint lacks; names those it has.
+        """
+        game, classes = self.sampler.game, self.sampler.classes
+        for name in names:
+            if not classes:
+                raise ValueError(f"--style {name}: {self.sampler.step} has one style only; leave it out.")
+            lookup.choose(dict.fromkeys(classes), name, "--style")
+        names = list(names) or list(classes)
+        y = np.array([classes.index(name) for name in names], np.int32) if classes else None
+        z = game.latent(jax.random.key(seed), 1)
+        z = np.repeat(np.asarray(z), max(1, len(names)), 0)
+        styles = np.asarray(game.style_from_noise(self.sampler.ema, z, y))
+        return [Look(name, style) for name, style in zip(names or [""], styles, strict=True)]
+
+    def look_of(self, picture: np.ndarray, name: str) -> Look:
+        """The style of a picture uint8 [H, W, C] of class `name`.
+
+        Raises:
+            ValueError: no such class, or a translator that reads no styles off pictures.
+        """
+        if not hasattr(self.sampler.game, "style_from_picture"):
+            raise ValueError(f"--reference: {self.sampler.step} takes no style from a picture; StarGAN v2's runs do.")
+        lookup.choose(dict.fromkeys(self.sampler.classes), name, "--style")
+        x = decode.fit(self._opaque(picture)[0], self.sampler.shape[:2]).astype(np.float32)[None] / 127.5 - 1
+        y = np.array([self.sampler.classes.index(name)], np.int32)
+        return Look(name, np.asarray(self.sampler.game.style_from_picture(self.sampler.ema, x, y))[0])
+
+    def __call__(self, pictures: np.ndarray, look: Look) -> np.ndarray:
+        """uint8 [n, H, W, 1, 3 or 4] of any size -> the same shape, in the look; alpha as it was."""
+        if not self.strength:
+            return pictures
+        seen = [self._opaque(picture) for picture in pictures]
+        x = np.stack([flat for flat, _ in seen]).astype(np.float32) / 127.5 - 1
+        styled = in_tiles(lambda part: self._run(part, look), x, self.tile, self.overlap)
+        mixed = x + self.strength * (styled - x)
+        pixels = np.clip(np.rint((mixed + 1) * 127.5), 0, 255).astype(np.uint8)
+        return np.stack([self._like(p, alpha, pictures.shape[-1]) for p, (_, alpha) in zip(pixels, seen, strict=True)])
+
+    def _run(self, x, look):
+        """x f32 [n, h, w, C] through the network, padded to a bucket."""
+        h, w = x.shape[1:3]
+        padded = pad_to(x, BUCKET)
+        styles = np.repeat(look.style[None], len(x), 0)
+        return np.asarray(self._restyle(padded, styles))[:, :h, :w]
+
+    def _opaque(self, picture):
+        """(picture uint8 [H, W, C] with the network's channels, its alpha [H, W, 1] where the network takes none)."""
+        colors, alpha = picture[..., :3], picture[..., 3:] if picture.shape[-1] == 4 else None
+        if self.channels == 4:
+            full = np.full((*picture.shape[:2], 1), 255, np.uint8)
+            return np.concatenate([_colors(colors, 3), full if alpha is None else alpha], -1), None
+        if alpha is not None:
+            a = alpha.astype(np.float32) / 255
+            colors = np.rint(colors * a + np.asarray(self.background, np.float32) * (1 - a)).astype(np.uint8)
+        return _colors(colors, self.channels), alpha
+
+    def _like(self, pixels, alpha, channels):
+        """The network's pixels with so many channels, the last of four the alpha given."""
+        if channels == 4 and alpha is not None:
+            return np.concatenate([_colors(pixels, 3), alpha], -1)
+        return pixels if channels == 4 else _colors(pixels[..., :3], channels)
+
+
+def _colors(pixels, channels):
+    """uint8 [H, W, 1 or 3] -> [H, W, channels], by luma or by repetition."""
+    if pixels.shape[-1] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, -1)
+    return np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _restyle(game, ema, x, style):
+    return game.restyle(ema, x, style)
+
+
+def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:
+    """x [n, H, W, C] -> the next multiples, by reflection at the right and bottom (numpy's repeats as it must)."""
+    more = [-n % multiple for n in x.shape[1:3]]
+    return np.pad(x, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)), "symmetric") if any(more) else x
+
+
+def in_tiles(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, tile: int, overlap: int) -> np.ndarray:
+    """run(x) where x f32 [n, H, W, C] has at most tile x tile pixels, else run on tiles, blended where they overlap.
+
+    Args:
+        run: f32 [n, h, w, C] -> the same shape.
+        tile: a tile's sides, or the picture's where that is less. overlap: pixels, at least, that neighbours share.
+    A tile's weight falls in a line to its edges over the overlap; the sum is divided by the weights'.
+    """
+    height, width = x.shape[1:3]
+    if height * width <= tile * tile:
+        return run(x)
+    total, weights = np.zeros(x.shape, np.float32), np.zeros((height, width, 1), np.float32)
+    sides = [min(tile, size) for size in (height, width)]
+    ramp = lambda side: (
+        np.minimum(np.minimum(np.arange(side) + 1, side - np.arange(side)), overlap + 1.0) / (overlap + 1)
+    )
+    weight = (ramp(sides[0])[:, None] * ramp(sides[1])[None])[..., None].astype(np.float32)
+    for top in starts(height, sides[0], overlap):
+        for left in starts(width, sides[1], overlap):
+            place = np.s_[:, top : top + sides[0], left : left + sides[1]]
+            total[place] += run(x[place]) * weight
+            weights[place[1:]] += weight
+    return total / weights
+
+
+def starts(size: int, side: int, overlap: int) -> Iterator[int]:
+    """Where tiles of `side` begin that cover `size`, evenly, neighbours sharing at least `overlap`."""
+    count = 1 if size <= side else math.ceil((size - overlap) / (side - overlap))
+    return (round(i * (size - side) / max(1, count - 1)) for i in range(count))

@@ -1,0 +1,213 @@
+"""A picture, a folder or a video in a style: python tools/stylize.py runs/starganv2 me.jpg --out styled --style dylan.
+
+Without --style every style the checkpoint knows is drawn, and a picture's or a folder's results stand side by side on one
+contact sheet, the first column the pictures as they were. A video keeps its sound and its timing (needs the package av). Ctrl-C
+leaves what is done playable, and the same command goes on from there.
+"""
+
+import argparse
+import pathlib
+import time
+
+from gan_jax import launch
+
+FRAMES = 8  # of a video, translated together
+SHEET_SIDE = 256  # of a picture on the contact sheet, at most
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    parser.add_argument("input", type=pathlib.Path, help="an image, a folder of images, or a video")
+    parser.add_argument(
+        "--out", required=True, type=pathlib.Path, help="folder for NAME_STYLE.png or .mp4, and sheet.png"
+    )
+    parser.add_argument("--style", action="append", default=[], metavar="NAME", help="may be repeated (default: all)")
+    parser.add_argument(
+        "--reference", type=pathlib.Path, metavar="IMAGE", help="take the style of this picture, which is of --style"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another seed, another variant of a style (default %(default)s)"
+    )
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="0 as it was, 1 in full style (default %(default)s)"
+    )
+    parser.add_argument(
+        "--side", type=int, metavar="N", help="first make the shorter side N pixels (default: as it is)"
+    )
+    parser.add_argument(
+        "--tile", type=int, default=1024, help="larger pictures go in tiles of this side (default %(default)s)"
+    )
+    parser.add_argument(
+        "--overlap", type=int, default=64, help="pixels that neighbouring tiles share (default %(default)s)"
+    )
+    flags = parser.parse_args()
+    if flags.side is not None and not 1 <= flags.side <= 8192:
+        raise ValueError(f"--side={flags.side}: it must be 1 to 8192 pixels.")
+    if not flags.input.exists():
+        raise ValueError(f"{flags.input}: no such file or folder.")
+    if flags.reference is not None and len(flags.style) != 1:
+        raise ValueError("--reference: say by --style, once, which style the picture is of.")
+
+    from gan_jax import clips, export
+    from gan_jax.data import decode
+    from gan_jax.stylize import Stylizer
+
+    sampler = export.load(flags.checkpoint)
+    stylizer = Stylizer(sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap)
+    if flags.reference is not None:
+        looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
+    else:
+        looks = stylizer.looks(flags.style, flags.seed)
+    flags.out.mkdir(parents=True, exist_ok=True)
+    if flags.input.suffix.lower() in clips.SUFFIXES and flags.input.is_file():
+        clip = clips.open_clip(flags.input)
+        for look in looks:
+            video(stylizer, clip, look, flags)
+    else:
+        pictures(stylizer, looks, flags)
+
+
+def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
+    """Every image in every look as a PNG; with several of either, sheet.png."""
+    import numpy as np
+
+    from gan_jax import log
+    from gan_jax.data import decode
+    from gan_jax.data.sources import folder
+
+    files = folder.scan(flags.input)[0] if flags.input.is_dir() else [flags.input]
+    quarantine, rows, began = decode.Quarantine(), [], time.monotonic()
+    for number, file in enumerate(files):
+        try:
+            picture = _resized(_read(decode, file), flags.side)
+        except decode.ImageRejected as reason:
+            if not flags.input.is_dir():
+                raise ValueError(f"{file}: {reason}.") from reason
+            quarantine.add(file.relative_to(flags.input).as_posix(), reason)
+            continue
+        name = file.relative_to(flags.input).with_suffix("") if flags.input.is_dir() else pathlib.Path(file.stem)
+        row = [picture]
+        for look in looks:
+            row.append(stylizer(picture[None], look)[0])
+            suffix = f"_{look.name}" if look.name else ""
+            log.save_png(flags.out / name.with_name(f"{name.name}{suffix}.png"), row[-1])
+        rows.append([_small(x) for x in row])
+        if len(files) > 1:
+            rate = (number + 1) / (time.monotonic() - began)
+            print(f"\r{number + 1}/{len(files)} pictures, {rate:.1f} pictures/s", end="", flush=True)
+    if len(files) > 1:
+        print()
+    for line in quarantine.lines():
+        print(line)
+    if not rows:
+        raise ValueError(f"{flags.input}: none of its {len(files)} images can be read.")
+    if len(rows) > 1 or len(looks) > 1:
+        log.save_png(flags.out / "sheet.png", sheet(rows, ["", *(look.name for look in looks)]))
+    made = len(rows) * len(looks)
+    print(f"{made} picture{'s' if made > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")
+    assert all(isinstance(x, np.ndarray) for row in rows for x in row)
+
+
+def sheet(rows, names):
+    """Rows of uint8 [h, w, C] pictures of any size -> one uint8 [H, W, 4], each in the middle of its cell, names above."""
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    side = max(max(x.shape[:2]) for row in rows for x in row)
+    head = 14 if any(names) else 0
+    canvas = Image.new("RGBA", (side * len(names), head + side * len(rows)), "white")
+    for r, row in enumerate(rows):
+        for c, x in enumerate(row):
+            cell = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).convert("RGBA")
+            place = (c * side + (side - x.shape[1]) // 2, head + r * side + (side - x.shape[0]) // 2)
+            canvas.alpha_composite(cell, place)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
+    for c, name in enumerate(names):
+        while name and draw.textlength(name, font) > side:
+            name = name[:-1]
+        draw.text((c * side + (side - draw.textlength(name, font)) / 2, 0), name, "black", font)
+    return np.asarray(canvas)
+
+
+def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
+    """The clip in one look, as MP4."""
+    import numpy as np
+
+    from gan_jax import clips
+
+    suffix = f"_{look.name}" if look.name else ""
+    out = flags.out / f"{clip.path.stem}{suffix}.mp4"
+    stat = clip.path.stat()
+    job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(stylizer.sampler.step.resolve()),
+           "style": [float(x) for x in look.style], "strength": flags.strength, "side": flags.side, "tile": flags.tile,
+           "overlap": flags.overlap}  # fmt: skip
+    parts = clips.Parts(out, clip, job)
+    done = parts.done
+    if done:
+        print(f"{out}: going on after frame {done}")
+    began, number, waiting = time.monotonic(), 0, []
+
+    def flush():
+        if waiting:
+            styled = stylizer(np.stack([_resized(frame, flags.side) for frame, _ in waiting]), look)
+            for frame, (_, at) in zip(styled, waiting, strict=True):
+                parts.add(frame, at)
+            waiting.clear()
+
+    stopped = False
+    try:
+        for number, (frame, at) in enumerate(clip.frames(), 1):
+            if number <= done:
+                continue
+            waiting.append((frame, at))
+            if len(waiting) == FRAMES:
+                flush()
+                rate = (number - done) / (time.monotonic() - began)
+                left = f", {(clip.count - number) / rate:.0f} s left" if clip.count > number else ""
+                print(f"\r{number}/{clip.count or '?'} frames, {rate:.1f} frames/s{left}   ", end="", flush=True)
+        flush()
+    except KeyboardInterrupt:
+        stopped = True
+    print()
+    parts.finish_part()
+    if not parts.done:
+        raise KeyboardInterrupt
+    parts.join(whole=not stopped)
+    print(
+        f"{parts.done if stopped else number} frames in {out}"
+        + (", up to where it was stopped; the same command goes on" if stopped else "")
+    )
+    if stopped:
+        raise KeyboardInterrupt
+
+
+def _read(decode, file: pathlib.Path):
+    """The image upright, with the channels it has."""
+    return decode.decode(file, channels=decode.header(file)[2])
+
+
+def _resized(picture, side: int | None):
+    """uint8 [H, W, C] with a shorter side of `side`."""
+    from gan_jax.data import decode
+
+    if side is None:
+        return picture
+    h, w = picture.shape[:2]
+    scale = side / min(h, w)
+    return decode.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")
+
+
+def _small(picture):
+    """For the sheet: a longer side of SHEET_SIDE at most."""
+    from gan_jax.data import decode
+
+    h, w = picture.shape[:2]
+    scale = min(1, SHEET_SIDE / max(h, w))
+    return decode.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")
+
+
+if __name__ == "__main__":
+    launch.tool(main)
