@@ -5,11 +5,11 @@ from gan_jax.config import parse_arg
 
 def get_config(arg=None):
     """R3GAN on the embedded portraits, told their style, narrow enough for two CPU cores. FID: not yet run."""
-    arg = parse_arg(arg, batch=32)
+    arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "r3gan", "r3gan"
     c.g = c.d = dict(widths=(64, 64, 64, 32), cardinality=(8, 8, 8, 4), blocks=1)
-    c.game = dict(z_dim=64, gamma=0.5, gamma_final=0.05, decay_kimg=36.0)
+    c.game = dict(z_dim=64, gamma=0.05, gamma_final=0.005, decay_kimg=36.0)
     c.augment = dict(name="ada", pipe=("bgc", "cutout"), multipliers=(("color", 0.5),))
     c.augment.update(target=None, p=0.3, rise_kimg=36.0)
     c.data = dict(source="avatars", resolution=32, labels="style")

@@ -27,8 +27,9 @@ METRICS = {  # name -> what it answers
     "memorisation": "share of pictures that are nearly training images, and those that are most",
     "robustness": "kid under noise, blur, JPEG, downscaling and darkening, of generated and of held-back real pictures",
     "usefulness": "accuracy of classifiers trained on generated pictures, and on real ones with generated added",
+    "label_accuracy": "share of generated pictures that classifiers trained on real ones take for their class",
 }
-USE_HELD_OUT = {"memorisation", "robustness", "usefulness"}
+USE_HELD_OUT = {"memorisation", "robustness", "usefulness", "label_accuracy"}
 KEEP = 10_000  # features of so many pictures of a set stay in memory
 AUDIT = 50_000  # training images that memorisation looks among
 FEW_SHOT = 100  # real images, up to which each is the centre of a cluster
@@ -99,7 +100,7 @@ class Sets:
 def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> str | None:
     """What a metric needs that is not there, as one sentence with the fix; None: nothing."""
     few = {"kid": 3, "fid": net.dim + 1, "is": 10, "precision_recall": 4, "density_coverage": 6, "diversity": 2,
-           "memorisation": 2, "robustness": 3, "usefulness": 2}[metric]  # fmt: skip
+           "memorisation": 2, "robustness": 3, "usefulness": 2, "label_accuracy": 2}[metric]  # fmt: skip
     reference = min(protocol.reference, sets.real.count)
     if metric == "fid" and not net.dim:
         return f"fid needs a net of a fixed number of features, and {net.name} has none."
@@ -116,19 +117,19 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
         if counts.min() < 2:
             name = sets.fake.classes[int(counts.argmin())]
             return f"diversity needs at least 2 generated images of each class, and {name!r} has {counts.min()}."
-    if metric == "usefulness":
+    if metric in ("usefulness", "label_accuracy"):
         if sets.fake.labels is None or sets.real.labels is None:
-            return "usefulness needs labels on both sides: a conditional generator, folders with class sub-folders."
+            return f"{metric} needs labels on both sides: a conditional generator, folders with class sub-folders."
         if sets.held_out is None:
             return (
-                "usefulness needs held-back real pictures to test on (config.eval.held_out, as in {'split': 'test'})."
+                f"{metric} needs held-back real pictures to test on (config.eval.held_out, as in {{'split': 'test'}})."
             )
         if sets.held_out.classes != sets.real.classes or sets.fake.classes != sets.real.classes:
-            return "usefulness needs the same classes on all sides."
+            return f"{metric} needs the same classes on all sides."
         for name, side in (("generated", sets.fake), ("real", sets.real), ("held-back", sets.held_out)):
             absent = set(range(len(side.classes))) - set(side.labels)
             if absent:
-                return f"usefulness needs images of every class, and {side.classes[min(absent)]!r} has none {name}."
+                return f"{metric} needs images of every class, and {side.classes[min(absent)]!r} has none {name}."
     return None
 
 
@@ -336,6 +337,25 @@ class _Measuring:
                 rows.append([size, str(without), str(joined)])
         columns = ["real images", "accuracy, real only", f"accuracy, with {len(fake.labels):,} generated"]
         self.result["tables"]["usefulness"] = {"columns": columns, "rows": rows}
+
+    def _label_accuracy(self):
+        if not self.first:
+            return
+        judge = lookup.build(Usefulness, self.protocol.usefulness, "config.eval.usefulness")
+        labelled = lambda images, ids: Labelled(images.load(ids), images.labels[ids])
+        sides = {
+            "": labelled(self.sets.fake, np.arange(self.sets.fake.count)),
+            "_real": labelled(self.sets.held_out, np.arange(self.sets.held_out.count)),
+        }
+        real = labelled(self.sets.real, self.reference_ids)
+        classes = len(self.sets.real.classes)
+        self.say(f"label accuracy: classifiers of {classes} classes, {judge.seeds} seeds")
+        fitted = [judge.fit([real], classes, seed) for seed in range(judge.seeds)]
+        for name, side in sides.items():
+            spread = Spread.of([judge.accuracy(variables, side, classes) for variables in fitted])
+            self.result["values"][f"label_accuracy{name}"] = spread.mean
+            if judge.seeds > 1:
+                self.result["values"][f"label_accuracy{name}_std"] = spread.std
 
 
 def robustness(images: Images, distance: Callable[[Images], dict[str, float]]) -> dict[str, dict]:

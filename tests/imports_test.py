@@ -13,10 +13,10 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["augment", "augment."],
     ["models.", "additions", "parallel", "log", "charts", "video"],
-    ["algorithms.", "optim", "update", "checkpoint"],
+    ["algorithms.", "optim", "update", "checkpoint", "clips"],
     ["config", "statistics", "classify", "foreign."],
     ["export", "measure", "runs"],
-    ["evaluate"],
+    ["evaluate", "stylize"],
     ["train", "report"],
     ["main"],
 ]

@@ -56,7 +56,13 @@ def official(who, path, shape):
     levels = {"g": 1, "encoder": 3, "d": 3}.get(who)
     if who == "g":
         where = {"from_image": "from_rgb", "norm": "to_rgb.0", "to_image": "to_rgb.2", "down0": "encode.0"}
-        where |= {"middle0": "encode.1", "middle1": "encode.2", "middle2": "decode.0", "middle3": "decode.1", "up0": "decode.2"}
+        where |= {
+            "middle0": "encode.1",
+            "middle1": "encode.2",
+            "middle2": "decode.0",
+            "middle3": "decode.1",
+            "up0": "decode.2",
+        }
         name = ".".join([where[place[0]], *(block[p] if p != "set" else "fc" for p in place[1:])])
     elif who == "mapping":
         if place[0].startswith("Dense_"):
@@ -122,7 +128,11 @@ def test_networks(game, variables):
     ema = {"params": params_g}
     s = game.style_from_noise(ema, drawn("ze", (N, Z)), Y_NEW)
     close(s, REFERENCE["mapping"], "mapping")
-    close(game.style_from_picture(ema, base.to_float(jnp.asarray(image("target"))), Y_NEW), REFERENCE["encoder"], "encoder")
+    close(
+        game.style_from_picture(ema, base.to_float(jnp.asarray(image("target"))), Y_NEW),
+        REFERENCE["encoder"],
+        "encoder",
+    )
     close(game.restyle(ema, x, s), REFERENCE["picture"], "picture")
     close(game.critic(params_d, x, Y), REFERENCE["logits"], "logits")
 
@@ -132,7 +142,9 @@ def test_a_round(game, variables, monkeypatch):
     monkeypatch.setattr(base, "normal", lambda rng, n, z: jnp.asarray(drawn(next(names), (n, z))))
     params_g, params_d = variables
     adam = {"name": "adam", "lr": 1e-4, "b1": 0.0, "b2": 0.99, "eps": 1e-3, "weight_decay": 1e-4}
-    config = Config("starganv2", "starganv2", {}, N, 1.0, opt_d=adam, opt_g=adam | {"networks": {"mapping": {"lr": 1e-6}}})
+    config = Config(
+        "starganv2", "starganv2", {}, N, 1.0, opt_d=adam, opt_g=adam | {"networks": {"mapping": {"lr": 1e-6}}}
+    )
     tx = make_optimisers(config, game)
     player = lambda who, params: Player(params, {n: {} for n in params}, tx[who].init(params))
     rng = jax.random.key_data(jax.random.key(0))

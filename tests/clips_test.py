@@ -1,0 +1,111 @@
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from gan_jax import clips
+
+
+def make(path, frames=24, sound=True, codec="aac", times=None):
+    """A clip 32 x 48 whose frame n is gray 8 n, 12 frames a second, with a tone; `times`: of the frames, in 1/1200 s."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=12)
+        video.height, video.width, video.pix_fmt = 32, 48, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1200)
+        tone = container.add_stream(codec, rate=44100) if sound else None
+        if tone:
+            tone.layout = "mono"
+        for n in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 8 * n, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = (times[n] if times else 100 * n), Fraction(1, 1200)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        if tone:
+            wave = (8000 * np.sin(np.arange(44100 * frames // 12) * 0.05)).astype(np.int16)[None]
+            block = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+            block.sample_rate = 44100
+            container.mux(tone.encode(block))
+            container.mux(tone.encode())
+    return path
+
+
+def copy(clip, out, stop=None, job=None):
+    """The clip through Parts as it is, up to frame `stop`; how many frames were added."""
+    parts, added = clips.Parts(out, clip, job or {"job": 1}), 0
+    done = parts.done
+    for n, (frame, time) in enumerate(clip.frames()):
+        if n < done:
+            continue
+        if n == stop:
+            break
+        parts.add(frame, time)
+        added += 1
+    parts.finish_part()
+    parts.join(whole=stop is None)
+    return added
+
+
+def sound_seconds(path):
+    with av.open(str(path)) as container:
+        return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+
+
+def test_frames_times_and_sound_arrive(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "PART", 7)  # three parts and a rest
+    times = [0, 100, 150, 400, *range(500, 2500, 100)]  # of a phone that skips
+    clip = clips.open_clip(make(tmp_path / "in.mp4", times=times))
+    assert (clip.count, clip.size, clip.has_sound) == (24, (32, 48), True)
+    assert copy(clip, tmp_path / "out.mp4") == 24
+    before, after = list(clip.frames()), list(clips.open_clip(tmp_path / "out.mp4").frames())
+    assert [time for _, time in after] == [Fraction(t, 1200) for t in times] == [time for _, time in before]
+    for n, (frame, _) in enumerate(after):
+        assert abs(frame.astype(int) - 8 * n).max() <= 4
+    assert sound_seconds(tmp_path / "out.mp4") == pytest.approx(sound_seconds(tmp_path / "in.mp4"), abs=0.05)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_job_cut_short_is_playable_and_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "PART", 5)
+    clip = clips.open_clip(make(tmp_path / "in.mp4"))
+    out = tmp_path / "out.mp4"
+    assert copy(clip, out, stop=12) == 12
+    assert len(list(clips.open_clip(out).frames())) == 12
+    assert sound_seconds(out) == pytest.approx(1, abs=0.15)
+    assert copy(clip, out) == 12  # the others
+    frames = [frame for frame, _ in clips.open_clip(out).frames()]
+    assert len(frames) == 24 and abs(frames[-1].astype(int) - 8 * 23).max() <= 4
+
+
+def test_parts_of_another_job_are_not_used(tmp_path):
+    clip = clips.open_clip(make(tmp_path / "in.mp4", frames=6, sound=False))
+    copy(clip, tmp_path / "out.mp4", stop=3)
+    assert copy(clip, tmp_path / "out.mp4", job={"job": 2}) == 6
+
+
+def test_sound_that_mp4_does_not_take_becomes_aac(tmp_path):
+    clip = clips.open_clip(make(tmp_path / "in.mkv", codec="pcm_s16le"))
+    copy(clip, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+    assert sound_seconds(tmp_path / "out.mp4") == pytest.approx(2, abs=0.1)
+
+
+def test_a_silent_clip(tmp_path):
+    clip = clips.open_clip(make(tmp_path / "in.mp4", sound=False))
+    copy(clip, tmp_path / "out.mp4")
+    assert not clips.open_clip(tmp_path / "out.mp4").has_sound
+
+
+def test_what_is_no_video(tmp_path):
+    (tmp_path / "a.mp4").write_text("not a video")
+    (tmp_path / "b.mp4").write_bytes(b"")
+    with av.open(str(tmp_path / "c.mp4"), "w") as container:
+        tone = container.add_stream("aac", rate=44100)
+        block = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.int16), format="s16", layout="mono")
+        block.sample_rate = 44100
+        container.mux(tone.encode(block))
+        container.mux(tone.encode())
+    for name, message in (("a", "not a video"), ("b", "not a video"), ("c", "no pictures"), ("d", "no such file")):
+        with pytest.raises(ValueError, match=rf"{name}.mp4: .*{message}"):
+            clips.open_clip(tmp_path / f"{name}.mp4")

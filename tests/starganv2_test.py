@@ -1,0 +1,301 @@
+"""StarGAN v2's game and networks, and the tool that uses them, on networks of a few thousand weights."""
+
+import contextlib
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import checkpoint, clips, config, export, stylize, train
+from gan_jax.models import starganv2, translator
+from gan_jax.parallel import Parallel
+from tests import clips_test
+
+CLASSES = ("avataaars", "dylan", "miniavs")
+SETTINGS = {
+    "algorithm": "starganv2", "model": "starganv2", "batch": 4, "total_kimg": 1.0, "data": {},
+    "g": {"width": 4, "widest": 8, "levels": 2}, "d": {"width": 4, "widest": 8},
+    "networks": {"mapping": {"features": 4, "width": 8}, "encoder": {"features": 4, "width": 4, "widest": 8}},
+    "opt_g": {"lr": 1e-3, "networks": {"mapping": {"lr": 1e-5}}},
+}  # fmt: skip
+
+
+def made(**changes):
+    run = config.Config(**(SETTINGS | changes))
+    return run, config.make_game(run, (16, 16, 3), len(CLASSES))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """{"rgb": the workdir of a run at its start, "rgba": of one with alpha}."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, channels in {"rgb": 3, "rgba": 4}.items():
+        run = config.Config(**SETTINGS)
+        game = config.make_game(run, (16, 16, channels), len(CLASSES))
+        state = train.new_state(run, game, (16, 16, channels), len(CLASSES))
+        meta = {"config": dataclasses.asdict(run), "shape": [16, 16, channels], "classes": CLASSES}
+        with contextlib.closing(checkpoint.Store(folder / name / "checkpoints")) as store:
+            assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
+    return folder
+
+
+def picture(path, size, mode="RGB", **save):
+    h, w = size
+    y, x = np.mgrid[:h, :w]
+    pixels = np.stack([255 * x // w, 255 * y // h, 128 + 0 * x, 255 * (x > w // 2)], -1).astype(np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **save)
+    return path
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+# --- networks
+
+
+@pytest.mark.parametrize("size", [(16, 16), (21, 13), (1, 40), (8, 50)])
+def test_the_generator_takes_any_size(size):
+    g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=2)
+    x, s = jnp.zeros((2, *size, 3)), jnp.ones((2, 4))
+    params = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((2, 16, 16, 3)), s)
+    assert jax.eval_shape(g.apply, params, x, s).shape == x.shape
+
+
+@pytest.mark.parametrize(("size", "padded"), [((5, 8), (8, 8)), ((1, 3), (4, 4)), ((2, 9), (4, 12)), ((4, 4), (4, 4))])
+def test_padding_is_a_reflection(size, padded):
+    x = np.arange(np.prod(size), dtype=np.float32).reshape(1, *size, 1)
+    found = np.asarray(translator.pad_to(jnp.asarray(x), 4))
+    assert found.shape == (1, *padded, 1)
+    np.testing.assert_array_equal(found[:, : size[0], : size[1]], x)
+    if size == (5, 8):
+        np.testing.assert_array_equal(found[0, 5:], x[0, [3, 2, 1]])
+
+
+def test_branches_use_each_rows_own_layer():
+    layer = starganv2.Branches(3, 2)
+    x = jax.random.normal(jax.random.key(0), (3, 5))
+    variables = layer.init(jax.random.key(1), x, jnp.arange(3))
+    found = layer.apply(variables, x, jnp.array([2, 0, 2]))
+    kernel = variables["params"]["kernel"]
+    np.testing.assert_allclose(found, jnp.stack([x[0] @ kernel[2], x[1] @ kernel[0], x[2] @ kernel[2]]), rtol=1e-5)
+
+
+# --- the game
+
+
+@pytest.fixture(scope="module")
+def played():
+    """(game, the state at the start, after each of the round's four turns)."""
+    run, game = made()
+    parallel = Parallel("jit", jax.devices()[:1])
+    play = train.make_round(run, game, parallel)
+    states = [parallel.replicate(train.new_state(run, game, (16, 16, 3), 3))]
+    batch = parallel.put(game.example((16, 16, 3), 3, 4))
+    for k, (_, turn) in enumerate(play.turns):
+        copy = jax.tree.map(jnp.copy, states[-1])  # a turn takes its state's memory
+        states.append(turn(copy, batch, parallel.scalar(np.int32(k)))[0])
+    return game, states
+
+
+def moved(before, after):
+    """Names of the networks whose weights differ."""
+    differ = lambda a, b: any(bool((x != y).any()) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
+    return {name for name in before.params if differ(before.params[name], after.params[name])}
+
+
+def test_who_moves_in_each_turn(played):
+    _, states = played
+    assert [moved(a.d, b.d) for a, b in zip(states, states[1:], strict=False)] == [{"d"}, {"d"}, set(), set()]
+    found = [moved(a.g, b.g) for a, b in zip(states, states[1:], strict=False)]
+    assert found == [set(), set(), {"g", "mapping", "encoder"}, {"g"}]
+
+
+def test_the_reference_turn_leaves_the_others_optimisers_alone(played):
+    _, states = played
+    count = lambda state, name: int(state.g.opt[name][0][0].count)
+    assert [count(states[-1], name) for name in ("g", "mapping", "encoder")] == [2, 1, 1]
+
+
+def test_the_mapping_has_its_own_learning_rate(played):
+    _, (*_, before, after, _) = played
+    far = lambda name: max(float(jnp.abs(a - b).max()) for a, b in zip(
+        jax.tree.leaves(before.g.params[name]), jax.tree.leaves(after.g.params[name]), strict=True))  # fmt: skip
+    assert far("encoder") == pytest.approx(1e-3, rel=0.1)  # Adam's first step
+    assert far("mapping") == pytest.approx(1e-5, rel=0.1)
+
+
+def test_the_diversity_weight_falls_with_the_images_seen():
+    _, game = made(game={"diversity": 2.0, "diversity_kimg": 0.04})
+    assert [float(game.diversity_at(jnp.int32(step))) for step in (0, 5, 10, 20)] == [2, 1, 0, 0]
+    assert float(made(game={"diversity": 2.0})[1].diversity_at(jnp.int32(10**6))) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes", "message"),
+    [
+        ({}, 0, r"config.algorithm='starganv2': the data has no classes, .* Set config.data.labels"),
+        ({"game": {"cycle": -1.0}}, 3, r"config.game.cycle=-1.0: it must be 0 or more"),
+        ({"game": {"diversity_kimg": 0.0}}, 3, r"config.game.diversity_kimg=0.0: it must be above 0"),
+        ({"networks": {"mappin": {}}}, 3, r"config.networks='mappin' is not known. Did you mean 'mapping'\?"),
+        ({"networks": {"mapping": {"widht": 3}}}, 3, r"config.networks.mapping.widht: no such setting. .*'width'"),
+    ],
+)
+def test_bad_settings(changes, classes, message):
+    with pytest.raises(ValueError, match=message):
+        config.make_game(config.Config(**(SETTINGS | changes)), (16, 16, 3), classes)
+
+
+def test_styles_of_different_lengths():
+    run, game = made(networks={"mapping": {"features": 5}, "encoder": {"features": 4}})
+    with pytest.raises(ValueError, match="mapping.features and encoder.features must be equal"):
+        jax.eval_shape(game.init, jax.random.key(0), game.example((16, 16, 3), 3))
+
+
+def test_an_optimiser_for_a_network_there_is_not():
+    run, game = made(opt_g={"networks": {"maping": {"lr": 1.0}}})
+    with pytest.raises(ValueError, match=r"config.opt_g.networks='maping' is not known. Did you mean 'mapping'\?"):
+        train.new_state(run, game, (16, 16, 3), 3)
+
+
+# --- tools/stylize.py
+
+
+def test_every_style_and_a_sheet(tool, runs, tmp_path):
+    picture(tmp_path / "me.png", (20, 30))
+    done = tool("stylize", runs / "rgb", tmp_path / "me.png", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [*(f"me_{c}.png" for c in CLASSES), "sheet.png"]
+    found = [pixels(tmp_path / "out" / f"me_{c}.png") for c in CLASSES]
+    assert found[0].shape == (20, 30, 3) and (found[0] != found[1]).any()
+    assert pixels(tmp_path / "out" / "sheet.png").shape == (14 + 30, 4 * 30, 4)
+
+
+def test_strength_mixes_with_the_picture(tool, runs, tmp_path):
+    source = pixels(picture(tmp_path / "me.png", (16, 16))).astype(int)
+    for strength in ("0", "0.5", "1"):
+        flags = ["--style", "dylan", "--strength", strength, "--out", tmp_path / strength]
+        assert tool("stylize", runs / "rgb", tmp_path / "me.png", *flags).returncode == 0
+    none, half, full = (pixels(tmp_path / s / "me_dylan.png").astype(int) for s in ("0", "0.5", "1"))
+    np.testing.assert_array_equal(none, source)
+    inside = (full > 0) & (full < 255)
+    assert inside.any()
+    np.testing.assert_allclose(half[inside], (full[inside] + source[inside]) / 2, atol=1)
+
+
+def test_alpha_is_kept_and_what_is_under_it_does_not_matter(runs, tmp_path):
+    look = stylize.Stylizer(export.load(runs / "rgb"))
+    rgba = pixels(picture(tmp_path / "a.png", (16, 16), "RGBA"))
+    other = rgba.copy()
+    other[rgba[..., 3] == 0] = (9, 9, 9, 0)
+    style = look.looks(["dylan"], 0)[0]
+    found, same = look(np.stack([rgba, other]), style)
+    np.testing.assert_array_equal(found[..., 3], rgba[..., 3])
+    np.testing.assert_array_equal(found, same)
+
+
+def test_a_run_with_alpha_makes_its_own(runs, tmp_path):
+    look = stylize.Stylizer(export.load(runs / "rgba"))
+    style = look.looks(["dylan"], 0)[0]
+    for mode, channels in (("RGB", 3), ("RGBA", 4), ("L", 1)):
+        found = look(pixels(picture(tmp_path / f"{mode}.png", (16, 16), mode)).reshape(1, 16, 16, channels), style)
+        assert found.shape == (1, 16, 16, channels)
+
+
+def test_a_turned_photograph_is_upright(tool, runs, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned a quarter
+    picture(tmp_path / "me.jpg", (20, 32), exif=exif)
+    assert tool("stylize", runs / "rgb", tmp_path / "me.jpg", "--out", tmp_path, "--style", "dylan").returncode == 0
+    assert pixels(tmp_path / "me_dylan.png").shape == (32, 20, 3)
+
+
+def test_a_reference_gives_its_style(tool, runs, tmp_path):
+    for name, size in (("me", (16, 16)), ("a", (16, 16)), ("b", (40, 20))):
+        picture(tmp_path / f"{name}.png", size, "RGB" if name != "b" else "RGBA")
+    for name in "ab":
+        flags = ["--style", "dylan", "--reference", tmp_path / f"{name}.png", "--out", tmp_path / name]
+        done = tool("stylize", runs / "rgb", tmp_path / "me.png", *flags)
+        assert done.returncode == 0, done.stderr
+    assert (pixels(tmp_path / "a" / "me_dylan.png") != pixels(tmp_path / "b" / "me_dylan.png")).any()
+
+
+def test_a_folder_with_sub_folders_and_a_broken_file(tool, runs, tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    picture(tmp_path / "in" / "a.png", (16, 20))
+    picture(tmp_path / "in" / "deep" / "b.png", (12, 16), "L")
+    (tmp_path / "in" / "c.png").write_bytes(b"no picture")
+    done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out", "--style", "dylan")
+    assert done.returncode == 0, done.stderr
+    assert pixels(tmp_path / "out" / "deep" / "b_dylan.png").shape == (12, 16)
+    assert "set aside 1 as 'no known image format': c.png" in done.stdout
+    assert pixels(tmp_path / "out" / "sheet.png").shape == (14 + 2 * 20, 2 * 20, 4)
+
+
+def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
+    clip = clips_test.make(tmp_path / "clip.mp4", frames=24)
+    run = lambda: tool("stylize", runs / "rgb", clip, "--out", tmp_path / "out", "--style", "dylan")
+    add, made = clips.Parts.add, []
+
+    def stop_at_20(self, frame, time):
+        if len(made) == 19:
+            raise KeyboardInterrupt
+        made.append(time)
+        add(self, frame, time)
+
+    monkeypatch.setattr(clips.Parts, "add", stop_at_20)
+    stopped = run()
+    assert stopped.returncode == 130 and "the same command goes on" in stopped.stdout
+    out = tmp_path / "out" / "clip_dylan.mp4"
+    assert len(list(clips.open_clip(out).frames())) == 19
+    monkeypatch.setattr(clips.Parts, "add", add)
+    done = run()
+    assert done.returncode == 0 and "going on after frame 19" in done.stdout
+    whole = clips.open_clip(out)
+    assert len(list(whole.frames())) == 24 and whole.has_sound and whole.size == (32, 48)
+
+
+def test_tiles_of_a_wide_picture(tool, runs, tmp_path):
+    picture(tmp_path / "wide.png", (3, 20_000))
+    flags = ["--out", tmp_path, "--style", "dylan", "--tile", "160", "--overlap", "32"]
+    done = tool("stylize", runs / "rgb", tmp_path / "wide.png", *flags)
+    assert done.returncode == 0, done.stderr
+    assert pixels(tmp_path / "wide_dylan.png").shape == (3, 20_000, 3)
+    picture(tmp_path / "dot.png", (1, 1))
+    assert tool("stylize", runs / "rgb", tmp_path / "dot.png", "--out", tmp_path, "--style", "dylan").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--style", "dylam"], "--style='dylam' is not known. Did you mean 'dylan'? Known: avataaars, dylan, miniavs"),
+        (["--strength", "2"], "--strength=2.0: it must be within 0"),
+        (["--reference", "me.png"], "--reference: say by --style, once, which style"),
+        (["--tile", "40"], "--tile=40, --overlap=64: a tile must be at least twice the overlap"),
+        (["--side", "0"], "--side=0: it must be 1 to 8192 pixels"),
+    ],
+)
+def test_bad_flags(tool, runs, tmp_path, flags, message):
+    picture(tmp_path / "me.png", (16, 16))
+    done = tool("stylize", runs / "rgb", tmp_path / "me.png", "--out", tmp_path / "out", *flags)
+    assert done.returncode == 1 and message in done.stderr
+    assert not list(tmp_path.glob("out/*.png"))
+
+
+def test_bad_input(tool, runs, tmp_path):
+    run = lambda name: tool("stylize", runs / "rgb", tmp_path / name, "--out", tmp_path / "out", "--style", "dylan")
+    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty").mkdir()
+    for name, message in (
+        ("gone.png", "gone.png: no such file or folder"),
+        ("text.png", "text.png: no known image format"),
+        ("text.mp4", "text.mp4: not a video"),
+        ("empty", "no images in it"),
+    ):
+        done = run(name)
+        assert done.returncode == 1 and message in done.stderr, done.stderr
