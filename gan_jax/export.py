@@ -13,7 +13,7 @@ from flax import traverse_util
 from jax import export as jax_export
 
 from gan_jax import checkpoint, lookup
-from gan_jax.algorithms.base import Game, Variables
+from gan_jax.algorithms.base import FromNoise, Game, Variables
 from gan_jax.config import Config, make_game
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -73,17 +73,25 @@ def _render(game, ema, ws):
     return game.render(ema, ws)
 
 
-def load(path: str | pathlib.Path) -> Sampler:
+def load(path: str | pathlib.Path, kind: type[Game] = Game) -> Sampler:
     """The newest valid checkpoint under a workdir (or one step's folder) as a sampler. Needs no data.
 
+    kind: of game that is wanted, FromNoise or Translator.
     Raises:
-        ValueError: no checkpoint there, none that verifies, or one that this version's networks don't fit.
+        ValueError: no checkpoint there, none that verifies, one that this version's networks don't fit, another kind.
     """
     step = checkpoint.find(path)
     saved, meta = checkpoint.read(step, ("ema/",))
     config = lookup.build(Config, meta["config"], f"{step}: config")
     shape, classes = tuple(meta["shape"]), tuple(meta["classes"])
     game = make_game(config, shape, len(classes))
+    if not isinstance(game, kind):
+        does = (
+            "turns pictures into pictures: use tools/stylize.py"
+            if kind is FromNoise
+            else "draws from noise: use tools/sample.py"
+        )
+        raise ValueError(f"{step}: {config.algorithm} {does}.")
     like, _, _ = jax.eval_shape(game.init, jax.random.key(0), game.example(shape, len(classes)))
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)

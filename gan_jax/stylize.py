@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from gan_jax import lookup
-from gan_jax.algorithms.base import Translator
 from gan_jax.data import decode
 from gan_jax.export import Sampler
 
@@ -33,7 +32,7 @@ class Stylizer:
         tile: pictures of more than tile x tile pixels are cut into tiles with such sides. overlap: of neighbours.
         background: RGB under transparent pixels while they are translated; the result has the picture's own alpha.
     Raises:
-        ValueError: the run is no translator's; a number out of its range.
+        ValueError: a number out of its range.
     """
 
     def __init__(
@@ -45,8 +44,6 @@ class Stylizer:
         overlap: int = 64,
         background: tuple[int, int, int] = (255, 255, 255),
     ):
-        if not isinstance(sampler.game, Translator):
-            raise ValueError(f"{sampler.step}: not a translator's run, it draws from noise: use tools/sample.py.")
         if not 0 <= strength <= 1:
             raise ValueError(f"--strength={strength}: it must be within 0 (as it is) and 1.")
         if overlap < 0 or tile < 2 * overlap + BUCKET:

@@ -160,7 +160,7 @@ def test_a_round(game, variables, monkeypatch):
             for ours, theirs in zip(parts["g"], ("adv", "sty", "ds", "cyc"), strict=True):
                 close(found[f"g/{tag[2:]}_{ours}"], REFERENCE[f"loss/{tag}/{theirs}"], f"{tag} {ours}")
     checked = 0
-    for who, before, after in [("d", params_d, state.d.params)] + [("g", params_g, state.g.params)]:
+    for before, after in ((params_d, state.d.params), (params_g, state.g.params)):
         for name in before:
             old, new = (traverse_util.flatten_dict(tree[name]) for tree in (before, after))
             for path in old:

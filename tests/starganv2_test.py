@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import json
 
 import jax
@@ -110,8 +111,8 @@ def moved(before, after):
 
 def test_who_moves_in_each_turn(played):
     _, states = played
-    assert [moved(a.d, b.d) for a, b in zip(states, states[1:], strict=False)] == [{"d"}, {"d"}, set(), set()]
-    found = [moved(a.g, b.g) for a, b in zip(states, states[1:], strict=False)]
+    assert [moved(a.d, b.d) for a, b in itertools.pairwise(states)] == [{"d"}, {"d"}, set(), set()]
+    found = [moved(a.g, b.g) for a, b in itertools.pairwise(states)]
     assert found == [set(), set(), {"g", "mapping", "encoder"}, {"g"}]
 
 
@@ -151,7 +152,7 @@ def test_bad_settings(changes, classes, message):
 
 
 def test_styles_of_different_lengths():
-    run, game = made(networks={"mapping": {"features": 5}, "encoder": {"features": 4}})
+    _, game = made(networks={"mapping": {"features": 5}, "encoder": {"features": 4}})
     with pytest.raises(ValueError, match="mapping.features and encoder.features must be equal"):
         jax.eval_shape(game.init, jax.random.key(0), game.example((16, 16, 3), 3))
 

@@ -14,8 +14,9 @@ def main() -> None:
     flags = parser.parse_args()
 
     from gan_jax import export
+    from gan_jax.algorithms.base import FromNoise
 
-    sampler = export.load(flags.checkpoint)
+    sampler = export.load(flags.checkpoint, FromNoise)
     flags.out.mkdir(parents=True, exist_ok=True)
     export.save_safetensors(sampler, flags.out / "params.safetensors")
     export.save_orbax(sampler, flags.out / "params")

@@ -36,10 +36,11 @@ def main() -> None:
         raise ValueError(f"--fps={flags.fps}: it must be 1 to 240.")
 
     from gan_jax import export, video
+    from gan_jax.algorithms.base import FromNoise
 
     video.check(flags.out)
     per_leg = flags.frames or (8 if flags.out.suffix.lower() == ".png" else 48)
-    sampler = export.load(flags.checkpoint)
+    sampler = export.load(flags.checkpoint, FromNoise)
     labels = [sampler.label(flags.name)] if flags.name is not None else list(range(len(sampler.classes)))
     began = time.monotonic()
     count = video.write(flags.out, walk(sampler, seeds, labels, per_leg, flags.truncation), flags.fps, per_leg)

@@ -37,8 +37,9 @@ def main() -> None:
     columns = launch.parse_numbers(flags.mix, "--mix") if flags.mix is not None else []
 
     from gan_jax import export
+    from gan_jax.algorithms.base import FromNoise
 
-    sampler = export.load(flags.checkpoint)
+    sampler = export.load(flags.checkpoint, FromNoise)
     if columns:
         mix(sampler, seeds, columns, flags)
     else:

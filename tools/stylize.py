@@ -52,10 +52,11 @@ def main() -> None:
         raise ValueError("--reference: say by --style, once, which style the picture is of.")
 
     from gan_jax import clips, export
+    from gan_jax.algorithms.base import Translator
     from gan_jax.data import decode
     from gan_jax.stylize import Stylizer
 
-    sampler = export.load(flags.checkpoint)
+    sampler = export.load(flags.checkpoint, Translator)
     stylizer = Stylizer(sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap)
     if flags.reference is not None:
         looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
