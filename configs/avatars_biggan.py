@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """A small BigGAN on the embedded portraits, its ten drawing styles as classes; for two CPU cores.
 
-    Sampling with truncation trades variety for likelier pictures. Not yet run to its end.
+    Sampling with truncation trades variety for likelier pictures. kid_efflite0 0.225 after nine minutes: docs/generators.md.
     """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()

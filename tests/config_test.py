@@ -21,9 +21,10 @@ def get_config(arg=None):
 PLAIN = """
 import dataclasses
 import flax.linen as nn
+from gan_jax.algorithms import base
 
 @dataclasses.dataclass
-class Algorithm:
+class Algorithm(base.FromNoise):
     g: nn.Module
     d: nn.Module
 

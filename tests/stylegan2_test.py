@@ -370,6 +370,7 @@ def play(devices, parallel):
     return parallel.one(state), seen
 
 
+@pytest.mark.slow
 def test_two_devices_play_as_one():
     """Same numbers within 1e-3 after 10 turns by Adam, whose first steps magnify rounding; and the turns that were due."""
     alone, seen = play(1, "jit")

@@ -80,9 +80,7 @@ def measure(flags: argparse.Namespace) -> dict:
 
     began = time.perf_counter()
     zero = parallel.scalar(np.int32(0))
-    lowered = [(phase, turn.lower(state, batch, zero)) for phase, turn in play.turns]
-    flops = sum(phase.repeat / phase.every * cost(turn).get("flops", 0.0) for phase, turn in lowered)
-    compiled = [(phase, turn.compile()) for phase, turn in lowered]
+    compiled = [(phase, turn.lower(state, batch, zero).compile()) for phase, turn in play.turns]
     play.end = play.end.lower(state).compile()
     compile_s = time.perf_counter() - began
     play.turns = compiled
@@ -97,6 +95,7 @@ def measure(flags: argparse.Namespace) -> dict:
         times.append(1e3 * (time.perf_counter() - began))
     times = times[flags.warmup :]
     cycles = [statistics.mean(times[i : i + cycle]) for i in range(0, rounds, cycle)]
+    flops = sum(phase.repeat / phase.every * cost(turn).get("flops", 0.0) for phase, turn in compiled) * parallel.size
     ms = statistics.median(cycles)
     device = parallel.devices[0]
     return {
@@ -133,12 +132,12 @@ def data_shape(config, flags: argparse.Namespace) -> tuple[tuple[int, ...], int]
     return source.shape, len(source.classes)
 
 
-def cost(lowered) -> dict:
-    """XLA's cost analysis of the program before it is optimised, for all devices; {} where a backend has none.
+def cost(compiled) -> dict:
+    """XLA's cost analysis of the optimised program; {} where a backend has none.
 
-    Afterwards a GPU's convolutions are library calls, which the analysis counts as nothing.
+    On a GPU convolutions are library calls, which it counts as nothing: take the count of a CPU's run there.
     """
-    return lowered.cost_analysis() or {}
+    return compiled.cost_analysis() or {}
 
 
 def turn_bytes(compiled) -> int:
