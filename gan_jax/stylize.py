@@ -111,8 +111,7 @@ class Stylizer:
             full = np.full((*picture.shape[:2], 1), 255, np.uint8)
             return np.concatenate([_colors(colors, 3), full if alpha is None else alpha], -1), None
         if alpha is not None:
-            a = alpha.astype(np.float32) / 255
-            colors = np.rint(colors * a + np.asarray(self.background, np.float32) * (1 - a)).astype(np.uint8)
+            colors = decode.composite(picture, self.background)
         return _colors(colors, self.channels), alpha
 
     def _like(self, pixels, alpha, channels):

@@ -88,7 +88,10 @@ def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
 
 
 def make_optimisers(config: Config, game: Game) -> dict:
-    """{"g": an optimiser, "d": an optimiser}, each of all of the player's networks. `networks` in the settings: {name: what differs}."""
+    """{"g": an optimiser, "d": an optimiser}, each of all of the player's networks.
+
+    `networks` in the settings is {name: what differs for that network}.
+    """
 
     def make(who: str, settings: dict):
         place, settings = f"config.opt_{who}", dict(settings)

@@ -196,12 +196,12 @@ def _pixels(picture: Image.Image, channels: int, background: tuple[int, int, int
     except ValueError as error:
         raise ImageRejected(f"colour mode {picture.mode}") from error
     if clear and channels < 4:
-        picture = Image.fromarray(_composite(np.asarray(picture), background))
+        picture = Image.fromarray(composite(np.asarray(picture), background))
         picture = picture.convert("L") if channels == 1 else picture
     return np.array(picture).reshape(picture.height, picture.width, channels)
 
 
-def _composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+def composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """uint8 [H, W, 4] over a plain colour -> uint8 [H, W, 3], rounded to nearest."""
     color, alpha = rgba[..., :3].astype(np.uint32), rgba[..., 3:].astype(np.uint32)
     return ((color * alpha + np.asarray(background, np.uint32) * (255 - alpha) + 127) // 255).astype(np.uint8)

@@ -136,9 +136,8 @@ class Block(nn.Module):
         h = nn.leaky_relu(norm("norm0")(x), SLOPE)
         h = Conv(x.shape[-1], "he", resample="down" if self.down else "none", name="conv0")(h)
         h = Conv(self.features, "he", name="conv1")(nn.leaky_relu(norm("norm1")(h), SLOPE))
-        x = (
-            conv.pool(x) if self.down else x
-        )  # a 1x1 convolution and averaging commute: averaged first, a quarter's work
+        if self.down:  # before the 1x1 convolution, with which averaging commutes: a quarter's work
+            x = conv.pool(x)
         if x.shape[-1] != self.features:
             x = Conv(self.features, "he", bias=False, kernel_size=1, padding=0, name="shortcut")(x)
         return (x + h) / math.sqrt(2)
