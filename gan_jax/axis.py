@@ -27,6 +27,11 @@ def mean(tree):
     return lax.pmean(tree, NAME) if size() > 1 else tree
 
 
+def gather(x: jax.Array) -> jax.Array:
+    """This device's rows -> the rows of all, in the batch's order."""
+    return lax.all_gather(x, NAME, tiled=True) if size() > 1 else x
+
+
 def draw(sample: Callable[[int], jax.Array], rows: int) -> jax.Array:
     """This device's rows of one global draw: `sample(n)` returns n rows; every device draws all, keeps its own.
 

@@ -130,3 +130,23 @@ def logits_and_slopes(critic: Callable[[jax.Array, jax.Array], jax.Array], x: ja
     slopes, by_scale = pull(jnp.ones_like(logits))
     euler = jnp.sum(slopes * x, axis=(1, 2, 3)) + by_scale
     return euler + lax.stop_gradient(logits - euler), slopes  # the critic's own value, Euler's derivative
+
+
+def crop_consistency(translate: Callable[[jax.Array], jax.Array], x: jax.Array, x_fake: jax.Array, rng: jax.Array):
+    """How much a translation changes where its picture is shifted: mean (crop(translate(x)) - translate(crop(x)))^2, f32 [].
+
+    A video's frames are shifted pictures of each other; a translator that answers a shift with the same shift does not
+    flicker. Flow-free, as in VToonify (Yang et al. 2022, arXiv:2209.11224, eq. 5).
+
+    Args:
+        translate: x [B, h, w, C] -> [B, h, w, C]. x: f32 [B, H, W, C] in [-1, 1]; x_fake: translate(x).
+    One window of 7/8 of each side, drawn evenly, is taken from all pictures.
+    Differs: the weight is the caller's and does not grow over training.
+    """
+    size = [max(1, side * 7 // 8) for side in x.shape[1:3]]
+    at = [
+        jax.random.randint(key, (), 0, side - part + 1)
+        for key, side, part in zip(jax.random.split(rng), x.shape[1:3], size, strict=True)
+    ]
+    crop = lambda images: jax.lax.dynamic_slice(images, (0, *at, 0), (x.shape[0], *size, x.shape[3]))
+    return jnp.mean(jnp.square(crop(x_fake) - translate(crop(x))))

@@ -1,6 +1,7 @@
 """What every game is. No loss term lives here: a reader sees a game's whole objective in its own file."""
 
 import abc
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +25,13 @@ class Game(abc.ABC):
     Attributes:
         labelled: whether it can't be played on data without classes.
         references: pictures of another class that go with each picture of a batch; see data/domains.py.
+        partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/), which give each
+            picture a "target"; empty: it needs no such pictures.
     """
 
     labelled = False
     references = 0
+    partners: tuple[str, ...] = ()
 
     @property
     @abc.abstractmethod
@@ -55,7 +59,7 @@ class Game(abc.ABC):
         batch = example_batch(shape, n_classes, n)
         for name in reference_names(self.references):
             batch |= {name: batch["image"][::-1], "target_label": batch["label"][::-1]}
-        return batch
+        return batch | {"target": batch["image"][::-1]} if self.partners else batch
 
 
 class FromNoise(Game):
@@ -69,20 +73,30 @@ class FromNoise(Game):
 class Translator(Game):
     """A game whose generator turns pictures into pictures: content stays, style changes.
 
-    A style is f32 [n, S]; of a game with one style S is 0.
+    A style is f32 [n, S]; of a game with one style S is 0, as it is here.
     """
+
+    def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
+        return jnp.zeros((n, 0))
 
     @abc.abstractmethod
     def restyle(self, ema: Variables, x: jax.Array, style: jax.Array) -> jax.Array:
         """x f32 [n, H, W, C] in [-1, 1], style [n, S] -> images f32 [n, H, W, C], by the averaged weights `ema`."""
 
-    @abc.abstractmethod
     def style_from_noise(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
         """z [n, Z] of `latent`, y int32 [n] or None, the class to go to -> styles [n, S]."""
+        return z
 
     def translate(self, ema: Variables, x: jax.Array, z: jax.Array, y: jax.Array | None) -> jax.Array:
         """x f32 [n, H, W, C] in a style of class y drawn from z: f32 [n, H, W, C] in [-1, 1]."""
         return self.restyle(ema, x, self.style_from_noise(ema, z, y))
+
+
+def check_weights(game: Game, *names: str) -> None:
+    """Raises ValueError where one of a game's fields, a weight in its loss, is not a number of 0 or more."""
+    for name in names:
+        if not 0 <= getattr(game, name) < math.inf:
+            raise ValueError(f"config.game.{name}={getattr(game, name)}: it must be 0 or more.")
 
 
 def reference_names(n: int) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ class Algorithm(base.Translator):
         gamma: R1's; D's loss has gamma / 2 times the squared slope at reals.
         style, cycle: weights of the terms above.
         diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand images (None: it stays).
+        temporal: weight of regularizers.crop_consistency in the turn with styles of noise, for video.
         batch: images a round.
     Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two pictures of it.
     The turn with styles of pictures moves G alone (`only`), as in the official code.
@@ -43,14 +44,13 @@ class Algorithm(base.Translator):
     cycle: float = 1.0
     diversity: float = 1.0
     diversity_kimg: float | None = None
+    temporal: float = 0.0
     batch: int = 0
 
     def __post_init__(self):
         if self.z_dim < 1:
             raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
-        for name in ("gamma", "style", "cycle", "diversity"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        base.check_weights(self, "gamma", "style", "cycle", "diversity", "temporal")
         if self.diversity_kimg is not None and not (0 < self.diversity_kimg < math.inf and self.batch):
             raise ValueError(
                 f"config.game.diversity_kimg={self.diversity_kimg}: it must be above 0 (thousands of images), or None."
@@ -85,17 +85,17 @@ class Algorithm(base.Translator):
 
     def loss_g_latent(self, params_g, state, batch, rng):
         """Minimised over params_g (G, mapping and encoder) with D frozen; styles are of noise. Returns (f32 [], Aux)."""
-        k_one, k_other = jax.random.split(rng)
+        k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
         style = lambda key: self.style_of(params_g, self.latent_of(batch, key), batch)
-        return self.loss_g(params_g, state, batch, style(k_one), style(k_other), "latent")
+        return self.loss_g(params_g, state, batch, style(k_one), style(k_other), "latent", *k_crop)
 
     def loss_g_reference(self, params_g, state, batch, rng):
         """The same with the styles of pictures; it moves G alone."""
         style = lambda name: self.seen_in(params_g, batch, name)
         return self.loss_g(params_g, state, batch, style("target"), style("target2"), "reference")
 
-    def loss_g(self, params_g, state, batch, s, s_other, kind):
-        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike."""
+    def loss_g(self, params_g, state, batch, s, s_other, kind, k_crop=None):
+        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike; k_crop: to ask for consistency."""
         x, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.restyled(params_g, x, s)
         adversarial = losses.non_saturating_g(None, self.critic(state.d.params, x_fake, y_new))
@@ -106,6 +106,10 @@ class Algorithm(base.Translator):
         weight = self.diversity_at(state.step)
         loss = adversarial + self.style * style - weight * diversity + self.cycle * cycle
         metrics = {"loss": adversarial, "style": style, "diversity": diversity, "cycle": cycle}
+        if k_crop is not None:
+            again = lambda part: self.restyled(params_g, part, s)
+            metrics["temporal"] = regularizers.crop_consistency(again, x, x_fake, k_crop)
+            loss += self.temporal * metrics["temporal"]
         metrics = {f"g/{kind}_{name}": value for name, value in metrics.items()}
         return loss, Aux(state.g.mutable, state.carry, metrics | {"g/diversity_weight": weight})
 

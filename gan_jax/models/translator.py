@@ -1,7 +1,15 @@
-"""What the networks from picture to picture share: sizes that don't halve evenly."""
+"""Networks from picture to picture: the residual generator, the patch critic, and sizes that don't halve evenly."""
 
+import functools
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from gan_jax import lookup
+from gan_jax.nn import conv
+from gan_jax.nn.layers import Conv, ConvTranspose
+from gan_jax.nn.norms import BatchNorm, InstanceNorm
 
 
 def pad_to(x: jax.Array, multiple: int) -> jax.Array:
@@ -26,3 +34,121 @@ def halvings(size: tuple[int, int]) -> int:
             f"images {size[0]}x{size[1]}: both sides must have 8 pixels or more. Set config.data.resolution."
         )
     return (min(size) // 4).bit_length() - 1
+
+
+class ResNetGenerator(nn.Module):
+    """Picture -> picture of its size: 7x7, two halvings, residual blocks, two doublings, 7x7, tanh; instance norm, ReLU.
+
+    Johnson et al. 2016, arXiv:1603.08155; layer for layer that of CycleGAN and, with `blur`, of CUT.
+
+    Attributes:
+        width: channels at full size. blocks: residual ones (official: 9, at 128 pixels 6).
+        blur: halve and double by FIR filters (Zhang 2019, arXiv:1904.11486), not by strided and transposed convolutions.
+        initializer: of the kernels.
+    """
+
+    shape: tuple[int, int, int]
+    width: int = 64
+    blocks: int = 9
+    blur: bool = False
+    initializer: str = "normal"
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, taps: tuple[int, ...] = (), *, train: bool = False):
+        """x f32 [B, H, W, C] in [-1, 1] -> f32 [B, H, W, C] in [-1, 1]; any H and W.
+
+        taps: layers in CUT's count: 0 the padded picture, 4 and 8 the halving convolutions, 12 and on the residual blocks.
+            With any, the result is (picture, their activations [B, h, w, c] in that order); who drops the picture in a
+            compiled program does not pay for it.
+        Raises ValueError where there is no such layer.
+        """
+        size, layers = x.shape[1:3], {}
+        conv_ = functools.partial(Conv, initializer=self.initializer)
+        norm = InstanceNorm(affine=False)
+        x = layers[0] = reflect(pad_to(x, 4), 3).astype(self.dtype)
+        x = nn.relu(norm(conv_(self.width, kernel_size=7, padding=0, name="first")(x)))
+        for level in range(2):
+            features, stride = 2 * self.width << level, 1 if self.blur else 2
+            x = layers[4 + 4 * level] = conv_(features, stride=stride, name=f"down{level}")(x)
+            x = nn.relu(norm(x))
+            x = halve(x) if self.blur else x
+        for n in range(self.blocks):
+            h = nn.relu(norm(conv_(x.shape[-1], padding=0, name=f"block{n}_0")(reflect(x, 1))))
+            x = layers[12 + n] = x + norm(conv_(x.shape[-1], padding=0, name=f"block{n}_1")(reflect(h, 1)))
+        for level in reversed(range(2)):
+            features = self.width << level
+            if self.blur:
+                x = conv_(features, name=f"up{level}")(double(x))
+            else:
+                x = ConvTranspose(features, self.initializer, kernel_size=3, more=1, name=f"up{level}")(x)
+            x = nn.relu(norm(x))
+        x = conv_(self.shape[2], kernel_size=7, padding=0, name="last")(reflect(x, 3))
+        picture = jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
+        if not taps:
+            return picture
+        absent = set(taps) - set(layers)
+        if absent:
+            raise ValueError(f"config.game.taps: no layer {min(absent)}; there are {', '.join(map(str, layers))}.")
+        return picture, [layers[number] for number in taps]
+
+
+class PatchDiscriminator(nn.Module):
+    """Picture -> a logit for each overlapping patch of 70 pixels: 4x4 convolutions, leaky ReLU. Isola et al. 2017,
+    arXiv:1611.07004, section 3.2.
+
+    Attributes:
+        width: channels at the first level; twice as many a level down, at most 8 times. levels: halvings (official: 3).
+        norm: "batch" (pix2pix), "instance" (CycleGAN, CUT) or "none", not after the first and the last layer.
+        blur: halve by FIR filters, not by strides (CUT).
+    """
+
+    shape: tuple[int, int, int]
+    width: int = 64
+    levels: int = 3
+    norm: str = "instance"
+    blur: bool = False
+    initializer: str = "normal"
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """x f32 [B, H, W, C] in [-1, 1], C any -> logits f32 [B, h, w]."""
+        x = x.astype(self.dtype)
+        for level in range(self.levels + 1):
+            down = level < self.levels
+            stride = 2 if down and not self.blur else 1
+            features = min(self.width << level, 8 * self.width)
+            bias = not level or self.norm != "batch"
+            x = Conv(features, self.initializer, bias=bias, kernel_size=4, stride=stride, name=f"level{level}")(x)
+            if level and self.norm != "none":
+                x = normalise(x, self.norm, "config.d.norm", affine=False, train=train)
+            x = nn.leaky_relu(x, 0.2)
+            x = halve(x) if down and self.blur else x
+        return Conv(1, self.initializer, kernel_size=4, name="last")(x)[..., 0].astype(jnp.float32)
+
+
+def normalise(x: jax.Array, name: str, place: str, *, affine: bool, train: bool) -> jax.Array:
+    """x [B, H, W, C] by "batch" norm, or by "instance" norm with weights (`affine`) or without. In a compact method.
+
+    place: of the name in the config, for errors.
+    """
+    lookup.choose({"batch": 1, "instance": 1}, name, place)
+    return BatchNorm(eps=1e-5)(x, train=train) if name == "batch" else InstanceNorm(affine)(x)
+
+
+def reflect(x: jax.Array, n: int) -> jax.Array:
+    """n pixels more on every side, by reflection. [B, H, W, C] -> [B, H + 2n, W + 2n, C]."""
+    return jnp.pad(x, ((0, 0), (n, n), (n, n), (0, 0)), "reflect")
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """Filtered by (1, 2, 1) at reflected edges, every second pixel kept. [B, H, W, C] -> [B, ceil(H / 2), ceil(W / 2), C]."""
+    return conv.resample(reflect(x, 1), (1, 2, 1), down=2)
+
+
+def double(x: jax.Array) -> jax.Array:
+    """Linear interpolation at repeated edges, by (1, 3, 3, 1). [B, H, W, C] -> [B, 2H, 2W, C]."""
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    x = conv.resample(x, (1, 3, 3, 1), up=2, padding=(2, 1), gain=4)
+    return x[:, 2:-2, 2:-2]

@@ -4,6 +4,7 @@ import flax.linen as nn
 
 INITIALIZERS = {
     "normal": nn.initializers.normal(0.02),  # Radford et al. 2016, arXiv:1511.06434, section 4
+    "xavier_small": nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal"),  # gain 0.02, CUT's
     "xavier": nn.initializers.xavier_uniform(),
     "he": nn.initializers.he_normal(),
     "orthogonal": nn.initializers.orthogonal(),  # columns of [everything else, O]; PyTorch's rows of [O, rest]

@@ -68,7 +68,7 @@ class Conv(Weights):
 
 
 class ConvTranspose(Weights):
-    """x [B, h, w, I] -> [B, H, W, features], H = stride * (h - 1) + kernel_size - 2 * padding.
+    """x [B, h, w, I] -> [B, H, W, features], H = stride * (h - 1) + kernel_size - 2 * padding + more.
 
     The kernel is kept as [k, k, features, I], that of the convolution whose input gradient this is: initialisers see it
     as PyTorch's do.
@@ -77,12 +77,14 @@ class ConvTranspose(Weights):
     kernel_size: int = 4
     stride: int = 2
     padding: int = 1
+    more: int = 0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
         k = self.kernel_size
         w = self.kernel((k, k, self.features, x.shape[-1]), x, train)
-        return self.shift(conv.conv_transpose(x, w.swapaxes(2, 3), self.stride, self.padding))
+        size = tuple(self.stride * (n - 1) + k - 2 * self.padding + self.more for n in x.shape[1:3])
+        return self.shift(conv.conv_transpose(x, w.swapaxes(2, 3), self.stride, self.padding, size))
 
 
 class Embed(Weights):

@@ -1,0 +1,57 @@
+"""pix2pix's networks: the U-Net and the patch critic of both pictures. Isola et al. 2017, arXiv:1611.07004, appendix."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.models import translator
+from gan_jax.nn.layers import Conv, ConvTranspose
+
+
+class Generator(nn.Module):
+    """Picture -> picture: halved by 4x4 convolutions to one pixel and doubled again, each level joined to its like.
+
+    Attributes:
+        width: channels at the first level; twice as many a level down, at most 8 times.
+        levels: halvings (official: 8 for 256 pixels); sizes are padded to 2^levels.
+        norm: "batch", or "instance": what it is at one picture a batch, in training and after.
+        dropout: share of activations dropped in the three innermost doublings of full width, while training.
+    Differs: dropout is off when pictures are drawn; the official code leaves it on.
+    """
+
+    shape: tuple[int, int, int]
+    width: int = 64
+    levels: int = 8
+    norm: str = "batch"
+    dropout: float = 0.5
+    initializer: str = "normal"
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """x f32 [B, H, W, C] in [-1, 1] -> f32 [B, H, W, C] in [-1, 1]; any H and W. Noise: rng "dropout" in training."""
+        size = x.shape[1:3]
+        x = translator.pad_to(x, 1 << self.levels).astype(self.dtype)
+        widths = [self.width << min(level, 3) for level in range(self.levels)]
+        norm = lambda h: translator.normalise(h, self.norm, "config.g.norm", affine=True, train=train)
+        kept, bias = [], self.norm != "batch"  # batch norm takes it out again; where none follows, as the official code
+        for level, width in enumerate(widths):
+            h = nn.leaky_relu(x, 0.2) if level else x
+            x = Conv(width, self.initializer, bias=bias, kernel_size=4, stride=2, name=f"down{level}")(h)
+            x = norm(x) if 0 < level < self.levels - 1 else x
+            kept.append(x)
+        for level in reversed(range(self.levels)):
+            width = widths[level - 1] if level else self.shape[2]
+            x = ConvTranspose(width, self.initializer, bias=bias or not level, name=f"up{level}")(nn.relu(x))
+            if not level:
+                return jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
+            x = norm(x)
+            if 4 <= level < self.levels - 1:
+                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = jnp.concatenate([kept[level - 1], x], -1)
+
+
+class Discriminator(translator.PatchDiscriminator):
+    """Of input and result joined by channel, with batch norm."""
+
+    norm: str = "batch"
