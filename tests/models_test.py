@@ -106,7 +106,9 @@ def test_folded_and_unfolded_generators_learn_through_all_layers():
 def test_initialisers(name):
     w = np.asarray(INITIALIZERS[name](jax.random.key(0), (3, 3, 40, 60))).reshape(-1, 60)
     fan_in, fan_out = 9 * 40, 9 * 60
-    variance = {"normal": 0.02**2, "xavier": 2 / (fan_in + fan_out), "he": 2 / fan_in, "orthogonal": 1 / fan_in}[name]
+    xavier = 2 / (fan_in + fan_out)
+    known = {"normal": 0.02**2, "xavier": xavier, "xavier_small": 0.02**2 * xavier, "he": 2 / fan_in}
+    variance = (known | {"orthogonal": 1 / fan_in})[name]
     np.testing.assert_allclose(w.var(), variance, rtol=0.05)
     assert abs(w.mean()) < 3 * np.sqrt(variance / w.size)
     if name == "orthogonal":

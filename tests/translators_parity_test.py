@@ -111,8 +111,8 @@ def check_moves(tag, moved, tolerance=1e-3, with_gradient=()):
         if path[1] == "bias" and path[0] in WITHOUT_GRADIENT and path[0] not in with_gradient and who != "u":
             assert max(np.abs(theirs).max(), np.abs(ours).max()) < 1e-5, name
             continue
-        within = tolerance * np.abs(theirs).max() + 1.2e-7 * np.abs(np.asarray(old)).max()
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=within, err_msg=name)
+        rounding = 1.2e-7 * np.abs(np.asarray(old)).max() * ours.size**0.5
+        assert np.linalg.norm(ours - theirs) <= tolerance * np.linalg.norm(theirs) + rounding, name
     assert names == {key.split("/")[2] for key in REFERENCE if key.startswith(f"moved/{tag}/")}
 
 
@@ -180,5 +180,5 @@ def test_cut_step(tag, monkeypatch):
     if game.identity:
         close(found["g/nce_identity"], REFERENCE[f"{tag}/NCE_Y"], "PatchNCE of y")
     close(found["d/loss"], REFERENCE[f"{tag}/D_real"] + REFERENCE[f"{tag}/D_fake"], "D")
-    # the official code's own float32 is 0.7% from its float64 here, ours 0.7 to 1.4% by how XLA orders its sums
-    check_moves(tag, moved, 2e-2, {"down0", "down1"})
+    # the softmax over close patches magnifies rounding: the official code's own float32 is 0.7% from its float64 here
+    check_moves(tag, moved, 1e-2, {"down0", "down1"})
