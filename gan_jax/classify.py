@@ -75,7 +75,7 @@ class Usefulness:
             if size is not None:
                 chosen = np.random.default_rng([seed, size]).permutation(len(first.labels))[:size]
                 first = Labelled(first.images[chosen], first.labels[chosen])
-            scores.append(self.accuracy(self.fit([first, *sets[1:]], n_classes, seed), test, n_classes))
+            scores.append(self.accuracy(self.fit([first, *sets[1:]], n_classes, seed), test))
         return Spread.of(scores)
 
     def fit(self, sets: Sequence[Labelled], n_classes: int, seed: int) -> dict:
@@ -93,14 +93,17 @@ class Usefulness:
             variables, opt = step(variables, opt, images, labels)
         return variables
 
-    def accuracy(self, variables: dict, test: Labelled, n_classes: int) -> float:
+    def probabilities(self, variables: dict, images: np.ndarray) -> np.ndarray:
+        """f32 [n, K] of pictures uint8 [n, H, W, C]."""
+        net, found = Classifier(variables["params"]["Dense_0"]["bias"].shape[0], self.width), []
+        for start in range(0, len(images), CHUNK):
+            part = np.resize(images[start : start + CHUNK], (CHUNK, *images.shape[1:]))
+            found.append(np.asarray(_probabilities(net, variables, part)))
+        return np.concatenate(found)[: len(images)]
+
+    def accuracy(self, variables: dict, test: Labelled) -> float:
         """Share of `test` whose class is found."""
-        net, n = Classifier(n_classes, self.width), len(test.labels)
-        found = []
-        for start in range(0, n, CHUNK):
-            images = np.resize(test.images[start : start + CHUNK], (CHUNK, *test.images.shape[1:]))
-            found.append(np.asarray(_classes(net, variables, images)))
-        return float(np.mean(np.concatenate(found)[:n] == test.labels))
+        return float(np.mean(self.probabilities(variables, test.images).argmax(1) == test.labels))
 
 
 @functools.lru_cache(maxsize=8)
@@ -124,5 +127,5 @@ def _training(net, steps):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _classes(net, variables, images):
-    return jnp.argmax(net.apply(variables, base.to_float(images)), 1)
+def _probabilities(net, variables, images):
+    return jax.nn.softmax(net.apply(variables, base.to_float(images)))

@@ -121,6 +121,17 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
     return lookup.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
 
 
+def check_partner(config: Config, game: Game, source) -> None:
+    """Raises ValueError where a game that goes from one set of pictures to another is given data without, or the reverse."""
+    kind = getattr(source, "partner", None)
+    if kind in (game.partners or (None,)):
+        return
+    wants = f"{' or '.join(map(repr, game.partners))} as its source" if game.partners else "one set of pictures"
+    raise ValueError(
+        f"config.data.source={config.data['source']!r}: config.algorithm={config.algorithm!r} takes {wants}."
+    )
+
+
 def _dtype(config: Config, net: type) -> dict:
     """{"dtype": ...} for a network that computes in a type of choice."""
     if "dtype" in {field.name for field in dataclasses.fields(net)}:

@@ -15,9 +15,9 @@ import numpy as np
 import gan_jax
 from gan_jax import checkpoint, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
-from gan_jax.config import Config
-from gan_jax.data import pipeline
-from gan_jax.measure import AUDIT, KEEP, METRICS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
+from gan_jax.config import Config, check_partner
+from gan_jax.data import pairs, pipeline
+from gan_jax.measure import AUDIT, KEEP, METRICS, TRANSLATORS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
 from gan_jax.models import features
 from gan_jax.parallel import any_process
 from gan_jax.state import TrainState
@@ -29,8 +29,18 @@ BETTER = {"kid": -1, "fid": -1, "is": 1, "precision": 1, "recall": 1, "density":
 
 def plain(data: Mapping) -> dict:
     """config.data as real pictures are measured: not flipped, not turned, cut from the middle."""
-    kept = {key: value for key, value in data.items() if key not in ("flip", "rotate_degrees")}
+    kept = {
+        key: plain(value) if key in pairs.SIDES and isinstance(value, Mapping) else value
+        for key, value in data.items()
+        if key not in ("flip", "rotate_degrees", "enlarge")
+    }
     return kept | {"crop": "center"} if kept.get("crop") == "random" else kept
+
+
+def merged(data: Mapping, other: Mapping) -> dict:
+    """`data` with the settings of `other`, in the two sides of a translation too."""
+    inner = lambda key, value: merged(data.get(key, {}), value) if key in pairs.SIDES else value
+    return {**data, **{key: inner(key, value) for key, value in other.items()}}
 
 
 def shares(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
@@ -47,32 +57,35 @@ class Evaluator:
         protocol: Protocol,
         data: Mapping,
         source: pipeline.Source,
+        game: Game,
         say: Say,
         *,
         lenient: bool = False,
-        translates: bool = False,
     ):
         """data: config.data; source: what it opened, used here too where it does not augment.
 
-        translates: pictures are made of the held-out ones where there are any, else of the real ones.
+        game: whose pictures are measured. A translator's are made of the held-out ones where there are any.
         lenient: a metric that lacks something is left out, and the reason said.
         Raises:
             ValueError: no such net, file or split; a metric that lacks something.
         """
         self.say = say
         self.net = features.load(protocol.features, protocol.weights, protocol.resize)
-        settings = plain({**data, **protocol.data})
+        settings = plain(merged(data, protocol.data))
+        contents = game.contents if isinstance(game, Translator) else None
         own = source if settings == dict(data) else pipeline.open_source(settings)
-        self.real = statistics.of_source(own)
+        sides = statistics.sides(own, contents or "a")
+        self.real = sides.real
         if own.shape != source.shape or own.classes != source.classes:
             raise ValueError(
                 f"config.eval.data: the real pictures are {list(own.shape)} in {len(own.classes)} classes, the "
                 f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
             )
         self.held_out = None
-        if protocol.held_out is not None and (translates or USE_HELD_OUT & set(protocol.metrics)):
-            apart = pipeline.open_source(plain(settings | protocol.held_out))
-            self.held_out = statistics.of_source(apart)
+        if protocol.held_out is not None and (contents or USE_HELD_OUT & set(protocol.metrics)):
+            apart = pipeline.open_source(plain(merged(settings, protocol.held_out)))
+            sides = statistics.sides(apart, contents or "a")
+            self.held_out = sides.real
             if apart.shape != source.shape or apart.classes != source.classes:
                 raise ValueError(
                     f"config.eval.held_out: these pictures are {list(apart.shape)} in {len(apart.classes)} classes, the "
@@ -86,9 +99,11 @@ class Evaluator:
             self.labels = shares(self.real.labels, protocol.images, protocol.seed)
         self.extractor = Extractor(self.net, protocol.batch)
         how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
-        how["contents"] = (self.held_out or self.real) if translates else None
-        self._drawing = functools.cache(lambda game: statistics.Drawing(game, **how))
-        known = Sets(Images(lambda ids: None, protocol.images, self.labels, self.classes), self.real, self.held_out)
+        self.drawing = statistics.Drawing(game, **how)
+        self.given = {"real": self.real, "held_out": self.held_out}
+        if contents:
+            self.given |= {"contents": sides.contents, "truth": sides.truth}
+        known = Sets(Images(lambda ids: None, protocol.images, self.labels, self.classes), **self.given)
         reasons = {metric: lacking(protocol, metric, known, self.net) for metric in protocol.metrics}
         if lenient and all(reasons.values()):
             raise ValueError(f"config.eval: nothing can be measured: {next(iter(reasons.values()))}")
@@ -120,18 +135,21 @@ class Evaluator:
         sign = BETTER[self.best.removesuffix(self.net.suffix)]
         return old is None or not np.isfinite(old) or sign * new > sign * old
 
-    def __call__(self, game, ema, *, step: int, images: int, folder: pathlib.Path | None) -> dict:
+    def __call__(self, ema, *, step: int, images: int, folder: pathlib.Path | None) -> dict:
         """The record of a generator: values and the rest of `measure`, with "step", "images", "protocol", "seconds".
 
         Args:
-            game, ema: whose pictures, by which weights. step, images: where training stands.
+            ema: the weights. step, images: where training stands.
             folder: the workdir; pictures go below it. None: none are drawn.
         """
         began = time.monotonic()
         self.say(f"evaluating {self.protocol.images:,} images by {', '.join(self.protocol.metrics)}")
-        fake = self._drawing(game).images(ema, self.protocol.images, self.labels, self.classes)
+        draw = lambda contents, count, labels: self.drawing.images(ema, count, labels, self.classes, contents)
+        fake = draw(self.given.get("contents"), self.protocol.images, self.labels)
+        again = lambda contents, labels: draw(contents, contents.count, labels)
+        sets = Sets(fake, **self.given, translate=again)
         place = folder / "evaluation" / f"{images:010d}" if folder is not None else None
-        found = measure(self.protocol, Sets(fake, self.real, self.held_out), self.extractor, place, self.say)
+        found = measure(self.protocol, sets, self.extractor, place, self.say)
         for picture in found.get("pictures", {}).values():
             picture["file"] = pathlib.Path(picture["file"]).relative_to(folder).as_posix()
         seconds = round(time.monotonic() - began, 1)
@@ -159,8 +177,8 @@ class Judge:
         Raises ValueError as Evaluator, before anything is trained.
         """
         protocol = lookup.build(Protocol, config.eval, "config.eval")
-        self.evaluator = Evaluator(protocol, config.data, source, say, translates=isinstance(game, Translator))
-        self.name, self.game, self.batch, self.say = self.evaluator.best, game, config.batch, say
+        self.evaluator = Evaluator(protocol, config.data, source, game, say)
+        self.name, self.batch, self.say = self.evaluator.best, config.batch, say
         self.workdir, folder = workdir, workdir / "best"
         if jax.process_index() == 0:
             for path in checkpoint.steps_in(folder):
@@ -182,7 +200,7 @@ class Judge:
 
     def __call__(self, step: int, state: TrainState, meta: dict, writer: log.Writer | None) -> None:
         """Logs the numbers; saves the state, as Store.save takes it, where it beats all before."""
-        found = self.evaluator(self.game, state.ema, step=step, images=step * self.batch, folder=self.workdir)
+        found = self.evaluator(state.ema, step=step, images=step * self.batch, folder=self.workdir)
         value = found["values"].get(self.name, float("nan"))  # on process 0 only
         if writer:
             writer.write_evaluation(step, found)
@@ -217,14 +235,14 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
             f"config.data: pictures are {list(source.shape)} in {len(source.classes)} classes, but {sampler.step} draws "
             f"{list(sampler.shape)} in {len(sampler.classes)}. Give the config the run was made with."
         )
-    settings = dict(config.eval) | {"metrics": tuple(metrics or METRICS)}
+    fitting = METRICS if isinstance(sampler.game, Translator) else METRICS.keys() - TRANSLATORS
+    settings = dict(config.eval) | {"metrics": tuple(metrics or (name for name in METRICS if name in fitting))}
     protocol = lookup.build(Protocol, settings, "config.eval")
-    evaluator = Evaluator(
-        protocol, config.data, source, say, lenient=not metrics, translates=isinstance(sampler.game, Translator)
-    )
+    check_partner(config, sampler.game, source)
+    evaluator = Evaluator(protocol, config.data, source, sampler.game, say, lenient=not metrics)
     say(f"the generator of {sampler.step}")
     step = int(sampler.step.name)
-    record = evaluator(sampler.game, sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
+    record = evaluator(sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
     if jax.process_index() == 0:
         for line in lines(record):
             say(line)

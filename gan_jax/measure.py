@@ -8,10 +8,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from gan_jax import log, lookup, statistics
+from gan_jax import log, lookup, statistics, translations
 from gan_jax.classify import Labelled, Spread, Usefulness
 from gan_jax.data import corrupt, sources
-from gan_jax.metrics import diversity, frechet, kid, manifold
+from gan_jax.metrics import diversity, frechet, kid, manifold, pixels
 from gan_jax.models import features
 from gan_jax.statistics import Extractor, Images, Statistics
 
@@ -29,11 +29,21 @@ METRICS = {  # name -> what it answers
     "usefulness": "accuracy of classifiers trained on generated pictures, and on real ones with generated added",
     "label_accuracy": "share of generated pictures that classifiers trained on real ones take for their class",
 }
+METRICS |= {  # of translators
+    "fidelity": "PSNR, SSIM, MAE against the true translation, beside those of copying the input",
+    "style": "kid to the style gone to, style by style, beside that of the untouched input",
+    "attributes": "how far skin and hair are from the input's own colours, beside a shuffled pairing's and real pictures'",
+    "identity": "distance of features between a picture and its translation, beside a shuffled pairing's",
+    "variety": f"mean distance between translations of one picture by {translations.LATENTS} latents",
+    "shift_error": "change of the translation where its picture is shifted: how much a video would flicker",
+}
+TRANSLATORS = {"fidelity", "style", "attributes", "identity", "variety", "shift_error"}
 USE_HELD_OUT = {"memorisation", "robustness", "usefulness", "label_accuracy"}
 KEEP = 10_000  # features of so many pictures of a set stay in memory
 AUDIT = 50_000  # training images that memorisation looks among
 FEW_SHOT = 100  # real images, up to which each is the centre of a cluster
 SHOWN = 16  # neighbours in the picture
+SMALLEST_SSIM = 2 * pixels.RADIUS + 1  # pixels a side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,17 +100,24 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Sets:
-    """What is compared. `real` is the training set, whole."""
+    """What is compared. `real` is the training set, whole; of a translator, what it should look like."""
 
     fake: Images
     real: Images
     held_out: Images | None = None
+    contents: Images | None = (
+        None  # what a translator made `fake` of, in the same order, from the start again after the last
+    )
+    truth: Images | None = None  # the contents' true translations
+    translate: Callable[[Images, np.ndarray | None], Images] | None = (
+        None  # (contents, classes to go to) -> translations
+    )
 
 
 def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> str | None:
     """What a metric needs that is not there, as one sentence with the fix; None: nothing."""
     few = {"kid": 3, "fid": net.dim + 1, "is": 10, "precision_recall": 4, "density_coverage": 6, "diversity": 2,
-           "memorisation": 2, "robustness": 3, "usefulness": 2, "label_accuracy": 2}[metric]  # fmt: skip
+           "memorisation": 2, "robustness": 3, "usefulness": 2, "label_accuracy": 2}.get(metric, 3)  # fmt: skip
     reference = min(protocol.reference, sets.real.count)
     if metric == "fid" and not net.dim:
         return f"fid needs a net of a fixed number of features, and {net.name} has none."
@@ -110,6 +127,8 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
         return f"{metric} needs at least {few:,} real images, got {reference:,}: give more (config.eval.reference)."
     if metric in USE_HELD_OUT and sets.held_out is not None and sets.held_out.count < 3:
         return f"{metric} needs at least 3 held-back images, got {sets.held_out.count}."
+    if metric in TRANSLATORS:
+        return _lacking_of_translator(metric, sets)
     if metric == "is" and not net.n_logits:
         return f"is needs a net that classifies, and {net.name} does not: use features='inception' or 'efflite0'."
     if metric == "diversity" and sets.fake.classes:
@@ -130,6 +149,24 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
             absent = set(range(len(side.classes))) - set(side.labels)
             if absent:
                 return f"{metric} needs images of every class, and {side.classes[min(absent)]!r} has none {name}."
+    return None
+
+
+def _lacking_of_translator(metric: str, sets: Sets) -> str | None:
+    if sets.contents is None:
+        return f"{metric} is of translators, which turn pictures into pictures."
+    if metric == "fidelity" and sets.truth is None:
+        return "fidelity needs each picture's true translation: config.data.source='paired'."
+    if metric == "fidelity" and min(sets.real.load(np.arange(1)).shape[1:3]) < SMALLEST_SSIM:
+        return f"fidelity needs pictures of at least {SMALLEST_SSIM} pixels a side."
+    if metric == "attributes" and not (sets.contents.colors and sets.real.colors):
+        return "attributes needs pictures whose skin and hair are known: config.data.source='avatars'."
+    if metric == "style" and sets.real.classes:
+        away = sets.contents.labels[np.arange(sets.fake.count) % sets.contents.count] != sets.fake.labels
+        counts = np.bincount(sets.fake.labels[away], minlength=len(sets.real.classes))
+        if counts.min() < 3:
+            few = sets.real.classes[int(counts.argmin())]
+            return f"style needs at least 3 pictures that change to each style, and {few!r} has {counts.min()}: raise config.eval.images."
     return None
 
 
@@ -295,6 +332,9 @@ class _Measuring:
         real, sets = self.real, {"": self.sets.fake}
         if self.sets.held_out is not None:
             sets["held_out/"] = self.sets.held_out
+        if self.sets.contents is not None:
+            self._robustness_of_translator()
+            return
         for prefix, images in sets.items():
             ids = self._order(images)[: self.protocol.robustness_images]
 
@@ -305,6 +345,71 @@ class _Measuring:
             self.say(f"robustness of {'held-back real' if prefix else 'generated'} pictures, {len(ids)} a strength")
             found = robustness(images, distance)
             self.result["curves"] |= {f"{prefix}{name}": curve for name, curve in found.items()}
+
+    def _robustness_of_translator(self):
+        """What becomes of corrupted inputs: their translations' kid, and their likeness to the clean ones' translations."""
+        count = min(self.protocol.robustness_images, self.sets.fake.count)
+        labels = None if self.sets.fake.labels is None else self.sets.fake.labels[:count]
+        ids, real = np.arange(count), self.real
+        clean = self.sets.fake.load(ids)
+
+        def distance(contents):
+            made = statistics.held(self.sets.translate(contents, labels), ids)
+            found = statistics.statistics(made, ids, self.extractor, keep=count)
+            if not self.first:
+                return {}
+            values = {f"kid{self.suffix}": kid.kid(real.kept, found.kept).value}
+            if min(clean.shape[1:3]) >= SMALLEST_SSIM:
+                values["ssim_to_clean"] = float(pixels.ssim(made.load(ids), clean).mean())
+            return values
+
+        self.say(f"robustness of translations of {count} pictures a strength")
+        wanted = dataclasses.replace(self.sets.contents, count=min(count, self.sets.contents.count))
+        self.result["curves"] |= robustness(wanted, distance)
+
+    # --- of translators
+
+    def _embed(self, images: Images, ids: np.ndarray) -> np.ndarray:
+        return statistics.statistics(images, ids, self.extractor, keep=len(ids)).kept
+
+    def _fidelity(self):
+        if self.first:
+            self.result["values"] |= translations.fidelity(self.made, self.sets.truth, self.sets.contents)
+
+    def _style(self):
+        sets = self.sets
+        found = translations.style(self.made, sets.contents, sets.real, self.reference_ids, self._embed)
+        for name, by_style in zip(("style_kid", "style_kid_input"), found, strict=True):
+            self._value(name, np.mean(list(by_style.values())))
+            if sets.real.classes:
+                self.result["groups"][f"{name}{self.suffix}"] = by_style
+
+    def _attributes(self):
+        if not self.first:
+            return
+        judge = lookup.build(Usefulness, self.protocol.usefulness, "config.eval.usefulness")
+        self.say(f"attributes: classifiers of {', '.join(self.sets.real.colors)}")
+        self.result["values"] |= translations.attributes(
+            judge, self.made, self.sets.contents, self.sets.real, self.sets.held_out
+        )
+
+    def _identity(self):
+        for name, value in translations.identity(self.made, self.sets.contents, self._embed).items():
+            self._value(name, value)
+
+    def _variety(self):
+        squared = self.extractor.net.name.startswith("lpips")
+        made = translations.variants(self.sets.translate, self.sets.contents, self.sets.fake)
+        self._value("variety", translations.variety(made, self._embed, squared))
+
+    def _shift_error(self):
+        value = translations.shift_error(self.sets.translate, self.sets.contents, self.sets.fake.labels)
+        self.result["values"]["shift_error"] = value
+
+    @functools.cached_property
+    def made(self) -> Images:
+        """The translations, drawn once."""
+        return statistics.held(self.sets.fake, np.arange(self.sets.fake.count))
 
     def _usefulness(self):
         if not self.first:
@@ -352,7 +457,7 @@ class _Measuring:
         self.say(f"label accuracy: classifiers of {classes} classes, {judge.seeds} seeds")
         fitted = [judge.fit([real], classes, seed) for seed in range(judge.seeds)]
         for name, side in sides.items():
-            spread = Spread.of([judge.accuracy(variables, side, classes) for variables in fitted])
+            spread = Spread.of([judge.accuracy(variables, side) for variables in fitted])
             self.result["values"][f"label_accuracy{name}"] = spread.mean
             if judge.seeds > 1:
                 self.result["values"][f"label_accuracy{name}_std"] = spread.std

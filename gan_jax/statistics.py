@@ -36,12 +36,14 @@ class Images:
         count: how many there are.
         labels: int32 [count], or None.
         classes: their names.
+        colors: attribute, as "skin" -> f32 [count, 3], each picture's true sRGB colour of 255; {} where none is known.
     """
 
     load: Callable[[np.ndarray], np.ndarray]
     count: int
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
+    colors: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def corrupted(self, kind: str, strength: float) -> "Images":
         change = lambda ids: corrupt.corrupt(self.load(ids), kind, strength, ids)
@@ -51,7 +53,38 @@ class Images:
 def of_source(source: pipeline.Source) -> Images:
     """A data source's pictures, in its order. It must not augment: `evaluate.plain` gives settings that do not."""
     load = lambda ids: source.load(ids, np.zeros(len(ids), np.uint64))["image"]
-    return Images(load, len(source), source.targets, tuple(source.classes))
+    return Images(load, len(source), source.targets, tuple(source.classes), getattr(source, "colors", {}))
+
+
+def held(images: Images, ids: np.ndarray) -> Images:
+    """The pictures `ids`, loaded once and kept."""
+    pixels = images.load(ids)
+    return dataclasses.replace(
+        images, load=lambda i: pixels[i], count=len(ids), labels=None if images.labels is None else images.labels[ids]
+    )
+
+
+class Sides(NamedTuple):
+    """A source as a translator uses it."""
+
+    contents: Images  # what is translated
+    real: Images  # what translations should look like
+    truth: Images | None  # each content's true translation, where known
+
+
+def sides(source: pipeline.Source, contents: str = "a") -> Sides:
+    """contents: the side that is translated, "a" or "b", of a source that has two; of others they are the same pictures."""
+    partner = getattr(source, "partner", None)
+    if partner is None:
+        images = of_source(source)
+        return Sides(images, images, None)
+    if partner == "unpaired":
+        a, b = of_source(source.a), of_source(source.b)
+    else:
+        load = lambda ids, key: source.load(ids, np.zeros(len(ids), np.uint64))[key]
+        a, b = (Images(lambda ids, key=key: load(ids, key), len(source)) for key in ("image", "target"))
+    first, second = (a, b) if contents == "a" else (b, a)
+    return Sides(first, second, second if partner == "paired" else None)
 
 
 class Drawing:
@@ -60,16 +93,15 @@ class Drawing:
     A translator's is picture i of `contents`, from the start again after the last, in a style drawn from that z.
     """
 
-    def __init__(self, game: Game, *, seed: int, truncation: float | None, batch: int, contents: Images | None = None):
-        """batch: pictures a device draws at a time. contents: what a translator turns into others."""
+    def __init__(self, game: Game, *, seed: int, truncation: float | None, batch: int):
+        """batch: pictures a device draws at a time."""
         self._spread = _Spread(batch)
         self._settle = lambda ema: game.settle(ema, jax.random.key(seed))
-        self._contents = contents if isinstance(game, Translator) else None
 
         def draw(ema, ids, y, pixels):
             keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(ids)
             z = jax.vmap(lambda key: game.latent(key, 1, truncation)[0])(keys)
-            if self._contents is not None:
+            if isinstance(game, Translator):
                 x = game.translate(ema, to_float(pixels), z, y)
             else:
                 x = game.sample(ema, z, y, truncation)
@@ -78,8 +110,17 @@ class Drawing:
 
         self._draw = self._spread.compile(draw)
 
-    def images(self, ema: Variables, count: int, labels: np.ndarray | None, classes: tuple[str, ...] = ()) -> Images:
+    def images(
+        self,
+        ema: Variables,
+        count: int,
+        labels: np.ndarray | None,
+        classes: tuple[str, ...] = (),
+        contents: Images | None = None,
+    ) -> Images:
         """`count` pictures by the weights `ema`; labels int32 [count], or None for an unconditional generator.
+
+        contents: what a translator turns into others.
 
         Loading raises ValueError where a picture holds NaN or infinity: the generator has diverged.
         """
@@ -92,8 +133,8 @@ class Drawing:
                 part = slice(start, start + self._spread.rows)
                 fill = lambda x, part=part: np.resize(x[part], self._spread.rows).astype(np.int32)
                 pixels = None
-                if self._contents is not None:
-                    pixels = self._contents.load(fill(ids) % self._contents.count)
+                if contents is not None:
+                    pixels = contents.load(fill(ids) % contents.count)
                 pictures, finite = self._draw(ema, fill(ids), None if y is None else fill(y), pixels)
                 bad = ids[part][~np.asarray(finite)[: len(ids[part])]]
                 if len(bad):

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoint, evaluate, log, lookup, optim
+from gan_jax import checkpoint, evaluate, log, lookup, optim, statistics
 from gan_jax.algorithms.base import Game, Translator, reference_names
-from gan_jax.config import Config, differences, make_game
+from gan_jax.config import Config, check_partner, differences, make_game
 from gan_jax.data import domains, pipeline
 from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
@@ -39,6 +39,7 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     parallel = Parallel(config.parallel)
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     game = make_game(config, source.shape, len(source.classes))
+    check_partner(config, game, source)
     play = make_round(config, game, parallel)
     samples = domains.Domains(source, reference_names(game.references)) if game.references else source
     with _alone_in(workdir), contextlib.closing(checkpoint.Store(workdir / "checkpoints", config.keep)) as store:
@@ -303,25 +304,28 @@ class _Drawings:
 
 
 class _Translations:
-    """Some of the data's pictures, a row each: as it is, then in each class's style, drawn from the run's fixed z."""
+    """Some of the data's pictures, a row each: as it is, in each class's style, drawn from the run's fixed z, and the truth
+    where it is known."""
 
     def __init__(self, config, source, game, parallel):
         classes = min(len(source.classes), MOST_COLUMNS)
         self.draw = jax.jit(game.translate, out_shardings=parallel.whole)
-        ids = np.linspace(0, len(source) - 1, config.grid_rows).astype(np.int64)
-        self.pictures = source.load(ids, np.zeros(len(ids), np.uint64))["image"]
-        self.cols = 1 + max(1, classes)
-        repeated = [np.repeat(x[None], self.cols - 1, 0) for x in self.pictures]
+        sides, styles = statistics.sides(source, game.contents), max(1, classes)
+        ids = np.linspace(0, sides.contents.count - 1, config.grid_rows).astype(np.int64)
+        self.pictures = sides.contents.load(ids)
+        self.truth = sides.truth.load(ids)[:, None] if sides.truth else self.pictures[:, None][:, :0]
+        self.cols = 1 + styles + self.truth.shape[1]
+        repeated = [np.repeat(x[None], styles, 0) for x in self.pictures]
         self.x = [parallel.broadcast(x.astype(np.float32) / 127.5 - 1) for x in repeated]
-        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * (self.cols - 1)))
+        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * styles))
         self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
         self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
 
     def __call__(self, ema) -> tuple[np.ndarray, int]:
         """(uint8 [n, H, W, C], columns)."""
         rows = jax.device_get([self.draw(ema, x, z, self.y) for x, z in zip(self.x, self.z, strict=True)])
-        pairs = zip(self.pictures, map(log.to_uint8, rows), strict=True)
-        return np.concatenate([np.concatenate([x[None], row]) for x, row in pairs]), self.cols
+        parts = zip(self.pictures, map(log.to_uint8, rows), self.truth, strict=True)
+        return np.concatenate([np.concatenate([x[None], row, truth]) for x, row, truth in parts]), self.cols
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def test_some_styles_and_no_labels(data_dir):
     batch = load(source)
     np.testing.assert_array_equal(batch["image"][batch["label"] == 0], load(everything, dylan)["image"])
     source = open_source(data_dir, labels=None)
-    assert source.classes == () and load(source).keys() == {"image"}
+    assert source.classes == () and load(source).keys() == {"id", "image"}
 
 
 def test_flips_by_seed(data_dir):

@@ -61,8 +61,8 @@ def test_every_batch_has_equally_many_of_each_set(monkeypatch):
 def test_accuracy_counts_whole_and_part_chunks():
     variables = QUICK.fit([stripes(2, 200)], 2, 0)
     test = stripes(1, 300)
-    parts = [QUICK.accuracy(variables, Labelled(*(x[a:b] for x in test)), 2) for a, b in ((0, 256), (256, 300))]
-    assert QUICK.accuracy(variables, test, 2) == pytest.approx((256 * parts[0] + 44 * parts[1]) / 300)
+    parts = [QUICK.accuracy(variables, Labelled(*(x[a:b] for x in test))) for a, b in ((0, 256), (256, 300))]
+    assert QUICK.accuracy(variables, test) == pytest.approx((256 * parts[0] + 44 * parts[1]) / 300)
 
 
 def test_how_a_spread_reads():

@@ -128,7 +128,7 @@ def scripted(monkeypatch, numbers):
     """Evaluations give these values of kid, in order."""
     queue = iter(numbers)
 
-    def call(self, game, ema, *, step, images, folder):
+    def call(self, ema, *, step, images, folder):
         return {"step": step, "images": images, "values": {"kid_toy": next(queue)}, "protocol": {}, "seconds": 0.0}
 
     monkeypatch.setattr(evaluate.Evaluator, "__call__", call)
@@ -199,15 +199,23 @@ def test_a_step_is_saved_before_it_is_judged(file, tmp_path, monkeypatch):
 def test_real_pictures_are_never_augmented(file, tmp_path, toy):
     run = config.load(file)
     source, protocol = pipeline.open_source(run.data), Protocol(metrics=("kid",), images=40, reference=50)
-    plainly = evaluate.Evaluator(protocol, run.data, source, print).real.load(np.arange(20))
+    plainly = evaluate.Evaluator(protocol, run.data, source, config.make_game(run, source.shape, 10), print).real.load(
+        np.arange(20)
+    )
     asked = Protocol(metrics=("kid",), images=40, reference=50, data={"flip": True})
-    np.testing.assert_array_equal(evaluate.Evaluator(asked, run.data, source, print).real.load(np.arange(20)), plainly)
+    np.testing.assert_array_equal(
+        evaluate.Evaluator(asked, run.data, source, config.make_game(run, source.shape, 10), print).real.load(
+            np.arange(20)
+        ),
+        plainly,
+    )
 
 
 def test_higher_is_better_where_it_is(file, tmp_path, toy):
     run = config.load(file, ["eval.best=recall_toy"])
     protocol = Protocol(images=40, reference=50, best="recall_toy")
-    found = evaluate.Evaluator(protocol, run.data, pipeline.open_source(run.data), print)
+    source = pipeline.open_source(run.data)
+    found = evaluate.Evaluator(protocol, run.data, source, config.make_game(run, source.shape, 10), print)
     assert found.best == "recall_toy" and found.better(0.5, 0.2) and not found.better(0.1, 0.2)
     assert not found.better(float("nan"), None) and found.better(0.1, None) and found.better(0.1, float("nan"))
 

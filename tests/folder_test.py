@@ -44,7 +44,7 @@ def test_finds_them_in_order(images, memory):
     source = folder.Source(str(images), 4)
     assert source.shape == (4, 4, 3) and source.classes == ()
     np.testing.assert_array_equal(pixels(source)[:, 0, 0], [[255, 0, 0], [0, 255, 0], [0, 0, 255]])
-    assert source.load(np.array([0]), np.zeros(1, np.uint64)).keys() == {"image"}
+    assert source.load(np.array([0]), np.zeros(1, np.uint64)).keys() == {"id", "image"}
     where = "in memory" if memory == "kept" else "read as needed"
     assert source.notes == (f"3 images from {images}, {where}", "passed over 1 files of other kinds")
 

@@ -62,7 +62,7 @@ def test_reads_images(data_dir, monkeypatch, keep):
     source = open_source(data_dir)
     assert source.shape == (4, 4, 3) and source.classes == ()
     batch = source.load(np.arange(4), np.zeros(4, np.uint64))
-    assert batch.keys() == {"image"}
+    assert batch.keys() == {"id", "image"}
     np.testing.assert_array_equal(
         batch["image"], np.broadcast_to(np.array(COLORS, np.uint8)[:, None, None], (4, 4, 4, 3))
     )

@@ -34,7 +34,17 @@ RESNET = ["first", "down0", "down1"] + [f"block{n}_{i}" for n in range(BLOCKS) f
 PATCH = ["level0", "level1", "level2", "level3", "last"]
 UNET = [f"down{n}" for n in range(LEVELS)] + [f"up{n}" for n in reversed(range(LEVELS))]
 HEADS = [f"{place}{n}" for n in range(5) for place in ("first", "second")]
-LAYERS = {"g": RESNET, "gab": RESNET, "gba": RESNET, "d": PATCH, "dp": PATCH, "da": PATCH, "db": PATCH, "u": UNET, "f": HEADS}
+LAYERS = {
+    "g": RESNET,
+    "gab": RESNET,
+    "gba": RESNET,
+    "d": PATCH,
+    "dp": PATCH,
+    "da": PATCH,
+    "db": PATCH,
+    "u": UNET,
+    "f": HEADS,
+}
 WITHOUT_GRADIENT = {"first", "down0", "down1", "up0", "up1", "level1", "level2", "level3"} | {
     f"block{n}_{i}" for n in range(BLOCKS) for i in (0, 1)
 }  # an instance norm after these takes their bias out again

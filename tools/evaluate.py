@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 def sets(flags: argparse.Namespace) -> dict:
     """The record of one folder against another."""
     from gan_jax import evaluate, statistics
-    from gan_jax.measure import METRICS, Protocol, Sets, lacking, measure
+    from gan_jax.measure import METRICS, TRANSLATORS, Protocol, Sets, lacking, measure
     from gan_jax.models import features
 
     folders = [folder for folder in (flags.generated, flags.real, flags.held_out) if folder]
@@ -65,12 +65,13 @@ def sets(flags: argparse.Namespace) -> dict:
     opened = [statistics.of_source(opened_folder(folder, view, flags.labels)) for folder in folders]
     compared = Sets(*opened)
     net = features.load(flags.features, flags.weights, flags.resize)
-    asked = tuple(flags.metrics.split(",")) if flags.metrics else tuple(METRICS)
+    fitting = tuple(name for name in METRICS if name not in TRANSLATORS)
+    asked = tuple(flags.metrics.split(",")) if flags.metrics else fitting
     how = {"images": compared.fake.count, "reference": flags.reference, "features": flags.features, "seed": flags.seed}
     how |= {"weights": flags.weights, "resize": flags.resize, "batch": min(32, compared.fake.count)}
     protocol = Protocol(metrics=asked, **how)
     if not flags.metrics:
-        reasons = {metric: lacking(protocol, metric, compared, net) for metric in METRICS}
+        reasons = {metric: lacking(protocol, metric, compared, net) for metric in fitting}
         for reason in filter(None, reasons.values()):
             print(f"left out: {reason}")
         asked = tuple(metric for metric, reason in reasons.items() if not reason)

@@ -74,7 +74,12 @@ class Translator(Game):
     """A game whose generator turns pictures into pictures: content stays, style changes.
 
     A style is f32 [n, S]; of a game with one style S is 0, as it is here.
+
+    Attributes:
+        contents: of data with two sides (data/pairs.py), the one that `restyle` takes.
     """
+
+    contents = "a"
 
     def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
         return jnp.zeros((n, 0))

@@ -47,6 +47,10 @@ class Algorithm(base.Translator):
         base.check_weights(self, "cycle", "identity", "temporal", "pool")
 
     @property
+    def contents(self):
+        return self.direction[0]
+
+    @property
     def phases(self):
         return Phase("g", self.loss_g), Phase("d", self.loss_d)
 

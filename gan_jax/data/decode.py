@@ -122,6 +122,21 @@ def fit(image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter:
     return np.asarray(resized).reshape(height, width, image.shape[2])
 
 
+HALVES = dict.fromkeys(("left", "right"))  # of a file with two pictures side by side
+
+
+def half(image: np.ndarray, side: str) -> np.ndarray:
+    """The left or right half of uint8 [H, W, C]; of an odd width neither has the middle column.
+
+    Raises:
+        ImageRejected: one column only.
+    """
+    width = image.shape[1] // 2
+    if not width:
+        raise ImageRejected("one column can't be halved")
+    return image[:, :width] if side == "left" else image[:, -width:]
+
+
 def cut(image: np.ndarray, shape: tuple[int, int], at: tuple[float, float]) -> np.ndarray:
     """The window `shape` (H, W) of a larger image; `at` (y, x) in [0, 1) says where between the edges."""
     y, x = (math.floor(a * (size - part + 1)) for a, size, part in zip(at, image.shape[:2], shape, strict=True))

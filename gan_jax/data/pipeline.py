@@ -37,8 +37,9 @@ class Source(Protocol):
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         """The samples `ids` (int64 [n], each below len(self)), augmented by `seeds` (uint64 [n]) and nothing else.
 
-        Returns {"image": uint8 [n, H, W, C]}, and "label": int32 [n] where there are classes.
-        A sample that can't be read any more is reported and another, by a fixed rule, takes its place.
+        Returns {"image": uint8 [n, H, W, C]}; "label": int32 [n] where there are classes; "target": uint8 [n, H, W, C]
+        where a picture has a partner (data/sources/paired.py). A sample that can't be read any more is reported and
+        another, by a fixed rule, takes its place: then "id": int64 [n] says which were loaded.
         """
 
 
@@ -144,7 +145,7 @@ class _Load:
 
     def __call__(self, share: int, ids: np.ndarray) -> Batch:
         places = np.arange(len(ids), dtype=np.uint64) + np.uint64(share * len(ids))
-        return self.source.load(ids, sample_seeds(self.seed, places)) | {"id": ids}
+        return {"id": ids} | self.source.load(ids, sample_seeds(self.seed, places))
 
 
 def sample_seeds(seed: int, places: np.ndarray) -> np.ndarray:

@@ -31,10 +31,12 @@ class View:
     resolution: int | tuple[int, int]  # a square's side, or (H, W)
     channels: int = 3
     crop: str = "center"
+    enlarge: float = 1.0
     resize: str = "lanczos"
     flip: bool = False
     rotate_degrees: float = 0.0
     background: tuple[int, int, int] = (255, 255, 255)
+    half: str | None = None
 
     def __post_init__(self):
         if len(self.size) != 2 or not all(isinstance(n, int) and 1 <= n <= 8192 for n in self.size):
@@ -45,6 +47,12 @@ class View:
             raise ValueError(f"config.data.channels={self.channels}: it must be 1 (gray), 3 (RGB) or 4 (RGBA).")
         lookup.choose(dict.fromkeys(decode.CROPS), self.crop, "config.data.crop")
         lookup.choose(decode.FILTERS, self.resize, "config.data.resize")
+        if not 1 <= self.enlarge <= 8 or (self.enlarge > 1 and self.crop != "random"):
+            raise ValueError(
+                f"config.data.enlarge={self.enlarge}: it must be 1 to 8, above 1 only with crop='random', here {self.crop!r}."
+            )
+        if self.half is not None:
+            lookup.choose(decode.HALVES, self.half, "config.data.half")
         if not 0 <= self.rotate_degrees <= 180:
             raise ValueError(
                 f"config.data.rotate_degrees={self.rotate_degrees}: it must be 0 to 180, the most to turn by."
@@ -65,7 +73,10 @@ class View:
     def read(self, file: os.PathLike | bytes) -> np.ndarray:
         """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises ImageRejected."""
         image = decode.decode(file, channels=self.channels, background=self.background)
-        return decode.fit(image, self.size, self.crop, self.resize)
+        if self.half is not None:
+            image = decode.half(image, self.half)
+        size = tuple(round(n * self.enlarge) for n in self.size)
+        return decode.fit(image, size, self.crop, self.resize)
 
 
 class Pictures:
@@ -113,7 +124,7 @@ class Pictures:
         return len(self.kept)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
-        """The samples `ids` (int64 [n]), as pipeline.Source.load: "image", and "label" where there are labels."""
+        """The samples `ids` (int64 [n]), as pipeline.Source.load: "id", "image", and "label" where there are labels."""
         draws = pipeline.uniform(seeds, 4)  # flip, angle, crop's y and x
         if isinstance(self._memory, np.ndarray):
             shown, image = ids, self._memory[ids]
@@ -127,7 +138,7 @@ class Pictures:
         if self.view.rotate_degrees:
             degrees = (2 * draws[:, 1] - 1) * self.view.rotate_degrees
             image = np.stack([decode.rotate(x, a) for x, a in zip(image, degrees, strict=True)])
-        batch = {"image": image}
+        batch = {"id": shown, "image": image}
         return batch if self.targets is None else batch | {"label": self.targets[shown]}
 
     def _first_look(self, i: int) -> np.ndarray | decode.ImageRejected | None:

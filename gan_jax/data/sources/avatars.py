@@ -84,6 +84,8 @@ class Source:
         background: RGB behind the people, for 1 or 3 channels.
         data_dir: where to keep them; None: $GAN_JAX_DATA, else ~/.cache/gan_jax.
     Attributes:
+        colors: "skin", "hair" -> f32 [len(self), 3], the true sRGB colours of 255.
+        names: of each sample: of a single style the person's number, else that and the style.
         attributes: "identity", "style", "skin", "hair" -> int32 [len(self)]; names in STYLES, SKINS, HAIRS.
     Raises:
         ValueError: an unknown style, label or split; packages that are not there; a folder that can't be written.
@@ -109,12 +111,15 @@ class Source:
         folder, repairs = _cached(root, config)
         records = _read(folder, self.split, self.styles)
         self.attributes = {k: np.array([r[k] for r in records], np.int32) for k in ("identity", *names)}
+        known = {"skin": SKINS, "hair": HAIRS}
+        self.colors = {name: _rgb(table)[self.attributes[name]] for name, table in known.items()}
         labels = self.attributes[self.labels] if self.labels else None
         titles = [f"person {r['identity']}, style {r['style']}" for r in records]
         self._pictures = Pictures([r["image"] for r in records], titles, view, labels)
         assert len(self) == len(records), "a verified cache decodes"
         self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
         self.targets = self._pictures.targets
+        self.names = [str(record["identity"]) for record in records] if len(self.styles) == 1 else titles
         self.fingerprint = fingerprint(settings | {"data_dir": None}, config.name, file_hashes(folder))
         people = len(config.people(self.split))
         self.notes = (
@@ -139,6 +144,11 @@ class Source:
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
         return self._pictures.load(ids, seeds)
+
+
+def _rgb(colors: dict[str, str]) -> np.ndarray:
+    """Hexadecimal colours as f32 [n, 3] of 255."""
+    return np.array([list(bytes.fromhex(code)) for code in colors.values()], np.float32)
 
 
 def person(identity: int) -> tuple[int, int]:

@@ -25,10 +25,14 @@ class Source:
         channels: 1 (gray), 3 (RGB) or 4 (RGBA).
         labels: whether the first level of sub-folders names the classes.
         crop: "center", "random" (a window of the image resized to cover) or "stretch".
+        enlarge: with "random": it covers so many times the resolution first.
         resize: "lanczos", "bicubic", "bilinear", "box" or "nearest".
         flip: left-right, of every second sample.
         rotate_degrees: the most to turn by, either way, uniformly; corners are filled by mirroring.
         background: RGB under transparent pixels.
+        half: "left" or "right": use that half of each file, which is two pictures side by side.
+    Attributes:
+        names: of each sample, its path under the folder without ending.
     Raises:
         ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for labels.
     """
@@ -38,10 +42,12 @@ class Source:
     channels: int = 3
     labels: bool = False
     crop: str = "center"
+    enlarge: float = 1.0
     resize: str = "lanczos"
     flip: bool = False
     rotate_degrees: float = 0.0
     background: tuple[int, int, int] = (255, 255, 255)
+    half: str | None = None
 
     def __post_init__(self):
         settings = {name: value for name, value in vars(self).items() if name not in ("path", "labels")}
@@ -61,6 +67,7 @@ class Source:
             raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
         self.shape, self.classes = view.shape, tuple(known)
         self.targets = self._pictures.targets
+        self.names = [names[i].rpartition(".")[0] for i in self._pictures.kept]
         sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
         self.fingerprint = fingerprint(settings, self.classes, sizes)
         self.notes = self._report(root, others)

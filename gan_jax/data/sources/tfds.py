@@ -26,7 +26,7 @@ class Source:
         data_dir: where TFDS keeps its data; None: its default, ~/tensorflow_datasets.
         download: whether to download and prepare what is not there. May be hundreds of gigabytes.
         image_key, label_key: names of the data set's features.
-        crop, resize, flip, rotate_degrees, background: as for a folder.
+        crop, enlarge, resize, flip, rotate_degrees, background, half: as for a folder.
     Raises:
         ValueError: an unknown name, split or feature; not prepared, or prepared without random access; no image to use.
     """
@@ -41,10 +41,12 @@ class Source:
     image_key: str = "image"
     label_key: str = "label"
     crop: str = "center"
+    enlarge: float = 1.0
     resize: str = "lanczos"
     flip: bool = False
     rotate_degrees: float = 0.0
     background: tuple[int, int, int] = (255, 255, 255)
+    half: str | None = None
 
     def __post_init__(self):
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(View)}

@@ -1,0 +1,85 @@
+"""Pictures with their translations: two folders with the same names, side-by-side files, or any two sources in one order."""
+
+import dataclasses
+
+import numpy as np
+
+from gan_jax.data import pairs, pipeline
+from gan_jax.data.sources import fingerprint
+
+TURNS = ("flip", "rotate_degrees", "crop", "enlarge")  # settings that move pixels: a pair must be moved alike
+
+
+@dataclasses.dataclass
+class Source:
+    """The pictures of `a`, each with the picture of `b` that has its name, in a batch's "target".
+
+    Names are a folder's paths without their endings, an avatar's person. Sources without names go by number and must be
+    equally long. Both of a pair are flipped, turned and cut alike.
+
+    Args:
+        a: settings of a source as config.data has them, {"source": "folder", "path": "sketches", "resolution": 128}.
+            For side-by-side files both have the same path, one half="left", the other half="right".
+        b: of another one, whose pictures have the same shape.
+    Raises:
+        ValueError: a side can't be opened; shapes or augmentations differ; a picture without a partner, named.
+    """
+
+    a: dict
+    b: dict
+
+    partner = "paired"
+    classes = ()
+    targets = None
+
+    def __post_init__(self):
+        for name in TURNS:
+            values = [side.get(name) for side in (self.a, self.b)]
+            if values[0] != values[1]:
+                raise ValueError(
+                    f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed alike: set both."
+                )
+        self.a, self.b = pairs.open_sides(a=self.a, b=self.b)
+        self._rows = matched(self.a, self.b)
+        self.shape = self.a.shape
+        self.notes = (f"{len(self):,} pairs", *pairs.notes(self.a, self.b))
+        self.fingerprint = fingerprint(self.partner, self.a.fingerprint, self.b.fingerprint)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+        """As pipeline.Source.load. Where one of a pair can't be read any more, the next whole pair takes its place."""
+        for _ in range(len(self)):
+            sides = [side.load(rows, seeds) for side, rows in zip((self.a, self.b), self._rows[ids].T, strict=True)]
+            shown = [side.get("id", rows) for side, rows in zip(sides, self._rows[ids].T, strict=True)]
+            whole = np.all(np.stack(shown, 1) == self._rows[ids], 1)
+            if whole.all():
+                return {"id": ids, "image": sides[0]["image"], "target": sides[1]["image"]}
+            ids = np.where(whole, ids, (ids + 1) % len(self))
+        raise ValueError(f"config.data: none of the {len(self)} pairs can be read any more.")
+
+
+def matched(a: pipeline.Source, b: pipeline.Source) -> np.ndarray:
+    """int64 [n, 2]: the samples of a and of b that belong together, in a's order."""
+    names = [getattr(side, "names", None) for side in (a, b)]
+    if None in names:
+        if len(a) != len(b):
+            raise ValueError(
+                f"config.data: {len(a)} pictures in a and {len(b)} in b, of sources without names. Pairs need as many."
+            )
+        return np.repeat(np.arange(len(a))[:, None], 2, 1)
+    places = []
+    for side, known in zip(pairs.SIDES, names, strict=True):
+        places.append({name: i for i, name in enumerate(known)})
+        if len(places[-1]) < len(known):
+            twice = next(name for i, name in enumerate(known) if places[-1][name] != i)
+            raise ValueError(f"config.data.{side}: two pictures are named {twice!r}; pairs go by name without ending.")
+    alone = [f"{name!r} of {side}" for side, mine, others in (("a", *places), ("b", *places[::-1]))
+             for name in mine if name not in others]  # fmt: skip
+    if alone:
+        raise ValueError(
+            f"config.data: {len(alone)} pictures lack a partner of their name, first {', '.join(alone[:3])}. Add the "
+            f"other side's, or take these out."
+        )
+    return np.array([[i, places[1][name]] for name, i in places[0].items()], np.int64).reshape(-1, 2)
