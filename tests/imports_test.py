@@ -15,7 +15,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["models.", "additions", "parallel", "log", "charts", "video"],
     ["algorithms.", "optim", "update", "checkpoint", "clips"],
     ["config", "statistics", "classify", "foreign."],
-    ["export", "translations", "runs"],
+    ["export", "translations", "runs", "prepare"],
     ["measure"],
     ["evaluate", "stylize"],
     ["train", "report"],

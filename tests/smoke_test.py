@@ -12,7 +12,9 @@ from gan_jax import config, main
 CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
 # Their games and networks are those of an avatars_* config, which is always tried; run these with -m slow.
 ALIKE = {"biggan_cifar10", "biggan_imagenet128", "sagan_imagenet128", "stylegan2_cifar10", "stylegan2_ffhq256",
-         "r3gan_cifar10", "r3gan_ffhq256", "r3gan_imagenet64"}  # fmt: skip
+         "r3gan_cifar10", "r3gan_ffhq256", "r3gan_imagenet64", "starganv2_afhq", "starganv2_celeba_hq",
+         "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut"}  # fmt: skip
+TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
 
 
 @pytest.mark.parametrize(
@@ -24,9 +26,10 @@ def test_smoke(file, tool, tmp_path, shared_data):
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert lines and all(math.isfinite(value) for line in lines for value in line.values())
     assert list((tmp_path / "run" / "samples").glob("*.png"))
-    if "starganv2" in file.stem:
+    if config.load(str(file)).model in TRANSLATORS:
         Image.new("RGB", (40, 50), (20, 200, 90)).save(tmp_path / "me.png")
-        done, made = tool("stylize", tmp_path / "run", tmp_path / "me.png", "--out", tmp_path / "out"), "sheet.png"
+        done = tool("stylize", tmp_path / "run", tmp_path / "me.png", "--out", tmp_path / "out")
+        made = "sheet.png" if "starganv2" in file.stem else "me.png"
     else:
         done, made = tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"), "grid.png"
     assert done.returncode == 0, done.stderr
@@ -45,6 +48,8 @@ def needs(file, tmp_path):
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_the_whole_config_names_a_game_that_exists(file):
     run = config.load(str(file))
-    channels = run.data.get("channels", 3)
-    game = config.make_game(run, (run.data["resolution"],) * 2 + (channels,), 10 if run.data.get("labels") else 0)
+    data = run.data.get("a", run.data)
+    game = config.make_game(
+        run, (data["resolution"],) * 2 + (data.get("channels", 3),), 10 if data.get("labels") else 0
+    )
     assert game.phases and run.total_steps > 100

@@ -11,6 +11,8 @@ from gan_jax import losses, regularizers
 from gan_jax.algorithms import base
 from gan_jax.state import Aux, Phase
 
+COARSE = 8  # pixels a side, at which `color` compares
+
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.Translator):
@@ -25,10 +27,13 @@ class Algorithm(base.Translator):
         gamma: R1's; D's loss has gamma / 2 times the squared slope at reals.
         style, cycle: weights of the terms above.
         diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand images (None: it stays).
+        color: weight of |coarse(G(x, s)) - coarse(x)|, pictures brought to COARSE x COARSE: colours stay where they were.
         temporal: weight of regularizers.crop_consistency in the turn with styles of noise, for video.
         batch: images a round.
     Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two pictures of it.
     The turn with styles of pictures moves G alone (`only`), as in the official code.
+    Differs: `color`, 0 in the paper. Without it skin and hair are part of a style, which noise or the reference decides:
+    G need not keep them, for E(x) can carry them past it.
     """
 
     references = 2
@@ -44,13 +49,14 @@ class Algorithm(base.Translator):
     cycle: float = 1.0
     diversity: float = 1.0
     diversity_kimg: float | None = None
+    color: float = 0.0
     temporal: float = 0.0
     batch: int = 0
 
     def __post_init__(self):
         if self.z_dim < 1:
             raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
-        base.check_weights(self, "gamma", "style", "cycle", "diversity", "temporal")
+        base.check_weights(self, "gamma", "style", "cycle", "diversity", "color", "temporal")
         if self.diversity_kimg is not None and not (0 < self.diversity_kimg < math.inf and self.batch):
             raise ValueError(
                 f"config.game.diversity_kimg={self.diversity_kimg}: it must be above 0 (thousands of images), or None."
@@ -106,6 +112,9 @@ class Algorithm(base.Translator):
         weight = self.diversity_at(state.step)
         loss = adversarial + self.style * style - weight * diversity + self.cycle * cycle
         metrics = {"loss": adversarial, "style": style, "diversity": diversity, "cycle": cycle}
+        if self.color:
+            metrics["color"] = l1(coarse(x_fake), coarse(x))
+            loss += self.color * metrics["color"]
         if k_crop is not None:
             again = lambda part: self.restyled(params_g, part, s)
             metrics["temporal"] = regularizers.crop_consistency(again, x, x_fake, k_crop)
@@ -168,6 +177,11 @@ class Algorithm(base.Translator):
 
     def restyle(self, ema, x, style):
         return base.forward(self.g, ema["params"]["g"], {}, x, style, train=False)[0]
+
+
+def coarse(x):
+    """x [B, H, W, C] -> [B, COARSE, COARSE, C], averaged."""
+    return jax.image.resize(x, (x.shape[0], COARSE, COARSE, x.shape[3]), "linear")
 
 
 def l1(a, b):

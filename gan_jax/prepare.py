@@ -1,0 +1,240 @@
+"""Raw pictures -> a data set on disk: upright, cropped, scaled, without near-copies, split, with a card and a list of rejects."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_jax import log
+from gan_jax.data import decode
+from gan_jax.data.sources import folder
+
+SPLITS = ("train", "validation", "test")
+LOOK_SIDE = 8  # of the grid whose neighbours' order is a picture's look
+
+
+class Picture(NamedTuple):
+    """One picture of the set to be."""
+
+    name: str  # where it goes below its split, without ending: "style/me"
+    origin: str  # for the list of rejects
+    read: Callable[[], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
+    group: str = ""  # pictures of one group share a split; empty: the name
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What is done with each picture.
+
+    Attributes:
+        size: pixels, the square's side.
+        crop: "center" (the middle square) or "stretch" (all of it).
+        smallest: shorter side, below which a picture is rejected; None: `size`, so that none is blown up.
+        near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be one; None: all are kept.
+        shares: of validation and test, of the groups.
+        seed: of the split.
+    """
+
+    size: int
+    crop: str = "center"
+    smallest: int | None = None
+    near: int | None = 3
+    shares: tuple[float, float] = (0.1, 0.1)
+    seed: int = 0
+
+    def __post_init__(self):
+        if not 1 <= self.size <= 8192:
+            raise ValueError(f"--size={self.size}: it must be 1 to 8192 pixels.")
+        if self.crop not in ("center", "stretch"):
+            raise ValueError(f"--crop={self.crop!r}: it must be 'center' or 'stretch'.")
+        if self.near is not None and not 0 <= self.near <= 32:
+            raise ValueError(f"--near={self.near}: it must be 0 to 32 bits of 64.")
+        if min(self.shares) < 0 or not sum(self.shares) < 1:
+            raise ValueError(
+                f"--validation={self.shares[0]} --test={self.shares[1]}: shares of 0 or more, below 1 together."
+            )
+
+
+def pictures_in(root: pathlib.Path) -> Iterator[Picture]:
+    """The images below a folder; sub-folders stay, as styles or classes."""
+    for file in folder.scan(root)[0]:
+        name = file.relative_to(root).as_posix()
+        yield Picture(
+            name.rpartition(".")[0], name, lambda file=file: decode.decode(file, channels=decode.header(file)[2])
+        )
+
+
+def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Iterator[Picture]:
+    """The emoji that all of some emoji-datasource packages draw, named VENDOR/CODE; the skin tones of one are a group.
+
+    Args:
+        packages: what `npm pack emoji-datasource-google@16.0.0` writes (.tgz), each of another vendor.
+        categories: of emoji.json, as "Smileys & Emotion"; none: all.
+    Raises:
+        ValueError: not such a package, or an unknown category.
+    """
+    archives = {}
+    for path in packages:
+        vendor, known, files = _package(path)
+        archives[vendor] = files
+        have = sorted({entry["category"] for entry in known})
+        for category in categories:
+            if category not in have:
+                raise ValueError(f"--category {category!r}: not in {path.name}. There: {', '.join(have)}.")
+    drawn = []
+    for entry in known:
+        if categories and entry["category"] not in categories:
+            continue
+        drawn += [(form["image"], entry["unified"]) for form in (entry, *entry.get("skin_variations", {}).values())]
+    for vendor, files in archives.items():
+        for image, base in drawn:
+            if all(image in other for other in archives.values()):
+                code = image.removesuffix(".png")
+                read = lambda data=files[image]: decode.decode(data, channels=4)
+                yield Picture(f"{vendor}/{code}", f"{vendor}/{image}", read, base)
+
+
+def _package(path: pathlib.Path) -> tuple[str, list[Mapping], dict[str, bytes]]:
+    """(vendor, entries of emoji.json, file name -> PNG of 64 pixels)."""
+    lacks = ValueError(f"{path}: no package emoji-datasource-VENDOR (npm pack emoji-datasource-google@16.0.0).")
+    known, found = None, {}
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                parts = pathlib.PurePosixPath(member.name).parts
+                if member.isfile() and parts[1:] == ("emoji.json",):
+                    known = json.load(archive.extractfile(member))
+                elif member.isfile() and len(parts) == 5 and parts[1] == "img" and parts[3] == "64":
+                    found.setdefault(parts[2], {})[parts[4]] = archive.extractfile(member).read()
+    except (OSError, tarfile.TarError, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: can't be read as a package of npm: {error}.") from error
+    if not known or len(found) != 1:
+        raise lacks
+    ((vendor, files),) = found.items()
+    return vendor, known, files
+
+
+def prepare(
+    pictures: list[Picture],
+    out: pathlib.Path,
+    recipe: Recipe,
+    about: str,
+    say: Callable[[str], None],
+    step: Callable[[int, int], None] = lambda done, of: None,
+) -> dict:
+    """Writes out/{train,validation,test}/NAME.png, out/card.json and out/rejects.tsv; returns the card.
+
+    All of it appears at once, when it is whole. about: where the pictures are from, for the card; step: of progress.
+    Raises:
+        ValueError: `out` is there already, or no picture is left; names the most frequent reasons.
+        OSError: the disk refuses; nothing is left behind.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"--out={out}: it is there already. Give a new folder, or remove that one.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        card = _written(pictures, draft / "unsplit", draft / "whole", recipe, about, say, step)
+        if out.exists():
+            out.rmdir()
+        (draft / "whole").rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return card
+
+
+def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
+    rejects, looks, kept = decode.Quarantine(), _Looks(recipe.near), []
+    for number, picture in enumerate(pictures):
+        step(number, len(pictures))
+        try:
+            pixels = fitted(picture.read(), recipe)
+        except decode.ImageRejected as reason:
+            rejects.add(picture.origin, reason)
+            continue
+        style = picture.name.rpartition("/")[0]  # one picture in two styles is no copy
+        twin = looks.twin(style, pixels)
+        if twin is not None:
+            rejects.add(picture.origin, f"a near-copy of {twin}")
+            continue
+        looks.add(style, pixels, picture.origin)
+        kept.append(picture)
+        log.save_png(unsplit / f"{picture.name}.png", pixels)
+    step(len(pictures), len(pictures))
+    if not kept:
+        raise ValueError(f"none of {len(pictures)} pictures is left: {'; '.join(rejects.lines()[:3])}.")
+    splits, counts = split({picture.group or picture.name for picture in kept}, recipe), dict.fromkeys(SPLITS, 0)
+    for picture in kept:
+        where = splits[picture.group or picture.name]
+        place = whole / where / f"{picture.name}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (unsplit / f"{picture.name}.png").rename(place)
+        counts[where] += 1
+    (whole / "rejects.tsv").write_text("".join(f"{name}\t{reason}\n" for name, reason in sorted(rejects.files.items())))
+    card = {
+        "about": about,
+        "licence": "that of the originals; write it here before you pass the set on",
+        "pictures": counts,
+        "rejected": len(rejects),
+        "recipe": dataclasses.asdict(recipe),
+        "made_by": "gan_jax tools/prepare.py",
+    }
+    (whole / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    copies = sum("a near-copy of" in reason for reason in rejects.files.values())
+    others = decode.Quarantine()
+    others.files = {name: reason for name, reason in rejects.files.items() if "a near-copy of" not in reason}
+    for line in (*((f"set aside {copies} near-copies",) if copies else ()), *others.lines()):
+        say(line)
+    return card
+
+
+def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """uint8 [H, W, C] -> [size, size, C]. Raises ImageRejected where it is too small."""
+    least = recipe.size if recipe.smallest is None else recipe.smallest
+    if min(image.shape[:2]) < least:
+        raise decode.ImageRejected(f"smaller than {least} pixels")
+    return decode.fit(image, (recipe.size, recipe.size), recipe.crop)
+
+
+def split(groups: set[str], recipe: Recipe) -> dict[str, str]:
+    """Group -> split, by the hash of its name: as many as the shares say, and mostly the same when more are added."""
+    order = sorted(groups, key=lambda group: hashlib.sha256(f"{recipe.seed}/{group}".encode()).digest())
+    n_validation, n_test = (round(share * len(order)) for share in recipe.shares)
+    parts = {"test": order[:n_test], "validation": order[n_test : n_test + n_validation]}
+    found = dict.fromkeys(order, "train")
+    return found | {group: name for name, members in parts.items() for group in members}
+
+
+class _Looks:
+    """The pictures taken so far, by style, for finding near-copies."""
+
+    def __init__(self, near: int | None):
+        self.near = near
+        self._looks: dict[str, list[np.ndarray]] = {}
+        self._names: dict[str, list[str]] = {}
+
+    def twin(self, style: str, pixels: np.ndarray) -> str | None:
+        """The origin of one that is the same or nearly."""
+        if self.near is None or style not in self._looks:
+            return None
+        differ = (np.stack(self._looks[style]) != look(pixels)).sum(1)
+        nearest = int(differ.argmin())
+        return self._names[style][nearest] if differ[nearest] <= self.near else None
+
+    def add(self, style: str, pixels: np.ndarray, origin: str) -> None:
+        self._looks.setdefault(style, []).append(look(pixels))
+        self._names.setdefault(style, []).append(origin)
+
+
+def look(pixels: np.ndarray) -> np.ndarray:
+    """Difference hash: bool [64], whether each of 8 x 9 gray cells is brighter than its right neighbour."""
+    gray = decode.composite(pixels, (255, 255, 255)) if pixels.shape[-1] == 4 else pixels
+    small = decode.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)
+    return (small[:, :-1] > small[:, 1:]).reshape(-1)

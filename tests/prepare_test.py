@@ -1,0 +1,159 @@
+"""A folder or packages of emoji made a data set: what is kept, where it goes, what is left out and why."""
+
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax import prepare
+from gan_jax.data import pipeline
+
+
+def picture(seed, size=(20, 16)):
+    noise = np.random.default_rng(seed).integers(0, 256, (5, 4, 3), np.uint8)
+    return Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i in range(20):
+        path = tmp_path / "photos" / ("ann" if i % 2 else "bob") / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(i).save(path.with_suffix(".png"))
+    return tmp_path / "photos"
+
+
+def files(out):
+    return sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+
+
+def test_a_folder(photos, tmp_path, tool):
+    picture(3, (40, 32)).save(photos / "ann" / "copy.bmp")  # 3.png, larger
+    picture(50, (15, 40)).save(photos / "ann" / "small.png")
+    (photos / "bob" / "broken.png").write_bytes(b"no")
+    sideways = picture(60, (16, 20))
+    exif = sideways.getexif()
+    exif[0x0112] = 6
+    sideways.save(photos / "bob" / "turned.jpg", exif=exif, quality=100)
+    done = tool("prepare", photos, "--out", tmp_path / "set", "--size", "16")
+    assert done.returncode == 0, done.stderr
+    assert "17 in train, 2 in validation, 2 in test; 3 left out" in done.stdout
+    names = files(tmp_path / "set")
+    assert len(names) == 21 and {name.split("/")[0] for name in names} == {"train", "validation", "test"}
+    assert all(name.split("/")[1] in ("ann", "bob") for name in names)
+    rejects = dict(line.split("\t") for line in (tmp_path / "set" / "rejects.tsv").read_text().splitlines())
+    assert (
+        rejects["ann/copy.bmp"] == "a near-copy of ann/3.png" or rejects["ann/3.png"] == "a near-copy of ann/copy.bmp"
+    )
+    assert rejects["ann/small.png"] == "smaller than 16 pixels" and "bob/broken.png" in rejects
+    card = json.loads((tmp_path / "set" / "card.json").read_text())
+    assert card["pictures"] == {"train": 17, "validation": 2, "test": 2} and card["recipe"]["size"] == 16
+    (turned,) = (tmp_path / "set").rglob("turned.png")
+    upright = np.asarray(picture(60, (16, 20)).rotate(-90, expand=True).crop((2, 0, 18, 16))).astype(int)
+    assert np.abs(np.asarray(Image.open(turned)).astype(int) - upright).mean() < 12
+    source = pipeline.open_source(
+        {"source": "folder", "path": str(tmp_path / "set" / "train"), "resolution": 16, "labels": True}
+    )
+    assert source.classes == ("ann", "bob") and len(source) == 17
+
+
+def test_the_split_is_of_names_and_hardly_changes(photos):
+    recipe = prepare.Recipe(16)
+    names = {f"p{i}" for i in range(200)}
+    first = prepare.split(names, recipe)
+    assert [list(first.values()).count(name) for name in prepare.SPLITS] == [160, 20, 20]
+    later = prepare.split(names | {f"q{i}" for i in range(20)}, recipe)
+    assert sum(later[name] != first[name] for name in names) <= 6
+    assert prepare.split(names, prepare.Recipe(16, seed=1)) != first
+
+
+def test_near_copies_only_where_asked(photos, tmp_path, tool):
+    brighter = np.clip(np.asarray(picture(5)).astype(int) + 3, 0, 255).astype(np.uint8)
+    Image.fromarray(brighter).save(photos / "ann" / "z_brighter.png")
+    Image.open(photos / "ann" / "5.png").save(photos / "ann" / "z_same.png")
+    Image.open(photos / "ann" / "5.png").save(photos / "bob" / "5.png")  # in another style: no copy
+    for near, left_out in (("3", 2), ("-1", 0)):
+        done = tool("prepare", photos, "--out", tmp_path / near, "--size", "16", "--near", near)
+        assert f"{left_out} left out" in done.stdout, done
+
+
+def package(path, vendor, codes, entries):
+    with tarfile.open(path, "w:gz") as archive:
+        contents = {"emoji.json": json.dumps(entries).encode()}
+        for i, code in enumerate(codes):
+            png = io.BytesIO()
+            Image.new("RGBA", (64, 64), (i, ord(vendor[0]), 0, 255 - i)).save(png, "PNG")
+            contents[f"img/{vendor}/64/{code}.png"] = png.getvalue()
+            contents[f"img/{vendor}/sheets/{code}.png"] = b""
+        for name, data in contents.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+@pytest.fixture
+def packages(tmp_path):
+    entries, codes = [], []
+    for i in range(10):
+        entry = {"unified": f"1F{i}", "image": f"1f{i}.png", "category": "Objects" if i % 2 else "People & Body"}
+        entry["skin_variations"] = {tone: {"image": f"1f{i}-{tone.lower()}.png"} for tone in ("1F3FB", "1F3FF")}
+        entries.append(entry)
+        codes += [f"1f{i}", f"1f{i}-1f3fb", f"1f{i}-1f3ff"]
+    return [package(tmp_path / f"{vendor}.tgz", vendor, codes[:last], entries) for vendor, last in (("google", 30), ("twitter", 29))]  # fmt: skip
+
+
+def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool):
+    done = tool("prepare", *packages, "--out", tmp_path / "emoji", "--size", "64")
+    assert done.returncode == 0, done.stderr
+    names = files(tmp_path / "emoji")
+    assert len(names) == 2 * 29  # one is drawn by google alone
+    split_of = {name.split("/", 1)[1]: name.split("/")[0] for name in names}
+    for name, part in split_of.items():
+        vendor, code = name.removesuffix(".png").split("/")
+        assert split_of[f"{'google' if vendor == 'twitter' else 'twitter'}/{code}.png"] == part
+        assert split_of[f"{vendor}/{code.split('-')[0]}.png"] == part
+    side = lambda vendor: {"source": "folder", "path": str(tmp_path / "emoji" / "train" / vendor), "resolution": 64}
+    source = pipeline.open_source({"source": "paired", "a": side("google"), "b": side("twitter")})
+    assert len(source) == sum(name.startswith("train/google") for name in names) >= 23
+    some = tool("prepare", *packages, "--out", tmp_path / "some", "--size", "64", "--category", "Objects")
+    assert some.returncode == 0 and len(files(tmp_path / "some")) == 2 * 14
+    assert Image.open(tmp_path / "some" / files(tmp_path / "some")[0]).mode == "RGBA"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["nowhere"], "nowhere: no such file or folder."),
+        (["photos", "--size", "0"], "--size=0: it must be 1 to 8192"),
+        (["photos", "--crop", "round"], "--crop='round': it must be 'center' or 'stretch'"),
+        (["photos", "--near", "40"], "--near=40: it must be 0 to 32"),
+        (["photos", "--test", "1.0"], "shares of 0 or more, below 1 together"),
+        (["photos", "--size", "64"], "none of 20 pictures is left: set aside 20 as 'smaller than 64 pixels'"),
+        (["photos", "photos"], "give one folder of pictures, or packages (.tgz) only"),
+        (["photos", "--out", "photos"], "it is there already"),
+        (["bad.tgz"], "bad.tgz: can't be read as a package of npm"),
+        (["google.tgz", "--category", "Food"], "--category 'Food': not in google.tgz. There: Objects, People & Body."),
+    ],
+)
+def test_bad_input(photos, packages, tmp_path, tool, monkeypatch, flags, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.tgz").write_bytes(b"x" * 100)
+    size = [] if "--size" in flags else ["--size", "16"]
+    out = [] if "--out" in flags else ["--out", "set"]
+    done = tool("prepare", *flags, *size, *out)
+    assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1, done
+    assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".set*"))
+
+
+def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
+    def full(path, pixels):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(prepare.log, "save_png", full)
+    with pytest.raises(OSError, match="No space left"):
+        prepare.prepare(list(prepare.pictures_in(photos)), tmp_path / "set", prepare.Recipe(16), "", print)
+    assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".set*"))
