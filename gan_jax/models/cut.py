@@ -26,6 +26,9 @@ class Discriminator(translator.PatchDiscriminator):
     initializer: str = "xavier_small"
 
 
+TINY = 1e-14  # the square of the official code's addend, inside the root: a patch all of zeros has a finite gradient
+
+
 class Heads(nn.Module):
     """For each tapped layer two dense layers of its own, then length one: what patches are compared by.
 
@@ -43,7 +46,8 @@ class Heads(nn.Module):
             b, p, c = x.shape
             h = nn.relu(Dense(self.features, "normal", name=f"first{number}")(x.reshape(b * p, c)))
             h = Dense(self.features, "normal", name=f"second{number}")(h)
-            found.append((h / (jnp.linalg.norm(h, axis=1, keepdims=True) + 1e-7)).reshape(b, p, self.features))
+            length = jnp.sqrt(jnp.sum(jnp.square(h), 1, keepdims=True) + TINY)
+            found.append((h / length).reshape(b, p, self.features))
         return found
 
 

@@ -1,0 +1,210 @@
+"""pix2pix, CycleGAN and CUT as games: the pool, the order of play, several devices, any size, bad settings; on toy networks."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import config, regularizers, train
+from gan_jax.algorithms import cut, cyclegan, pix2pix
+from gan_jax.models import cut as cut_models
+from gan_jax.models import cyclegan as cyclegan_models
+from gan_jax.models import pix2pix as pix2pix_models
+from gan_jax.parallel import Parallel
+
+SHAPE = (6, 5, 3)
+
+
+class ToyTranslator(nn.Module):
+    @nn.compact
+    def __call__(self, x, taps=(), *, train=False):
+        x = jnp.asarray(x)
+        h = nn.Conv(4, (3, 3), name="first")(x)
+        y = jnp.tanh(nn.Conv(x.shape[-1], (3, 3), name="last")(nn.gelu(h)))
+        return (y, [(x, h, y)[tap] for tap in taps]) if taps else y
+
+
+class ToyCritic(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return nn.Conv(1, (3, 3))(jnp.tanh(nn.Conv(4, (3, 3))(x)))[..., 0]
+
+
+def game(name, **settings):
+    g, d = ToyTranslator(), ToyCritic()
+    if name == "cut":
+        return cut.Algorithm(g, d, cut_models.Heads(5), **({"taps": (0, 1), "patches": 6} | settings))
+    if name == "pix2pix":
+        return pix2pix.Algorithm(g, ToyPairCritic(), **settings)
+    return cyclegan.Algorithm(g, d, **({"batch": 4, "pool": 3} | settings))
+
+
+class ToyPairCritic(nn.Module):
+    """pix2pix's critic sees the picture and its translation."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return ToyCritic(name="inner")(x)
+
+
+def batch_of(step, n=4):
+    rng = np.random.default_rng(step)
+    return {name: rng.integers(0, 256, (n, *SHAPE), np.uint8) for name in ("image", "target")}
+
+
+def play(one, rounds=3, devices=1, kind="jit", **changes):
+    adam = {"lr": 0.01, "eps": 1e-2}  # a large eps: rounding must not become steps
+    run = config.Config("x", "x", {}, batch=4, total_kimg=1.0, opt_g=adam, opt_d=adam, parallel=kind, **changes)
+    parallel = Parallel(kind, jax.devices()[:devices])
+    round_ = train.make_round(run, one, parallel)
+    start = train.new_state(run, one, SHAPE, 0)
+    state = parallel.replicate(train.new_state(run, one, SHAPE, 0))
+    for step in range(rounds):
+        state, metrics = round_(state, [parallel.put(batch_of(step))], step)
+    return start, parallel.one(state), jax.device_get(parallel.one(metrics))
+
+
+def alike(a, b, atol=2e-5):
+    for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(np.asarray(x), np.asarray(y), rtol=0, atol=atol, err_msg=jax.tree_util.keystr(path))
+
+
+def test_the_pool_is_that_of_a_list():
+    """Against the official code's way, an image at a time, on the same draws."""
+    rng, pool, filled = jax.random.key(3), jnp.zeros((3, 1, 1, 1)), jnp.int32(0)
+    listed, value, swaps = [], 0.0, 0
+    for turn in range(8):
+        images = jnp.arange(value + 1, value + 6).reshape(5, 1, 1, 1)
+        value += 5
+        data = jax.random.key_data(jax.random.fold_in(rng, turn))
+        key = jax.random.wrap_key_data(data)
+        seen, pool, filled = cyclegan.through_pool(pool, filled, images, key)
+        wanted = []
+        for image, k in zip(np.ravel(images), jax.random.split(jax.random.wrap_key_data(data), 5), strict=True):
+            k_swap, k_slot = jax.random.split(k)
+            if len(listed) < 3:
+                listed.append(image)
+                wanted.append(image)
+            elif jax.random.bernoulli(k_swap):
+                slot = int(jax.random.randint(k_slot, (), 0, 3))
+                wanted.append(listed[slot])
+                listed[slot] = image
+                swaps += 1
+            else:
+                wanted.append(image)
+        np.testing.assert_array_equal(np.ravel(seen), wanted)
+        np.testing.assert_array_equal(np.ravel(pool)[: len(listed)], listed)
+    assert 10 < swaps < 30 and filled == 3
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "cut"])
+def test_two_devices_play_as_one(name):
+    one = game(name)
+    _, expected, _ = play(one)
+    for kind in ("jit", "pmap"):
+        _, found, _ = play(one, devices=2, kind=kind)
+        alike((expected.g.params, expected.d.params, expected.carry), (found.g.params, found.d.params, found.carry))
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_parts_of_a_batch_are_the_whole(name):
+    """Without chance in the loss; CycleGAN's fakes reach its critics in their order, a part at a time."""
+    one = game(name, **({"pool": 0} if name == "cyclegan" else {}))
+    (_, whole, _), (_, parts, _) = play(one), play(one, accumulate=2)
+    alike((whole.g.params, whole.d.params), (parts.g.params, parts.d.params))
+
+
+@pytest.mark.parametrize(("name", "order"), [("pix2pix", "dg"), ("cyclegan", "gd"), ("cut", "dg")])
+def test_who_plays_when(name, order):
+    one = game(name)
+    assert "".join(phase.who for phase in one.phases) == order
+    start, state, metrics = play(one, rounds=1)
+    moved = lambda a, b: all(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    assert moved(start.g.params, state.g.params) and moved(start.d.params, state.d.params)
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+def test_the_critics_see_the_pool_and_it_fills():
+    _, state, _ = play(game("cyclegan", pool=7), rounds=1)
+    assert state.carry["filled"] == {"a": 4, "b": 4}
+    assert not np.asarray(state.carry["pool"]["a"])[4:].any() and np.asarray(state.carry["pool"]["a"])[:4].any()
+    _, state, _ = play(game("cyclegan", pool=7), rounds=2)
+    assert state.carry["filled"] == {"a": 7, "b": 7}
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "cut"])
+def test_the_temporal_term_weighs_in(name):
+    (_, without, plain), (_, state, metrics) = play(game(name), 1), play(game(name, temporal=5.0), 1)
+    assert "g/temporal" not in plain and metrics["g/temporal"] > 0
+    assert any((x != y).any() for x, y in zip(jax.tree.leaves(without.g), jax.tree.leaves(state.g), strict=True))
+
+
+def test_crop_consistency_in_closed_form():
+    x = jax.random.normal(jax.random.key(0), (2, 16, 24, 3))
+    pointwise = lambda x: 3 * x + 1
+    assert regularizers.crop_consistency(pointwise, x, pointwise(x), jax.random.key(1)) == 0
+    places = lambda x: x + jnp.broadcast_to(jnp.arange(x.shape[1], dtype=jnp.float32)[None, :, None, None], x.shape)
+    found = [float(regularizers.crop_consistency(places, x, places(x), jax.random.key(i))) for i in range(30)]
+    tops = np.sqrt(found)  # the window's top row, 0 to 2: its squared shift is what is left
+    np.testing.assert_allclose(tops, np.rint(tops), atol=1e-4)
+    assert set(np.rint(tops)) == {0, 1, 2}
+
+
+def test_a_patch_of_zeros_has_a_finite_gradient():
+    heads, zeros = cut_models.Heads(5), [jnp.zeros((1, 3, 4))]
+    params = heads.init(jax.random.key(0), zeros)
+    grads = jax.grad(lambda params, x: jnp.sum(heads.apply(params, x)[0] * jnp.arange(5.0)[None, None]), (0, 1))(
+        params, zeros
+    )
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(grads))
+    unit = heads.apply(params, [jax.random.normal(jax.random.key(1), (2, 3, 4))])[0]
+    np.testing.assert_allclose(jnp.linalg.norm(unit, axis=-1), 1, atol=1e-5)
+
+
+def test_patch_nce_in_closed_form():
+    eye = jnp.eye(4)[None]
+    np.testing.assert_allclose(cut.patch_nce(eye, eye, 0.5), np.log(np.exp(2) + 3) - 2, rtol=1e-5)
+    np.testing.assert_allclose(cut.patch_nce(eye, jnp.roll(eye, 1, 1), 0.5), np.log(np.exp(2) + 3), rtol=1e-5)
+    grads = jax.grad(cut.patch_nce, 1)(eye, eye, 0.5)
+    assert not np.asarray(grads).any()  # what is compared with is frozen
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(33, 20), (1, 9), (64, 7)])
+def test_any_shape_comes_back_as_it_was(channels, size):
+    shape = (32, 32, channels)
+    for one in (
+        cyclegan_models.Generator(shape, width=2, blocks=1),
+        cut_models.Generator(shape, width=2, blocks=1),
+        pix2pix_models.Generator(shape, width=2, levels=3),
+    ):
+        params = jax.eval_shape(one.init, jax.random.key(0), jnp.zeros((1, *shape)))
+        assert jax.eval_shape(one.apply, params, jnp.zeros((2, *size, channels))).shape == (2, *size, channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("cyclegan", {"direction": "ca"}, "config.game.direction='ca' is not known"),
+        ("cyclegan", {"cycle": -1.0}, "config.game.cycle=-1.0: it must be 0 or more"),
+        ("cyclegan", {"pool": -1}, "config.game.pool=-1: it must be 0 or more"),
+        ("cut", {"loss": "l2"}, "config.game.loss='l2' is not known"),
+        ("cut", {"patches": 1}, "2 patches or more"),
+        ("cut", {"temporal": float("inf")}, "config.game.temporal=inf: it must be 0 or more"),
+        ("pix2pix", {"l1": float("nan")}, "config.game.l1=nan: it must be 0 or more"),
+    ],
+)
+def test_bad_settings(name, settings, message):
+    with pytest.raises(ValueError, match=message):
+        game(name, **settings)
+
+
+def test_direction_says_what_is_translated():
+    for direction in ("ab", "ba"):
+        one = game("cyclegan", direction=direction)
+        start = train.new_state(config.Config("x", "x", {}, batch=4, total_kimg=1.0), one, SHAPE, 0)
+        x = jax.random.normal(jax.random.key(0), (2, *SHAPE))
+        own = ToyTranslator().apply({"params": start.g.params[f"g_{direction}"]}, x)
+        np.testing.assert_array_equal(one.restyle(start.ema, x, jnp.zeros((2, 0))), own)
+        assert one.contents == direction[0]
