@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax import log
+from gan_jax import faces, log
 from gan_jax.data import decode
 from gan_jax.data.sources import folder
 
 SPLITS = ("train", "validation", "test")
+CROPS = ("center", "stretch", "face")
 LOOK_SIDE = 8  # of the grid whose neighbours' order is a picture's look
 
 
@@ -35,7 +36,7 @@ class Recipe:
 
     Attributes:
         size: pixels, the square's side.
-        crop: "center" (the middle square) or "stretch" (all of it).
+        crop: "center" (the middle square), "stretch" (all of it) or "face" (the largest face, its eyes level).
         smallest: shorter side, below which a picture is rejected; None: `size`, so that none is blown up.
         near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be one; None: all are kept.
         shares: of validation and test, of the groups.
@@ -52,8 +53,8 @@ class Recipe:
     def __post_init__(self):
         if not 1 <= self.size <= 8192:
             raise ValueError(f"--size={self.size}: it must be 1 to 8192 pixels.")
-        if self.crop not in ("center", "stretch"):
-            raise ValueError(f"--crop={self.crop!r}: it must be 'center' or 'stretch'.")
+        if self.crop not in CROPS:
+            raise ValueError(f"--crop={self.crop!r}: it must be {', '.join(CROPS)}.")
         if self.near is not None and not 0 <= self.near <= 32:
             raise ValueError(f"--near={self.near}: it must be 0 to 32 bits of 64.")
         if min(self.shares) < 0 or not sum(self.shares) < 1:
@@ -196,11 +197,18 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
 
 
 def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """uint8 [H, W, C] -> [size, size, C]. Raises ImageRejected where it is too small."""
+    """uint8 [H, W, C] -> [size, size, C]. Raises ImageRejected where it, or its face, is too small or not there."""
     least = recipe.size if recipe.smallest is None else recipe.smallest
     if min(image.shape[:2]) < least:
         raise decode.ImageRejected(f"smaller than {least} pixels")
-    return decode.fit(image, (recipe.size, recipe.size), recipe.crop)
+    if recipe.crop != "face":
+        return decode.fit(image, (recipe.size, recipe.size), recipe.crop)
+    found = faces.find(faces.as_rgb(image))
+    if not found:
+        raise decode.ImageRejected("no face found")
+    if found[0].side < least:
+        raise decode.ImageRejected(f"its face is smaller than {least} pixels")
+    return faces.cut_out(image, found[0], recipe.size)
 
 
 def split(groups: set[str], recipe: Recipe) -> dict[str, str]:

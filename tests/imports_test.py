@@ -13,7 +13,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["augment", "augment."],
     ["models.", "additions", "parallel", "log", "charts", "video"],
-    ["algorithms.", "optim", "update", "checkpoint", "clips"],
+    ["algorithms.", "optim", "update", "checkpoint", "clips", "faces"],
     ["config", "statistics", "classify", "foreign."],
     ["export", "translations", "runs", "prepare"],
     ["measure"],

@@ -129,7 +129,7 @@ def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool
     [
         (["nowhere"], "nowhere: no such file or folder."),
         (["photos", "--size", "0"], "--size=0: it must be 1 to 8192"),
-        (["photos", "--crop", "round"], "--crop='round': it must be 'center' or 'stretch'"),
+        (["photos", "--crop", "round"], "--crop='round': it must be center, stretch, face."),
         (["photos", "--near", "40"], "--near=40: it must be 0 to 32"),
         (["photos", "--test", "1.0"], "shares of 0 or more, below 1 together"),
         (["photos", "--size", "64"], "none of 20 pictures is left: set aside 20 as 'smaller than 64 pixels'"),

@@ -256,6 +256,7 @@ def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
     monkeypatch.setattr(clips.Parts, "add", add)
     done = run()
     assert done.returncode == 0 and "going on after frame 19" in done.stdout
+    assert "from frame to frame it changes by " in done.stdout and "of 255, the original by " in done.stdout
     whole = clips.open_clip(out)
     assert len(list(whole.frames())) == 24 and whole.has_sound and whole.size == (32, 48)
 

@@ -23,7 +23,11 @@ def main() -> None:
     parser.add_argument("input", nargs="+", type=pathlib.Path, help="a folder of pictures, or emoji packages (.tgz)")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the new folder")
     parser.add_argument("--size", required=True, type=int, metavar="N", help="pixels, the square's side")
-    parser.add_argument("--crop", default="center", help="center or stretch (default %(default)s)")
+    parser.add_argument(
+        "--crop",
+        default="center",
+        help="center, stretch, or face: the largest one, its eyes level (default %(default)s)",
+    )
     parser.add_argument(
         "--smallest", type=int, metavar="N", help="leave out what has a shorter side below N (default: --size)"
     )

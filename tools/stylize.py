@@ -43,6 +43,11 @@ def main() -> None:
     parser.add_argument(
         "--overlap", type=int, default=64, help="pixels that neighbouring tiles share (default %(default)s)"
     )
+    parser.add_argument(
+        "--faces",
+        action="store_true",
+        help="find faces, style each by itself, upright, and put it back; leave the rest",
+    )
     flags = parser.parse_args()
     if flags.side is not None and not 1 <= flags.side <= 8192:
         raise ValueError(f"--side={flags.side}: it must be 1 to 8192 pixels.")
@@ -62,6 +67,8 @@ def main() -> None:
         looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
     else:
         looks = stylizer.looks(flags.style, flags.seed)
+    if flags.faces:
+        stylizer = Faces(stylizer)
     flags.out.mkdir(parents=True, exist_ok=True)
     if flags.input.suffix.lower() in clips.SUFFIXES and flags.input.is_file():
         clip = clips.open_clip(flags.input)
@@ -69,6 +76,25 @@ def main() -> None:
             video(stylizer, clip, look, flags)
     else:
         pictures(stylizer, looks, flags)
+
+
+class Faces:
+    """A stylizer of the faces in pictures, each cut out at the size the network was trained at."""
+
+    def __init__(self, whole):
+        self.whole, self.sampler = whole, whole.sampler
+        self.found = self.total = 0  # faces in the last pictures, and in all
+
+    def __call__(self, pictures, look):
+        import numpy as np
+
+        from gan_jax import faces
+
+        size = max(self.sampler.shape[:2])
+        done = [faces.restyled(picture, lambda x: self.whole(x, look), size) for picture in pictures]
+        self.found = sum(count for _, count in done)
+        self.total += self.found
+        return np.stack([picture for picture, _ in done])
 
 
 def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
@@ -91,6 +117,8 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
         row = [picture]
         for look in looks:
             row.append(stylizer(picture[None], look)[0])
+            if flags.faces and not stylizer.found:
+                print(f"{file}: no face found, left as it is.")
             suffix = f"_{look.name}" if look.name else ""
             log.save_png(flags.out / name.with_name(f"{name.name}{suffix}.png"), row[-1])
         rows.append([_small(x) for x in row])
@@ -101,6 +129,8 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
         print()
     for line in quarantine.lines():
         print(line)
+    if flags.faces and not stylizer.total:
+        print(f"{flags.input}: no face found in any picture; without --faces whole pictures are styled.")
     if not rows:
         raise ValueError(f"{flags.input}: none of its {len(files)} images can be read.")
     if len(rows) > 1 or len(looks) > 1:
@@ -135,24 +165,26 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
     import numpy as np
 
     from gan_jax import clips
+    from gan_jax.metrics import flicker
 
     suffix = f"_{look.name}" if look.name else ""
     out = flags.out / f"{clip.path.stem}{suffix}.mp4"
     stat = clip.path.stat()
     job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(stylizer.sampler.step.resolve()),
            "style": [float(x) for x in look.style], "strength": flags.strength, "side": flags.side, "tile": flags.tile,
-           "overlap": flags.overlap}  # fmt: skip
+           "overlap": flags.overlap, "faces": flags.faces}  # fmt: skip
     parts = clips.Parts(out, clip, job)
     done = parts.done
     if done:
         print(f"{out}: going on after frame {done}")
-    began, number, waiting = time.monotonic(), 0, []
+    began, number, waiting, changes = time.monotonic(), 0, [], flicker.Changes()
 
     def flush():
         if waiting:
-            styled = stylizer(np.stack([_resized(frame, flags.side) for frame, _ in waiting]), look)
-            for frame, (_, at) in zip(styled, waiting, strict=True):
-                parts.add(frame, at)
+            frames = np.stack([_resized(frame, flags.side) for frame, _ in waiting])
+            for before, after, (_, at) in zip(frames, stylizer(frames, look), waiting, strict=True):
+                parts.add(after, at)
+                changes.add(before, after)
             waiting.clear()
 
     stopped = False
@@ -178,6 +210,14 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         f"{parts.done if stopped else number} frames in {out}"
         + (", up to where it was stopped; the same command goes on" if stopped else "")
     )
+    if flags.faces:
+        print(f"{stylizer.total} faces in {number - done} frames" + ("" if stylizer.total else ": left as they are"))
+    found = changes.values()
+    if found:
+        still = f"; {found['still']:.2f} where that stands still" if np.isfinite(found["still"]) else ""
+        print(
+            f"from frame to frame it changes by {found['output']:.2f} of 255, the original by {found['input']:.2f}{still}"
+        )
     if stopped:
         raise KeyboardInterrupt
 
