@@ -98,9 +98,14 @@ def test_the_pool_is_that_of_a_list():
     assert 10 < swaps < 30 and filled == 3
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "cut"])
-def test_two_devices_play_as_one(name):
-    one = game(name)
+SINGLE = {"across": True, "l1": 1.0, "gamma": 1.0, "loss": "non_saturating"}  # SinCUT
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("pix2pix", {}), ("cyclegan", {}), ("cut", {}), ("cut", SINGLE), ("cut", {"flip": True})]
+)
+def test_two_devices_play_as_one(name, settings):
+    one = game(name, **settings)
     _, expected, _ = play(one)
     for kind in ("jit", "pmap"):
         _, found, _ = play(one, devices=2, kind=kind)
@@ -140,6 +145,12 @@ def test_the_temporal_term_weighs_in(name):
     assert any((x != y).any() for x, y in zip(jax.tree.leaves(without.g), jax.tree.leaves(state.g), strict=True))
 
 
+def test_the_single_pictures_terms_weigh_in():
+    (_, plain, few), (_, state, metrics) = play(game("cut"), 1), play(game("cut", **SINGLE), 1)
+    assert {"d/r1", "g/l1"} <= metrics.keys() - few.keys() and metrics["g/nce"] > few["g/nce"]  # of four times as many
+    assert any((x != y).any() for x, y in zip(jax.tree.leaves(plain.d), jax.tree.leaves(state.d), strict=True))
+
+
 def test_crop_consistency_in_closed_form():
     x = jax.random.normal(jax.random.key(0), (2, 16, 24, 3))
     pointwise = lambda x: 3 * x + 1
@@ -166,6 +177,9 @@ def test_patch_nce_in_closed_form():
     eye = jnp.eye(4)[None]
     np.testing.assert_allclose(cut.patch_nce(eye, eye, 0.5), np.log(np.exp(2) + 3) - 2, rtol=1e-5)
     np.testing.assert_allclose(cut.patch_nce(eye, jnp.roll(eye, 1, 1), 0.5), np.log(np.exp(2) + 3), rtol=1e-5)
+    two = jnp.concatenate([eye, -eye])
+    np.testing.assert_allclose(cut.patch_nce(two, two, 0.5, True), np.log(np.exp(2) + 6 + np.exp(-2)) - 2, rtol=1e-5)
+    np.testing.assert_allclose(cut.patch_nce(two, two, 0.5), np.log(np.exp(2) + 3) - 2, rtol=1e-5)
     grads = jax.grad(cut.patch_nce, 1)(eye, eye, 0.5)
     assert not np.asarray(grads).any()  # what is compared with is frozen
 

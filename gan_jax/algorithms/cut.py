@@ -1,4 +1,7 @@
-"""CUT and FastCUT: one set of pictures into another, content kept patch by patch. Park et al. 2020, arXiv:2007.15651."""
+"""CUT, FastCUT, SinCUT: one set of pictures (or one picture) into another, content kept patch by patch.
+
+Park et al. 2020, arXiv:2007.15651.
+"""
 
 import dataclasses
 
@@ -6,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup, losses, regularizers
+from gan_jax import axis, lookup, losses, regularizers
 from gan_jax.algorithms import base
 from gan_jax.state import Aux, Phase
 
@@ -16,7 +19,7 @@ class Algorithm(base.Translator):
     """A patch of G(x) must be told by G's own encoder from the other patches of x, as the one at its place.
 
     G and the heads minimise adversarial + `nce` PatchNCE(x, G(x)); with `identity` the mean of that and
-    `nce` PatchNCE(y, G(y)), y of the set to go to.
+    `nce` PatchNCE(y, G(y)), y of the set to go to; + `l1` |G(y) - y|. D minimises half its loss + `gamma` / 2 R1 on the reals.
 
     Attributes:
         g, heads, d: picture -> picture, or its layers too; layers' patches -> unit vectors; picture -> logits.
@@ -26,6 +29,8 @@ class Algorithm(base.Translator):
         flip: whether every second batch goes through G mirrored, its patches compared with those of the picture as it
             was (FastCUT).
         taps: layers of G that are compared. patches: places in each; temperature: of the softmax.
+        across: whether a patch is told from those of all pictures of the batch too, where these are windows of one (SinCUT).
+        l1, gamma: weights of the terms above (SinCUT: 1 and 1).
         temporal: weight of regularizers.crop_consistency, for video.
     """
 
@@ -41,11 +46,14 @@ class Algorithm(base.Translator):
     taps: tuple[int, ...] = (0, 4, 8, 12, 16)
     patches: int = 256
     temperature: float = 0.07
+    across: bool = False
+    l1: float = 0.0
+    gamma: float = 0.0
     temporal: float = 0.0
 
     def __post_init__(self):
         lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
-        base.check_weights(self, "nce", "temporal")
+        base.check_weights(self, "nce", "l1", "gamma", "temporal")
         if not self.taps or self.patches < 2 or not self.temperature > 0:
             raise ValueError(
                 f"config.game.taps={self.taps}, patches={self.patches}, temperature={self.temperature}: give at least one "
@@ -63,7 +71,11 @@ class Algorithm(base.Translator):
         logits_real, logits_fake = self.critic(params_d, x_real), self.critic(params_d, x_fake)
         loss = losses.LOSSES[self.loss].d(logits_real, logits_fake)
         metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
-        return 0.5 * loss, Aux(state.d.mutable, state.carry, metrics)
+        total = 0.5 * loss
+        if self.gamma:
+            metrics["d/r1"] = jnp.mean(regularizers.grad_penalty(lambda x: self.critic(params_d, x), x_real))
+            total += self.gamma / 2 * metrics["d/r1"]
+        return total, Aux(state.d.mutable, state.carry, metrics)
 
     def loss_g(self, params_g, state, batch, rng):
         """Minimised over params_g (G and the heads) with D frozen. Returns (f32 [], Aux)."""
@@ -84,6 +96,10 @@ class Algorithm(base.Translator):
             found["nce_identity"] = self.patch_nce(params_g, layers, y_fake, k_own, mirrored)
             patches = 0.5 * (patches + found["nce_identity"])
         loss = found["loss"] + self.nce * patches
+        if self.l1:
+            same = y_fake if self.identity and not self.flip else self.drawn(params_g, y)[0]
+            found["l1"] = jnp.mean(jnp.abs(same - y))
+            loss += self.l1 * found["l1"]
         if self.temporal:
             again = lambda part: self.drawn(params_g, part)[0]
             found["temporal"] = regularizers.crop_consistency(again, x, again(x) if self.flip else x_fake, k_crop)
@@ -110,7 +126,7 @@ class Algorithm(base.Translator):
             base.forward(self.heads, params_g["heads"], {}, [at(h, p) for h, p in zip(hs, places, strict=True)])[0]
             for hs in (of_fake, layers)
         )
-        return sum(patch_nce(a, b, self.temperature) for a, b in zip(q, k, strict=True)) / len(layers)
+        return sum(patch_nce(a, b, self.temperature, self.across) for a, b in zip(q, k, strict=True)) / len(layers)
 
     def drawn(self, params_g, x):
         """(G's pictures f32 [B, H, W, C], its tapped layers, a list of [B, h, w, c])."""
@@ -134,12 +150,19 @@ class Algorithm(base.Translator):
         return base.forward(self.g, ema["params"]["g"], {}, x, train=False)[0]
 
 
-def patch_nce(q: jax.Array, k: jax.Array, temperature: float) -> jax.Array:
+def patch_nce(q: jax.Array, k: jax.Array, temperature: float, across: bool = False) -> jax.Array:
     """Cross-entropy of telling, for each patch of q, its own in k among all of that picture: f32 [].
 
     q, k: unit vectors [B, P, F], compared patch by patch at equal places; k is frozen. Park et al. 2020, eq. 2.
+    across: among those of all pictures of the batch.
     """
-    logits = jnp.einsum("bpf,bqf->bpq", q, jax.lax.stop_gradient(k)) / temperature
+    k = jax.lax.stop_gradient(k)
+    if across:
+        b, p, f = q.shape
+        own = axis.draw(lambda n: jnp.arange(n * p).reshape(n, p), b)  # [b, P], their places in the whole batch
+        logits = jnp.einsum("bpf,qf->bpq", q, axis.gather(k).reshape(-1, f)) / temperature
+        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), own[..., None], 2))
+    logits = jnp.einsum("bpf,bqf->bpq", q, k) / temperature
     return -jnp.mean(jnp.diagonal(jax.nn.log_softmax(logits), axis1=1, axis2=2))
 
 

@@ -1,0 +1,83 @@
+"""Windows of one picture: what a game learns from where a single picture is all there is of a style."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from gan_jax.data import decode, pipeline
+from gan_jax.data.sources import View, fingerprint
+
+
+@dataclasses.dataclass
+class Source:
+    """`count` windows of the picture at `path`, each at a place and of a size drawn by the sample's seed.
+
+    A window covers between `resolution` and `widest` times that of the picture brought to a shorter side of `side`, and is
+    resized to `resolution`.
+
+    Args:
+        path: a picture's file.
+        resolution: pixels of a window, a side or (H, W).
+        side: pixels; None: the picture as it is. It must hold the widest window.
+        widest: 1 or more.
+        count: windows in an epoch.
+        channels, flip, background: as for a folder.
+    Raises:
+        ValueError: no such file, no picture, or one that is too small; says how small.
+    """
+
+    path: str
+    resolution: int | tuple[int, int] = 64
+    side: int | None = None
+    widest: float = 2.0
+    count: int = 1000
+    channels: int = 3
+    flip: bool = False
+    background: tuple[int, int, int] = (255, 255, 255)
+
+    classes = ()
+    targets = None
+
+    def __post_init__(self):
+        view, file = (
+            View(self.resolution, self.channels, flip=self.flip, background=self.background),
+            pathlib.Path(self.path),
+        )
+        if self.count < 1 or not 1 <= self.widest <= 64:
+            raise ValueError(
+                f"config.data.count={self.count}, widest={self.widest}: at least 1 both, widest at most 64."
+            )
+        if not file.expanduser().is_file():
+            raise ValueError(f"config.data.path={self.path!r}: no such file. Give one picture.")
+        try:
+            picture = decode.decode(file.expanduser(), channels=self.channels, background=self.background)
+        except decode.ImageRejected as reason:
+            raise ValueError(f"config.data.path={self.path!r}: {reason}.") from reason
+        if self.side is not None:
+            scale = self.side / min(picture.shape[:2])
+            picture = decode.fit(picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]), "stretch")
+        self.picture, self.shape = picture, view.shape
+        if any(have < need * self.widest for have, need in zip(picture.shape, view.size, strict=False)):
+            need = " x ".join(f"{n * self.widest:g}" for n in view.size)
+            raise ValueError(
+                f"config.data.path={self.path!r}: {picture.shape[0]} x {picture.shape[1]} pixels, its widest window {need}. "
+                f"Use a larger picture, a larger side, or a lower resolution or widest."
+            )
+        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "path"}
+        self.fingerprint = fingerprint(settings, picture.shape, int(picture.astype(np.int64).sum()))
+        self.notes = (f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels",)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+        draws = pipeline.uniform(seeds, 4)  # width, y, x, flip
+        image = np.stack([self._window(*row[:3]) for row in draws])
+        if self.flip:
+            image = np.where((draws[:, 3] < 0.5)[:, None, None, None], image[:, :, ::-1], image)
+        return {"image": image}
+
+    def _window(self, width: float, y: float, x: float) -> np.ndarray:
+        size = tuple(round(n * self.widest**width) for n in self.shape[:2])
+        return decode.fit(decode.cut(self.picture, size, (y, x)), self.shape[:2], "stretch")
