@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+import json
+import math
 import pathlib
+import struct
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +16,11 @@ from flax import traverse_util
 from jax import export as jax_export
 
 from gan_jax import checkpoint, lookup
-from gan_jax.algorithms.base import FromNoise, Game, Variables
+from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
 from gan_jax.config import Config, make_game
 
 PLATFORMS = ("cpu", "cuda", "tpu")
+SIDES = 32  # at least, for `Sampler.multiple`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Sampler:
     """A trained generator: the averaged weights and how to call them."""
 
     game: Game
-    ema: Variables  # {"params": ..., "mutable": ...}, numpy
+    ema: Variables  # {"params": ..., "mutable": ...}, on the first device
     shape: tuple[int, ...]  # of a picture: H, W, C
     classes: tuple[str, ...]  # names of the labels 0, 1, ...; empty: unconditional
     step: pathlib.Path  # the checkpoint's folder
@@ -33,6 +37,29 @@ class Sampler:
     def __call__(self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None) -> jax.Array:
         """z f32 [n, Z], y int32 [n] (None: unconditional) -> images f32 [n, H, W, C] in [-1, 1]."""
         return _sample(self.game, self.ema, z, y, truncation)
+
+    def restyle(self, x: jax.Array, style: jax.Array) -> jax.Array:
+        """Of a translator: x f32 [n, h, w, C] in [-1, 1], style [n, S] -> f32 [n, h, w, C]."""
+        return _restyle(self.game, self.ema, x, style)
+
+    def styles_from_noise(self, seed: int, y: jax.Array | None, n: int) -> jax.Array:
+        """Of a translator: n styles [n, S] of one draw of z, of classes y int32 [n] or None."""
+        z = jnp.repeat(self.game.latent(jax.random.key(seed), 1), n, 0)
+        return self.game.style_from_noise(self.ema, z, y)
+
+    def style_from_picture(self, x: jax.Array, y: jax.Array) -> jax.Array:
+        """Of StarGAN v2's: pictures f32 [n, H, W, C] of the run's shape, of classes y int32 [n] -> styles [n, S]."""
+        return self.game.style_from_picture(self.ema, x, y)
+
+    @property
+    def reads_styles(self) -> bool:
+        """Whether there is `style_from_picture`."""
+        return hasattr(self.game, "style_from_picture")
+
+    @property
+    def multiple(self) -> int:
+        """Of a translator: what the sides of pictures should be multiples of, so that few sizes are compiled."""
+        return math.lcm(SIDES, 1 << getattr(self.game.g, "levels", 0))
 
     @property
     def has_styles(self) -> bool:
@@ -61,6 +88,11 @@ class Sampler:
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _sample(game, ema, z, y, truncation):
     return game.sample(ema, z, y, truncation)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _restyle(game, ema, x, style):
+    return game.restyle(ema, x, style)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
@@ -96,7 +128,7 @@ def load(path: str | pathlib.Path, kind: type[Game] = Game) -> Sampler:
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])
-    ema = jax.device_get(game.settle(ema, jax.random.key(config.seed)))
+    ema = jax.device_put(jax.device_get(game.settle(ema, jax.random.key(config.seed))))
     return Sampler(game, ema, shape, classes, step, config.batch)
 
 
@@ -142,6 +174,61 @@ def save_stablehlo(sampler: Sampler, path: pathlib.Path) -> None:
     path.write_bytes(jax_export.export(call, platforms=PLATFORMS)(*args).serialize())
 
 
+def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
+    """A translator with its weights inside, for any batch, size and of PLATFORMS; needs none of our code to run.
+
+    restyle.stablehlo: (x f32 [b, h, w, C] in [-1, 1], style f32 [b, S]) -> f32 [b, h, w, C]; h and w multiples of
+    `multiple` in about.json. style.stablehlo: (z f32 [b, Z] and, with classes, y int32 [b]) -> f32 [b, S].
+    style_from_picture.stablehlo, where there is one: (x f32 [b, H, W, C] of the run's shape, y) -> f32 [b, S].
+    """
+    game, ema, f32 = sampler.game, sampler.ema, jnp.float32
+    b, h, w = jax_export.symbolic_shape(f"b, {sampler.multiple}*m, {sampler.multiple}*n")
+    width = jax.eval_shape(
+        lambda: sampler.styles_from_noise(0, jnp.zeros(1, jnp.int32) if sampler.classes else None, 1)
+    )
+    z = jax.eval_shape(lambda: game.latent(jax.random.key(0), 1))
+    row = lambda *shape, dtype=f32: jax.ShapeDtypeStruct((b, *shape), dtype)
+    y = [row(dtype=jnp.int32)] if sampler.classes else []
+    calls = {
+        "restyle": (lambda x, style: game.restyle(ema, x, style), [row(h, w, sampler.shape[2]), row(*width.shape[1:])]),
+        "style": (lambda z, y=None: game.style_from_noise(ema, z, y), [row(*z.shape[1:]), *y]),
+    }
+    if sampler.reads_styles:
+        calls["style_from_picture"] = lambda x, y: game.style_from_picture(ema, x, y), [row(*sampler.shape), *y]
+    for name, (call, args) in calls.items():
+        (folder / f"{name}.stablehlo").write_bytes(
+            jax_export.export(jax.jit(call), platforms=PLATFORMS)(*args).serialize()
+        )
+
+
+class Exported:
+    """A translator as `save_translator` left it in a folder: what Sampler offers of a translator, without its code."""
+
+    def __init__(self, folder: pathlib.Path):
+        """Raises ValueError where the folder lacks a file, or one is damaged."""
+        try:
+            about = json.loads((folder / "about.json").read_text())
+            self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(about["classes"])
+            self.multiple, self._z, self.step = about["multiple"], about["z"], folder
+            self.restyle, self._style = (load_stablehlo(folder / f"{name}.stablehlo") for name in ("restyle", "style"))
+            path = folder / "style_from_picture.stablehlo"
+            self.reads_styles = path.is_file()
+            self.style_from_picture = load_stablehlo(path) if self.reads_styles else None
+        except (OSError, KeyError, ValueError, struct.error) as error:
+            raise ValueError(f"{folder}: no translator that tools/export.py wrote ({error}).") from error
+
+    def styles_from_noise(self, seed: int, y: jax.Array | None, n: int) -> jax.Array:
+        """As Sampler's; z is standard normal."""
+        z = np.repeat(np.asarray(jax.random.normal(jax.random.key(seed), (1, *self._z))), n, 0)
+        return self._style(z, *(() if y is None else (y,)))
+
+
+def load_translator(path: str | pathlib.Path) -> Sampler | Exported:
+    """A translator's run, one of its checkpoints, or what was exported of it. Raises ValueError as `load`."""
+    folder = pathlib.Path(path)
+    return Exported(folder) if (folder / "about.json").is_file() else load(folder, Translator)
+
+
 def load_stablehlo(path: pathlib.Path):
     """(z, y) -> images, as saved."""
     return jax_export.deserialize(bytearray(path.read_bytes())).call
@@ -151,14 +238,21 @@ def round_trip(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
     """Largest difference between what was exported to `folder` and the sampler: of weights, and of 4 pictures."""
     own = _flat(sampler.ema)
     largest = lambda other: max(float(np.abs(own[name] - other[name]).max()) for name in own)
+    weights = {
+        "params.safetensors": largest(load_safetensors(folder / "params.safetensors")),
+        "params": largest(load_orbax(folder / "params")),
+    }
+    if isinstance(sampler.game, Translator):
+        exported, n = Exported(folder), max(1, len(sampler.classes))
+        y = np.arange(n, dtype=np.int32) if sampler.classes else None
+        side = sampler.multiple
+        x = np.random.default_rng(0).uniform(-1, 1, (n, side, 2 * side, sampler.shape[2])).astype(np.float32)
+        pictures = [net.restyle(x, net.styles_from_noise(0, y, n)) for net in (sampler, exported)]
+        return weights | {"restyle.stablehlo": float(jnp.abs(pictures[0] - pictures[1]).max())}
     z = sampler.game.latent(jax.random.key(0), 4)
     args = (z, jnp.arange(4) % len(sampler.classes)) if sampler.classes else (z,)
     pictures = load_stablehlo(folder / "sampler.stablehlo")(*args)
-    return {
-        "params.safetensors": largest(load_safetensors(folder / "params.safetensors")),
-        "params": largest(load_orbax(folder / "params")),
-        "sampler.stablehlo": float(jnp.abs(pictures - sampler(*args)).max()),
-    }
+    return weights | {"sampler.stablehlo": float(jnp.abs(pictures - sampler(*args)).max())}
 
 
 def _flat(tree) -> dict[str, np.ndarray]:

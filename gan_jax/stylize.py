@@ -1,18 +1,16 @@
 """Pictures of any size through a translator: whole where they fit, else in overlapping tiles that are blended."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
 import numpy as np
 
 from gan_jax import lookup
 from gan_jax.data import decode
-from gan_jax.export import Sampler
+from gan_jax.export import Exported, Sampler
 
-BUCKET = 32  # sides are padded to its multiples, so that a folder of many sizes does not compile for each
+SMALLEST_TILE = 32  # pixels beside the overlaps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Stylizer:
     """A translator's checkpoint, ready for pictures.
 
     Args:
-        sampler: of a translator's run.
+        sampler: a translator's run, or what was exported of it.
         strength: 0 leaves a picture as it is, 1 gives the translator's; a mixture of their pixels between.
         tile: pictures of more than tile x tile pixels are cut into tiles with such sides. overlap: of neighbours.
         background: RGB under transparent pixels while they are translated; the result has the picture's own alpha.
@@ -37,7 +35,7 @@ class Stylizer:
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: Sampler | Exported,
         *,
         strength: float = 1.0,
         tile: int = 1024,
@@ -46,14 +44,13 @@ class Stylizer:
     ):
         if not 0 <= strength <= 1:
             raise ValueError(f"--strength={strength}: it must be within 0 (as it is) and 1.")
-        if overlap < 0 or tile < 2 * overlap + BUCKET:
+        if overlap < 0 or tile < 2 * overlap + SMALLEST_TILE:
             raise ValueError(
-                f"--tile={tile}, --overlap={overlap}: a tile must be at least twice the overlap and {BUCKET}."
+                f"--tile={tile}, --overlap={overlap}: a tile must be at least twice the overlap and {SMALLEST_TILE}."
             )
         self.sampler, self.strength, self.tile, self.overlap = sampler, strength, tile, overlap
         self.channels = sampler.shape[2]
         self.background = background
-        self._restyle = functools.partial(_restyle, sampler.game, jax.device_put(sampler.ema))
 
     def looks(self, names: Sequence[str], seed: int) -> list[Look]:
         """The styles called `names` (all where none are), each drawn from noise by `seed`.
@@ -61,16 +58,14 @@ class Stylizer:
         Raises:
             ValueError: a style that the checkpoint lacks; names those it has.
         """
-        game, classes = self.sampler.game, self.sampler.classes
+        classes = self.sampler.classes
         for name in names:
             if not classes:
                 raise ValueError(f"--style {name}: {self.sampler.step} has one style only; leave it out.")
             lookup.choose(dict.fromkeys(classes), name, "--style")
         names = list(names) or list(classes)
         y = np.array([classes.index(name) for name in names], np.int32) if classes else None
-        z = game.latent(jax.random.key(seed), 1)
-        z = np.repeat(np.asarray(z), max(1, len(names)), 0)
-        styles = np.asarray(game.style_from_noise(self.sampler.ema, z, y))
+        styles = np.asarray(self.sampler.styles_from_noise(seed, y, max(1, len(names))))
         return [Look(name, style) for name, style in zip(names or [""], styles, strict=True)]
 
     def look_of(self, picture: np.ndarray, name: str) -> Look:
@@ -79,12 +74,12 @@ class Stylizer:
         Raises:
             ValueError: no such class, or a translator that reads no styles off pictures.
         """
-        if not hasattr(self.sampler.game, "style_from_picture"):
+        if not self.sampler.reads_styles:
             raise ValueError(f"--reference: {self.sampler.step} takes no style from a picture; StarGAN v2's runs do.")
         lookup.choose(dict.fromkeys(self.sampler.classes), name, "--style")
         x = decode.fit(self._opaque(picture)[0], self.sampler.shape[:2]).astype(np.float32)[None] / 127.5 - 1
         y = np.array([self.sampler.classes.index(name)], np.int32)
-        return Look(name, np.asarray(self.sampler.game.style_from_picture(self.sampler.ema, x, y))[0])
+        return Look(name, np.asarray(self.sampler.style_from_picture(x, y))[0])
 
     def __call__(self, pictures: np.ndarray, look: Look) -> np.ndarray:
         """uint8 [n, H, W, 1, 3 or 4] of any size -> the same shape, in the look; alpha as it was."""
@@ -100,9 +95,9 @@ class Stylizer:
     def _run(self, x, look):
         """x f32 [n, h, w, C] through the network, padded to a bucket."""
         h, w = x.shape[1:3]
-        padded = pad_to(x, BUCKET)
+        padded = pad_to(x, self.sampler.multiple)  # a folder of many sizes does not compile for each
         styles = np.repeat(look.style[None], len(x), 0)
-        return np.asarray(self._restyle(padded, styles))[:, :h, :w]
+        return np.asarray(self.sampler.restyle(padded, styles))[:, :h, :w]
 
     def _opaque(self, picture):
         """(picture uint8 [H, W, C] with the network's channels, its alpha [H, W, 1] where the network takes none)."""
@@ -128,11 +123,6 @@ def _colors(pixels, channels):
     if channels == 3:
         return np.repeat(pixels, 3, -1)
     return np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _restyle(game, ema, x, style):
-    return game.restyle(ema, x, style)
 
 
 def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:

@@ -207,6 +207,26 @@ def test_a_run_with_alpha_makes_its_own(runs, tmp_path):
         assert found.shape == (1, 16, 16, channels)
 
 
+def test_what_was_exported_styles_the_same(tool, runs, tmp_path):
+    done = tool("export", runs / "rgb", "--out", tmp_path / "exported")
+    assert done.returncode == 0, done.stderr
+    differences = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert len(differences) == 3 and differences[:2] == [0, 0] and differences[2] < 1e-5
+    me, look = picture(tmp_path / "me.png", (21, 45)), picture(tmp_path / "look.png", (30, 20))
+    for more in ([], ["--reference", look, "--style", "dylan"]):
+        made = []
+        for source in (runs / "rgb", tmp_path / "exported"):
+            done = tool("stylize", source, me, "--out", tmp_path / source.name, *more)
+            assert done.returncode == 0, done.stderr
+            made.append(pixels(tmp_path / source.name / "me_dylan.png").astype(int))
+        assert np.abs(made[0] - made[1]).max() <= 1 and made[0].shape == (21, 45, 3)
+    done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path, "--style", "oil")
+    assert done.returncode == 1 and "--style='oil' is not known. Known: avataaars, dylan, miniavs." in done.stderr
+    (tmp_path / "exported" / "style.stablehlo").write_bytes(b"short")
+    done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path)
+    assert done.returncode == 1 and "exported: no translator that tools/export.py wrote" in done.stderr
+
+
 def test_a_turned_photograph_is_upright(tool, runs, tmp_path):
     exif = Image.Exif()
     exif[274] = 6  # to be turned a quarter

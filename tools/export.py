@@ -14,20 +14,24 @@ def main() -> None:
     flags = parser.parse_args()
 
     from gan_jax import export
-    from gan_jax.algorithms.base import FromNoise
+    from gan_jax.algorithms.base import Translator
 
-    sampler = export.load(flags.checkpoint, FromNoise)
+    sampler = export.load(flags.checkpoint)
+    translates = isinstance(sampler.game, Translator)
     flags.out.mkdir(parents=True, exist_ok=True)
     export.save_safetensors(sampler, flags.out / "params.safetensors")
     export.save_orbax(sampler, flags.out / "params")
-    export.save_stablehlo(sampler, flags.out / "sampler.stablehlo")
+    if translates:
+        export.save_translator(sampler, flags.out)
+    else:
+        export.save_stablehlo(sampler, flags.out / "sampler.stablehlo")
     about = {
         "checkpoint": str(sampler.step),
         "images": {"shape": ["b", *sampler.shape], "range": [-1, 1]},
         "z": list(sampler.game.latent(export.jax.random.key(0), 1).shape[1:]),
         "classes": sampler.classes,
         "platforms": export.PLATFORMS,
-    }
+    } | ({"multiple": sampler.multiple} if translates else {})
     (flags.out / "about.json").write_text(json.dumps(about, indent=1) + "\n")
     for name, difference in export.round_trip(sampler, flags.out).items():
         print(f"{flags.out / name}: max difference {difference:.3g}")

@@ -19,7 +19,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    parser.add_argument(
+        "checkpoint",
+        help="a run's workdir (its newest valid checkpoint), one step's folder, or what tools/export.py wrote",
+    )
     parser.add_argument("input", type=pathlib.Path, help="an image, a folder of images, or a video")
     parser.add_argument(
         "--out", required=True, type=pathlib.Path, help="folder for NAME_STYLE.png or .mp4, and sheet.png"
@@ -57,11 +60,10 @@ def main() -> None:
         raise ValueError("--reference: say by --style, once, which style the picture is of.")
 
     from gan_jax import clips, export
-    from gan_jax.algorithms.base import Translator
     from gan_jax.data import decode
     from gan_jax.stylize import Stylizer
 
-    sampler = export.load(flags.checkpoint, Translator)
+    sampler = export.load_translator(flags.checkpoint)
     stylizer = Stylizer(sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap)
     if flags.reference is not None:
         looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
