@@ -508,3 +508,19 @@ def test_mixed_sizes_go_with_a_resolution(tool, toy, tmp_path):
     save(tmp_path / "b", rng.integers(0, 256, (6, 16, 16, 1), np.uint8))
     done = tool("evaluate", tmp_path / "a", tmp_path / "b", "--resolution", 8, "--channels", 3, "--metrics", "kid")
     assert done.returncode == 0 and "kid_toy" in done.stdout, done.stderr
+
+
+def test_label_accuracy_tells_obedient_pictures_from_others(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("GAN_JAX_DATA", str(tmp_path))
+    shades = np.array([40, 128, 216])
+    labels = np.arange(60, dtype=np.int32) % 3
+    noise = np.random.default_rng(0).integers(-20, 20, (60, 8, 8, 3))
+    pixels = (shades[labels][:, None, None, None] + noise).astype(np.uint8)
+    side = lambda labels: Images(lambda ids: pixels[ids], 60, labels, ("dark", "gray", "bright"))
+    protocol = Protocol(metrics=("label_accuracy",), usefulness={"steps": 200, "seeds": 2, "batch": 24, "width": 8})
+    for given, wanted in ((labels, 1.0), ((labels + 1) % 3, 0.0), (np.array([1, 0, 2])[labels], 1 / 3)):
+        sets = Sets(side(given.astype(np.int32)), side(labels), side(labels))
+        found = measure.measure(protocol, sets, Extractor(toy, 16), None, lambda text: None)["values"]
+        assert found["label_accuracy"] == pytest.approx(wanted, abs=0.02)
+        assert found["label_accuracy_real"] == pytest.approx(1, abs=0.02)
+        assert {"label_accuracy_std", "label_accuracy_real_std"} <= set(found)
