@@ -11,7 +11,7 @@ def get_config(arg=None):
     c.g = dict(width=16, widest=64, levels=3)
     c.d = dict(width=16, widest=64)
     c.networks = dict(mapping=dict(features=32, width=128), encoder=dict(features=32, width=16, widest=64))
-    c.game = dict(z_dim=16, diversity=0.3, diversity_kimg=32.0, color=10.0)
+    c.game = dict(z_dim=16, style=0.1, diversity=0.0, color=20.0)
     c.data = dict(source="avatars", resolution=64, labels="style")
     c.opt_g = c.opt_d = dict(name="adam", lr=4e-4, b1=0.0, b2=0.99, weight_decay=1e-4)
     c.opt_g.networks = dict(mapping=dict(lr=4e-6))
