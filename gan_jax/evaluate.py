@@ -39,7 +39,8 @@ def plain(data: Mapping) -> dict:
 
 def merged(data: Mapping, other: Mapping) -> dict:
     """`data` with the settings of `other`, in the two sides of a translation too."""
-    inner = lambda key, value: merged(data.get(key, {}), value) if key in pairs.SIDES else value
+    both = lambda key, value: key in pairs.SIDES and isinstance(value, Mapping) and isinstance(data.get(key), Mapping)
+    inner = lambda key, value: merged(data[key], value) if both(key, value) else value
     return {**data, **{key: inner(key, value) for key, value in other.items()}}
 
 
@@ -103,6 +104,7 @@ class Evaluator:
         self.given = {"real": self.real, "held_out": self.held_out}
         if contents:
             self.given |= {"contents": sides.contents, "truth": sides.truth}
+            self.given["varied"] = jax.eval_shape(lambda: game.latent(jax.random.key(0), 1)).shape[1] > 0
         known = Sets(Images(lambda ids: None, protocol.images, self.labels, self.classes), **self.given)
         reasons = {metric: lacking(protocol, metric, known, self.net) for metric in protocol.metrics}
         if lenient and all(reasons.values()):

@@ -195,6 +195,8 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
     }
     if sampler.reads_styles:
         calls["style_from_picture"] = lambda x, y: game.style_from_picture(ema, x, y), [row(*sampler.shape), *y]
+    else:
+        (folder / "style_from_picture.stablehlo").unlink(missing_ok=True)  # of an earlier export
     for name, (call, args) in calls.items():
         (folder / f"{name}.stablehlo").write_bytes(
             jax_export.export(jax.jit(call), platforms=PLATFORMS)(*args).serialize()
@@ -214,7 +216,7 @@ class Exported:
             path = folder / "style_from_picture.stablehlo"
             self.reads_styles = path.is_file()
             self.style_from_picture = load_stablehlo(path) if self.reads_styles else None
-        except (OSError, KeyError, ValueError, struct.error) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, struct.error) as error:
             raise ValueError(f"{folder}: no translator that tools/export.py wrote ({error}).") from error
 
     def styles_from_noise(self, seed: int, y: jax.Array | None, n: int) -> jax.Array:
@@ -230,7 +232,7 @@ def load_translator(path: str | pathlib.Path) -> Sampler | Exported:
 
 
 def load_stablehlo(path: pathlib.Path):
-    """(z, y) -> images, as saved."""
+    """What was saved, to be called as the functions that save say."""
     return jax_export.deserialize(bytearray(path.read_bytes())).call
 
 

@@ -60,7 +60,7 @@ class Protocol:
         data: settings of config.data that are otherwise for the real pictures. Flips, rotations and random crops are
             off in any case.
         held_out: settings of config.data for pictures that training never saw, as in {"split": "test"}: the control
-            of memorisation and robustness, the test set of usefulness.
+            of memorisation and robustness, the test set of usefulness, and what a translator is given.
         truncation: of z.
         seed: of z, of labels, of which real pictures are taken.
         batch: pictures a device sees at a time.
@@ -109,9 +109,8 @@ class Sets:
         None  # what a translator made `fake` of, in the same order, from the start again after the last
     )
     truth: Images | None = None  # the contents' true translations
-    translate: Callable[[Images, np.ndarray | None], Images] | None = (
-        None  # (contents, classes to go to) -> translations
-    )
+    translate: Callable[[Images, np.ndarray | None], Images] | None = None  # of contents, into classes
+    varied: bool = True  # whether it draws its styles
 
 
 def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> str | None:
@@ -128,7 +127,7 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
     if metric in USE_HELD_OUT and sets.held_out is not None and sets.held_out.count < 3:
         return f"{metric} needs at least 3 held-back images, got {sets.held_out.count}."
     if metric in TRANSLATORS:
-        return _lacking_of_translator(metric, sets)
+        return _lacking_of_translator(protocol, metric, sets)
     if metric == "is" and not net.n_logits:
         return f"is needs a net that classifies, and {net.name} does not: use features='inception' or 'efflite0'."
     if metric == "diversity" and sets.fake.classes:
@@ -152,7 +151,7 @@ def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> s
     return None
 
 
-def _lacking_of_translator(metric: str, sets: Sets) -> str | None:
+def _lacking_of_translator(protocol: Protocol, metric: str, sets: Sets) -> str | None:
     if sets.contents is None:
         return f"{metric} is of translators, which turn pictures into pictures."
     if metric == "fidelity" and sets.truth is None:
@@ -161,7 +160,16 @@ def _lacking_of_translator(metric: str, sets: Sets) -> str | None:
         return f"fidelity needs pictures of at least {SMALLEST_SSIM} pixels a side."
     if metric == "attributes" and not (sets.contents.colors and sets.real.colors):
         return "attributes needs pictures whose skin and hair are known: config.data.source='avatars'."
+    if metric == "variety" and not sets.varied:
+        return "variety needs a translator that draws its styles; this one has one style."
+    if metric in ("style", "identity") and sets.contents.count < 3:
+        return f"{metric} needs at least 3 pictures to translate, got {sets.contents.count} (config.eval.held_out)."
     if metric == "style" and sets.real.classes:
+        order = np.random.default_rng(protocol.seed).permutation(sets.real.count)[: min(protocol.reference, KEEP)]
+        counts = np.bincount(sets.real.labels[order], minlength=len(sets.real.classes))
+        if counts.min() < 3:
+            few = sets.real.classes[int(counts.argmin())]
+            return f"style needs at least 3 real pictures of each style, and {few!r} has {counts.min()}: raise config.eval.reference."
         away = sets.contents.labels[np.arange(sets.fake.count) % sets.contents.count] != sets.fake.labels
         counts = np.bincount(sets.fake.labels[away], minlength=len(sets.real.classes))
         if counts.min() < 3:
@@ -378,7 +386,15 @@ class _Measuring:
 
     def _style(self):
         sets = self.sets
-        found = translations.style(self.made, sets.contents, sets.real, self.reference_ids, self._embed)
+        contents = np.arange(min(sets.contents.count, sets.fake.count))
+        fake, before = self._embed(self.made, np.arange(sets.fake.count)), self._embed(sets.contents, contents)
+        real = self.real
+        if not self.first:
+            return
+        labels = None
+        if sets.real.classes:
+            labels = sets.fake.labels, sets.contents.labels[contents], sets.real.labels[real.ids[: len(real.kept)]]
+        found = translations.style(fake, before, real.kept, labels, sets.real.classes)
         for name, by_style in zip(("style_kid", "style_kid_input"), found, strict=True):
             self._value(name, np.mean(list(by_style.values())))
             if sets.real.classes:
@@ -394,7 +410,9 @@ class _Measuring:
         )
 
     def _identity(self):
-        for name, value in translations.identity(self.made, self.sets.contents, self._embed).items():
+        contents = np.arange(min(self.sets.contents.count, self.sets.fake.count))
+        before, fake = self._embed(self.sets.contents, contents), self._embed(self.made, np.arange(self.made.count))
+        for name, value in translations.identity(fake, before).items():
             self._value(name, value)
 
     def _variety(self):

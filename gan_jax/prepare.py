@@ -64,12 +64,20 @@ class Recipe:
 
 
 def pictures_in(root: pathlib.Path) -> Iterator[Picture]:
-    """The images below a folder; sub-folders stay, as styles or classes."""
-    for file in folder.scan(root)[0]:
+    """The images below a folder; sub-folders stay, as styles or classes, and what has one name in several shares a split.
+
+    Raises:
+        ValueError: no such folder, or no images in it.
+    """
+    try:
+        files = folder.scan(root)[0]
+    except ValueError as error:
+        raise ValueError(str(error).replace("config.data.path=", "")) from error
+    for file in files:
         name = file.relative_to(root).as_posix()
-        yield Picture(
-            name.rpartition(".")[0], name, lambda file=file: decode.decode(file, channels=decode.header(file)[2])
-        )
+        read = lambda file=file: decode.decode(file, channels=decode.header(file)[2])
+        stem = name.rpartition(".")[0]
+        yield Picture(stem, name, read, stem.partition("/")[2] or stem)
 
 
 def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Iterator[Picture]:
@@ -84,6 +92,8 @@ def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Ite
     archives = {}
     for path in packages:
         vendor, known, files = _package(path)
+        if vendor in archives:
+            raise ValueError(f"{path}: a second package of {vendor!r}. Give packages of different vendors.")
         archives[vendor] = files
         have = sorted({entry["category"] for entry in known})
         for category in categories:
@@ -152,13 +162,16 @@ def prepare(
 
 
 def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
-    rejects, looks, kept = decode.Quarantine(), _Looks(recipe.near), []
+    rejects, looks, kept, names = decode.Quarantine(), _Looks(recipe.near, len(pictures)), [], {}
     for number, picture in enumerate(pictures):
         step(number, len(pictures))
         try:
             pixels = fitted(picture.read(), recipe)
         except decode.ImageRejected as reason:
             rejects.add(picture.origin, reason)
+            continue
+        if names.setdefault(picture.name, picture.origin) != picture.origin:
+            rejects.add(picture.origin, f"named as {names[picture.name]}, but for the ending")
             continue
         style = picture.name.rpartition("/")[0]  # one picture in two styles is no copy
         twin = looks.twin(style, pixels)
@@ -223,26 +236,30 @@ def split(groups: set[str], recipe: Recipe) -> dict[str, str]:
 class _Looks:
     """The pictures taken so far, by style, for finding near-copies."""
 
-    def __init__(self, near: int | None):
-        self.near = near
-        self._looks: dict[str, list[np.ndarray]] = {}
-        self._names: dict[str, list[str]] = {}
+    def __init__(self, near: int | None, most: int):
+        """most: pictures there can be."""
+        self.near, self._origins = near, []
+        self._looks, self._styles = np.zeros(most, np.uint64), np.zeros(most, np.int64)
+        self._numbers: dict[str, int] = {}  # style -> its number
 
     def twin(self, style: str, pixels: np.ndarray) -> str | None:
         """The origin of one that is the same or nearly."""
-        if self.near is None or style not in self._looks:
+        n = len(self._origins)
+        if self.near is None or style not in self._numbers:
             return None
-        differ = (np.stack(self._looks[style]) != look(pixels)).sum(1)
+        differ = np.bitwise_count(self._looks[:n] ^ look(pixels)).astype(int)
+        differ[self._styles[:n] != self._numbers[style]] = 65
         nearest = int(differ.argmin())
-        return self._names[style][nearest] if differ[nearest] <= self.near else None
+        return self._origins[nearest] if differ[nearest] <= self.near else None
 
     def add(self, style: str, pixels: np.ndarray, origin: str) -> None:
-        self._looks.setdefault(style, []).append(look(pixels))
-        self._names.setdefault(style, []).append(origin)
+        n = len(self._origins)
+        self._looks[n], self._styles[n] = look(pixels), self._numbers.setdefault(style, len(self._numbers))
+        self._origins.append(origin)
 
 
-def look(pixels: np.ndarray) -> np.ndarray:
-    """Difference hash: bool [64], whether each of 8 x 9 gray cells is brighter than its right neighbour."""
+def look(pixels: np.ndarray) -> np.uint64:
+    """Difference hash, a bit for whether each of 8 x 9 gray cells is brighter than its right neighbour."""
     gray = decode.composite(pixels, (255, 255, 255)) if pixels.shape[-1] == 4 else pixels
     small = decode.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)
-    return (small[:, :-1] > small[:, 1:]).reshape(-1)
+    return np.packbits(small[:, :-1] > small[:, 1:]).view(np.uint64)[0]

@@ -58,10 +58,9 @@ def of_source(source: pipeline.Source) -> Images:
 
 def held(images: Images, ids: np.ndarray) -> Images:
     """The pictures `ids`, loaded once and kept."""
-    pixels = images.load(ids)
-    return dataclasses.replace(
-        images, load=lambda i: pixels[i], count=len(ids), labels=None if images.labels is None else images.labels[ids]
-    )
+    pixels, labels = images.load(ids), None if images.labels is None else images.labels[ids]
+    colors = {name: values[ids] for name, values in images.colors.items()}
+    return dataclasses.replace(images, load=lambda i: pixels[i], count=len(ids), labels=labels, colors=colors)
 
 
 class Sides(NamedTuple):
@@ -82,7 +81,11 @@ def sides(source: pipeline.Source, contents: str = "a") -> Sides:
         a, b = of_source(source.a), of_source(source.b)
     else:
         load = lambda ids, key: source.load(ids, np.zeros(len(ids), np.uint64))[key]
-        a, b = (Images(lambda ids, key=key: load(ids, key), len(source)) for key in ("image", "target"))
+        colors = lambda side, rows: {name: values[rows] for name, values in getattr(side, "colors", {}).items()}
+        a, b = (
+            Images(lambda ids, key=key: load(ids, key), len(source), colors=colors(side, rows))
+            for key, side, rows in zip(("image", "target"), (source.a, source.b), source.rows.T, strict=True)
+        )
     first, second = (a, b) if contents == "a" else (b, a)
     return Sides(first, second, second if partner == "paired" else None)
 

@@ -32,21 +32,22 @@ def fidelity(fake: Images, truth: Images, contents: Images) -> dict[str, float]:
     return {name: float(values[np.isfinite(values)].mean()) for name, values in joined.items()}
 
 
-def style(fake: Images, contents: Images, real: Images, reference: np.ndarray, embed: Embed) -> tuple[dict, dict]:
+def style(
+    fake: np.ndarray, contents: np.ndarray, real: np.ndarray, labels: tuple | None, classes: tuple[str, ...]
+) -> tuple[dict, dict]:
     """KID to the style gone to: (of the translations, of the same pictures untouched), by style.
 
-    Without classes there is one style, "". With them, pictures that were of the style before are left out.
-    reference: which of `real` stand for it.
+    fake, contents, real: features f32 [n, F]. labels: a class for each of the three, or None: then there is one style, "".
+    With them, pictures that were of the style before are left out.
     """
-    found, control = {}, {}
-    for number, name in enumerate(real.classes or ("",)):
-        ids, theirs = np.arange(fake.count), reference
-        if real.classes:
-            changes = contents.labels[ids % contents.count] != number
-            ids, theirs = ids[(fake.labels == number) & changes], theirs[real.labels[theirs] == number]
-        target = embed(real, theirs)
-        found[name] = kid.kid(target, embed(fake, ids)).value
-        control[name] = kid.kid(target, embed(contents, np.unique(ids % contents.count))).value
+    found, control, which = {}, {}, np.arange(len(fake)) % len(contents)
+    for number, name in enumerate(classes or ("",)):
+        into, target = np.ones(len(fake), bool), real
+        if labels is not None:
+            y_fake, y_contents, y_real = labels
+            into, target = (y_fake == number) & (y_contents[which] != number), real[y_real == number]
+        found[name] = kid.kid(target, fake[into]).value
+        control[name] = kid.kid(target, contents[np.unique(which[into])]).value
     return found, control
 
 
@@ -69,25 +70,30 @@ def attributes(judge: Usefulness, fake: Images, contents: Images, real: Images, 
         distance = lambda a, b: float(np.linalg.norm(a - b, axis=1).mean())
         own = contents.colors[name]
         values[f"{name}_error"] = distance(found, own[partners])
-        mixed = np.random.default_rng(0).permutation(contents.count)
-        values[f"{name}_error_shuffled"] = distance(found, own[mixed][partners])
+        values[f"{name}_error_shuffled"] = distance(found, own[_others(contents.count)][partners])
         if held_out is not None:
             apart = held_out.load(np.arange(held_out.count))
             values[f"{name}_error_floor"] = distance(read(apart), held_out.colors[name])
     return values
 
 
-def identity(fake: Images, contents: Images, embed: Embed) -> dict[str, float]:
-    """Mean cosine distance of features between a picture and what became of it; "_shuffled": of another one.
+def identity(fake: np.ndarray, contents: np.ndarray) -> dict[str, float]:
+    """Mean cosine distance of features f32 [n, F] between a picture and what became of it; "_shuffled": of another one.
 
     With a face recognition net (config.eval.features="face", photographs of faces): is it the same person still?
     """
-    a, b = embed(contents, np.arange(contents.count)), embed(fake, np.arange(fake.count))
-    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-    partners = np.arange(fake.count) % contents.count
-    mixed = np.random.default_rng(0).permutation(contents.count)
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (contents, fake))
+    partners = np.arange(len(b)) % len(a)
     distance = lambda which: float(1 - (a[which] * b).sum(1).mean())
-    return {"identity": distance(partners), "identity_shuffled": distance(mixed[partners])}
+    return {"identity": distance(partners), "identity_shuffled": distance(_others(len(a))[partners])}
+
+
+def _others(n: int) -> np.ndarray:
+    """int [n]: for each of n pictures the number of another, by chance."""
+    order = np.random.default_rng(0).permutation(n)
+    others = np.empty(n, int)
+    others[order] = np.roll(order, 1)
+    return others
 
 
 def variants(translate: Translate, contents: Images, fake: Images) -> Images:

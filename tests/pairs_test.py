@@ -82,7 +82,7 @@ def test_pairs_are_changed_alike(tmp_path):
     batch = loaded(source, 64)
     np.testing.assert_array_equal(batch["image"], 255 - batch["target"])
     assert len(np.unique(batch["image"][::4].reshape(16, -1), axis=0)) > 8  # windows and mirrors of one picture
-    with pytest.raises(ValueError, match="a has flip=True, b None. Pairs must be changed alike"):
+    with pytest.raises(ValueError, match="a has flip=True, b False. Pairs must be changed alike"):
         opened("paired", tmp_path, moved, {name: x for name, x in moved.items() if name != "flip"})
 
 
@@ -166,7 +166,16 @@ def test_what_a_translator_starts_from_and_should_reach(folders):
             assert (sides.truth is not None) == truth
 
 
+def test_pairs_know_their_colours(shared_data):
+    side = lambda style: {"source": "avatars", "identities": 36, "resolution": 16, "styles": (style,), "labels": None}
+    source = pipeline.open_source({"source": "paired", "a": side("dylan"), "b": side("personas") | {"flip": False}})
+    sides = statistics.sides(source)
+    np.testing.assert_array_equal(sides.contents.colors["skin"], source.a.colors["skin"])
+    np.testing.assert_array_equal(sides.truth.colors["hair"], sides.contents.colors["hair"])
+
+
 def test_held_out_settings_reach_both_sides():
+    assert evaluate.merged({"a": {"path": "x"}}, {"a": "photos"}) == {"a": "photos"}
     data = {"source": "paired", "a": {"path": "x", "flip": True}, "b": {"path": "y", "crop": "random", "enlarge": 2.0}}
     assert evaluate.plain(evaluate.merged(data, {"a": {"path": "z"}})) == {
         "source": "paired",

@@ -60,6 +60,26 @@ def test_a_folder(photos, tmp_path, tool):
     assert source.classes == ("ann", "bob") and len(source) == 17
 
 
+def test_files_that_differ_by_their_ending_alone(photos, tmp_path, tool):
+    picture(70).save(photos / "ann" / "3.bmp")
+    done = tool("prepare", photos, "--out", tmp_path / "set", "--size", "16")
+    assert done.returncode == 0 and "1 left out" in done.stdout, done
+    assert (tmp_path / "set" / "rejects.tsv").read_text() == "ann/3.png\tnamed as ann/3.bmp, but for the ending\n"
+
+
+def test_one_name_in_several_folders_has_one_split(tmp_path, tool):
+    for i in range(30):
+        for style in ("a", "b"):
+            path = tmp_path / "both" / style / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture(100 + i if style == "a" else 200 + i).save(path)
+    assert tool("prepare", tmp_path / "both", "--out", tmp_path / "set", "--size", "16").returncode == 0
+    halves = [
+        {name.replace(f"/{style}/", "/") for name in files(tmp_path / "set") if f"/{style}/" in name} for style in "ab"
+    ]
+    assert halves[0] == halves[1] and len(halves[0]) == 30
+
+
 def test_the_split_is_of_names_and_hardly_changes(photos):
     recipe = prepare.Recipe(16)
     names = {f"p{i}" for i in range(200)}
@@ -135,6 +155,8 @@ def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool
         (["photos", "--size", "64"], "none of 20 pictures is left: set aside 20 as 'smaller than 64 pixels'"),
         (["photos", "photos"], "give one folder of pictures, or packages (.tgz) only"),
         (["photos", "--out", "photos"], "it is there already"),
+        (["photos", "--category", "Food"], "--category: it is of emoji packages; a folder has none"),
+        (["google.tgz", "google.tgz"], "google.tgz: a second package of 'google'"),
         (["bad.tgz"], "bad.tgz: can't be read as a package of npm"),
         (["google.tgz", "--category", "Food"], "--category 'Food': not in google.tgz. There: Objects, People & Body."),
     ],

@@ -42,6 +42,12 @@ def test_one_size_is_cut_as_it_is(file):
     assert 120 < (signs < 0).sum() < 280
 
 
+def test_pictures_that_are_measured_differ(file):
+    source = single.Source(file, resolution=8)
+    found = source.load(np.arange(20), np.zeros(20, np.uint64))["image"]
+    assert len(np.unique(found.reshape(20, -1), axis=0)) > 15
+
+
 def test_side_resizes_first(file):
     source = single.Source(file, resolution=16, side=20, widest=1.2)
     assert source.picture.shape == (20, 30, 3) and "20 x 30 pixels" in source.notes[0]

@@ -222,9 +222,10 @@ def test_what_was_exported_styles_the_same(tool, runs, tmp_path):
         assert np.abs(made[0] - made[1]).max() <= 1 and made[0].shape == (21, 45, 3)
     done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path, "--style", "oil")
     assert done.returncode == 1 and "--style='oil' is not known. Known: avataaars, dylan, miniavs." in done.stderr
-    (tmp_path / "exported" / "style.stablehlo").write_bytes(b"short")
-    done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path)
-    assert done.returncode == 1 and "exported: no translator that tools/export.py wrote" in done.stderr
+    for damaged in (b"short", bytes(5000)):
+        (tmp_path / "exported" / "style.stablehlo").write_bytes(damaged)
+        done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path)
+        assert done.returncode == 1 and "exported: no translator that tools/export.py wrote" in done.stderr
 
 
 def test_a_turned_photograph_is_upright(tool, runs, tmp_path):
@@ -243,6 +244,15 @@ def test_a_reference_gives_its_style(tool, runs, tmp_path):
         done = tool("stylize", runs / "rgb", tmp_path / "me.png", *flags)
         assert done.returncode == 0, done.stderr
     assert (pixels(tmp_path / "a" / "me_dylan.png") != pixels(tmp_path / "b" / "me_dylan.png")).any()
+
+
+def test_files_that_differ_by_their_ending_alone(tool, runs, tmp_path):
+    (tmp_path / "in").mkdir()
+    for ending in ("png", "bmp"):
+        picture(tmp_path / "in" / f"x.{ending}", (20, 20))
+    done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out", "--style", "dylan")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"x_png_dylan.png", "x_bmp_dylan.png", "sheet.png"}
 
 
 def test_a_folder_with_sub_folders_and_a_broken_file(tool, runs, tmp_path):

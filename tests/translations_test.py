@@ -34,22 +34,24 @@ def test_fidelity_beside_the_copy():
     assert found["ssim_input"] < 1
 
 
+def features_of(*args, **more):
+    return noise(*args, **more).reshape(args[0], -1).astype(np.float32) / 255
+
+
 def test_style_leaves_out_what_was_of_the_style():
-    """Class 0 is dark, class 1 bright: what goes to 1 is bright already, what goes to 0 stays bright."""
-    dark, bright = noise(40, high=60), noise(40, seed=1, low=190)
-    labels = np.array([0] * 40 + [1] * 40)
-    real = images(np.concatenate([dark, bright]), labels=labels, classes=("dark", "bright"))
-    contents = images(noise(80, seed=2, high=60), labels=np.zeros(80, int), classes=real.classes)
-    fake = images(noise(80, seed=3, low=190), labels=np.arange(80) % 2, classes=real.classes)
-    fake_all = images(fake.load(np.arange(80)), labels=np.ones(80, int))
-    found, control = translations.style(
-        fake_all, images(contents.load(np.arange(80))), images(bright), np.arange(40), embed
-    )
+    """What goes to "bright" is bright, what goes to "dark" is bright still."""
+    dark, bright = features_of(40, high=60), features_of(40, seed=1, low=190)
+    before, after = features_of(80, seed=2, high=60), features_of(80, seed=3, low=190)
+    found, control = translations.style(after, before, bright, None, ())
     assert abs(found[""]) < 0.01 < control[""] and control[""] > 20 * abs(found[""])
-    contents = images(contents.load(np.arange(80)), labels=(np.arange(80) // 2 % 2), classes=real.classes)
-    found, control = translations.style(fake, contents, real, np.arange(80), embed)
+    y_real = np.array([0] * 40 + [1] * 40)
+    labels = np.arange(80) % 2, np.arange(80) // 2 % 2, y_real
+    found, control = translations.style(after, before, np.concatenate([dark, bright]), labels, ("dark", "bright"))
     assert set(found) == {"dark", "bright"} and found["bright"] < 0.01 < found["dark"]
     assert control["bright"] > 0.01 > control["dark"]
+    after[(labels[0] == 1) & (labels[1] == 1)] = 1e3  # bright before: not counted
+    again, _ = translations.style(after, before, np.concatenate([dark, bright]), labels, ("dark", "bright"))
+    assert again["bright"] == found["bright"]
 
 
 def test_attributes_follow_the_content_or_not():
@@ -69,9 +71,10 @@ def test_attributes_follow_the_content_or_not():
 
 
 def test_identity_beside_a_shuffled_pairing():
-    x = noise(20)
-    found = translations.identity(images(np.tile(x, (2, 1, 1, 1))), images(x), embed)
+    x = features_of(20)
+    found = translations.identity(np.tile(x, (2, 1)), x)
     assert abs(found["identity"]) < 1e-6 < found["identity_shuffled"]
+    assert all((translations._others(n) != np.arange(n)).all() for n in (2, 3, 50))
 
 
 def test_variety_is_within_a_picture():
@@ -162,6 +165,8 @@ def test_all_of_them_together(classes, monkeypatch, tmp_path):
     [
         ({"contents": None}, "style", "style is of translators"),
         ({"truth": None}, "fidelity", "fidelity needs each picture's true translation: config.data.source='paired'"),
+        ({"varied": False}, "variety", "variety needs a translator that draws its styles"),
+        ({"contents": images(noise(2))}, "style", "style needs at least 3 pictures to translate, got 2"),
         ({"real": images(noise(30))}, "attributes", "attributes needs pictures whose skin and hair are known"),
     ],
 )

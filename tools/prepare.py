@@ -4,7 +4,7 @@ Each picture is turned upright, cropped to a square, scaled to --size and writte
 OUT/test; sub-folders (a style or a class each) stay. What is unreadable, too small or a near-copy is left out and named with its
 reason in OUT/rejects.tsv; OUT/card.json says how the set was made.
 
-Emoji drawn by two vendors, 3,642 pairs, split by emoji so that the skin tones of one stay together:
+Emoji drawn by two vendors, 3,786 pairs, split by emoji so that the skin tones of one stay together:
   npm pack emoji-datasource-google@16.0.0 emoji-datasource-twitter@16.0.0
   python tools/prepare.py emoji-datasource-*.tgz --out sets/emoji --size 64
 """
@@ -49,6 +49,8 @@ def main() -> None:
     for path in flags.input:
         if not path.exists():
             raise ValueError(f"{path}: no such file or folder.")
+    if flags.category and not all(packed):
+        raise ValueError("--category: it is of emoji packages; a folder has none.")
     near = (-1 if any(packed) else 3) if flags.near is None else flags.near
     recipe = prepare.Recipe(
         flags.size, flags.crop, flags.smallest, None if near == -1 else near, (flags.validation, flags.test), flags.seed

@@ -6,6 +6,7 @@ leaves what is done playable, and the same command goes on from there.
 """
 
 import argparse
+import collections
 import pathlib
 import time
 
@@ -106,6 +107,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
     from gan_jax.data.sources import folder
 
     files = folder.scan(flags.input)[0] if flags.input.is_dir() else [flags.input]
+    stems = collections.Counter(file.with_suffix("") for file in files)
     quarantine, rows, began = decode.Quarantine(), [], time.monotonic()
     for number, file in enumerate(files):
         try:
@@ -116,10 +118,12 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
             quarantine.add(file.relative_to(flags.input).as_posix(), reason)
             continue
         name = file.relative_to(flags.input).with_suffix("") if flags.input.is_dir() else pathlib.Path(file.stem)
+        if stems[file.with_suffix("")] > 1:  # x.png beside x.jpg
+            name = name.with_name(f"{name.name}_{file.suffix[1:]}")
         row = [picture]
         for look in looks:
             row.append(stylizer(picture[None], look)[0])
-            if flags.faces and not stylizer.found:
+            if flags.faces and not stylizer.found and look is looks[0]:
                 print(f"{file}: no face found, left as it is.")
             suffix = f"_{look.name}" if look.name else ""
             log.save_png(flags.out / name.with_name(f"{name.name}{suffix}.png"), row[-1])
@@ -169,10 +173,12 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
     from gan_jax import clips
     from gan_jax.metrics import flicker
 
+    stylizer.total = frames_made = 0
     suffix = f"_{look.name}" if look.name else ""
     out = flags.out / f"{clip.path.stem}{suffix}.mp4"
-    stat = clip.path.stat()
-    job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(stylizer.sampler.step.resolve()),
+    stat, step = clip.path.stat(), stylizer.sampler.step
+    job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(step.resolve()),
+           "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
            "style": [float(x) for x in look.style], "strength": flags.strength, "side": flags.side, "tile": flags.tile,
            "overlap": flags.overlap, "faces": flags.faces}  # fmt: skip
     parts = clips.Parts(out, clip, job)
@@ -182,7 +188,9 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
     began, number, waiting, changes = time.monotonic(), 0, [], flicker.Changes()
 
     def flush():
+        nonlocal frames_made
         if waiting:
+            frames_made += len(waiting)
             frames = np.stack([_resized(frame, flags.side) for frame, _ in waiting])
             for before, after, (_, at) in zip(frames, stylizer(frames, look), waiting, strict=True):
                 parts.add(after, at)
@@ -213,7 +221,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         + (", up to where it was stopped; the same command goes on" if stopped else "")
     )
     if flags.faces:
-        print(f"{stylizer.total} faces in {number - done} frames" + ("" if stylizer.total else ": left as they are"))
+        print(f"{stylizer.total} faces in {frames_made} frames" + ("" if stylizer.total else ": left as they are"))
     found = changes.values()
     if found:
         still = f"; {found['still']:.2f} where that stands still" if np.isfinite(found["still"]) else ""

@@ -7,7 +7,8 @@ import numpy as np
 from gan_jax.data import pairs, pipeline
 from gan_jax.data.sources import fingerprint
 
-TURNS = ("flip", "rotate_degrees", "crop", "enlarge")  # settings that move pixels: a pair must be moved alike
+MOVES = {"flip": False, "rotate_degrees": 0.0, "crop": "center", "enlarge": 1.0, "side": None, "widest": 2.0}
+"""Settings that move pixels, and what they are where they are not given: a pair must be moved alike."""
 
 
 @dataclasses.dataclass
@@ -15,7 +16,7 @@ class Source:
     """The pictures of `a`, each with the picture of `b` that has its name, in a batch's "target".
 
     Names are a folder's paths without their endings, an avatar's person. Sources without names go by number and must be
-    equally long. Both of a pair are flipped, turned and cut alike.
+    equally long. Both of a pair are flipped, turned and cut alike, so their files should have one shape.
 
     Args:
         a: settings of a source as config.data has them, {"source": "folder", "path": "sketches", "resolution": 128}.
@@ -33,27 +34,27 @@ class Source:
     targets = None
 
     def __post_init__(self):
-        for name in TURNS:
-            values = [side.get(name) for side in (self.a, self.b)]
+        for name, default in MOVES.items():
+            values = [side.get(name, default) for side in (self.a, self.b)]
             if values[0] != values[1]:
                 raise ValueError(
                     f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed alike: set both."
                 )
         self.a, self.b = pairs.open_sides(a=self.a, b=self.b)
-        self._rows = matched(self.a, self.b)
+        self.rows = matched(self.a, self.b)
         self.shape = self.a.shape
         self.notes = (f"{len(self):,} pairs", *pairs.notes(self.a, self.b))
         self.fingerprint = fingerprint(self.partner, self.a.fingerprint, self.b.fingerprint)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
         """As pipeline.Source.load. Where one of a pair can't be read any more, the next whole pair takes its place."""
         for _ in range(len(self)):
-            sides = [side.load(rows, seeds) for side, rows in zip((self.a, self.b), self._rows[ids].T, strict=True)]
-            shown = [side.get("id", rows) for side, rows in zip(sides, self._rows[ids].T, strict=True)]
-            whole = np.all(np.stack(shown, 1) == self._rows[ids], 1)
+            sides = [side.load(rows, seeds) for side, rows in zip((self.a, self.b), self.rows[ids].T, strict=True)]
+            shown = [side.get("id", rows) for side, rows in zip(sides, self.rows[ids].T, strict=True)]
+            whole = np.all(np.stack(shown, 1) == self.rows[ids], 1)
             if whole.all():
                 return {"id": ids, "image": sides[0]["image"], "target": sides[1]["image"]}
             ids = np.where(whole, ids, (ids + 1) % len(self))

@@ -11,7 +11,7 @@ from gan_jax.data.sources import View, fingerprint
 
 @dataclasses.dataclass
 class Source:
-    """`count` windows of the picture at `path`, each at a place and of a size drawn by the sample's seed.
+    """`count` windows of the picture at `path`, each at a place and of a size drawn by the sample's seed and number.
 
     A window covers between `resolution` and `widest` times that of the picture brought to a shorter side of `side`, and is
     resized to `resolution`.
@@ -72,7 +72,7 @@ class Source:
         return self.count
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
-        draws = pipeline.uniform(seeds, 4)  # width, y, x, flip
+        draws = pipeline.uniform(seeds + ids.astype(np.uint64), 4)  # width, y, x, flip; with equal seeds too
         image = np.stack([self._window(*row[:3]) for row in draws])
         if self.flip:
             image = np.where((draws[:, 3] < 0.5)[:, None, None, None], image[:, :, ::-1], image)

@@ -63,6 +63,7 @@ class Source:
         self._pictures = Pictures(_Column(records, self.image_key), names, view, labels, unlabelled)
         self.quarantine, self.shape = self._pictures.quarantine, view.shape
         self.targets = self._pictures.targets
+        self.names = [str(i) for i in self._pictures.kept]
         set_aside = self.quarantine.lines()
         if not len(self):
             raise ValueError(
