@@ -173,7 +173,9 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
     from gan_jax import clips
     from gan_jax.metrics import flicker
 
-    stylizer.total = frames_made = 0
+    frames_made = 0
+    if flags.faces:
+        stylizer.total = 0
     suffix = f"_{look.name}" if look.name else ""
     out = flags.out / f"{clip.path.stem}{suffix}.mp4"
     stat, step = clip.path.stat(), stylizer.sampler.step
