@@ -50,7 +50,7 @@ class Config:
     sample_every_kimg: float = 20.0
     save_every_kimg: float = 20.0
     eval_every_kimg: float | None = None  # None: never while training
-    eval: dict = dataclasses.field(default_factory=dict)  # arguments of measure.Protocol
+    eval: dict = dataclasses.field(default_factory=dict)  # arguments of protocol.Protocol
     keep: int = 3  # checkpoints kept, the newest
     grid_rows: int = 8  # pictures a class in the sample grid
     grid_cols: int = 8  # columns of the grid where there are no classes

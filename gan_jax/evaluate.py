@@ -17,9 +17,10 @@ from gan_jax import checkpoint, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config, check_partner
 from gan_jax.data import pairs, pipeline
-from gan_jax.measure import AUDIT, KEEP, METRICS, TRANSLATORS, USE_HELD_OUT, Protocol, Say, Sets, lacking, measure
+from gan_jax.measure import AUDIT, Say, measure
 from gan_jax.models import features
 from gan_jax.parallel import any_process
+from gan_jax.protocol import KEEP, METRICS, TRANSLATORS, USE_HELD_OUT, Protocol, Sets, lacking
 from gan_jax.state import TrainState
 from gan_jax.statistics import Extractor, Images
 

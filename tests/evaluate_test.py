@@ -11,9 +11,9 @@ from PIL import Image
 from gan_jax import checkpoint, config, evaluate, log, main, measure, statistics, train
 from gan_jax.data import corrupt, pipeline
 from gan_jax.data.sources.avatars import STYLES
-from gan_jax.measure import Protocol, Sets
 from gan_jax.metrics import kid
 from gan_jax.models import features
+from gan_jax.protocol import Protocol, Sets
 from gan_jax.statistics import Extractor, Images
 from tests.statistics_test import toy_apply
 

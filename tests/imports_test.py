@@ -16,6 +16,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["algorithms.", "optim", "update", "checkpoint", "clips", "faces"],
     ["config", "statistics", "classify", "foreign."],
     ["export", "translations", "runs", "prepare"],
+    ["protocol"],
     ["measure"],
     ["evaluate", "stylize"],
     ["train", "report"],

@@ -7,9 +7,9 @@ import pytest
 
 from gan_jax import measure, statistics, translations
 from gan_jax.classify import Usefulness
-from gan_jax.measure import Protocol, Sets
 from gan_jax.metrics import flicker
 from gan_jax.models import features
+from gan_jax.protocol import Protocol, Sets
 from gan_jax.statistics import Extractor, Images
 from tests.statistics_test import toy_apply
 

@@ -57,8 +57,9 @@ def parse() -> argparse.Namespace:
 def sets(flags: argparse.Namespace) -> dict:
     """The record of one folder against another."""
     from gan_jax import evaluate, statistics
-    from gan_jax.measure import METRICS, TRANSLATORS, Protocol, Sets, lacking, measure
+    from gan_jax.measure import measure
     from gan_jax.models import features
+    from gan_jax.protocol import METRICS, TRANSLATORS, Protocol, Sets, lacking
 
     folders = [folder for folder in (flags.generated, flags.real, flags.held_out) if folder]
     view = common(flags, folders)
