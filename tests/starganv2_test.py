@@ -136,6 +136,23 @@ def test_the_diversity_weight_falls_with_the_images_seen():
     assert float(made(game={"diversity": 2.0})[1].diversity_at(jnp.int32(10**6))) == 2
 
 
+def test_diversity_and_color_enter_by_their_weights_alone(played):
+    _, (state, *_) = played
+    x = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    batch = {name: jnp.asarray(np.roll(x, k, 0)) for k, name in enumerate(("image", "target", "target2"))}
+    batch |= {"label": jnp.array([0, 1, 2, 0]), "target_label": jnp.array([1, 2, 0, 0])}
+    found = {}
+    for weights in ({}, {"color": 3.0}, {"diversity": 2.0}):
+        game = made(game={"diversity": 0.0} | weights)[1]
+        found[tuple(weights)] = game.loss_g_latent(state.g.params, state, batch, jax.random.key(0))
+    loss, aux = found[()]
+    assert not {"g/latent_color", "g/latent_diversity"} & aux.metrics.keys()
+    (colored, far), (diverse, unlike) = found["color",], found["diversity",]
+    assert colored - loss == pytest.approx(3 * float(far.metrics["g/latent_color"]), rel=1e-3)
+    assert loss - diverse == pytest.approx(2 * float(unlike.metrics["g/latent_diversity"]), rel=1e-3)
+    assert unlike.metrics["g/latent_diversity"] > 0
+
+
 @pytest.mark.parametrize(
     ("changes", "classes", "message"),
     [

@@ -3,7 +3,7 @@
 Needs that peer's checkout and torch, in an environment of its own; gan_jax itself needs neither:
 python tools/bench_peer.py sngan --checkout ../PyTorch-StudioGAN --layout channels_last --out peers.jsonl
 
-Networks and their initial values are the peer's, those of StyleGAN2 and R3GAN with the peer's own losses; the loop around
+Networks and their initial values are the peer's; of StyleGAN2, R3GAN, CycleGAN and StarGAN v2 the losses too. The loop around
 them is ours. Neither data, nor the running average of G's weights, nor logs are in the time.
 """
 
@@ -171,6 +171,97 @@ def r3gan(layout) -> Workload:
     return Workload(batch, (g, d), play)
 
 
+def cyclegan(layout) -> Workload:
+    """Its CycleGAN at 128x128, batch 1: residual generators of 6 blocks, its own `optimize_parameters`; pool of 50 fakes.
+
+    As first published: convolutions of stride 2 and transposed ones (no_antialias, no_antialias_up), no dropout.
+    """
+    import torch
+
+    sys.modules["models.stylegan_networks"] = types.SimpleNamespace(
+        StyleGAN2Discriminator=None, StyleGAN2Generator=None, TileStyleGAN2Discriminator=None
+    )  # it imports them and CycleGAN uses none
+    sys.modules["util"] = package = types.ModuleType("util")
+    package.__path__ = [str(pathlib.Path(sys.path[0]) / "util")]  # its own __init__ imports what only its data needs
+    from models import cycle_gan_model
+
+    options = types.SimpleNamespace(
+        gpu_ids=[], isTrain=True, checkpoints_dir="", name="", preprocess="none", amp=False, direction="AtoB",
+        input_nc=3, output_nc=3, ngf=64, ndf=64, netG="resnet_6blocks", netD="basic", n_layers_D=3, normG="instance",
+        normD="instance", no_dropout=True, init_type="normal", init_gain=0.02, no_antialias=True, no_antialias_up=True,
+        lambda_A=10.0, lambda_B=10.0, lambda_identity=0.5, pool_size=50, gan_mode="lsgan", lr=2e-4, beta1=0.5,
+    )  # fmt: skip
+    with contextlib.redirect_stdout(sys.stderr):
+        model = cycle_gan_model.CycleGANModel(options)
+    nets = [getattr(model, f"net{name}").to(memory_format=layout) for name in ("G_A", "G_B", "D_A", "D_B")]
+    a, b = (torch.rand(1, 3, 128, 128).to(memory_format=layout) * 2 - 1 for _ in "ab")
+    model.set_input({"A": a, "B": b, "A_paths": "", "B_paths": ""})
+
+    def play(_):
+        torch.nn.ModuleList(nets[:2]).requires_grad_(True)
+        model.optimize_parameters()
+
+    return Workload(1, tuple(nets), play)
+
+
+def starganv2(layout) -> Workload:
+    """Its networks at 64x64 and full width (256 channels at full size), ten classes, batch 2, no high-pass skips.
+
+    Its own losses and its solver's order: D by noise, D by references, G with mapping and encoder by noise, G by references.
+    """
+    import torch
+
+    class Munch(dict):
+        __getattr__ = dict.get
+
+    stand_ins = {
+        "munch": {"Munch": Munch}, "core.wing": {"FAN": None}, "core.checkpoint": {"CheckpointIO": None}, "core.utils": {},
+        "core.data_loader": {"InputFetcher": None}, "metrics.eval": {"calculate_metrics": None},
+    }  # fmt: skip
+    for name, content in stand_ins.items():  # what its losses and networks do not use
+        sys.modules[name] = types.SimpleNamespace(**content)
+    core = importlib.import_module("core")
+    core.utils = sys.modules["core.utils"]
+    from core import model, solver
+
+    batch, classes, side = 2, 10, 64
+    nets = Munch(
+        generator=model.Generator(side, 64, w_hpf=0),
+        mapping_network=model.MappingNetwork(16, 64, classes),
+        style_encoder=model.StyleEncoder(side, 64, classes),
+        discriminator=model.Discriminator(side, classes),
+    )
+    for net in nets.values():
+        net.to(memory_format=layout)
+    args = types.SimpleNamespace(lambda_reg=1, lambda_sty=1, lambda_ds=1, lambda_cyc=1, w_hpf=0)
+    rate = lambda name: 1e-6 if name == "mapping_network" else 1e-4
+    opts = {
+        name: torch.optim.Adam(net.parameters(), lr=rate(name), betas=(0, 0.99), weight_decay=1e-4)
+        for name, net in nets.items()
+    }
+    pictures = lambda: torch.rand(batch, 3, side, side).to(memory_format=layout) * 2 - 1
+    x, *references = (pictures() for _ in range(3))
+    y, y_new = (torch.randint(0, classes, (batch,)) for _ in range(2))
+
+    def play(_):
+        torch.nn.ModuleList(nets.values()).requires_grad_(True)  # as its solver leaves them
+        z = [torch.randn(batch, 16) for _ in range(2)]
+        turns = (
+            (solver.compute_d_loss, ("discriminator",), {"z_trg": z[0]}),
+            (solver.compute_d_loss, ("discriminator",), {"x_ref": references[0]}),
+            (solver.compute_g_loss, ("generator", "mapping_network", "style_encoder"), {"z_trgs": z}),
+            (solver.compute_g_loss, ("generator",), {"x_refs": references}),
+        )
+        for loss, movers, styles in turns:
+            for opt in opts.values():
+                opt.zero_grad()
+            loss(nets, args, x, y, y_new, **styles)[0].backward()
+            for name in movers:
+                opts[name].step()
+
+    return Workload(batch, tuple(nets.values()), play)
+
+
 def turn(net, opt, gradients: Callable, *args) -> None:
     """One optimiser step of one player by what `gradients(*args)` leaves in .grad; between turns all is frozen."""
     net.requires_grad_(True)
@@ -188,6 +279,8 @@ PEERS = {  # what builds it, its repository, the folder of that one's modules, a
     "biggan": (StudioGAN("big_resnet", 16, "hinge", 80, 48, conditional=True, spectral="gd"), *STUDIOGAN),
     "stylegan2": (stylegan2, "NVlabs/stylegan2-ada-pytorch", "", "projector.py"),
     "r3gan": (r3gan, "brownvc/R3GAN", "", "R3GAN/Networks.py"),
+    "cyclegan": (cyclegan, "taesungp/contrastive-unpaired-translation", "", "models/cycle_gan_model.py"),
+    "starganv2": (starganv2, "clovaai/stargan-v2", "", "core/solver.py"),
 }
 
 

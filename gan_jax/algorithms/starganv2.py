@@ -11,7 +11,7 @@ from gan_jax import losses, regularizers
 from gan_jax.algorithms import base
 from gan_jax.state import Aux, Phase
 
-COARSE = 8  # pixels a side, at which `color` compares
+COARSE = 4  # pixels a side, at which `color` compares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +106,13 @@ class Algorithm(base.Translator):
         x_fake = self.restyled(params_g, x, s)
         adversarial = losses.non_saturating_g(None, self.critic(state.d.params, x_fake, y_new))
         style = l1(self.encoded(params_g, x_fake, y_new), s)
-        x_other = jax.lax.stop_gradient(self.restyled(params_g, x, s_other))
-        diversity = l1(x_fake, x_other)
         cycle = l1(self.restyled(params_g, x_fake, self.encoded(params_g, x, y)), x)
-        weight = self.diversity_at(state.step)
-        loss = adversarial + self.style * style - weight * diversity + self.cycle * cycle
-        metrics = {"loss": adversarial, "style": style, "diversity": diversity, "cycle": cycle}
+        loss = adversarial + self.style * style + self.cycle * cycle
+        metrics = {"loss": adversarial, "style": style, "cycle": cycle}
+        if self.diversity:
+            metrics["diversity"] = l1(x_fake, jax.lax.stop_gradient(self.restyled(params_g, x, s_other)))
+            metrics["diversity_weight"] = self.diversity_at(state.step)
+            loss -= metrics["diversity_weight"] * metrics["diversity"]
         if self.color:
             metrics["color"] = l1(coarse(x_fake), coarse(x))
             loss += self.color * metrics["color"]
@@ -120,7 +121,7 @@ class Algorithm(base.Translator):
             metrics["temporal"] = regularizers.crop_consistency(again, x, x_fake, k_crop)
             loss += self.temporal * metrics["temporal"]
         metrics = {f"g/{kind}_{name}": value for name, value in metrics.items()}
-        return loss, Aux(state.g.mutable, state.carry, metrics | {"g/diversity_weight": weight})
+        return loss, Aux(state.g.mutable, state.carry, metrics)
 
     def diversity_at(self, step: jax.Array) -> jax.Array:
         """The diversity term's weight f32 [] in the round `step` (from 0), by the images seen before it."""
