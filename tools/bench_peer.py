@@ -236,7 +236,7 @@ def starganv2(layout) -> Workload:
     args = types.SimpleNamespace(lambda_reg=1, lambda_sty=1, lambda_ds=1, lambda_cyc=1, w_hpf=0)
     rate = lambda name: 1e-6 if name == "mapping_network" else 1e-4
     opts = {
-        name: torch.optim.Adam(net.parameters(), lr=rate(name), betas=(0, 0.99), weight_decay=1e-4)
+        name: torch.optim.Adam(net.parameters(), lr=rate(name), betas=(0.0, 0.99), weight_decay=1e-4)
         for name, net in nets.items()
     }
     pictures = lambda: torch.rand(batch, 3, side, side).to(memory_format=layout) * 2 - 1
