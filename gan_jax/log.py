@@ -203,5 +203,9 @@ def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
     try:
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(draft, format="PNG")
         draft.replace(path)
+    except OSError as error:
+        if error.filename is None:  # a full disk is met in the middle of a write, which knows no name
+            error.filename = str(path)
+        raise
     finally:
         draft.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import itertools
 import json
 
@@ -348,3 +349,29 @@ def test_bad_input(tool, runs, tmp_path):
     ):
         done = run(name)
         assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+def test_a_full_disk_is_named_and_what_is_done_kept(tool, runs, tmp_path, monkeypatch):
+    clip, me = clips_test.make(tmp_path / "clip.mp4", frames=24), picture(tmp_path / "me.png", (16, 16))
+    run = lambda path: tool("stylize", runs / "rgb", path, "--out", tmp_path / "out", "--style", "dylan")
+    full, add, save = OSError(errno.ENOSPC, "No space left on device"), clips.Parts.add, Image.Image.save
+
+    def refuse(*args, **kwargs):
+        raise full
+
+    def full_after_part(self, frame, time):
+        add(self, frame, time)
+        self.finish_part()
+        if self.done == 16:
+            refuse()
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    done = run(me)
+    assert done.returncode == 1 and f"No space left on device: '{tmp_path / 'out' / 'me_dylan.png'}'" in done.stderr
+    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setattr(clips.Parts, "add", full_after_part)
+    done = run(clip)
+    assert done.returncode == 1 and "16 frames are kept" in done.stdout and "No space left" in done.stderr
+    monkeypatch.setattr(clips.Parts, "add", add)
+    done = run(clip)
+    assert done.returncode == 0 and "going on after frame 16" in done.stdout

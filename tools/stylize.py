@@ -213,6 +213,11 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         flush()
     except KeyboardInterrupt:
         stopped = True
+    except OSError:
+        print(
+            f"\n{out}: {parts.done} frames are kept; once it can be written again, the same command goes on after them"
+        )
+        raise
     print()
     parts.finish_part()
     if not parts.done:
