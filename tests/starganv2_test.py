@@ -36,13 +36,18 @@ def runs(tmp_path_factory):
     """{"rgb": the workdir of a run at its start, "rgba": of one with alpha}."""
     folder = tmp_path_factory.mktemp("runs")
     for name, channels in {"rgb": 3, "rgba": 4}.items():
-        run = config.Config(**SETTINGS)
-        game = config.make_game(run, (16, 16, channels), len(CLASSES))
-        state = train.new_state(run, game, (16, 16, channels), len(CLASSES))
-        meta = {"config": dataclasses.asdict(run), "shape": [16, 16, channels], "classes": CLASSES}
-        with contextlib.closing(checkpoint.Store(folder / name / "checkpoints")) as store:
-            assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
+        untrained(folder / name, channels)
     return folder
+
+
+def untrained(workdir, channels):
+    """Makes the folder the workdir of a run at its start."""
+    run = config.Config(**SETTINGS)
+    game = config.make_game(run, (16, 16, channels), len(CLASSES))
+    state = train.new_state(run, game, (16, 16, channels), len(CLASSES))
+    meta = {"config": dataclasses.asdict(run), "shape": [16, 16, channels], "classes": CLASSES}
+    with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
+        assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
 
 
 def picture(path, size, mode="RGB", **save):

@@ -75,7 +75,7 @@ def filled(who, params):
     for path, leaf in traverse_util.flatten_dict(params).items():
         axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[leaf.ndim]
         theirs = weight(official(who, path), tuple(leaf.shape[axis] for axis in axes))
-        flat[path] = jnp.asarray(theirs.transpose(np.argsort(axes)))
+        flat[path] = jnp.asarray(theirs.transpose(np.argsort(axes)), jnp.float32)
     return traverse_util.unflatten_dict(flat)
 
 
@@ -176,11 +176,20 @@ def test_cyclegan_step():
     check_moves("cyclegan", moved)
 
 
+@pytest.fixture
+def float64(monkeypatch):
+    """All of it in float64, as the fixture is."""
+    monkeypatch.setattr(jnp, "float32", jnp.float64)
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.mark.parametrize("tag", ["cut", "fastcut"])
-def test_cut_step(tag, monkeypatch):
+def test_cut_step(tag, monkeypatch, float64):
+    """In float64: the softmax over close patches magnifies float32's rounding to 1 % of a step, on either side."""
     monkeypatch.setattr(jax.random, "permutation", lambda rng, n: (jnp.arange(n) * 7 + 3) % n)
     monkeypatch.setattr(jax.random, "bernoulli", lambda rng: jnp.bool_(True))
-    g, d = (net(SHAPE, width=4) for net in (cut_models.Generator, cut_models.Discriminator))
+    g, d = (net(SHAPE, width=4, dtype="float64") for net in (cut_models.Generator, cut_models.Discriminator))
     g = g.clone(blocks=BLOCKS)
     how = {"flip": True, "identity": False, "nce": 10.0} if tag == "fastcut" else {}
     game = cut.Algorithm(g, d, cut_models.Heads(16), patches=64, **how)
@@ -190,5 +199,4 @@ def test_cut_step(tag, monkeypatch):
     if game.identity:
         close(found["g/nce_identity"], REFERENCE[f"{tag}/NCE_Y"], "PatchNCE of y")
     close(found["d/loss"], REFERENCE[f"{tag}/D_real"] + REFERENCE[f"{tag}/D_fake"], "D")
-    # the softmax over close patches magnifies rounding: the official code's own float32 is 0.7% from its float64 here
-    check_moves(tag, moved, 1e-2, {"down0", "down1"})
+    check_moves(tag, moved, with_gradient={"down0", "down1"})
