@@ -204,7 +204,7 @@ def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(draft, format="PNG")
         draft.replace(path)
     except OSError as error:
-        if error.filename is None:  # a full disk is met in the middle of a write, which knows no name
+        if error.errno and error.filename is None:  # a full disk, met in the middle of a write, which knows no name
             error.filename = str(path)
         raise
     finally:

@@ -2,6 +2,7 @@ import io
 import json
 
 import numpy as np
+import pytest
 import rich.console
 from PIL import Image
 
@@ -29,6 +30,15 @@ def test_png_of_gray_rgb_and_rgba(tmp_path):
         assert read.mode == mode
         np.testing.assert_array_equal(np.asarray(read).reshape(image.shape), image)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["x.png"]
+
+
+def test_an_error_keeps_its_own_words(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("cannot write mode F as PNG")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with pytest.raises(OSError, match="cannot write mode F as PNG"):
+        log.save_png(tmp_path / "x.png", np.zeros((4, 4, 3), np.uint8))
 
 
 def test_lines_after_the_resumed_step_and_a_cut_line_are_dropped(tmp_path):

@@ -214,9 +214,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         stopped = True
     except OSError:
-        print(
-            f"\n{out}: {parts.done} frames are kept; once it can be written again, the same command goes on after them"
-        )
+        print(f"\n{out}: {parts.done} frames are kept, and the same command goes on after them")
         raise
     print()
     parts.finish_part()

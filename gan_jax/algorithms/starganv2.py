@@ -111,8 +111,7 @@ class Algorithm(base.Translator):
         metrics = {"loss": adversarial, "style": style, "cycle": cycle}
         if self.diversity:
             metrics["diversity"] = l1(x_fake, jax.lax.stop_gradient(self.restyled(params_g, x, s_other)))
-            metrics["diversity_weight"] = self.diversity_at(state.step)
-            loss -= metrics["diversity_weight"] * metrics["diversity"]
+            loss -= self.diversity_at(state.step) * metrics["diversity"]
         if self.color:
             metrics["color"] = l1(coarse(x_fake), coarse(x))
             loss += self.color * metrics["color"]
@@ -121,6 +120,8 @@ class Algorithm(base.Translator):
             metrics["temporal"] = regularizers.crop_consistency(again, x, x_fake, k_crop)
             loss += self.temporal * metrics["temporal"]
         metrics = {f"g/{kind}_{name}": value for name, value in metrics.items()}
+        if self.diversity:
+            metrics["g/diversity_weight"] = self.diversity_at(state.step)
         return loss, Aux(state.g.mutable, state.carry, metrics)
 
     def diversity_at(self, step: jax.Array) -> jax.Array:
