@@ -16,7 +16,7 @@ def get_config(arg=None):
     c.game = dict(z_dim=80, loss="hinge", n_critic=5)
     c.conditional = True
     c.data = dict(source="tfds", name="cifar10", resolution=32, flip=True, labels=True)
-    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999)
+    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999, eps=1e-6)
     c.batch, c.total_kimg, c.ema_halflife_kimg = arg.batch, 6_400.0, 444.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 10.0, 200.0, 200.0
     c.eval_every_kimg, c.eval = 400.0, dict(images=5000, held_out=dict(split="test"))

@@ -11,7 +11,7 @@ def get_config(arg=None):
     c.model, c.g, c.d = "dcgan", dict(width=64, up="transposed"), dict(width=64, block="double", norm="batch")
     c.game = dict(z_dim=128, loss="non_saturating", n_critic=2)
     c.data = dict(source="tfds", name="cifar10", resolution=32, flip=True)
-    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5)
+    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, eps=1e-6)
     c.batch, c.total_kimg = arg.batch, 12_800.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 10.0, 200.0, 200.0
     c.eval_every_kimg, c.eval = 400.0, dict(images=5000, held_out=dict(split="test"))

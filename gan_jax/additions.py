@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gan_jax import regularizers
+from gan_jax import axis, regularizers
 from gan_jax.augment import NONE, Augment, flip_shift
 from gan_jax.state import PyTree
 
@@ -18,7 +18,9 @@ class Additions:
 
     Attributes:
         augment: what the critic's pictures go through, real and generated; config.augment.
-        lecam: weight of the pull of logits towards the other side's running mean, which moves by 1 - `lecam_decay`.
+        lecam: weight of the pull of logits towards the other side's running mean, which moves by 1 - `lecam_decay` a turn
+            of `batch` images. For `lecam_start` rounds there is no pull and the means are those of the last logits, as in
+            the authors' program.
         consistency_real, consistency_fake: weights of the squared change of a logit when its picture is flipped and
             shifted: consistency regularisation (Zhang et al. 2020, arXiv:1910.12027), and with both the balanced one
             (Zhao et al. 2020, arXiv:2002.04724).
@@ -28,6 +30,7 @@ class Additions:
     augment: Augment = NONE
     lecam: float = 0.0
     lecam_decay: float = 0.99
+    lecam_start: int = 1000
     consistency_real: float = 0.0
     consistency_fake: float = 0.0
     batch: int = 0
@@ -38,6 +41,8 @@ class Additions:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
         if not 0 <= self.lecam_decay <= 1:
             raise ValueError(f"config.game.lecam_decay={self.lecam_decay}: it must be within 0 and 1.")
+        if self.lecam_start < 0:
+            raise ValueError(f"config.game.lecam_start={self.lecam_start}: it must be 0 or more (rounds).")
 
     def init_carry(self) -> dict[str, PyTree]:
         """What the additions keep between rounds, at the start."""
@@ -61,7 +66,8 @@ class Additions:
         terms = {}
         if self.lecam:
             means = state.carry["lecam"]
-            terms["d/lecam"] = self.lecam * regularizers.lecam(*logits, means["real"], means["fake"])
+            pull = regularizers.lecam(*logits, means["real"], means["fake"])
+            terms["d/lecam"] = self.lecam * jnp.where(state.step < self.lecam_start, 0, pull)
         for i, (side, weight) in enumerate((("real", self.consistency_real), ("fake", self.consistency_fake))):
             if weight:
                 moved = critic(flip_shift(keys[i], seen[i]))
@@ -73,5 +79,7 @@ class Additions:
         images = (state.step + 1.0) * self.batch
         carry = state.carry | {"augment": self.augment.observe(state.carry["augment"], logits_real, images)}
         if self.lecam:
-            carry["lecam"] = regularizers.lecam_means(carry["lecam"], logits_real, logits_fake, self.lecam_decay)
+            rows = logits_real.shape[0] * axis.size()  # of a turn, or of one of its parts
+            decay = jnp.where(state.step < self.lecam_start, 0, self.lecam_decay ** (rows / (self.batch or rows)))
+            carry["lecam"] = regularizers.lecam_means(carry["lecam"], logits_real, logits_fake, decay)
         return carry, {"d/augment_p": carry["augment"]["p"]} if "p" in carry["augment"] else {}

@@ -17,6 +17,9 @@ from gan_jax.algorithms.base import Game
 Settings = Mapping[str, object]  # the keyword arguments of some callable
 DTYPES = {"float32": "as accurate as the hardware is", "bfloat16": "half the memory and, on GPU and TPU, faster"}
 
+SIZES = ("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion", "cardinality",
+         "channel_base", "channel_max", "mbstd_group")  # settings of networks that make none of them if below 1  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -113,6 +116,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
         given = {key: value for key, value in given.items() if key in fields}
         place = f"config.networks.{name}" if name in further else f"config.{name}"
         networks[name] = lookup.build(net, settings[name], place, **given, **_dtype(config, net))
+        _check_sizes(networks[name], place)
     given = {"batch": config.batch} if "batch" in takes else {}
     if config.augment:
         if "augment" not in takes:
@@ -130,6 +134,14 @@ def check_partner(config: Config, game: Game, source) -> None:
     raise ValueError(
         f"config.data.source={config.data['source']!r}: config.algorithm={config.algorithm!r} takes {wants}."
     )
+
+
+def _check_sizes(net, place: str) -> None:
+    """Raises ValueError where a network of no channels, or the like, is asked for."""
+    for name in SIZES:
+        sizes = getattr(net, name, 1)
+        if not all(isinstance(size, int) and size >= 1 for size in (sizes if isinstance(sizes, tuple) else (sizes,))):
+            raise ValueError(f"{place}.{name}={sizes!r}: it must be at least 1.")
 
 
 def _dtype(config: Config, net: type) -> dict:

@@ -15,7 +15,7 @@ import safetensors.numpy
 from flax import traverse_util
 from jax import export as jax_export
 
-from gan_jax import checkpoint, lookup
+from gan_jax import checkpoint, log, lookup
 from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
 from gan_jax.config import Config, make_game
 
@@ -35,7 +35,12 @@ class Sampler:
     batch: int  # images a round while it was trained
 
     def __call__(self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None) -> jax.Array:
-        """z f32 [n, Z], y int32 [n] (None: unconditional) -> images f32 [n, H, W, C] in [-1, 1]."""
+        """z f32 [n, Z], y int32 [n] (None: unconditional) -> images f32 [n, H, W, C] in [-1, 1].
+
+        Raises:
+            ValueError: y has a number that is no class, is missing, or is given to a network without classes.
+        """
+        self._check_labels(y)
         return _sample(self.game, self.ema, z, y, truncation)
 
     def restyle(self, x: jax.Array, style: jax.Array) -> jax.Array:
@@ -67,12 +72,30 @@ class Sampler:
         return hasattr(self.game, "styles")
 
     def styles(self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None) -> jax.Array:
-        """z f32 [n, Z], y int32 [n] or None -> ws f32 [n, L, W], a style for each of the generator's L layers."""
+        """z f32 [n, Z], y int32 [n] or None -> ws f32 [n, L, W], a style for each of the generator's L layers.
+
+        Raises ValueError as `__call__`.
+        """
+        self._check_labels(y)
         return _styles(self.game, self.ema, z, y, truncation)
 
     def render(self, ws: jax.Array) -> jax.Array:
         """ws f32 [n, L, W] -> images f32 [n, H, W, C] in [-1, 1]."""
         return _render(self.game, self.ema, ws)
+
+    def columns(self, name: str | None) -> list[int]:
+        """Labels of a grid's columns: of the class of that name, or of all, the first log.MOST_COLUMNS; no class: none."""
+        return list(range(len(self.classes)))[: log.MOST_COLUMNS] if name is None else [self.label(name)]
+
+    def _check_labels(self, y):
+        classes = len(self.classes)
+        if (y is None) != (classes == 0):
+            raise ValueError(
+                f"{self.step}: trained on {classes or 'no'} classes, so labels must {'' if classes else 'not '}be given."
+            )
+        wrong = [] if y is None else [int(i) for i in np.asarray(y).ravel() if not 0 <= i < classes]
+        if wrong:
+            raise ValueError(f"class {wrong[0]}: {self.step} knows 0 to {classes - 1}.")
 
     def label(self, name: str) -> int:
         """A class's number.

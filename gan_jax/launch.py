@@ -32,7 +32,7 @@ def tool(main: Callable[[], None]) -> None:
     sys.path.insert(0, os.getcwd())
     try:
         main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:  # JAX's own, out of memory among them, are RuntimeErrors
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
@@ -50,6 +50,12 @@ def parse_numbers(text: str, flag: str) -> list[int]:
     if not numbers:
         raise ValueError(f"{flag}={text}: that range is empty; the smaller number comes first.")
     return numbers
+
+
+def say_of_columns(shown: int, classes: int, name: str | None) -> None:
+    """Says so where a tool has drawn some of the classes only, without having been asked for one."""
+    if name is None and shown < classes:
+        print(f"the first {shown} of {classes} classes; --class NAME draws another.")
 
 
 def on_cpu() -> bool:

@@ -182,6 +182,9 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((np.asarray(images, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
+MOST_COLUMNS = 32  # of a grid with a column a class: the first so many
+
+
 def grid(images: np.ndarray, cols: int) -> np.ndarray:
     """uint8 [N, H, W, C] -> one picture [rows*H, cols*W, C], row by row; missing cells are white."""
     n, h, w, c = images.shape

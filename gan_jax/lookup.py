@@ -8,12 +8,15 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 
+LISTED = 60  # names, at most, in an error
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """'Known: a, b.' with 'Did you mean a?' in front where one is close."""
+    """'Known: a, b.' with 'Did you mean a?' in front where one is close; of very many names the first LISTED."""
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=1)
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known)}."
+    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known[:LISTED])}{more}."
 
 
 def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:

@@ -70,7 +70,7 @@ def consistency(logits: jax.Array, logits_augmented: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(logits - logits_augmented))
 
 
-def lecam_means(means: dict, logits_real: jax.Array, logits_fake: jax.Array, decay: float) -> dict:
+def lecam_means(means: dict, logits_real: jax.Array, logits_fake: jax.Array, decay: jax.Array | float) -> dict:
     """LeCam's running means {"real": f32 [], "fake": f32 []} after a turn with these logits; no gradient runs through."""
     new = axis.mean({"real": jnp.mean(logits_real), "fake": jnp.mean(logits_fake)})
     return jax.tree.map(lambda a, b: decay * a + (1 - decay) * jax.lax.stop_gradient(b), means, new)

@@ -23,7 +23,6 @@ from gan_jax.parallel import Parallel, any_process
 from gan_jax.state import Player, TrainState
 from gan_jax.update import Average, Round
 
-MOST_COLUMNS = 32  # of the sample grid: the first so many classes
 AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
 
 
@@ -291,7 +290,7 @@ class _Drawings:
 
     def __init__(self, config, source, game, parallel):
         self.draw = jax.jit(game.sample, out_shardings=parallel.whole)
-        classes = min(len(source.classes), MOST_COLUMNS)
+        classes = min(len(source.classes), log.MOST_COLUMNS)
         self.cols = classes or config.grid_cols
         z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * self.cols))
         self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
@@ -308,7 +307,7 @@ class _Translations:
     where it is known."""
 
     def __init__(self, config, source, game, parallel):
-        classes = min(len(source.classes), MOST_COLUMNS)
+        classes = min(len(source.classes), log.MOST_COLUMNS)
         self.draw = jax.jit(game.translate, out_shardings=parallel.whole)
         sides, styles = statistics.sides(source, game.contents), max(1, classes)
         ids = np.linspace(0, sides.contents.count - 1, config.grid_rows).astype(np.int64)

@@ -79,10 +79,16 @@ class Average(NamedTuple):
 
 
 def end_round(state: TrainState, batch: int, average: Average) -> TrainState:
-    """Counts the round and moves the average. Batch statistics are averaged like weights: they belong together."""
+    """Counts the round and moves the average. Batch statistics are averaged like weights: they belong together.
+
+    What is an average already, in a collection "average" (StyleGAN2's mean of w), is copied.
+    """
     new = {"params": state.g.params, "mutable": state.g.mutable}
     decay = average.decay(state.step, batch)
     ema = jax.tree.map(lambda old, live: decay * old + (1 - decay) * live, state.ema, new)
+    for name, collections in state.g.mutable.items():
+        if "average" in collections:
+            ema["mutable"][name]["average"] = collections["average"]
     return state.replace(step=state.step + 1, ema=ema)
 
 

@@ -143,6 +143,9 @@ def test_unknown_parts_of_a_game_suggest(file):
         "augment={'name': 'diffaugment', 'police': 1}": "config.augment.police: no such setting. Did you mean 'policy'",
         "dtype=float16": "config.dtype='float16' is not known. .*Known: bfloat16, float32",
         "accumulate=0": "config.accumulate=0: it must be at least 1",
+        "g.widths=(16, 0)": r"config.g.widths=\(16, 0\): it must be at least 1",
+        "d.embedding=0": "config.d.embedding=0: it must be at least 1",
+        "game.lecam_start=-1": "config.game.lecam_start=-1: it must be 0 or more",
     }.items():
         with pytest.raises(ValueError, match=message):
             make(override)

@@ -79,11 +79,31 @@ def test_a_penalty_is_of_the_picture_before_it_is_augmented(play, penalty):
 
 def test_lecam_pulls_to_the_other_sides_mean_at_its_weight(play):
     plain, before, _ = play()
-    loss, aux, state = play(lecam=3.0, lecam_decay=0.9)
+    loss, aux, state = play(lecam=3.0, lecam_decay=0.9, lecam_start=0)
     np.testing.assert_allclose(loss - plain, aux.metrics["d/lecam"], rtol=1e-4)
     assert aux.metrics["d/lecam"] > 0 and state.carry["lecam"] == {"real": 0, "fake": 0}
     for side in ("real", "fake"):
         np.testing.assert_allclose(aux.carry["lecam"][side], 0.1 * before.metrics[f"d/{side}"], rtol=1e-4)
+
+
+def test_lecam_waits_for_its_start_and_knows_the_logits_then(play):
+    plain, before, _ = play()
+    loss, aux, _ = play(lecam=3.0, lecam_decay=0.9, lecam_start=1)
+    assert loss == plain and aux.metrics["d/lecam"] == 0
+    for side in ("real", "fake"):
+        np.testing.assert_allclose(aux.carry["lecam"][side], before.metrics[f"d/{side}"], rtol=1e-4)
+
+
+def test_parts_of_a_turn_move_lecams_means_as_one_does(toy_game):
+    game = toy_game(batch=4, lecam=1.0, lecam_start=0)
+    state = train.new_state(SETTINGS, game, SHAPE, 0)
+    whole, _ = game.observed(state, jnp.full(4, 3.0), jnp.full(4, -2.0))
+    for _ in range(2):
+        carry, _ = game.observed(state, jnp.full(2, 3.0), jnp.full(2, -2.0))
+        state = state.replace(carry=carry)
+    np.testing.assert_allclose(carry["lecam"]["real"], 0.03, rtol=1e-4)
+    for side in ("real", "fake"):
+        np.testing.assert_allclose(carry["lecam"][side], whole["lecam"][side], rtol=1e-4)
 
 
 def test_lecams_means_follow_the_logits():
@@ -123,6 +143,7 @@ def test_every_addition_at_once_trains_on_two_devices_alike(toy_game):
         batch=4,
         augment=DiffAugment(),
         lecam=0.1,
+        lecam_start=0,
         consistency_real=1.0,
         consistency_fake=1.0,
         penalty="r1+r2",

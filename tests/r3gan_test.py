@@ -258,7 +258,7 @@ def test_lazy_penalties_are_a_turn_of_their_own_as_much_heavier():
 
 def test_lecam_and_consistency_are_added_at_their_weights():
     rng, batch = jax.random.key(4), base.example_batch(SHAPE, 3, 4)
-    more = dict(lecam=0.3, lecam_decay=0.75, consistency_real=2.0, consistency_fake=3.0)
+    more = dict(lecam=0.3, lecam_decay=0.75, lecam_start=0, consistency_real=2.0, consistency_fake=3.0)
     game = make_game(**more)
     state = new_state(game)
     state = state.replace(carry=state.carry | {"lecam": {"real": jnp.float32(9.0), "fake": jnp.float32(-9.0)}})

@@ -348,7 +348,7 @@ def test_lecam_and_consistency_add_to_ds_loss(start):
     rng = lambda: jax.random.key(3)
     plain, _ = jit(make_game().loss_d)(state.d.params, state, batch, rng())
     state = state.replace(carry=state.carry | {"lecam": {"real": jnp.float32(1.0), "fake": jnp.float32(-1.0)}})
-    game = make_game(lecam=0.5, lecam_decay=0.9, consistency_real=2.0, consistency_fake=3.0)
+    game = make_game(lecam=0.5, lecam_decay=0.9, lecam_start=0, consistency_real=2.0, consistency_fake=3.0)
     value, aux = jit(game.loss_d)(state.d.params, state, batch, rng())
     added = {name: x for name, x in aux.metrics.items() if "lecam" in name or "consistency" in name}
     assert len(added) == 3 and all(x > 0 for x in added.values())

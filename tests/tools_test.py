@@ -1,5 +1,7 @@
 """The tools as a user runs them, on one small trained run."""
 
+import contextlib
+import dataclasses
 import json
 
 import av
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import config, export, log, train
+from gan_jax import checkpoint, config, export, log, train
 from gan_jax import runs as runs_module
 
 FILE = """
@@ -61,6 +63,36 @@ def test_sample_one_class_and_truncation(tool, runs, tmp_path):
     assert near < far / 10
 
 
+def test_of_very_many_classes_the_first_are_drawn(tool, tmp_path):
+    run = config.Config("noise_to_image", "mlp", {}, batch=4, total_kimg=1.0, g={"widths": (4,)}, d={"widths": (4,)})
+    names = [f"class{i:03d}" for i in range(100)]
+    state = train.new_state(run, config.make_game(run, (2, 2, 3), 100), (2, 2, 3), 100)
+    with contextlib.closing(checkpoint.Store(tmp_path / "run" / "checkpoints")) as store:
+        meta = {"config": dataclasses.asdict(run), "shape": [2, 2, 3], "classes": names}
+        assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
+    done = tool("sample", tmp_path / "run", "--out", tmp_path, "--seeds", "0-1")
+    assert done.returncode == 0 and "the first 32 of 100 classes" in done.stdout, done.stderr
+    assert pixels(tmp_path / "grid.png").shape == (4, 64, 3)
+    done = tool("interpolate", tmp_path / "run", "--out", tmp_path / "walk.png", "--seeds", "0-1", "--frames", "1")
+    assert done.returncode == 0 and "the first 32 of 100 classes" in done.stdout, done.stderr
+    one = tool("sample", tmp_path / "run", "--out", tmp_path / "one", "--seeds", "0", "--class", "class099")
+    assert "the first" not in one.stdout and (tmp_path / "one" / "seed0000_class099.png").is_file()
+    unknown = tool("sample", tmp_path / "run", "--out", tmp_path, "--class", "zebra")
+    assert "class='zebra' is not known" in unknown.stderr and unknown.stderr.endswith("class059 and 40 more.\n")
+
+
+def test_a_label_that_is_no_class_is_refused(runs):
+    sampler = export.load(runs / "styles")
+    z = sampler.game.latent(jax.random.key(0), 2)
+    for y in ([0, 10], [-1, 0]):
+        with pytest.raises(ValueError, match=f"class {y[1] or y[0]}: .* knows 0 to 9"):
+            sampler(z, np.array(y))
+    with pytest.raises(ValueError, match="trained on 10 classes, so labels must be given"):
+        sampler(z)
+    with pytest.raises(ValueError, match="trained on no classes, so labels must not be given"):
+        export.load(runs / "none")(z, np.array([0, 1]))
+
+
 def test_sample_without_classes(tool, runs, tmp_path):
     assert tool("sample", runs / "none", "--out", tmp_path, "--seeds", "0-2", "--cols", "3").returncode == 0
     assert pixels(tmp_path / "grid.png").shape == (8, 24, 3)
@@ -74,7 +106,7 @@ def test_sample_without_classes(tool, runs, tmp_path):
         ("none", ["--class", "dylan"], "was trained without classes"),
         ("none", ["--seeds", "a-b"], "--seeds=a-b: write numbers and ranges"),
         ("none", ["--seeds", "5-2"], "--seeds=5-2: that range is empty"),
-        ("none", ["--truncation", "0"], "truncation=0.0: it must be above 0"),
+        ("none", ["--truncation", "0"], "truncation=0.0: it must be a number above 0"),
         ("none", ["--cols", "0"], "--cols=0: it must be at least 1"),
         ("nowhere", [], "no checkpoint. Give a run's --workdir"),
     ],
@@ -127,7 +159,7 @@ def frames_of(path):
         (["--frames", "0"], "--frames=0: it must be at least 1"),
         (["--fps", "0"], "--fps=0.0: it must be 1 to 240"),
         (["--class", "dylan"], "was trained without classes"),
-        (["--truncation", "nan"], "truncation=nan: it must be above 0"),
+        (["--truncation", "nan"], "truncation=nan: it must be a number above 0"),
         (["--out", "walk.avi"], "walk.avi: no known kind of file. Known: .mp4, .gif, .png"),
     ],
 )

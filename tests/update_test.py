@@ -12,7 +12,7 @@ from gan_jax.algorithms import noise_to_image
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.parallel import Parallel
 from gan_jax.state import Player
-from gan_jax.update import Average, make_turn
+from gan_jax.update import Average, end_round, make_turn
 
 SHAPE = (4, 4, 1)
 
@@ -217,6 +217,15 @@ def test_round_averages_weights_and_batch_statistics_together(toy_game):
         want = jax.tree.map(lambda a, b: (a + b) / 2, old, live)
         for a, b in zip(jax.tree.leaves(state.ema[part]), jax.tree.leaves(want), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_what_is_an_average_already_is_copied(toy_game):
+    """As StyleGAN2's mean of w."""
+    start = train.new_state(settings(), toy_game(), SHAPE, 0)
+    keep = lambda value: {"g": {"average": {"w": jnp.float32(value)}}}
+    state = start.replace(g=start.g.replace(mutable=keep(3)), ema={"params": start.g.params, "mutable": keep(1)})
+    state = end_round(state, 4, Average(1e9))
+    assert state.ema["mutable"]["g"]["average"]["w"] == 3 and start.ema["mutable"] != keep(3)
 
 
 def test_sampling_reads_the_average(toy_game):

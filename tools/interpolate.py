@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--seeds", default="0-5", help="where it passes, as in 0-9 or 1,5,10-12 (default %(default)s)")
     parser.add_argument("--frames", type=int, help="from seed to seed (default: 48; 8 for a PNG)")
     parser.add_argument("--fps", type=float, default=24.0, help="frames a second (default %(default)s)")
-    parser.add_argument("--class", dest="name", metavar="NAME", help="only this class (default: all, side by side)")
+    parser.add_argument(
+        "--class", dest="name", metavar="NAME", help="only this class (default: all, side by side, 32 at most)"
+    )
     parser.add_argument("--truncation", type=float, metavar="PSI", help="as in tools/sample.py")
     flags = parser.parse_args()
     seeds = launch.parse_numbers(flags.seeds, "--seeds")
@@ -41,11 +43,12 @@ def main() -> None:
     video.check(flags.out)
     per_leg = flags.frames or (8 if flags.out.suffix.lower() == ".png" else 48)
     sampler = export.load(flags.checkpoint, FromNoise)
-    labels = [sampler.label(flags.name)] if flags.name is not None else list(range(len(sampler.classes)))
+    labels = sampler.columns(flags.name)
     began = time.monotonic()
     count = video.write(flags.out, walk(sampler, seeds, labels, per_leg, flags.truncation), flags.fps, per_leg)
     seconds = time.monotonic() - began
     print(f"{flags.out}: {count} frames, {count / seconds:.1f} a second, from {sampler.step}")
+    launch.say_of_columns(len(labels), len(sampler.classes), flags.name)
 
 
 def walk(sampler, seeds: list[int], labels: list[int], per_leg: int, truncation: float | None):

@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder: grid.png and a PNG a picture")
     parser.add_argument("--seeds", default="0-7", help="one z each, as in 0-9 or 1,5,10-12 (default %(default)s)")
-    parser.add_argument("--class", dest="name", metavar="NAME", help="only this class (default: a column each)")
+    parser.add_argument(
+        "--class", dest="name", metavar="NAME", help="only this class (default: a column each, 32 at most)"
+    )
     parser.add_argument(
         "--truncation",
         type=float,
@@ -53,8 +55,8 @@ def draw(sampler, seeds: list[int], flags: argparse.Namespace) -> None:
 
     from gan_jax import log
 
-    names = [flags.name] if flags.name is not None else list(sampler.classes)
-    labels = [sampler.label(name) for name in names]
+    labels = sampler.columns(flags.name)
+    names = [sampler.classes[label] for label in labels]
     rows = []
     for seed in seeds:  # a picture depends on its own seed only, not on its neighbours
         z = sampler.game.latent(jax.random.key(seed), 1, flags.truncation)
@@ -65,6 +67,7 @@ def draw(sampler, seeds: list[int], flags: argparse.Namespace) -> None:
     pictures = np.concatenate(rows)
     log.save_png(flags.out / "grid.png", log.grid(pictures, len(names) if len(names) > 1 else flags.cols))
     print(f"{len(pictures)} pictures and grid.png in {flags.out}, from {sampler.step}")
+    launch.say_of_columns(len(labels), len(sampler.classes), flags.name)
 
 
 def mix(sampler, seeds: list[int], columns: list[int], flags: argparse.Namespace) -> None:

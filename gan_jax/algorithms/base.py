@@ -2,6 +2,7 @@
 
 import abc
 import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,12 +138,14 @@ def truncated_normal(rng: jax.Array, shape: tuple[int, ...], truncation: float |
     """Standard normal f32 [*shape], within [-truncation, truncation] where one is given.
 
     Raises:
-        ValueError: truncation is not above 0.
+        ValueError: truncation is no number above 0.
     """
     if truncation is None:
         return jax.random.normal(rng, shape)
-    if not truncation > 0:
-        raise ValueError(f"truncation={truncation}: it must be above 0 (numbers of z further from 0 are redrawn).")
+    if not (isinstance(truncation, numbers.Real) and truncation > 0):
+        raise ValueError(
+            f"truncation={truncation!r}: it must be a number above 0 (numbers of z further from 0 are redrawn)."
+        )
     return jax.random.truncated_normal(rng, -truncation, truncation, shape)
 
 

@@ -126,8 +126,8 @@ class Algorithm(additions.Additions, base.FromNoise):
 
     def fake(self, player, rng, y, n):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""
-        z = base.normal(rng, n, self.z_dim)
-        images, mutable = base.forward(self.g, player.params["g"], player.mutable["g"], z, y)
+        z, rngs = base.normal(rng, n, self.z_dim), {"noise": jax.random.fold_in(rng, 1)}  # StyleGAN2 draws such noise
+        images, mutable = base.forward(self.g, player.params["g"], player.mutable["g"], z, y, rngs=rngs)
         return images, {"g": mutable}
 
     def critic(self, params_d, state, x, y):

@@ -7,8 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax.nn import conv
-from gan_jax.nn.init import INITIALIZERS
+from gan_jax.nn import conv, init
 from gan_jax.nn.norms import SpectralNorm, rows
 
 
@@ -22,7 +21,7 @@ class Weights(nn.Module):
 
     def kernel(self, shape: tuple[int, ...], x: jax.Array, train: bool) -> jax.Array:
         """The kernel in x's type; divided by its spectral norm where asked."""
-        w = self.param("kernel", INITIALIZERS[self.initializer], shape)
+        w = self.param("kernel", init.initializer(self.initializer), shape)
         if self.spectral_norm:
             w = SpectralNorm(name="spectral_norm")(w, train=train)
         return w.astype(x.dtype)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gan_jax import axis
-from gan_jax.nn.init import INITIALIZERS
+from gan_jax.nn import init
 
 
 class BatchNorm(nn.Module):
@@ -68,7 +68,7 @@ class ConditionalBatchNorm(nn.Module):
         """x [B, ..., C], y int32 [B] or, with n_classes=0, [B, K] -> the shape of x."""
 
         def read(name):  # [B, C] in x's type, broadcast against x
-            table = self.param(name, INITIALIZERS[self.initializer], (self.n_classes or y.shape[-1], x.shape[-1]))
+            table = self.param(name, init.initializer(self.initializer), (self.n_classes or y.shape[-1], x.shape[-1]))
             if self.spectral_norm:
                 table = SpectralNorm(name=f"{name}_spectral_norm")(table, train=train)
             value = rows(table, y) if self.n_classes else jnp.dot(y, table.astype(y.dtype))
