@@ -16,6 +16,9 @@ from gan_jax.video import import_av
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts")
 PART = 100  # frames in a part: what is lost, at most, with a job that is killed
+BT709 = 1  # H.273's number of the colour space that players take high resolution to be in; written into the file too
+MOST_JITTER = 0.05  # seconds by which a frame of sound may be late without silence before it
+NOTE = "job.json"  # among the parts: whose they are
 COPIED = ("aac", "mp3", "ac3", "alac", "opus")  # sound an MP4 takes as it is; other kinds become AAC
 
 
@@ -34,17 +37,40 @@ class Clip:
     size: tuple[int, int]
     has_sound: bool
 
-    def frames(self) -> Iterator[tuple[np.ndarray, Fraction]]:
-        """(uint8 [H, W, 3] upright, seconds from the first frame), in the order they are shown."""
+    def frames(self, damaged: list[str] | None = None) -> Iterator[tuple[np.ndarray, Fraction]]:
+        """(uint8 [H, W, 3] upright, seconds from the first frame), in the order they are shown.
+
+        damaged: takes the reasons why places of the file can't be decoded; they are left out.
+        """
         av = import_av()
-        first = None
+        first, number = None, 0
         with av.open(str(self.path)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
-            for number, frame in enumerate(container.decode(stream)):
-                time = frame.pts * frame.time_base if frame.pts is not None else number / self.rate
-                first = time if first is None else first
-                yield _upright(frame), time - first
+            for packet in _packets(container, stream, damaged):
+                try:
+                    decoded = packet.decode()
+                except av.error.InvalidDataError as error:
+                    _note(damaged, error)
+                    continue
+                for frame in decoded:
+                    time = frame.pts * frame.time_base if frame.pts is not None else number / self.rate
+                    first, number = time if first is None else first, number + 1
+                    yield _upright(frame), time - first
+
+
+def _packets(container, stream, damaged: list[str] | None):
+    """The stream's packets, to the file's end or to where it can't be read on."""
+    av = import_av()
+    try:
+        yield from container.demux(stream)
+    except av.error.InvalidDataError as error:
+        _note(damaged, error)
+
+
+def _note(damaged: list[str] | None, error: Exception) -> None:
+    if damaged is not None:
+        damaged.append(str(error).split(";")[0])
 
 
 def open_clip(path: pathlib.Path) -> Clip:
@@ -75,17 +101,20 @@ class Parts:
 
     Attributes:
         done: frames in finished parts; a job goes on with the frame after them.
+        dropped: frames in finished parts of another job, which are no more.
     """
 
     def __init__(self, out: pathlib.Path, clip: Clip, job: dict):
         """out: the file to be, MP4. job: what decides the pictures; parts of another job are thrown away."""
         self.out, self.clip = out, clip
         self.folder = out.with_name(f".{out.name}.parts")
-        note = self.folder / "job.json"
-        if not note.is_file() or json.loads(note.read_text()) != json.loads(json.dumps(job)):
+        self.dropped = 0
+        if _read_note(self.folder) != json.loads(json.dumps(job)):
+            self.dropped = self.done
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
-            note.write_text(json.dumps(job))
+            (self.folder / "draft.json").write_text(json.dumps(job))
+            (self.folder / "draft.json").replace(self.folder / NOTE)
         self.container = None
         self.count = 0  # frames in the open part
 
@@ -102,9 +131,12 @@ class Parts:
             self.stream = self.container.add_stream("libx264", rate=self.clip.rate.limit_denominator(1001))
             self.stream.height, self.stream.width = (n + n % 2 for n in frame.shape[:2])  # 4:2:0 wants even sides
             self.stream.pix_fmt, self.stream.options = "yuv420p", {"crf": "17", "bf": "0"}
-            self.stream.codec_context.time_base = Fraction(1, 90_000)
+            context = self.stream.codec_context
+            context.time_base = Fraction(1, 90_000)
+            context.colorspace = context.color_primaries = context.color_trc = BT709
+            context.color_range = av.video.reformatter.ColorRange.MPEG
         frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
-        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
         picture.pts, picture.time_base = round((time - self.start) * 90_000), Fraction(1, 90_000)
         self.container.mux(self.stream.encode(picture))
         self.count += 1
@@ -161,18 +193,30 @@ class Parts:
         return end
 
 
+def _read_note(folder: pathlib.Path) -> dict | None:
+    """The job of the parts there; None: there is none, or it can't be read."""
+    try:
+        return json.loads((folder / NOTE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_copied(track) -> bool:
+    return track.codec_context.codec.canonical_name in COPIED
+
+
 def _sound_stream(original, target):
     track = original.streams.audio[0]
-    if track.codec_context.name in COPIED:
+    if _is_copied(track):
         return target.add_stream_from_template(track)
     return target.add_stream("aac", rate=track.codec_context.sample_rate)
 
 
 def _copy_sound(original, target, stream, end):
-    """The original's sound up to `end` seconds (None: all of it)."""
+    """The original's sound up to `end` seconds (None: all of it), as late after the first picture as it was."""
     track, video = original.streams.audio[0], original.streams.video[0]
     start = (video.start_time or 0) * video.time_base
-    if track.codec_context.name in COPIED:
+    if _is_copied(track):
         for packet in original.demux(track):
             if packet.dts is None or packet.pts * packet.time_base < start:
                 continue
@@ -183,12 +227,38 @@ def _copy_sound(original, target, stream, end):
             packet.stream = stream
             target.mux(packet)
         return
+    done = 0  # samples
     for frame in original.decode(track):
-        if end is not None and frame.time is not None and frame.time - start > end:
+        at = done if frame.pts is None else round((frame.pts * frame.time_base - start) * frame.sample_rate)
+        if end is not None and at > end * frame.sample_rate:
             break
-        frame.pts = None
-        target.mux(stream.encode(frame))
+        if at + frame.samples <= 0:
+            continue
+        if at - done > MOST_JITTER * frame.sample_rate:
+            for silence in _silence(frame, at - done):
+                done = _encode(silence, done, stream, target)
+        done = _encode(frame, done, stream, target)
     target.mux(stream.encode(None))
+
+
+def _encode(frame, done, stream, target) -> int:
+    """Adds a frame of sound after `done` samples; how many there are then."""
+    frame.pts, frame.time_base = done, Fraction(1, frame.sample_rate)
+    target.mux(stream.encode(frame))
+    return done + frame.samples
+
+
+def _silence(like, samples):
+    """Frames of no sound, a second each at most, of another frame's kind."""
+    channels, zero = len(like.layout.channels), 128 if like.format.name.startswith("u8") else 0
+    while samples > 0:
+        n = min(samples, like.sample_rate)
+        shape = (channels, n) if like.format.is_planar else (1, n * channels)
+        blank = np.full(shape, zero, like.to_ndarray().dtype)
+        frame = import_av().AudioFrame.from_ndarray(blank, format=like.format.name, layout=like.layout.name)
+        frame.sample_rate = like.sample_rate
+        yield frame
+        samples -= n
 
 
 def _upright(frame) -> np.ndarray:

@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import struct
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,18 @@ class Sampler:
 
     def restyle(self, x: jax.Array, style: jax.Array) -> jax.Array:
         """Of a translator: x f32 [n, h, w, C] in [-1, 1], style [n, S] -> f32 [n, h, w, C]."""
-        return _restyle(self.game, self.ema, x, style)
+        return _restyle(self.game, self.ema, x, style, None)
+
+    def part_of(self, whole: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        """`restyle` for parts of larger pictures, which fit together; whole: f32 [n, h, w, C], those made small."""
+        moments = None
+
+        def restyle(x, style):
+            nonlocal moments
+            moments = _moments(self.game, self.ema, whole, style) if moments is None else moments
+            return _restyle(self.game, self.ema, x, style, moments)
+
+        return restyle
 
     def styles_from_noise(self, seed: int, y: jax.Array | None, n: int) -> jax.Array:
         """Of a translator: n styles [n, S] of one draw of z, of classes y int32 [n] or None."""
@@ -114,8 +126,13 @@ def _sample(game, ema, z, y, truncation):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _restyle(game, ema, x, style):
-    return game.restyle(ema, x, style)
+def _restyle(game, ema, x, style, moments):
+    return game.restyle(ema, x, style, moments)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _moments(game, ema, x, style):
+    return game.moments(ema, x, style)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
@@ -201,19 +218,26 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
     """A translator with its weights inside, for any batch, size and of PLATFORMS; needs none of our code to run.
 
     restyle.stablehlo: (x f32 [b, h, w, C] in [-1, 1], style f32 [b, S]) -> f32 [b, h, w, C]; h and w multiples of
-    `multiple` in about.json. style.stablehlo: (z f32 [b, Z] and, with classes, y int32 [b]) -> f32 [b, S].
+    `multiple` in about.json. restyle_part.stablehlo: the same of parts of larger pictures, (x, style, the pictures f32
+    [b, h', w', C], made small). style.stablehlo: (z f32 [b, Z] and, with classes, y int32 [b]) -> f32 [b, S].
     style_from_picture.stablehlo, where there is one: (x f32 [b, H, W, C] of the run's shape, y) -> f32 [b, S].
     """
     game, ema, f32 = sampler.game, sampler.ema, jnp.float32
-    b, h, w = jax_export.symbolic_shape(f"b, {sampler.multiple}*m, {sampler.multiple}*n")
+    sides = ", ".join(f"{sampler.multiple}*{letter}" for letter in "mnkl")
+    b, h, w, tall, wide = jax_export.symbolic_shape(f"b, {sides}")
     width = jax.eval_shape(
         lambda: sampler.styles_from_noise(0, jnp.zeros(1, jnp.int32) if sampler.classes else None, 1)
     )
     z = jax.eval_shape(lambda: game.latent(jax.random.key(0), 1))
     row = lambda *shape, dtype=f32: jax.ShapeDtypeStruct((b, *shape), dtype)
     y = [row(dtype=jnp.int32)] if sampler.classes else []
+    picture, style = row(h, w, sampler.shape[2]), row(*width.shape[1:])
     calls = {
-        "restyle": (lambda x, style: game.restyle(ema, x, style), [row(h, w, sampler.shape[2]), row(*width.shape[1:])]),
+        "restyle": (lambda x, style: game.restyle(ema, x, style), [picture, style]),
+        "restyle_part": (
+            lambda x, style, whole: game.restyle(ema, x, style, game.moments(ema, whole, style)),
+            [picture, style, row(tall, wide, sampler.shape[2])],
+        ),
         "style": (lambda z, y=None: game.style_from_noise(ema, z, y), [row(*z.shape[1:]), *y]),
     }
     if sampler.reads_styles:
@@ -235,12 +259,17 @@ class Exported:
             about = json.loads((folder / "about.json").read_text())
             self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(about["classes"])
             self.multiple, self._z, self.step = about["multiple"], about["z"], folder
-            self.restyle, self._style = (load_stablehlo(folder / f"{name}.stablehlo") for name in ("restyle", "style"))
+            names = ("restyle", "restyle_part", "style")
+            self.restyle, self._part, self._style = (load_stablehlo(folder / f"{name}.stablehlo") for name in names)
             path = folder / "style_from_picture.stablehlo"
             self.reads_styles = path.is_file()
             self.style_from_picture = load_stablehlo(path) if self.reads_styles else None
         except (OSError, KeyError, ValueError, TypeError, AttributeError, struct.error) as error:
             raise ValueError(f"{folder}: no translator that tools/export.py wrote ({error}).") from error
+
+    def part_of(self, whole: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        """As Sampler's; `whole` goes through the network with every part."""
+        return lambda x, style: self._part(x, style, whole)
 
     def styles_from_noise(self, seed: int, y: jax.Array | None, n: int) -> jax.Array:
         """As Sampler's; z is standard normal."""

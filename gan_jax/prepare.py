@@ -19,6 +19,9 @@ from gan_jax.data.sources import folder
 SPLITS = ("train", "validation", "test")
 CROPS = ("center", "stretch", "face")
 LOOK_SIDE = 8  # of the grid whose neighbours' order is a picture's look
+SMALL_SIDE = 16  # pixels, at which pictures that look alike are compared
+STEP = 5  # of 255: less is the noise of an even ground
+SAME = 6.0  # of 255: mean difference of them, below which they are near-copies
 
 
 class Picture(NamedTuple):
@@ -28,6 +31,7 @@ class Picture(NamedTuple):
     origin: str  # for the list of rejects
     read: Callable[[], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
     group: str = ""  # pictures of one group share a split; empty: the name
+    partners: str = ""  # pictures of equal word belong together: where one is set aside, all are; empty: none do
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,8 @@ class Recipe:
         size: pixels, the square's side.
         crop: "center" (the middle square), "stretch" (all of it) or "face" (the largest face, its eyes level).
         smallest: shorter side, below which a picture is rejected; None: `size`, so that none is blown up.
-        near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be one; None: all are kept.
+        near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be one, where their pixels
+            differ little too; None: all are kept.
         shares: of validation and test, of the groups.
         seed: of the split.
     """
@@ -66,6 +71,7 @@ class Recipe:
 def pictures_in(root: pathlib.Path) -> Iterator[Picture]:
     """The images below a folder; sub-folders stay, as styles or classes, and what has one name in several shares a split.
 
+    Two sub-folders with the same names throughout are pairs: where one of a pair is set aside, both are.
     Raises:
         ValueError: no such folder, or no images in it.
     """
@@ -73,11 +79,17 @@ def pictures_in(root: pathlib.Path) -> Iterator[Picture]:
         files = folder.scan(root)[0]
     except ValueError as error:
         raise ValueError(str(error).replace("config.data.path=", "")) from error
-    for file in files:
-        name = file.relative_to(root).as_posix()
+    names = [file.relative_to(root).as_posix() for file in files]
+    below = {}
+    for name in names:
+        top, slash, rest = name.rpartition(".")[0].partition("/")
+        below.setdefault(top if slash else "", set()).add(rest)
+    pairs = len(below) == 2 and len(set(map(frozenset, below.values()))) == 1
+    for file, name in zip(files, names, strict=True):
         read = lambda file=file: decode.decode(file, channels=decode.header(file)[2])
         stem = name.rpartition(".")[0]
-        yield Picture(stem, name, read, stem.partition("/")[2] or stem)
+        rest = stem.partition("/")[2] or stem
+        yield Picture(stem, name, read, rest, rest if pairs else "")
 
 
 def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Iterator[Picture]:
@@ -109,7 +121,7 @@ def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Ite
             if all(image in other for other in archives.values()):
                 code = image.removesuffix(".png")
                 read = lambda data=files[image]: decode.decode(data, channels=4)
-                yield Picture(f"{vendor}/{code}", f"{vendor}/{image}", read, base)
+                yield Picture(f"{vendor}/{code}", f"{vendor}/{image}", read, base, code)
 
 
 def _package(path: pathlib.Path) -> tuple[str, list[Mapping], dict[str, bytes]]:
@@ -182,6 +194,11 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
         kept.append(picture)
         log.save_png(unsplit / f"{picture.name}.png", pixels)
     step(len(pictures), len(pictures))
+    alone = {picture.partners for picture in pictures if picture.origin in rejects.files} - {""}
+    for picture in kept:
+        if picture.partners in alone:
+            rejects.add(picture.origin, "its partner was set aside")
+    kept = [picture for picture in kept if picture.partners not in alone]
     if not kept:
         raise ValueError(f"none of {len(pictures)} pictures is left: {'; '.join(rejects.lines()[:3])}.")
     splits, counts = split({picture.group or picture.name for picture in kept}, recipe), dict.fromkeys(SPLITS, 0)
@@ -234,12 +251,16 @@ def split(groups: set[str], recipe: Recipe) -> dict[str, str]:
 
 
 class _Looks:
-    """The pictures taken so far, by style, for finding near-copies."""
+    """The pictures taken so far, by style, for finding near-copies.
+
+    Looks alone would take different drawings on an even ground for copies; so pixels decide among those that look alike.
+    """
 
     def __init__(self, near: int | None, most: int):
         """most: pictures there can be."""
         self.near, self._origins = near, []
         self._looks, self._styles = np.zeros(most, np.uint64), np.zeros(most, np.int64)
+        self._small = np.zeros((0 if near is None else most, SMALL_SIDE, SMALL_SIDE, 3), np.uint8)
         self._numbers: dict[str, int] = {}  # style -> its number
 
     def twin(self, style: str, pixels: np.ndarray) -> str | None:
@@ -247,19 +268,26 @@ class _Looks:
         n = len(self._origins)
         if self.near is None or style not in self._numbers:
             return None
-        differ = np.bitwise_count(self._looks[:n] ^ look(pixels)).astype(int)
-        differ[self._styles[:n] != self._numbers[style]] = 65
-        nearest = int(differ.argmin())
-        return self._origins[nearest] if differ[nearest] <= self.near else None
+        alike = np.bitwise_count(self._looks[:n] ^ look(pixels)) <= self.near
+        alike = np.flatnonzero(alike & (self._styles[:n] == self._numbers[style]))
+        off = np.abs(self._small[alike].astype(np.float32) - made_small(pixels)).mean((1, 2, 3))
+        return self._origins[alike[off.argmin()]] if len(alike) and off.min() <= SAME else None
 
     def add(self, style: str, pixels: np.ndarray, origin: str) -> None:
         n = len(self._origins)
         self._looks[n], self._styles[n] = look(pixels), self._numbers.setdefault(style, len(self._numbers))
+        if self.near is not None:
+            self._small[n] = made_small(pixels)
         self._origins.append(origin)
 
 
+def made_small(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, C] -> [SMALL_SIDE, SMALL_SIDE, 3], transparency on white."""
+    return decode.fit(faces.as_rgb(pixels), (SMALL_SIDE, SMALL_SIDE), "stretch", "box")
+
+
 def look(pixels: np.ndarray) -> np.uint64:
-    """Difference hash, a bit for whether each of 8 x 9 gray cells is brighter than its right neighbour."""
+    """Difference hash, a bit for whether each of 8 x 9 gray cells is brighter than its right neighbour, by STEP or more."""
     gray = decode.composite(pixels, (255, 255, 255)) if pixels.shape[-1] == 4 else pixels
     small = decode.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)
-    return np.packbits(small[:, :-1] > small[:, 1:]).view(np.uint64)[0]
+    return np.packbits(small[:, :-1] >= small[:, 1:] + STEP).view(np.uint64)[0]

@@ -87,17 +87,19 @@ class Stylizer:
             return pictures
         seen = [self._opaque(picture) for picture in pictures]
         x = np.stack([flat for flat, _ in seen]).astype(np.float32) / 127.5 - 1
-        styled = in_tiles(lambda part: self._run(part, look), x, self.tile, self.overlap)
-        mixed = x + self.strength * (styled - x)
-        pixels = np.clip(np.rint((mixed + 1) * 127.5), 0, 255).astype(np.uint8)
-        return np.stack([self._like(p, alpha, pictures.shape[-1]) for p, (_, alpha) in zip(pixels, seen, strict=True)])
+        through = lambda restyle: lambda x: self._run(restyle, x, look)
+        parts = lambda whole: through(self.sampler.part_of(pad_to(whole, self.sampler.multiple)))
+        styled = in_tiles(through(self.sampler.restyle), parts, x, self.tile, self.overlap)
+        mixed = (x + self.strength * (styled - x) + 1) * 127.5
+        rows = zip(mixed, seen, pictures, strict=True)
+        return np.stack([self._like(made, alpha, picture) for made, (_, alpha), picture in rows])
 
-    def _run(self, x, look):
+    def _run(self, restyle, x, look):
         """x f32 [n, h, w, C] through the network, padded to a bucket."""
         h, w = x.shape[1:3]
         padded = pad_to(x, self.sampler.multiple)  # a folder of many sizes does not compile for each
         styles = np.repeat(look.style[None], len(x), 0)
-        return np.asarray(self.sampler.restyle(padded, styles))[:, :h, :w]
+        return np.asarray(restyle(padded, styles))[:, :h, :w]
 
     def _opaque(self, picture):
         """(picture uint8 [H, W, C] with the network's channels, its alpha [H, W, 1] where the network takes none)."""
@@ -109,11 +111,20 @@ class Stylizer:
             colors = decode.composite(picture, self.background)
         return _colors(colors, self.channels), alpha
 
-    def _like(self, pixels, alpha, channels):
-        """The network's pixels with so many channels, the last of four the alpha given."""
-        if channels == 4 and alpha is not None:
-            return np.concatenate([_colors(pixels, 3), alpha], -1)
-        return pixels if channels == 4 else _colors(pixels[..., :3], channels)
+    def _like(self, made, alpha, picture):
+        """The network's pixels, f32 in [0, 255], with the picture's channels and the alpha given.
+
+        What they have of the background, where the picture is half transparent, is taken out again: laid on the background
+        the result is what the network made, and on any other there is no halo.
+        """
+        channels, pixels = picture.shape[-1], lambda x: np.clip(np.rint(x), 0, 255).astype(np.uint8)
+        if channels != 4 or alpha is None:
+            return pixels(made) if channels == 4 else _colors(pixels(made)[..., :3], channels)
+        share = alpha.astype(np.float32) / 255
+        behind = np.asarray(self.background, np.float32)
+        made = _colors(pixels(made), 3) if made.shape[-1] == 1 else made
+        own = (made - (1 - share) * behind) / np.maximum(share, 1 / 255)
+        return np.concatenate([pixels(np.where(share > 0, own, made)), alpha], -1)
 
 
 def _colors(pixels, channels):
@@ -131,29 +142,53 @@ def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)), "symmetric") if any(more) else x
 
 
-def in_tiles(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, tile: int, overlap: int) -> np.ndarray:
-    """run(x) where x f32 [n, H, W, C] has at most tile x tile pixels, else run on tiles, blended where they overlap.
+Run = Callable[[np.ndarray], np.ndarray]  # f32 [n, h, w, C] -> the same shape
+
+
+def in_tiles(run: Run, parts: Callable[[np.ndarray], Run], x: np.ndarray, tile: int, overlap: int) -> np.ndarray:
+    """run(x) where x f32 [n, H, W, C] has at most tile x tile pixels, else by tiles, blended where they overlap.
 
     Args:
-        run: f32 [n, h, w, C] -> the same shape.
-        tile: a tile's sides, or the picture's where that is less. overlap: pixels, at least, that neighbours share.
-    A tile's weight falls in a line to its edges over the overlap; the sum is divided by the weights'.
+        parts: x made small -> what to run on its tiles.
+        tile: a tile's sides, or the picture's where that is less. overlap: pixels, at least, that neighbours share; of
+            these the quarter next to a tile's edge, which knows least of what is beyond, is not used.
     """
     height, width = x.shape[1:3]
     if height * width <= tile * tile:
         return run(x)
+    if not np.ptp(x, axis=(1, 2)).any():  # of one colour, as a black frame: all that networks see of it is its edges
+        made = run(x[:, :tile, :tile])
+        return np.broadcast_to(made[:, made.shape[1] // 2, made.shape[2] // 2, None, None], x.shape).copy()
+    part = parts(shrunk(x, tile * tile))
     total, weights = np.zeros(x.shape, np.float32), np.zeros((height, width, 1), np.float32)
     sides = [min(tile, size) for size in (height, width)]
-    ramp = lambda side: (
-        np.minimum(np.minimum(np.arange(side) + 1, side - np.arange(side)), overlap + 1.0) / (overlap + 1)
-    )
-    weight = (ramp(sides[0])[:, None] * ramp(sides[1])[None])[..., None].astype(np.float32)
     for top in starts(height, sides[0], overlap):
         for left in starts(width, sides[1], overlap):
             place = np.s_[:, top : top + sides[0], left : left + sides[1]]
-            total[place] += run(x[place]) * weight
+            down, across = taper(top, sides[0], height, overlap), taper(left, sides[1], width, overlap)
+            weight = (down[:, None] * across[None])[..., None]
+            total[place] += part(x[place]) * weight
             weights[place[1:]] += weight
     return total / weights
+
+
+def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:
+    """Weights f32 [side], along one axis, of a tile that begins at `start` of `size`: less towards edges with neighbours."""
+    rise = np.clip((np.arange(side) + 0.5 - overlap / 4) / max(overlap / 2, 1e-6), 0, 1).astype(np.float32)
+    first, last = start == 0, start + side == size
+    return (1 if first else rise) * (1 if last else rise[::-1]) * np.ones(side, np.float32)
+
+
+def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
+    """x [n, H, W, C] -> [n, h, w, C] of about so many pixels at most, each the mean of a block of x's."""
+    factor = math.ceil(math.sqrt(max(1, x.shape[1] * x.shape[2] / pixels)))
+    n, h, w, c = x.shape
+    down, across = min(factor, h), min(factor, w)
+    return (
+        x[:, : h // down * down, : w // across * across]
+        .reshape(n, h // down, down, w // across, across, c)
+        .mean((2, 4))
+    )
 
 
 def starts(size: int, side: int, overlap: int) -> Iterator[int]:

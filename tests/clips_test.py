@@ -7,8 +7,11 @@ import pytest
 from gan_jax import clips
 
 
-def make(path, frames=24, sound=True, codec="aac", times=None):
-    """A clip 32 x 48 whose frame n is gray 8 n, 12 frames a second, with a tone; `times`: of the frames, in 1/1200 s."""
+def make(path, frames=24, sound=True, codec="aac", times=None, late=0):
+    """A clip 32 x 48 whose frame n is gray 8 n, 12 frames a second, with a tone that begins `late` seconds after it.
+
+    times: of the frames, in 1/1200 s.
+    """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=12)
         video.height, video.width, video.pix_fmt = 32, 48, "yuv420p"
@@ -24,7 +27,7 @@ def make(path, frames=24, sound=True, codec="aac", times=None):
         if tone:
             wave = (8000 * np.sin(np.arange(44100 * frames // 12) * 0.05)).astype(np.int16)[None]
             block = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
-            block.sample_rate = 44100
+            block.sample_rate, block.pts, block.time_base = 44100, late * 44100, Fraction(1, 44100)
             container.mux(tone.encode(block))
             container.mux(tone.encode())
     return path
@@ -89,6 +92,53 @@ def test_sound_that_mp4_does_not_take_becomes_aac(tmp_path):
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
     assert sound_seconds(tmp_path / "out.mp4") == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("file", "codec"), [("in.mp4", "aac"), ("in.mkv", "pcm_s16le"), ("in.mkv", "mp3"), ("in.mkv", "flac")]
+)
+def test_sound_begins_when_it_did(tmp_path, file, codec):
+    clip = clips.open_clip(make(tmp_path / file, codec=codec, late=1))
+    copy(clip, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        track = container.streams.audio[0]
+        assert track.codec_context.codec.canonical_name == (codec if codec == "mp3" else "aac")
+        frames = list(container.decode(track))
+        loud = next(frame for frame in frames if np.abs(frame.to_ndarray().astype(float)).max() > 0.1)
+        video = container.streams.video[0]
+        assert float(loud.time - (video.start_time or 0) * video.time_base) == pytest.approx(1, abs=0.06)
+
+
+def test_colours_arrive_and_are_said_to_be_bt709(tmp_path):
+    clip = clips.open_clip(make(tmp_path / "in.mp4", frames=3, sound=False))
+    parts = clips.Parts(tmp_path / "out.mp4", clip, {})
+    parts.add(np.full((32, 48, 3), (255, 40, 40), np.uint8), Fraction(0))
+    parts.finish_part()
+    parts.join(whole=True)
+    ((frame, _),) = clips.open_clip(tmp_path / "out.mp4").frames()
+    assert np.abs(frame[16, 24].astype(int) - (255, 40, 40)).max() <= 3
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert next(container.decode(video=0)).colorspace == clips.BT709
+
+
+def test_damaged_places_are_left_out_and_said(tmp_path):
+    path = make(tmp_path / "in.mp4", sound=False)
+    whole = path.read_bytes()
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data, (at, size) = bytearray(whole), packets[10]
+    data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
+    damaged = []
+    frames = list(clips.open_clip(path).frames(damaged))
+    assert damaged and 0 < len(frames) < 24
+
+
+def test_a_note_that_cannot_be_read_is_none(tmp_path):
+    clip = clips.open_clip(make(tmp_path / "in.mp4", frames=6, sound=False))
+    copy(clip, tmp_path / "out.mp4", stop=3)
+    (tmp_path / ".out.mp4.parts" / "job.json").write_text("")
+    assert clips.Parts(tmp_path / "out.mp4", clip, {"job": 1}).dropped == 3
 
 
 def test_a_silent_clip(tmp_path):

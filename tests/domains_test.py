@@ -56,3 +56,12 @@ def test_one_class_is_an_error():
     source.targets = np.zeros(10, np.int32)
     with pytest.raises(ValueError, match="1 classes with pictures; going from style to style takes two or more"):
         domains.Domains(source, ("target",))
+
+
+def test_a_class_that_can_be_read_no_more_is_an_error():
+    class Lost(Colours):
+        def load(self, ids, seeds):
+            return super().load(np.where(self.targets[ids] == 2, 0, ids), seeds)
+
+    with pytest.raises(ValueError, match="no image of class 'c' can be read any more"):
+        domains.Domains(Lost(), ("target",)).load(np.arange(9), pipeline.sample_seeds(3, np.arange(9, dtype=np.uint64)))

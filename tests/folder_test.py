@@ -147,7 +147,9 @@ def test_a_file_lost_later_is_replaced_and_reported_once(images, monkeypatch, ca
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             batch = source.load(np.array([2, 1]), seeds)
-    np.testing.assert_array_equal(batch["image"][:, 0, 0], [[255, 0, 0], [0, 255, 0]])  # the next, from the start again
+    np.testing.assert_array_equal(
+        batch["image"][:, 0, 0], [[255, 0, 0], [0, 255, 0]]
+    )  # the next, of another class as there is none
     np.testing.assert_array_equal(batch["label"], [0, 0])  # and its own label
     assert source.quarantine.files == {"b/1.PNG": "no known image format"}
     (record,) = caplog.records
@@ -156,6 +158,22 @@ def test_a_file_lost_later_is_replaced_and_reported_once(images, monkeypatch, ca
         (images / name).unlink()
     with pytest.raises(ValueError, match="none of the 3 images can be read any more"):
         source.load(np.array([0]), seeds[:1])
+
+
+def test_another_of_its_class_takes_the_place_of_a_lost_file(images, monkeypatch):
+    save(images / "b" / "2.png", 0, 0, 200)
+    save(images / "c" / "1.png", 9, 9, 9)
+    monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    source = folder.Source(str(images), 4, labels=True)
+    (images / "b" / "2.png").write_bytes(b"gone")
+    batch = source.load(np.array([3]), np.zeros(1, np.uint64))
+    assert batch["label"] == [1] and batch["id"] == [2] and (batch["image"][0, 0, 0] == (0, 0, 255)).all()
+
+
+def test_an_empty_class_folder_is_named(images):
+    (images / "empty").mkdir()
+    source = folder.Source(str(images), 4, labels=True)
+    assert source.classes == ("a", "b") and "no images in the folder 'empty': no class" in source.notes
 
 
 def test_fingerprint_follows_the_data_and_the_settings(images):

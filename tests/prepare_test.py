@@ -100,6 +100,33 @@ def test_near_copies_only_where_asked(photos, tmp_path, tool):
         assert f"{left_out} left out" in done.stdout, done
 
 
+def test_drawings_of_one_outline_in_other_colours_are_no_copies(tmp_path, tool):
+    for name, hair in {"blond": (220, 190, 90), "blue": (60, 110, 240)}.items():
+        person = np.full((32, 32, 3), 240, np.uint8)
+        person[8:30, 8:24], person[4:12, 6:26] = (230, 190, 160), hair
+        (tmp_path / "people").mkdir(exist_ok=True)
+        Image.fromarray(person).save(tmp_path / "people" / f"{name}.png")
+        Image.fromarray(person).save(tmp_path / "people" / f"{name}_again.jpg", quality=95)
+    done = tool("prepare", tmp_path / "people", "--out", tmp_path / "set", "--size", "32")
+    assert "2 left out" in done.stdout, done
+    kept = {path.stem.split("_")[0] for path in (tmp_path / "set").rglob("*.png")}
+    assert kept == {"blond", "blue"}
+
+
+def test_of_pairs_both_are_set_aside(photos, tmp_path, tool):
+    for i in range(20):
+        for style in ("ann", "bob"):
+            picture(i + 100 * (style == "ann")).save(photos / style / f"{i}.png")
+    (photos / "bob" / "7.png").write_bytes(b"no")
+    Image.open(photos / "ann" / "3.png").save(photos / "ann" / "4.png")
+    done = tool("prepare", photos, "--out", tmp_path / "set", "--size", "16")
+    assert "4 left out" in done.stdout, done
+    rejects = dict(line.split("\t") for line in (tmp_path / "set" / "rejects.tsv").read_text().splitlines())
+    assert rejects["ann/7.png"] == rejects["bob/4.png"] == "its partner was set aside"
+    side = lambda name: {"source": "folder", "path": str(tmp_path / "set" / "train" / name), "resolution": 16}
+    assert len(pipeline.open_source({"source": "paired", "a": side("ann"), "b": side("bob")})) == 14
+
+
 def package(path, vendor, codes, entries):
     with tarfile.open(path, "w:gz") as archive:
         contents = {"emoji.json": json.dumps(entries).encode()}

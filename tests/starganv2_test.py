@@ -51,6 +51,7 @@ def untrained(workdir, channels):
 
 
 def picture(path, size, mode="RGB", **save):
+    path.parent.mkdir(exist_ok=True)
     h, w = size
     y, x = np.mgrid[:h, :w]
     pixels = np.stack([255 * x // w, 255 * y // h, 128 + 0 * x, 255 * (x > w // 2)], -1).astype(np.uint8)
@@ -222,6 +223,20 @@ def test_alpha_is_kept_and_what_is_under_it_does_not_matter(runs, tmp_path):
     np.testing.assert_array_equal(found, same)
 
 
+def test_half_transparent_edges_get_no_halo(runs):
+    sampler = export.load(runs / "rgb")
+    whole, weak = (stylize.Stylizer(sampler, strength=strength) for strength in (1.0, 0.004))
+    style = whole.looks(["dylan"], 0)[0]
+    red = np.full((1, 16, 16, 4), (255, 0, 0, 128), np.uint8)
+    assert np.abs(weak(red, style).astype(int) - red).max() <= 4  # not pink, as red on white is
+    on_white = np.full((1, 16, 16, 3), (255, 127, 127), np.uint8)
+    found = whole(red, style)[0].astype(float)
+    shown = found[..., :3] * 128 / 255 + 127
+    exact = (found[..., :3] > 0) & (found[..., :3] < 255)  # what lies beyond can't be undone
+    assert exact.any()
+    np.testing.assert_allclose(shown[exact], whole(on_white, style)[0][exact], atol=1.5)
+
+
 def test_a_run_with_alpha_makes_its_own(runs, tmp_path):
     look = stylize.Stylizer(export.load(runs / "rgba"))
     style = look.looks(["dylan"], 0)[0]
@@ -312,6 +327,39 @@ def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
     assert "from frame to frame it changes by " in done.stdout and "of 255, the original by " in done.stdout
     whole = clips.open_clip(out)
     assert len(list(whole.frames())) == 24 and whole.has_sound and whole.size == (32, 48)
+
+
+def test_originals_are_not_written_over(tool, runs, tmp_path, monkeypatch):
+    """By a game of one style results have the originals' names, and are here meant for their folder."""
+    one = stylize.Stylizer.looks
+    monkeypatch.setattr(
+        stylize.Stylizer, "looks", lambda self, names, seed: [stylize.Look("", one(self, names, seed)[0].style)]
+    )
+    before = {path: path.read_bytes() for path in (
+        picture(tmp_path / "in" / "me.png", (16, 16)), picture(tmp_path / "in" / "you.png", (16, 16)),
+        clips_test.make(tmp_path / "in" / "clip.mp4", frames=3),
+    )}  # fmt: skip
+    for path in (tmp_path / "in", *before):
+        done = tool("stylize", runs / "rgb", path, "--out", tmp_path / "in")
+        assert done.returncode == 1 and "one of those that go in, and would be lost" in done.stderr, done
+    assert all(path.read_bytes() == content for path, content in before.items())
+    for _ in range(2):  # what is made below the folder is no input of the second
+        done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "in" / "out")
+        assert done.returncode == 0 and "2 pictures in" in done.stdout, done
+
+
+def test_a_contact_sheet_has_a_name_of_its_own_and_an_end(tool, runs, tmp_path, monkeypatch):
+    one = stylize.Stylizer.looks
+    monkeypatch.setattr(
+        stylize.Stylizer, "looks", lambda self, names, seed: [stylize.Look("", one(self, names, seed)[0].style)]
+    )
+    for i in range(60):
+        picture(tmp_path / "in" / f"{i}.png", (4, 4))
+    picture(tmp_path / "in" / "sheet.png", (16, 16))
+    done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out")
+    assert done.returncode == 0 and "sheet_.png has the first 50 pictures" in done.stdout, done
+    assert pixels(tmp_path / "out" / "sheet.png").shape == (16, 16, 3)
+    assert pixels(tmp_path / "out" / "sheet_.png").shape == (50 * 4, 2 * 4, 4)
 
 
 def test_tiles_of_a_wide_picture(tool, runs, tmp_path):

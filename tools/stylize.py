@@ -7,13 +7,15 @@ leaves what is done playable, and the same command goes on from there.
 
 import argparse
 import collections
+import math
 import pathlib
 import time
 
 from gan_jax import launch
 
-FRAMES = 8  # of a video, translated together
+FRAMES = 8  # of a video, translated together, where they have no more pixels than one tile
 SHEET_SIDE = 256  # of a picture on the contact sheet, at most
+SHEET_ROWS = 50  # of the contact sheet, the first so many pictures
 
 
 def main() -> None:
@@ -107,8 +109,10 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
     from gan_jax.data.sources import folder
 
     files = folder.scan(flags.input)[0] if flags.input.is_dir() else [flags.input]
+    if flags.input.is_dir() and not flags.out.samefile(flags.input):  # what an earlier run made is no input
+        files = [file for file in files if not file.is_relative_to(flags.out)] or files
     stems = collections.Counter(file.with_suffix("") for file in files)
-    quarantine, rows, began = decode.Quarantine(), [], time.monotonic()
+    quarantine, rows, made, began = decode.Quarantine(), [], set(), time.monotonic()
     for number, file in enumerate(files):
         try:
             picture = _resized(_read(decode, file), flags.side)
@@ -122,12 +126,15 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
             name = name.with_name(f"{name.name}_{file.suffix[1:]}")
         row = [picture]
         for look in looks:
+            out = flags.out / name.with_name(f"{name.name}{f'_{look.name}' if look.name else ''}.png")
+            keep_original(out, files)
             row.append(stylizer(picture[None], look)[0])
             if flags.faces and not stylizer.found and look is looks[0]:
                 print(f"{file}: no face found, left as it is.")
-            suffix = f"_{look.name}" if look.name else ""
-            log.save_png(flags.out / name.with_name(f"{name.name}{suffix}.png"), row[-1])
-        rows.append([_small(x) for x in row])
+            log.save_png(out, row[-1])
+            made.add(out)
+        if len(rows) < SHEET_ROWS:
+            rows.append([_small(x) for x in row])
         if len(files) > 1:
             rate = (number + 1) / (time.monotonic() - began)
             print(f"\r{number + 1}/{len(files)} pictures, {rate:.1f} pictures/s", end="", flush=True)
@@ -140,9 +147,21 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
     if not rows:
         raise ValueError(f"{flags.input}: none of its {len(files)} images can be read.")
     if len(rows) > 1 or len(looks) > 1:
-        log.save_png(flags.out / "sheet.png", sheet(rows, ["", *(look.name for look in looks)]))
-    made = len(rows) * len(looks)
-    print(f"{made} picture{'s' if made > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")
+        place = flags.out / "sheet.png"
+        while place in made or place.resolve() in {file.resolve() for file in files}:
+            place = place.with_stem(f"{place.stem}_")
+        log.save_png(place, sheet(rows, ["", *(look.name for look in looks)]))
+        if len(made) > len(rows) * len(looks):
+            print(f"{place} has the first {len(rows)} pictures")
+    print(f"{len(made)} picture{'s' if len(made) > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")
+
+
+def keep_original(out: pathlib.Path, inputs: list[pathlib.Path]) -> None:
+    """Raises ValueError where a result would take the place of a picture or clip that went in."""
+    if out.exists() and any(out.samefile(file) for file in inputs):
+        raise ValueError(
+            f"--out={out.parent}: {out.name} there is one of those that go in, and would be lost. Give another folder."
+        )
 
 
 def sheet(rows, names):
@@ -178,6 +197,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         stylizer.total = 0
     suffix = f"_{look.name}" if look.name else ""
     out = flags.out / f"{clip.path.stem}{suffix}.mp4"
+    keep_original(out, [clip.path])
     stat, step = clip.path.stat(), stylizer.sampler.step
     job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(step.resolve()),
            "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
@@ -187,7 +207,10 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
     done = parts.done
     if done:
         print(f"{out}: going on after frame {done}")
+    if parts.dropped:
+        print(f"{out}: beginning anew, for {parts.dropped} frames were made by another checkpoint, style or setting")
     began, number, waiting, changes = time.monotonic(), 0, [], flicker.Changes()
+    together = 1 if flags.faces else max(1, min(FRAMES, flags.tile**2 // math.prod(_fitted(clip.size, flags.side))))
 
     def flush():
         nonlocal frames_made
@@ -199,13 +222,13 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
                 changes.add(before, after)
             waiting.clear()
 
-    stopped = False
+    stopped, damaged = False, []
     try:
-        for number, (frame, at) in enumerate(clip.frames(), 1):
+        for number, (frame, at) in enumerate(clip.frames(damaged), 1):
             if number <= done:
                 continue
             waiting.append((frame, at))
-            if len(waiting) == FRAMES:
+            if len(waiting) == together:
                 flush()
                 rate = (number - done) / (time.monotonic() - began)
                 left = f", {(clip.count - number) / rate:.0f} s left" if clip.count > number else ""
@@ -213,10 +236,14 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         flush()
     except KeyboardInterrupt:
         stopped = True
-    except OSError:
+    except Exception as error:
+        if not isinstance(error, OSError):  # else the disk may be what refuses
+            parts.finish_part()
         print(f"\n{out}: {parts.done} frames are kept, and the same command goes on after them")
         raise
     print()
+    if damaged:
+        print(f"{clip.path}: {len(damaged)} places can't be decoded and were left out, the first: {damaged[0]}")
     parts.finish_part()
     if not parts.done:
         raise KeyboardInterrupt
@@ -246,11 +273,13 @@ def _resized(picture, side: int | None):
     """uint8 [H, W, C] with a shorter side of `side`."""
     from gan_jax.data import decode
 
-    if side is None:
-        return picture
-    h, w = picture.shape[:2]
-    scale = side / min(h, w)
-    return decode.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")
+    return picture if side is None else decode.fit(picture, _fitted(picture.shape[:2], side), "stretch")
+
+
+def _fitted(size: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """(H, W) with a shorter side of `side`."""
+    scale = 1 if side is None else side / min(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _small(picture):

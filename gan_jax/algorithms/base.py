@@ -86,8 +86,19 @@ class Translator(Game):
         return jnp.zeros((n, 0))
 
     @abc.abstractmethod
-    def restyle(self, ema: Variables, x: jax.Array, style: jax.Array) -> jax.Array:
-        """x f32 [n, H, W, C] in [-1, 1], style [n, S] -> images f32 [n, H, W, C], by the averaged weights `ema`."""
+    def through(self, ema: Variables, more: Mapping, x: jax.Array, style: jax.Array) -> tuple[jax.Array, PyTree]:
+        """`forward` of the generator's averaged weights `ema`, with `more` collections, of x and style as `restyle` has them."""
+
+    def restyle(self, ema: Variables, x: jax.Array, style: jax.Array, moments: PyTree | None = None) -> jax.Array:
+        """x f32 [n, H, W, C] in [-1, 1], style [n, S] -> images f32 [n, H, W, C], by the averaged weights `ema`.
+
+        moments: of the pictures of which x are parts, so that the parts fit together.
+        """
+        return self.through(ema, {} if moments is None else {"norms": moments}, x, style)[0]
+
+    def moments(self, ema: Variables, x: jax.Array, style: jax.Array) -> PyTree:
+        """What the generator's instance norms make of whole pictures x f32 [n, h, w, C], to give to `restyle`."""
+        return self.through(ema, {"norms": {}}, x, style)[1].get("norms", {})
 
     def style_from_noise(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
         """z [n, Z] of `latent`, y int32 [n] or None, the class to go to -> styles [n, S]."""

@@ -146,8 +146,8 @@ class Algorithm(base.Translator):
         wrap = lambda params: {"params": params, "mutable": {name: {} for name in params}}
         return wrap(params), wrap(params_d), {}
 
-    def restyle(self, ema, x, style):
-        return base.forward(self.g, ema["params"]["g"], {}, x, train=False)[0]
+    def through(self, ema, more, x, style):
+        return base.forward(self.g, ema["params"]["g"], more, x, train=False)
 
 
 def patch_nce(q: jax.Array, k: jax.Array, temperature: float, across: bool = False) -> jax.Array:

@@ -126,8 +126,8 @@ class Algorithm(base.Translator):
             carry |= {"pool": room(self.pool), "filled": {name: jnp.int32(0) for name in ("a", "b")}}
         return wrap(g), wrap(d), carry
 
-    def restyle(self, ema, x, style):
-        return base.forward(self.g, ema["params"][f"g_{self.direction}"], {}, x, train=False)[0]
+    def through(self, ema, more, x, style):
+        return base.forward(self.g, ema["params"][f"g_{self.direction}"], more, x, train=False)
 
 
 def through_pool(pool, filled, images, rng):

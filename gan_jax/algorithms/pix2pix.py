@@ -81,5 +81,5 @@ class Algorithm(base.Translator):
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
         return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), {}
 
-    def restyle(self, ema, x, style):
-        return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], x, train=False)[0]
+    def through(self, ema, more, x, style):
+        return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"] | more, x, train=False)

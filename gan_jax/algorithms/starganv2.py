@@ -32,7 +32,8 @@ class Algorithm(base.Translator):
         batch: images a round.
     Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two pictures of it.
     The turn with styles of pictures moves G alone (`only`), as in the official code.
-    Differs: `color`, 0 in the paper. Without it skin and hair are part of a style, which noise or the reference decides:
+    Differs: pictures come as often as the data has them; the official sampler draws every class equally often. `color`, 0 in
+    the paper. Without it skin and hair are part of a style, which noise or the reference decides:
     G need not keep them, for E(x) can carry them past it.
     """
 
@@ -177,8 +178,8 @@ class Algorithm(base.Translator):
     def style_from_picture(self, ema, x, y):
         return base.forward(self.encoder, ema["params"]["encoder"], {}, x, y, train=False)[0]
 
-    def restyle(self, ema, x, style):
-        return base.forward(self.g, ema["params"]["g"], {}, x, style, train=False)[0]
+    def through(self, ema, more, x, style):
+        return base.forward(self.g, ema["params"]["g"], more, x, style, train=False)
 
 
 def coarse(x):

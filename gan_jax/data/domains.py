@@ -43,6 +43,10 @@ class Domains:
             ]
             own = (draws[:, 1] * 2.0**53).astype(np.uint64) + np.uint64(i)
             found = self.source.load(np.array(picked, np.int64), own)
+            strange = found["label"] != self.source.targets[picked]  # where a class has no file left that can be read
+            if strange.any():
+                lost = self.source.classes[self.source.targets[picked][strange][0]]
+                raise ValueError(f"config.data: no image of class {lost!r} can be read any more.")
             batch[name] = found["image"]
         batch["target_label"] = np.array([self.source.targets[self.members[c][0]] for c in chosen], np.int32)
         return batch

@@ -44,8 +44,8 @@ class Heads(nn.Module):
         found = []
         for number, x in enumerate(patches):
             b, p, c = x.shape
-            h = nn.relu(Dense(self.features, "normal", name=f"first{number}")(x.reshape(b * p, c)))
-            h = Dense(self.features, "normal", name=f"second{number}")(h)
+            h = nn.relu(Dense(self.features, "xavier_small", name=f"first{number}")(x.reshape(b * p, c)))
+            h = Dense(self.features, "xavier_small", name=f"second{number}")(h)
             length = jnp.sqrt(jnp.sum(jnp.square(h), 1, keepdims=True) + TINY)
             found.append((h / length).reshape(b, p, self.features))
         return found

@@ -65,7 +65,7 @@ class ResNetGenerator(nn.Module):
         """
         size, layers = x.shape[1:3], {}
         conv_ = functools.partial(Conv, initializer=self.initializer)
-        norm = InstanceNorm(affine=False)
+        norm = lambda x: InstanceNorm(affine=False)(x)  # one a layer: each has moments of its own
         x = layers[0] = reflect(pad_to(x, 4), 3).astype(self.dtype)
         x = nn.relu(norm(conv_(self.width, kernel_size=7, padding=0, name="first")(x)))
         for level in range(2):

@@ -81,6 +81,9 @@ class ConditionalBatchNorm(nn.Module):
 class InstanceNorm(nn.Module):
     """Each channel of each image to mean 0 and variance 1 over space. Ulyanov et al. 2016, arXiv:1607.08022.
 
+    A part of an image can be normalised as the whole is: a pass whose collection "norms" is empty leaves the layers' moments
+    there, and one that is given them uses them, but where the whole is flat.
+
     Attributes:
         affine: then scaled and shifted by weights. eps: PyTorch's.
     """
@@ -92,8 +95,18 @@ class InstanceNorm(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """x [B, H, W, C] -> the same."""
         y = x.astype(jnp.float32)
-        y = y - y.mean((1, 2), keepdims=True)
-        y = y * lax.rsqrt(jnp.square(y).mean((1, 2), keepdims=True) + self.eps)
+        mean = y.mean((1, 2), keepdims=True)
+        given = self.get_variable("norms", "moments")
+        if given is not None:
+            flat = given[1] < self.eps
+            mean = jnp.where(flat, mean, given[0])
+        y = y - mean
+        variance = jnp.square(y).mean((1, 2), keepdims=True)
+        if given is not None:
+            variance = jnp.where(flat, variance, given[1])
+        elif self.is_mutable_collection("norms") and not self.is_initializing():
+            self.put_variable("norms", "moments", (mean, variance))
+        y = y * lax.rsqrt(variance + self.eps)
         if not self.affine:
             return y.astype(x.dtype)
         scale = self.param("scale", nn.initializers.ones, x.shape[-1])

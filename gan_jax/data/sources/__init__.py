@@ -83,7 +83,7 @@ class Pictures:
     """Encoded images that are decoded, resized and augmented by a View, and the unreadable ones set aside.
 
     All are decoded once on opening and kept where they fit in KEEP_BYTES. Of larger sets only the headers are read
-    then, and an image that proves damaged later is reported once and replaced by the next readable one.
+    then, and an image that proves damaged later is reported once and replaced by the next readable one, of its class where there is one.
 
     Args:
         files: paths, or encoded bytes by index.
@@ -150,11 +150,13 @@ class Pictures:
             return reason
 
     def _find(self, i: int) -> tuple[int, np.ndarray]:
-        """(sample, image): sample i, or where it can't be read any more the next that can."""
+        """(sample, image): sample i, or where it can't be read any more the next that can, of its class where there is one."""
         if self._memory is not None:
             return i, self._memory[i]
-        for step in range(len(self)):
-            candidate = (i + step) % len(self)
+        order = np.roll(np.arange(len(self)), -i)
+        if self.targets is not None:
+            order = order[np.argsort(self.targets[order] != self.targets[i], kind="stable")]
+        for candidate in order.tolist():
             name = self.names[self.kept[candidate]]
             if name in self.quarantine.files:
                 continue

@@ -84,6 +84,9 @@ class Source:
         first = f"{len(self):,} images{of} from {root}, {where}"
         used = set(self._pictures.labels[self._pictures.kept]) if self.classes else set()
         bare = [f"class {name!r} has no image that can be used" for i, name in enumerate(self.classes) if i not in used]
+        if self.classes:
+            folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+            bare += [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
         ignored = [f"passed over {others} files of other kinds"] if others else []
         return (first, *self.quarantine.lines(), *bare, *ignored)
 
