@@ -1,9 +1,10 @@
-"""What must be set in the environment before JAX is imported. Imports nothing of JAX itself.
+"""What must be set in the environment before JAX is imported, and what the tools share. Imports nothing of JAX itself.
 
 On CPU, XLA's YNNPACK takes over convolutions that its own kernels run 2-3 times faster; `XLA_FLAGS` gives them back.
 Programs call `prepare()` first thing; a user's own value of the flag always wins.
 """
 
+import argparse
 import importlib.metadata
 import importlib.util
 import mmap
@@ -21,6 +22,18 @@ def prepare() -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if FLAG not in flags and on_cpu() and _known(FLAG.lstrip("-"), VALUE.lstrip("-").upper()):
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={VALUE}".strip()
+
+
+class Parser(argparse.ArgumentParser):
+    """A tool's command line: its description is shown as it is written, and a mistake is one line."""
+
+    def __init__(self, description: str):
+        super().__init__(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        )
+
+    def error(self, message: str):
+        raise ValueError(f"{message}; --help says what there is.")
 
 
 def tool(main: Callable[[], None]) -> None:

@@ -106,6 +106,7 @@ def test_sample_without_classes(tool, runs, tmp_path):
         ("none", ["--class", "dylan"], "was trained without classes"),
         ("none", ["--seeds", "a-b"], "--seeds=a-b: write numbers and ranges"),
         ("none", ["--seeds", "5-2"], "--seeds=5-2: that range is empty"),
+        ("none", ["--truncation", "half"], "argument --truncation: invalid float value: 'half'; --help says"),
         ("none", ["--truncation", "0"], "truncation=0.0: it must be a number above 0"),
         ("none", ["--cols", "0"], "--cols=0: it must be at least 1"),
         ("nowhere", [], "no checkpoint. Give a run's --workdir"),

@@ -13,9 +13,7 @@ from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("--features", default="efflite0", help="the net (default %(default)s)")
     parser.add_argument("--weights", help="its file (efflite0 has its own)")
     parser.add_argument("--images", type=int, default=1000, help="default %(default)s")

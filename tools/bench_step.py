@@ -18,9 +18,7 @@ from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("config", nargs="?", metavar="CONFIG[:ARG]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32")
     parser.add_argument("--shape", help="HxWxC of the images, so that no data is opened (default: the config's data)")

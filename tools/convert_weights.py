@@ -11,9 +11,7 @@ from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("file", type=pathlib.Path, help="the snapshot")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the new run's workdir")
     parser.add_argument("--classes", metavar="A,B", help="names of the labels 0, 1, ... (default: their numbers)")

@@ -1,13 +1,12 @@
 """A metric of several runs against training time, as a picture: python tools/curves.py runs/a runs/b --out curves.png."""
 
-import argparse
 import pathlib
 
 from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = launch.Parser(__doc__)
     parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="file: .png or .svg")
     parser.add_argument("--metric", default="kid_efflite0", help="as in evaluations.jsonl (default %(default)s)")

@@ -28,9 +28,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("generated", type=pathlib.Path, help="folder of pictures to judge")
     parser.add_argument("real", type=pathlib.Path, help="folder of pictures to judge by; with --pairs the truth")
     parser.add_argument("--held-out", type=pathlib.Path, help="real pictures the generator never saw: the control")

@@ -1,6 +1,5 @@
 """Checkpoint -> files for inference: python tools/export.py runs/avatars --out exported."""
 
-import argparse
 import json
 import pathlib
 
@@ -8,7 +7,7 @@ from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = launch.Parser(__doc__)
     parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
     flags = parser.parse_args()

@@ -4,7 +4,6 @@ StyleGAN2 walks in style space, in straight lines; all others from z to z on the
 long as a drawn one. The walk ends where it began. With classes each frame shows all of them, or the one of --class.
 """
 
-import argparse
 import math
 import pathlib
 import time
@@ -16,9 +15,7 @@ SHOWN = 128  # pixels: smaller pictures are enlarged to this or more
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="file: .mp4 (needs av), .gif, or .png: a strip")
     parser.add_argument("--seeds", default="0-5", help="where it passes, as in 0-9 or 1,5,10-12 (default %(default)s)")

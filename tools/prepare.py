@@ -9,7 +9,6 @@ Emoji drawn by two vendors, 3,786 pairs, split by emoji so that the skin tones o
   python tools/prepare.py emoji-datasource-*.tgz --out sets/emoji --size 64
 """
 
-import argparse
 import pathlib
 import time
 
@@ -17,9 +16,7 @@ from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("input", nargs="+", type=pathlib.Path, help="a folder of pictures, or emoji packages (.tgz)")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the new folder")
     parser.add_argument("--size", required=True, type=int, metavar="N", help="pixels, the square's side")

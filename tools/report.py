@@ -1,13 +1,12 @@
 """Runs side by side on one HTML page: python tools/report.py runs/a runs/b --out report.html."""
 
-import argparse
 import pathlib
 
 from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = launch.Parser(__doc__)
     parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the page; opens from disk, needs no network")
     flags = parser.parse_args()

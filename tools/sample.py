@@ -11,9 +11,7 @@ from gan_jax import launch
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder: grid.png and a PNG a picture")
     parser.add_argument("--seeds", default="0-7", help="one z each, as in 0-9 or 1,5,10-12 (default %(default)s)")

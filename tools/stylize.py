@@ -19,9 +19,7 @@ SHEET_ROWS = 50  # of the contact sheet, the first so many pictures
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = launch.Parser(__doc__)
     parser.add_argument(
         "checkpoint",
         help="a run's workdir (its newest valid checkpoint), one step's folder, or what tools/export.py wrote",
