@@ -171,13 +171,11 @@ def r3gan(layout) -> Workload:
     return Workload(batch, (g, d), play)
 
 
-def cyclegan(layout) -> Workload:
-    """Its CycleGAN at 128x128, batch 1: residual generators of 6 blocks, its own `optimize_parameters`; pool of 50 fakes.
+def cyclegan_model():
+    """Its CycleGAN: residual generators of 6 blocks, pool of 50 fakes.
 
     As first published: convolutions of stride 2 and transposed ones (no_antialias, no_antialias_up), no dropout.
     """
-    import torch
-
     sys.modules["models.stylegan_networks"] = types.SimpleNamespace(
         StyleGAN2Discriminator=None, StyleGAN2Generator=None, TileStyleGAN2Discriminator=None
     )  # it imports them and CycleGAN uses none
@@ -192,7 +190,14 @@ def cyclegan(layout) -> Workload:
         lambda_A=10.0, lambda_B=10.0, lambda_identity=0.5, pool_size=50, gan_mode="lsgan", lr=2e-4, beta1=0.5,
     )  # fmt: skip
     with contextlib.redirect_stdout(sys.stderr):
-        model = cycle_gan_model.CycleGANModel(options)
+        return cycle_gan_model.CycleGANModel(options)
+
+
+def cyclegan(layout) -> Workload:
+    """`cyclegan_model` at 128x128, batch 1, by its own `optimize_parameters`."""
+    import torch
+
+    model = cyclegan_model()
     nets = [getattr(model, f"net{name}").to(memory_format=layout) for name in ("G_A", "G_B", "D_A", "D_B")]
     a, b = (torch.rand(1, 3, 128, 128).to(memory_format=layout) * 2 - 1 for _ in "ab")
     model.set_input({"A": a, "B": b, "A_paths": "", "B_paths": ""})
@@ -202,6 +207,20 @@ def cyclegan(layout) -> Workload:
         model.optimize_parameters()
 
     return Workload(1, tuple(nets), play)
+
+
+def stylize(layout) -> Workload:
+    """Its generator alone: 8 frames of 176x144 a round, no gradient."""
+    import torch
+
+    net = cyclegan_model().netG_A.to(memory_format=layout)
+    x = (torch.rand(8, 3, 144, 176) * 2 - 1).to(memory_format=layout)
+
+    def play(_):
+        with torch.no_grad():
+            net(x)
+
+    return Workload(8, (net,), play)
 
 
 def starganv2(layout) -> Workload:
@@ -280,6 +299,7 @@ PEERS = {  # what builds it, its repository, the folder of that one's modules, a
     "stylegan2": (stylegan2, "NVlabs/stylegan2-ada-pytorch", "", "projector.py"),
     "r3gan": (r3gan, "brownvc/R3GAN", "", "R3GAN/Networks.py"),
     "cyclegan": (cyclegan, "taesungp/contrastive-unpaired-translation", "", "models/cycle_gan_model.py"),
+    "stylize": (stylize, "taesungp/contrastive-unpaired-translation", "", "models/cycle_gan_model.py"),
     "starganv2": (starganv2, "clovaai/stargan-v2", "", "core/solver.py"),
 }
 
