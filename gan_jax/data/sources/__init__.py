@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -153,10 +153,7 @@ class Pictures:
         """(sample, image): sample i, or where it can't be read any more the next that can, of its class where there is one."""
         if self._memory is not None:
             return i, self._memory[i]
-        order = np.roll(np.arange(len(self)), -i)
-        if self.targets is not None:
-            order = order[np.argsort(self.targets[order] != self.targets[i], kind="stable")]
-        for candidate in order.tolist():
+        for candidate in self._instead_of(i):
             name = self.names[self.kept[candidate]]
             if name in self.quarantine.files:
                 continue
@@ -167,6 +164,14 @@ class Pictures:
                 log.warning("%s can't be read any more (%s): others take its place. %d set aside so far.",
                             name, reason, len(self.quarantine))  # fmt: skip
         raise ValueError(f"config.data: none of the {len(self)} images can be read any more.")
+
+    def _instead_of(self, i: int) -> Iterator[int]:
+        """Sample i, then those after it, round to it: first of its class, then all others."""
+        yield i
+        order = np.roll(np.arange(len(self)), -i)[1:]
+        if self.targets is not None:
+            order = order[np.argsort(self.targets[order] != self.targets[i], kind="stable")]
+        yield from order.tolist()
 
 
 def cache_root(data_dir: str | None = None) -> pathlib.Path:
