@@ -78,6 +78,8 @@ class Sampler:
         """Of a translator: what the sides of pictures should be multiples of, so that few sizes are compiled."""
         return math.lcm(SIDES, 1 << getattr(self.game.g, "levels", 0))
 
+    least = 1  # what sides must be multiples of: the networks pad and cut by themselves
+
     @property
     def has_styles(self) -> bool:
         """Whether pictures can be mixed and walked through in style space (StyleGAN2): `styles` and `render`."""
@@ -258,7 +260,8 @@ class Exported:
         try:
             about = json.loads((folder / "about.json").read_text())
             self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(about["classes"])
-            self.multiple, self._z, self.step = about["multiple"], about["z"], folder
+            self.multiple = self.least = about["multiple"]
+            self._z, self.step = about["z"], folder
             names = ("restyle", "restyle_part", "style")
             self.restyle, self._part, self._style = (load_stablehlo(folder / f"{name}.stablehlo") for name in names)
             path = folder / "style_from_picture.stablehlo"

@@ -28,6 +28,7 @@ class Stylizer:
         sampler: a translator's run, or what was exported of it.
         strength: 0 leaves a picture as it is, 1 gives the translator's; a mixture of their pixels between.
         tile: pictures of more than tile x tile pixels are cut into tiles with such sides. overlap: of neighbours.
+        buckets: whether sides are padded to multiples of sampler.multiple: of pictures of many sizes few are then compiled.
         background: RGB under transparent pixels while they are translated; the result has the picture's own alpha.
     Raises:
         ValueError: a number out of its range.
@@ -40,6 +41,7 @@ class Stylizer:
         strength: float = 1.0,
         tile: int = 1024,
         overlap: int = 64,
+        buckets: bool = True,
         background: tuple[int, int, int] = (255, 255, 255),
     ):
         if not 0 <= strength <= 1:
@@ -50,6 +52,7 @@ class Stylizer:
             )
         self.sampler, self.strength, self.tile, self.overlap = sampler, strength, tile, overlap
         self.channels = sampler.shape[2]
+        self.multiple = sampler.multiple if buckets else sampler.least
         self.background = background
 
     def looks(self, names: Sequence[str], seed: int) -> list[Look]:
@@ -88,16 +91,16 @@ class Stylizer:
         seen = [self._opaque(picture) for picture in pictures]
         x = np.stack([flat for flat, _ in seen]).astype(np.float32) / 127.5 - 1
         through = lambda restyle: lambda x: self._run(restyle, x, look)
-        parts = lambda whole: through(self.sampler.part_of(pad_to(whole, self.sampler.multiple)))
+        parts = lambda whole: through(self.sampler.part_of(pad_to(whole, self.multiple)))
         styled = in_tiles(through(self.sampler.restyle), parts, x, self.tile, self.overlap)
         mixed = (x + self.strength * (styled - x) + 1) * 127.5
         rows = zip(mixed, seen, pictures, strict=True)
         return np.stack([self._like(made, alpha, picture) for made, (_, alpha), picture in rows])
 
     def _run(self, restyle, x, look):
-        """x f32 [n, h, w, C] through the network, padded to a bucket."""
+        """x f32 [n, h, w, C] through the network, padded."""
         h, w = x.shape[1:3]
-        padded = pad_to(x, self.sampler.multiple)  # a folder of many sizes does not compile for each
+        padded = pad_to(x, self.multiple)
         styles = np.repeat(look.style[None], len(x), 0)
         return np.asarray(restyle(padded, styles))[:, :h, :w]
 

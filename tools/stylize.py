@@ -65,7 +65,10 @@ def main() -> None:
     from gan_jax.stylize import Stylizer
 
     sampler = export.load_translator(flags.checkpoint)
-    stylizer = Stylizer(sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap)
+    is_clip = flags.input.suffix.lower() in clips.SUFFIXES and flags.input.is_file()
+    stylizer = Stylizer(
+        sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap, buckets=not is_clip or flags.faces
+    )
     if flags.reference is not None:
         looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
     else:
@@ -73,7 +76,7 @@ def main() -> None:
     if flags.faces:
         stylizer = Faces(stylizer)
     flags.out.mkdir(parents=True, exist_ok=True)
-    if flags.input.suffix.lower() in clips.SUFFIXES and flags.input.is_file():
+    if is_clip:
         clip = clips.open_clip(flags.input)
         for look in looks:
             video(stylizer, clip, look, flags)
