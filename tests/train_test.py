@@ -283,7 +283,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(file, tmp_path):
 
 
 def test_many_classes_make_a_grid_of_the_first(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(log, "MOST_COLUMNS", 3)
     run(file, tmp_path, "total_kimg=0.008")
     assert Image.open(next((tmp_path / "samples").iterdir())).size == (3 * 8, 2 * 8)
 
