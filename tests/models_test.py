@@ -89,7 +89,7 @@ def test_critics_without_batch_norm_do_not_mix_images():
         dcgan.Discriminator((32, 32, 3), width=2, norm="none"),
     ):
         params, mutable = init_network(d, jax.random.key(1), x)
-        judge = lambda x, d=d, params=params, mutable=mutable: forward(d, params, mutable, x)[0]
+        judge = jax.jit(lambda x, d=d, params=params, mutable=mutable: forward(d, params, mutable, x)[0])
         np.testing.assert_allclose(judge(x)[:2], judge(jnp.concatenate([x[:2], 5 * x[2:]]))[:2], rtol=1e-5)
 
 
@@ -97,7 +97,7 @@ def test_folded_and_unfolded_generators_learn_through_all_layers():
     g = dcgan.Generator((16, 16, 3), width=4, up="folded")
     z = jax.random.normal(jax.random.key(0), (4, 5))
     params, mutable = init_network(g, jax.random.key(1), z)
-    grads = jax.grad(lambda params: jnp.sum(jnp.square(forward(g, params, mutable, z)[0])))(params)
+    grads = jax.jit(jax.grad(lambda params: jnp.sum(jnp.square(forward(g, params, mutable, z)[0]))))(params)
     kernels = [x for path, x in jax.tree_util.tree_leaves_with_path(grads) if "kernel" in str(path[-1])]
     assert len(kernels) == 4 and all(float(jnp.abs(x).max()) > 0 for x in kernels)
 

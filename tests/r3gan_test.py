@@ -83,13 +83,14 @@ def test_shapes_and_labels(shape, classes):
     z, x, y = normal(0, 3, 5), normal(1, 3, *shape), jnp.arange(3) % classes if classes else None
     for net, make in ((networks.Generator, z), (networks.Discriminator, x)):
         plain = net(shape, classes, **SMALL)
-        params = stirred(plain.init(jax.random.key(0), make, y)["params"])
+        params = stirred(base.init_network(plain, jax.random.key(0), make, y)[0])
         grads = jax.jit(jax.grad(lambda p, net=plain: jnp.sum(jnp.sin(net.apply({"params": p}, make, y)))))(params)
         assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(grads))
-        out = plain.apply({"params": params}, make, y)
+        apply = jax.jit(lambda y, net=plain, params=params, make=make: net.apply({"params": params}, make, y))
+        out = apply(y)
         assert out.shape == ((3, *shape) if net is networks.Generator else (3,)) and out.dtype == jnp.float32
         if classes:
-            other = plain.apply({"params": params}, make, (y + 1) % classes)
+            other = apply((y + 1) % classes)
             assert float(jnp.abs(out - other).max()) > 1e-3
             with pytest.raises(ValueError, match="needs labels"):
                 plain.apply({"params": params}, make)
@@ -98,9 +99,9 @@ def test_shapes_and_labels(shape, classes):
 def test_bfloat16_activations():
     """A bfloat16 has 8 bits: pictures and logits within a few per cent; weights and results are float32."""
     for net, x in ((networks.Generator, normal(0, 3, 5)), (networks.Discriminator, normal(1, 3, *SHAPE))):
-        params = stirred(net(SHAPE, **SMALL).init(jax.random.key(0), x)["params"])
+        params = stirred(base.init_network(net(SHAPE, **SMALL), jax.random.key(0), x)[0])
         half = net(SHAPE, dtype="bfloat16", **SMALL)
-        got, want = half.apply({"params": params}, x), net(SHAPE, **SMALL).apply({"params": params}, x)
+        got, want = (jax.jit(n.apply)({"params": params}, x) for n in (half, net(SHAPE, **SMALL)))
         assert got.dtype == jnp.float32 and not np.array_equal(got, want)
         same(got, want, 0.05)
         text = str(jax.make_jaxpr(lambda x: half.apply({"params": params}, x))(x))
@@ -112,8 +113,8 @@ def test_start():
     g = networks.Generator((16, 16, 3), 40, widths=(64, 32, 32), cardinality=(8, 4, 4), embedding=64)
     d = networks.Discriminator((16, 16, 3), 40, widths=(64, 32, 32), cardinality=(8, 4, 4))
     y = jnp.zeros(1, int)
-    params_g = g.init(jax.random.key(0), jnp.zeros((1, 64)), y)["params"]
-    params_d = d.init(jax.random.key(1), jnp.zeros((1, 16, 16, 3)), y)["params"]
+    params_g = base.init_network(g, jax.random.key(0), jnp.zeros((1, 64)), y)[0]
+    params_d = base.init_network(d, jax.random.key(1), jnp.zeros((1, 16, 16, 3)), y)[0]
     block = 2 / 1.04 * 6**-0.5  # gain^2 of the six blocks' kernels
     for params, path, variance in [
         (params_g, "basis", 1),
@@ -170,7 +171,7 @@ def test_sizes_that_do_not_fit_are_named(shape, settings, message):
 def test_critic_is_homogeneous_in_image_and_biases(classes):
     d = networks.Discriminator(SHAPE, classes, **SMALL)
     x, y = normal(0, 4, *SHAPE), jnp.arange(4) % classes if classes else None
-    params = {"params": stirred(d.init(jax.random.key(0), x, y)["params"])}
+    params = {"params": stirred(base.init_network(d, jax.random.key(0), x, y)[0])}
     by = jnp.array([0.5, 2.0, 3.0, 0.1])
     got = d.apply(params, by[:, None, None, None] * x, y, by)
     np.testing.assert_allclose(got, by * d.apply(params, x, y), rtol=1e-4)
@@ -182,7 +183,7 @@ def test_logits_and_slopes_are_those_of_two_passes(remat):
     """Values, and the derivatives by weights of any function of them, against the logits and grad_penalty apart."""
     d = networks.Discriminator(SHAPE, 3, remat=remat, **SMALL)
     x, y = normal(0, 4, *SHAPE), jnp.array([0, 2, 1, 1])
-    params = stirred(d.init(jax.random.key(0), x, y)["params"])
+    params = stirred(base.init_network(d, jax.random.key(0), x, y)[0])
     critic = lambda p: lambda x, scale=None: d.apply({"params": p}, x, y, scale)
 
     def joint(p):

@@ -126,15 +126,15 @@ def test_networks(game, variables):
     params_g, params_d = variables
     x = base.to_float(jnp.asarray(image("image")))
     ema = {"params": params_g}
-    s = game.style_from_noise(ema, drawn("ze", (N, Z)), Y_NEW)
+    s = jax.jit(game.style_from_noise)(ema, drawn("ze", (N, Z)), Y_NEW)
     close(s, REFERENCE["mapping"], "mapping")
     close(
-        game.style_from_picture(ema, base.to_float(jnp.asarray(image("target"))), Y_NEW),
+        jax.jit(game.style_from_picture)(ema, base.to_float(jnp.asarray(image("target"))), Y_NEW),
         REFERENCE["encoder"],
         "encoder",
     )
-    close(game.restyle(ema, x, s), REFERENCE["picture"], "picture")
-    close(game.critic(params_d, x, Y), REFERENCE["logits"], "logits")
+    close(jax.jit(game.restyle)(ema, x, s), REFERENCE["picture"], "picture")
+    close(jax.jit(game.critic)(params_d, x, Y), REFERENCE["logits"], "logits")
 
 
 def test_a_round(game, variables, monkeypatch):

@@ -151,7 +151,7 @@ def test_diversity_and_color_enter_by_their_weights_alone(played):
     found = {}
     for weights in ({}, {"color": 3.0}, {"diversity": 2.0}):
         game = made(game={"diversity": 0.0} | weights)[1]
-        found[tuple(weights)] = game.loss_g_latent(state.g.params, state, batch, jax.random.key(0))
+        found[tuple(weights)] = jax.jit(game.loss_g_latent)(state.g.params, state, batch, jax.random.key(0))
     loss, aux = found[()]
     assert not {"g/latent_color", "g/latent_diversity"} & aux.metrics.keys()
     (colored, far), (diverse, unlike) = found["color",], found["diversity",]

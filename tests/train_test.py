@@ -334,7 +334,7 @@ def assert_losses_agree(first, *others):
                 np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=f"{other.name} {name}")
 
 
-@pytest.mark.parametrize("kind", ["jit", "pmap"])
+@pytest.mark.parametrize("kind", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_two_processes_agree_with_one(file, tmp_path, kind):
     """One device a process; each reads its half of every batch and sees its half of the evaluation; the first writes."""
     with socket.socket() as free:

@@ -134,11 +134,11 @@ def test_residual_generator_and_patch_critic(blur):
     )
     g, d, _ = variables(game, {"g_ab": "g", "g_ba": "gba", "d_a": "d", "d_b": "db"})
     x = base.to_float(jnp.asarray(image("a")))
-    close(game.restyle(g, x, jnp.zeros((N, 0))), REFERENCE[f"resnet{blur:d}"], "picture")
-    close(game.critic(d["params"], "a", x), REFERENCE[f"patch{blur:d}"], "logits")
+    close(jax.jit(game.restyle)(g, x, jnp.zeros((N, 0))), REFERENCE[f"resnet{blur:d}"], "picture")
+    close(jax.jit(game.critic, static_argnums=1)(d["params"], "a", x), REFERENCE[f"patch{blur:d}"], "logits")
     if blur:
         taps = (0, 4, 8, 12, 16)
-        _, layers = game.g.apply({"params": g["params"]["g_ab"]}, x, taps)
+        _, layers = jax.jit(lambda p: game.g.apply({"params": p}, x, taps))(g["params"]["g_ab"])
         for number, layer in zip(taps, layers, strict=True):
             close(np.asarray(layer).reshape(-1)[::37], REFERENCE[f"tap{number}"], f"layer {number}")
 
@@ -151,7 +151,9 @@ def pairs():
 
 def test_unet(pairs):
     g, _, _ = variables(pairs, {"g": "u", "d": "dp"})
-    x_fake, _ = pairs.drawn(g["params"], g["mutable"], base.to_float(jnp.asarray(image("a"))), jax.random.key(0))
+    x_fake, _ = jax.jit(pairs.drawn)(
+        g["params"], g["mutable"], base.to_float(jnp.asarray(image("a"))), jax.random.key(0)
+    )
     close(x_fake, REFERENCE["unet"], "picture")
 
 

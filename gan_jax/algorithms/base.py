@@ -1,6 +1,7 @@
 """What every game is. No loss term lives here: a reader sees a game's whole objective in its own file."""
 
 import abc
+import functools
 import math
 import numbers
 from collections.abc import Mapping
@@ -121,6 +122,7 @@ def reference_names(n: int) -> tuple[str, ...]:
     return tuple("target" + (str(i + 1) if i else "") for i in range(n))
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def init_network(net: nn.Module, rng: jax.Array, *args) -> tuple[PyTree, PyTree]:
     """(params, mutable) of one network; mutable is {} where it has no state."""
     variables = dict(net.init(rng, *args, train=True))
