@@ -1,5 +1,6 @@
 """Two virtual CPU devices, strict JAX, compiled programs kept between runs; and a toy game small enough for any test."""
 
+import gc
 import os
 import pathlib
 import runpy
@@ -28,6 +29,15 @@ import pytest
 
 from gan_jax import axis
 from gan_jax.algorithms import noise_to_image
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget():
+    """What one file's tests compiled and traced is of no use to the next, and Python's collector would go through it all."""
+    yield
+    jax.clear_caches()
+    gc.collect()
+    gc.freeze()
 
 
 class ToyGenerator(nn.Module):
