@@ -9,7 +9,7 @@ import pytest
 from gan_jax import faces, prepare
 from gan_jax.data import decode
 from tests.prepare_test import files
-from tests.starganv2_test import picture, pixels, runs  # noqa: F401
+from tests.stylize_tool_test import picture, pixels, runs  # noqa: F401
 
 
 def scene(height=60, width=80, channels=3):

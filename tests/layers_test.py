@@ -87,3 +87,8 @@ def test_spectral_norm_divides_the_kernel_and_not_the_bias(layer):
     assert abs(sigma - 1) > 0.2, "dividing by it would show nothing"
     bare = type(layer)(6).apply({"params": {**variables["params"], "kernel": w / sigma}}, x)
     np.testing.assert_allclose(layer.apply(variables, x), bare, atol=1e-4)
+
+
+def test_an_unknown_initialiser_is_named():
+    with pytest.raises(ValueError, match="initializer='orthogonl' is not known. Did you mean 'orthogonal'"):
+        layers.Dense(2, "orthogonl").init(jax.random.key(0), jnp.ones((1, 2)), train=True)

@@ -11,6 +11,7 @@ import pytest
 from gan_jax import config, regularizers, train
 from gan_jax.algorithms.base import example_batch
 from gan_jax.augment import ADA, DiffAugment
+from gan_jax.models import stylegan2
 from gan_jax.parallel import Parallel
 
 SHAPE = (4, 4, 1)
@@ -161,3 +162,12 @@ def test_every_addition_at_once_trains_on_two_devices_alike(toy_game):
 
 def test_the_carry_of_a_plain_game_holds_nothing(toy_game):
     assert not jax.tree.leaves(train.new_state(SETTINGS, toy_game(), SHAPE, 0).carry)
+
+
+def test_stylegan2s_generator_draws_its_noise_in_this_game_too(toy_game):
+    g = stylegan2.Generator((8, 8, 3), w_dim=4, map_layers=1, channel_base=16, channel_max=4)
+    game = dataclasses.replace(toy_game(batch=2), g=g)
+    state = train.new_state(SETTINGS, game, (8, 8, 3), 0)
+    draw = jax.jit(lambda key: game.fake(state.g, key, None, 2)[0])
+    one, again, other = (np.asarray(draw(jax.random.key(seed))) for seed in (0, 0, 1))
+    assert np.isfinite(one).all() and np.array_equal(one, again) and not np.array_equal(one, other)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import config, log, main
-from tests import starganv2_test
+from tests import stylize_tool_test
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -22,7 +22,7 @@ def run(tmp_path_factory, shared_data):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         assert main.main(["--config", "configs/avatars.py:smoke", "--workdir", str(folder / "runs" / "avatars")]) == 0
-    starganv2_test.untrained(folder / "runs" / "starganv2", 3)
+    stylize_tool_test.untrained(folder / "runs" / "starganv2", 3)
     (folder / "configs").symlink_to(ROOT / "configs")
     for name in ("generated", "photos", "unseen"):
         for i in range(6):

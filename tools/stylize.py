@@ -111,7 +111,8 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
 
     files = folder.scan(flags.input)[0] if flags.input.is_dir() else [flags.input]
     if flags.input.is_dir() and not flags.out.samefile(flags.input):  # what an earlier run made is no input
-        files = [file for file in files if not file.is_relative_to(flags.out)] or files
+        files = [file for file in files if not file.resolve().is_relative_to(flags.out.resolve())] or files
+    originals = {_identity(file) for file in files}
     stems = collections.Counter(file.with_suffix("") for file in files)
     quarantine, rows, made, began = decode.Quarantine(), [], set(), time.monotonic()
     for number, file in enumerate(files):
@@ -128,7 +129,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
         row = [picture]
         for look in looks:
             out = flags.out / name.with_name(f"{name.name}{f'_{look.name}' if look.name else ''}.png")
-            keep_original(out, files)
+            keep_original(out, originals)
             row.append(stylizer(picture[None], look)[0])
             if flags.faces and not stylizer.found and look is looks[0]:
                 print(f"{file}: no face found, left as it is.")
@@ -149,7 +150,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
         raise ValueError(f"{flags.input}: none of its {len(files)} images can be read.")
     if len(rows) > 1 or len(looks) > 1:
         place = flags.out / "sheet.png"
-        while place in made or place.resolve() in {file.resolve() for file in files}:
+        while place in made or (place.exists() and _identity(place) in originals):
             place = place.with_stem(f"{place.stem}_")
         log.save_png(place, sheet(rows, ["", *(look.name for look in looks)]))
         if len(made) > len(rows) * len(looks):
@@ -157,9 +158,9 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
     print(f"{len(made)} picture{'s' if len(made) > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")
 
 
-def keep_original(out: pathlib.Path, inputs: list[pathlib.Path]) -> None:
+def keep_original(out: pathlib.Path, originals: set[tuple[int, int]]) -> None:
     """Raises ValueError where a result would take the place of a picture or clip that went in."""
-    if out.exists() and any(out.samefile(file) for file in inputs):
+    if out.exists() and _identity(out) in originals:
         raise ValueError(
             f"--out={out.parent}: {out.name} there is one of those that go in, and would be lost. Give another folder."
         )
@@ -198,7 +199,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         stylizer.total = 0
     suffix = f"_{look.name}" if look.name else ""
     out = flags.out / f"{clip.path.stem}{suffix}.mp4"
-    keep_original(out, [clip.path])
+    keep_original(out, {_identity(clip.path)})
     stat, step = clip.path.stat(), stylizer.sampler.step
     job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(step.resolve()),
            "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
@@ -263,6 +264,11 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         )
     if stopped:
         raise KeyboardInterrupt
+
+
+def _identity(file: pathlib.Path) -> tuple[int, int]:
+    """What two paths of one file share."""
+    return (stat := file.stat()).st_dev, stat.st_ino
 
 
 def _read(decode, file: pathlib.Path):
