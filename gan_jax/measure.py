@@ -314,6 +314,9 @@ class _Measuring:
             "": labelled(self.sets.fake, np.arange(self.sets.fake.count)),
             "_real": labelled(self.sets.held_out, np.arange(self.sets.held_out.count)),
         }
+        if (contents := self.sets.contents) is not None:
+            before = contents.load(np.arange(self.sets.fake.count) % contents.count)
+            sides["_input"] = Labelled(before, self.sets.fake.labels)
         real = labelled(self.sets.real, self.reference_ids)
         classes = len(self.sets.real.classes)
         self.say(f"label accuracy: classifiers of {classes} classes, {judge.seeds} seeds")

@@ -517,10 +517,16 @@ def test_label_accuracy_tells_obedient_pictures_from_others(toy, tmp_path, monke
     noise = np.random.default_rng(0).integers(-20, 20, (60, 8, 8, 3))
     pixels = (shades[labels][:, None, None, None] + noise).astype(np.uint8)
     side = lambda labels: Images(lambda ids: pixels[ids], 60, labels, ("dark", "gray", "bright"))
+    before = Images(lambda ids: pixels[(ids + 1) % 60], 60)  # what a translator was given: of the next class
     protocol = Protocol(metrics=("label_accuracy",), usefulness={"steps": 200, "seeds": 2, "batch": 24, "width": 8})
-    for given, wanted in ((labels, 1.0), ((labels + 1) % 3, 0.0), (np.array([1, 0, 2])[labels], 1 / 3)):
-        sets = Sets(side(given.astype(np.int32)), side(labels), side(labels))
+    for given, wanted, untouched in (
+        (labels, 1, 0),
+        ((labels + 1) % 3, 0, 1),
+        (np.array([1, 0, 2])[labels], 1 / 3, 1 / 3),
+    ):
+        sets = Sets(side(given.astype(np.int32)), side(labels), side(labels), before)
         found = measure.measure(protocol, sets, Extractor(toy, 16), None, lambda text: None)["values"]
         assert found["label_accuracy"] == pytest.approx(wanted, abs=0.02)
         assert found["label_accuracy_real"] == pytest.approx(1, abs=0.02)
+        assert found["label_accuracy_input"] == pytest.approx(untouched, abs=0.02)
         assert {"label_accuracy_std", "label_accuracy_real_std"} <= set(found)

@@ -28,12 +28,32 @@ def made(**changes):
 # --- networks
 
 
+@pytest.mark.parametrize("patch", [1, 2, 4])
 @pytest.mark.parametrize("size", [(16, 16), (21, 13), (1, 40), (8, 50)])
-def test_the_generator_takes_any_size(size):
-    g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=2)
+def test_the_generator_takes_any_size(size, patch):
+    g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=2, patch=patch)
     x, s = jnp.zeros((2, *size, 3)), jnp.ones((2, 4))
     params = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((2, 16, 16, 3)), s)
     assert jax.eval_shape(g.apply, params, x, s).shape == x.shape
+
+
+def test_squares_of_pixels_as_channels():
+    x = jnp.arange(4 * 8 * 3.0).reshape(1, 4, 8, 3)
+    squares = starganv2.gathered(x, 2, 1)
+    assert squares.shape == (1, 2, 4, 12)
+    np.testing.assert_array_equal(squares[0, 1, 2].reshape(2, 2, 3), x[0, 2:4, 4:6])
+    np.testing.assert_array_equal(starganv2.spread(squares, 2), x)
+    assert starganv2.gathered(x, 2, 2).shape == (1, 4, 4, 12) and starganv2.gathered(x, 4, 1).shape == (1, 2, 2, 48)
+
+
+@pytest.mark.parametrize("patch", [2, 4])
+def test_a_critic_of_squares_has_the_same_grid_on_top(patch):
+    x, y = jnp.zeros((2, 32, 48, 3)), jnp.zeros(2, jnp.int32)
+    shapes = lambda patch, side: jax.eval_shape(
+        starganv2.Discriminator((32, 48, 3), 3, width=4, widest=4, patch=patch).init, jax.random.key(0), x[:, :side], y
+    )["params"]
+    assert shapes(patch, 32)["grid"]["kernel"].shape == shapes(1, 32)["grid"]["kernel"].shape
+    assert shapes(4, 8)["from_image"]["kernel"].shape[2] == 48  # the smallest pictures there are
 
 
 @pytest.mark.parametrize(("size", "padded"), [((5, 8), (8, 8)), ((1, 3), (4, 4)), ((2, 9), (4, 12)), ((4, 4), (4, 4))])
@@ -135,6 +155,12 @@ def test_diversity_and_color_enter_by_their_weights_alone(played):
 def test_bad_settings(changes, classes, message):
     with pytest.raises(ValueError, match=message):
         config.make_game(config.Config(**(SETTINGS | changes)), (16, 16, 3), classes)
+
+
+def test_squares_of_three_pixels():
+    run, game = made(d={"width": 4, "patch": 3})
+    with pytest.raises(ValueError, match="patch=3 of a StarGAN v2 network: it must be 1, 2, 4"):
+        train.new_state(run, game, (16, 16, 3), 3)
 
 
 def test_styles_of_different_lengths():

@@ -197,6 +197,19 @@ def test_any_shape_comes_back_as_it_was(channels, size):
         assert jax.eval_shape(one.apply, params, jnp.zeros((2, *size, channels))).shape == (2, *size, channels)
 
 
+def test_a_residual_generator_starts_as_the_identity_and_stays_in_range():
+    x = jax.random.uniform(jax.random.key(0), (2, 10, 9, 3), minval=-1)
+    net = cyclegan_models.Generator((10, 9, 3), width=2, blocks=1, residual=True)
+    params = jax.jit(net.init)(jax.random.key(1), x)["params"]
+    apply = jax.jit(lambda params: net.apply({"params": params}, x))
+    np.testing.assert_array_equal(apply(params), x)
+    kernel = params["last"]["kernel"]
+    moved = apply(
+        params | {"last": params["last"] | {"kernel": kernel + jax.random.normal(jax.random.key(2), kernel.shape)}}
+    )
+    assert float(jnp.abs(moved).max()) == 1 and float(jnp.abs(moved - x).mean()) > 0.1
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [

@@ -1,6 +1,8 @@
 """StarGAN v2's four networks. Choi et al. 2020, arXiv:1912.01865, appendix; layer for layer the official ones.
 
 Pictures of any size: they are padded by reflection to what halves evenly, and the generator's result is cut back.
+`patch`, 1 in the paper: a network's first convolution takes squares of so many pixels a side as channels (and the
+generator's last gives them), so that none works at full size. On a CPU, convolutions of few channels are slow.
 """
 
 import math
@@ -15,6 +17,7 @@ from gan_jax.nn.layers import Conv, Dense
 from gan_jax.nn.norms import InstanceNorm
 
 SLOPE = 0.2
+PATCHES = {1: 0, 2: 1, 4: 2}  # pixels a side: how many halvings that saves
 
 
 class Generator(nn.Module):
@@ -23,6 +26,7 @@ class Generator(nn.Module):
     Attributes:
         width: channels at full size (official: 16384 / side); twice as many a level down, at most `widest`.
         levels: halvings (official: log2(side) - 4, so 16x16 at 256).
+        patch: see above; width is then the channels of a square.
         remat: recompute each block's activations in the backward pass, to save memory.
     Differs: without the official CelebA-HQ variant's high-pass skips, whose masks come of a face landmark net.
     """
@@ -31,6 +35,7 @@ class Generator(nn.Module):
     width: int = 64
     widest: int = 512
     levels: int = 4
+    patch: int = 1
     dtype: str = "float32"
     remat: bool = False
 
@@ -41,7 +46,7 @@ class Generator(nn.Module):
         H and W are any: the weights know no size.
         """
         size, style = x.shape[1:3], style.astype(self.dtype)
-        x = translator.pad_to(x, 1 << self.levels).astype(self.dtype)
+        x = gathered(x, self.patch, self.levels).astype(self.dtype)
         widths = [min(self.width << level, self.widest) for level in range(self.levels + 1)]
         block, styled = (nn.remat(m) if self.remat else m for m in (Block, StyledBlock))
         x = Conv(widths[0], "he", name="from_image")(x)
@@ -54,7 +59,9 @@ class Generator(nn.Module):
         for level in reversed(range(self.levels)):
             x = styled(widths[level], up=True, name=f"up{level}")(x, style)
         x = nn.leaky_relu(InstanceNorm(name="norm")(x), SLOPE)
-        x = Conv(self.shape[2], "he", kernel_size=1, padding=0, name="to_image")(x)
+        around = int(self.patch > 1)  # squares are drawn in sight of their neighbours
+        x = Conv(self.shape[2] * self.patch**2, "he", kernel_size=1 + 2 * around, padding=around, name="to_image")(x)
+        x = spread(x, self.patch)
         return x[:, : size[0], : size[1]].astype(jnp.float32)
 
 
@@ -93,12 +100,13 @@ class StyleEncoder(nn.Module):
     features: int = 64
     width: int = 64
     widest: int = 512
+    patch: int = 1
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool = False) -> jax.Array:
         """x f32 [B, H, W, C] in [-1, 1], y int32 [B] -> styles f32 [B, features]."""
-        h = trunk(x, self.width, self.widest, self.dtype)
+        h = trunk(x, self.width, self.widest, self.dtype, self.patch)
         return Branches(self.n_classes, self.features, name="own")(h, y)
 
 
@@ -107,18 +115,20 @@ class Discriminator(nn.Module):
 
     Attributes:
         width: channels at full size (official: 16384 / side); twice as many a level down, at most `widest`.
+        patch: see above.
     """
 
     shape: tuple[int, int, int]
     n_classes: int
     width: int = 64
     widest: int = 512
+    patch: int = 1
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool = False) -> jax.Array:
         """x f32 [B, H, W, C] in [-1, 1], y int32 [B] -> logits f32 [B]."""
-        h = trunk(x, self.width, self.widest, self.dtype)
+        h = trunk(x, self.width, self.widest, self.dtype, self.patch)
         return Branches(self.n_classes, 1, name="own")(h, y)[:, 0]
 
 
@@ -190,13 +200,31 @@ def he_each(rng: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32) -> j
     return jax.random.normal(rng, shape, dtype) * math.sqrt(2 / shape[1])
 
 
-def trunk(x: jax.Array, width: int, widest: int, dtype: str) -> jax.Array:
+def gathered(x: jax.Array, n: int, levels: int) -> jax.Array:
+    """x [B, H, W, C] -> [B, h, w, n n C]: each square of n x n pixels as channels; padded, so that h and w halve `levels` times.
+
+    Raises ValueError where n is not in PATCHES.
+    """
+    if n not in PATCHES:
+        raise ValueError(f"patch={n} of a StarGAN v2 network: it must be {', '.join(map(str, PATCHES))}.")
+    b, h, w, c = (x := translator.pad_to(x, n << levels)).shape
+    return x.reshape(b, h // n, n, w // n, n, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // n, w // n, n * n * c)
+
+
+def spread(x: jax.Array, n: int) -> jax.Array:
+    """x [B, h, w, n n C] -> [B, n h, n w, C]: undoes `gathered`, but for the padding."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h, w, n, n, c // n**2).transpose(0, 1, 3, 2, 4, 5).reshape(b, h * n, w * n, c // n**2)
+
+
+def trunk(x: jax.Array, width: int, widest: int, dtype: str, patch: int = 1) -> jax.Array:
     """x [B, H, W, C] -> features f32 [B, F]: halved by blocks until the shorter side is 4 to 8, the grid then dense.
 
     To be called in a module's compact method.
     """
     levels = translator.halvings(x.shape[1:3])
-    x = Conv(width, "he", name="from_image")(translator.pad_to(x, 1 << levels).astype(dtype))
+    levels = max(levels - PATCHES.get(patch, 0), 0)
+    x = Conv(width, "he", name="from_image")(gathered(x, patch, levels).astype(dtype))
     for level in range(levels):
         width = min(2 * width, widest)
         x = Block(width, down=True, name=f"down{level}")(x)

@@ -44,6 +44,8 @@ class ResNetGenerator(nn.Module):
     Attributes:
         width: channels at full size. blocks: residual ones (official: 9, at 128 pixels 6).
         blur: halve and double by FIR filters (Zhang 2019, arXiv:1904.11486), not by strided and transposed convolutions.
+        residual: what comes out is the picture plus twice the tanh, cut to [-1, 1], and the picture itself at first: for
+            sets that differ little (not in the papers).
         initializer: of the kernels.
     """
 
@@ -51,6 +53,7 @@ class ResNetGenerator(nn.Module):
     width: int = 64
     blocks: int = 9
     blur: bool = False
+    residual: bool = False
     initializer: str = "normal"
     dtype: str = "float32"
 
@@ -63,7 +66,7 @@ class ResNetGenerator(nn.Module):
             compiled program does not pay for it.
         Raises ValueError where there is no such layer.
         """
-        size, layers = x.shape[1:3], {}
+        picture, size, layers = x, x.shape[1:3], {}
         conv_ = functools.partial(Conv, initializer=self.initializer)
         norm = lambda x: InstanceNorm(affine=False)(x)  # one a layer: each has moments of its own
         x = layers[0] = reflect(pad_to(x, 4), 3).astype(self.dtype)
@@ -83,8 +86,10 @@ class ResNetGenerator(nn.Module):
             else:
                 x = ConvTranspose(features, self.initializer, kernel_size=3, more=1, name=f"up{level}")(x)
             x = nn.relu(norm(x))
-        x = conv_(self.shape[2], kernel_size=7, padding=0, name="last")(reflect(x, 3))
-        picture = jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
+        last = "zeros" if self.residual else self.initializer
+        x = Conv(self.shape[2], last, kernel_size=7, padding=0, name="last")(reflect(x, 3))
+        x = jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
+        picture = jnp.clip(picture + 2 * x, -1, 1) if self.residual else x
         if not taps:
             return picture
         absent = set(taps) - set(layers)

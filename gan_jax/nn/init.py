@@ -6,6 +6,7 @@ from gan_jax import lookup
 
 INITIALIZERS = {
     "normal": nn.initializers.normal(0.02),  # Radford et al. 2016, arXiv:1511.06434, section 4
+    "zeros": nn.initializers.zeros,
     "xavier_small": nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal"),  # gain 0.02, CUT's
     "xavier": nn.initializers.xavier_uniform(),
     "he": nn.initializers.he_normal(),
