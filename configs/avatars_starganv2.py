@@ -4,7 +4,7 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """StarGAN v2 on the embedded portraits: any of ten drawing styles to any other, for two CPU cores: 50 minutes."""
+    """StarGAN v2 on the embedded portraits: any of ten drawing styles to any other, for two CPU cores: an hour."""
     arg = parse_arg(arg, batch=8)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "starganv2", "starganv2"

@@ -76,7 +76,7 @@ class Sampler:
     @property
     def multiple(self) -> int:
         """Of a translator: what the sides of pictures should be multiples of, so that few sizes are compiled."""
-        return math.lcm(SIDES, 1 << getattr(self.game.g, "levels", 0))
+        return math.lcm(SIDES, getattr(self.game.g, "patch", 1) << getattr(self.game.g, "levels", 0))
 
     least = 1  # what sides must be multiples of: the networks pad and cut by themselves
 

@@ -92,7 +92,7 @@ class Stylizer:
         x = np.stack([flat for flat, _ in seen]).astype(np.float32) / 127.5 - 1
         through = lambda restyle: lambda x: self._run(restyle, x, look)
         parts = lambda whole: through(self.sampler.part_of(pad_to(whole, self.multiple)))
-        styled = in_tiles(through(self.sampler.restyle), parts, x, self.tile, self.overlap)
+        styled = np.clip(in_tiles(through(self.sampler.restyle), parts, x, self.tile, self.overlap), -1, 1)
         mixed = (x + self.strength * (styled - x) + 1) * 127.5
         rows = zip(mixed, seen, pictures, strict=True)
         return np.stack([self._like(made, alpha, picture) for made, (_, alpha), picture in rows])
