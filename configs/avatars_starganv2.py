@@ -20,9 +20,9 @@ def get_config(arg=None):
     c.eval_every_kimg, c.eval = 64.0, dict(images=1000, reference=2000, held_out=dict(split="test"))
     if arg.smoke:
         c.data.identities, c.data.resolution = 12, 32
-        c.g = dict(width=4, widest=8, levels=2, patch=2)
+        c.g = dict(width=4, widest=8, levels=1, patch=2)
         c.d = dict(width=4, widest=8, patch=2)
-        c.networks = dict(mapping=dict(features=4, width=8), encoder=dict(features=4, width=4, widest=8))
+        c.networks = dict(mapping=dict(features=4, width=8), encoder=dict(features=4, width=4, widest=8, patch=2))
         c.batch, c.total_kimg = 8, 0.032
         c.eval_every_kimg, c.eval = 0.032, dict(images=8, reference=8, batch=8)
     return c

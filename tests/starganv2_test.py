@@ -14,7 +14,7 @@ from gan_jax.parallel import Parallel
 CLASSES = ("avataaars", "dylan", "miniavs")
 SETTINGS = {
     "algorithm": "starganv2", "model": "starganv2", "batch": 4, "total_kimg": 1.0, "data": {},
-    "g": {"width": 4, "widest": 8, "levels": 2, "patch": 2}, "d": {"width": 4, "widest": 8},
+    "g": {"width": 4, "widest": 8, "levels": 1, "patch": 2}, "d": {"width": 4, "widest": 8, "patch": 2},
     "networks": {"mapping": {"features": 4, "width": 8}, "encoder": {"features": 4, "width": 4, "widest": 8}},
     "opt_g": {"lr": 1e-3, "networks": {"mapping": {"lr": 1e-5}}},
 }  # fmt: skip
