@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gan_jax import config, train
+from gan_jax.export import Sampler
 from gan_jax.models import starganv2, translator
 from gan_jax.parallel import Parallel
 
@@ -44,6 +45,11 @@ def test_squares_of_pixels_as_channels():
     np.testing.assert_array_equal(squares[0, 1, 2].reshape(2, 2, 3), x[0, 2:4, 4:6])
     np.testing.assert_array_equal(starganv2.spread(squares, 2), x)
     assert starganv2.gathered(x, 2, 2).shape == (1, 4, 4, 12) and starganv2.gathered(x, 4, 1).shape == (1, 2, 2, 48)
+
+
+def test_sides_to_compile_for_are_what_the_generator_halves():
+    _, game = made(g={"levels": 5, "patch": 2})
+    assert Sampler(game, {}, (16, 16, 3), CLASSES, None, 1).multiple == 64
 
 
 @pytest.mark.parametrize("patch", [2, 4])

@@ -34,6 +34,18 @@ def test_tiles_cover_and_overlap():
     assert list(stylize.starts(64, 64, 16)) == [0]
 
 
+def test_strength_mixes_what_is_shown():
+    class Bright:
+        """Twice as far above gray as white is."""
+
+        least, multiple, shape, reads_styles = 1, 1, (8, 8, 3), False
+        restyle = staticmethod(lambda x, style: np.full_like(x, 2))
+
+    look = stylize.Stylizer(Bright(), strength=0.5)
+    found = look(np.zeros((1, 8, 8, 3), np.uint8), stylize.Look("", np.zeros(0, np.float32)))
+    assert np.all((found == 127) | (found == 128))
+
+
 def test_a_small_picture_is_run_whole():
     shapes = []
     stylize.in_tiles(lambda x: shapes.append(x.shape) or x, None, np.zeros((2, 10, 400, 3), np.float32), 64, 16)
