@@ -8,7 +8,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, batch=8)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "starganv2", "starganv2"
-    c.g = dict(width=32, widest=192, levels=2, patch=2)
+    c.g = dict(width=32, widest=192, levels=2, patch=2, palette=16)
     c.d = dict(width=48, widest=128, patch=2)
     c.networks = dict(mapping=dict(features=32, width=128), encoder=dict(features=32, width=16, widest=64, patch=2))
     c.game = dict(z_dim=16, style=0.1, diversity=0.0, color=10.0)
@@ -20,7 +20,7 @@ def get_config(arg=None):
     c.eval_every_kimg, c.eval = 64.0, dict(images=1000, reference=2000, held_out=dict(split="test"))
     if arg.smoke:
         c.data.identities, c.data.resolution = 12, 32
-        c.g = dict(width=4, widest=8, levels=1, patch=2)
+        c.g = dict(width=4, widest=8, levels=1, patch=2, palette=4)
         c.d = dict(width=4, widest=8, patch=2)
         c.networks = dict(mapping=dict(features=4, width=8), encoder=dict(features=4, width=4, widest=8, patch=2))
         c.batch, c.total_kimg = 8, 0.032

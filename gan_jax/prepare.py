@@ -17,7 +17,7 @@ from gan_jax.data import decode
 from gan_jax.data.sources import folder
 
 SPLITS = ("train", "validation", "test")
-CROPS = ("center", "stretch", "face")
+CROPS = ("center", "stretch", "bounds", "face")
 LOOK_SIDE = 8  # of the grid whose neighbours' order is a picture's look
 SMALL_SIDE = 16  # pixels, at which pictures that look alike are compared
 STEP = 5  # of 255: less is the noise of an even ground
@@ -40,8 +40,9 @@ class Recipe:
 
     Attributes:
         size: pixels, the square's side.
-        crop: "center" (the middle square), "stretch" (all of it) or "face" (the largest face, its eyes level).
-        smallest: shorter side, below which a picture is rejected; None: `size`, so that none is blown up.
+        crop: "center" (the middle square), "stretch" (all of it), "bounds" (what is drawn, amid its ground) or
+            "face" (the largest face, its eyes level).
+        smallest: shorter side, of "bounds" the longer one of the drawing's, below which a picture is rejected; None: `size`, so that none is blown up.
         near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be one, where their pixels
             differ little too; None: all are kept.
         shares: of validation and test, of the groups.
@@ -229,16 +230,37 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
 def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
     """uint8 [H, W, C] -> [size, size, C]. Raises ImageRejected where it, or its face, is too small or not there."""
     least = recipe.size if recipe.smallest is None else recipe.smallest
+    if recipe.crop == "bounds":
+        image = in_bounds(image)
     if min(image.shape[:2]) < least:
         raise decode.ImageRejected(f"smaller than {least} pixels")
     if recipe.crop != "face":
-        return decode.fit(image, (recipe.size, recipe.size), recipe.crop)
+        return decode.fit(image, (recipe.size, recipe.size), "center" if recipe.crop == "bounds" else recipe.crop)
     found = faces.find(faces.as_rgb(image))
     if not found:
         raise decode.ImageRejected("no face found")
     if found[0].side < least:
         raise decode.ImageRejected(f"its face is smaller than {least} pixels")
     return faces.cut_out(image, found[0], recipe.size)
+
+
+def in_bounds(image: np.ndarray) -> np.ndarray:
+    """The least square [side, side, C] around what is drawn on uint8 [H, W, C], in its middle.
+
+    Drawn is what is not transparent, or, in a picture without alpha, not of the colour of the upper left corner. Raises
+    ImageRejected where nothing is.
+    """
+    ground = np.zeros(4, np.uint8) if image.shape[2] == 4 else image[0, 0]
+    drawn = image[..., 3] > STEP if image.shape[2] == 4 else np.abs(image.astype(int) - ground).max(-1) > STEP
+    if not drawn.any():
+        raise decode.ImageRejected("nothing is drawn on it")
+    (top, bottom), (left, right) = (np.flatnonzero(drawn.any(axis))[[0, -1]] for axis in (1, 0))
+    cut = image[top : bottom + 1, left : right + 1]
+    side = max(cut.shape[:2])
+    square = np.broadcast_to(ground, (side, side, image.shape[2])).copy()
+    y, x = ((side - n) // 2 for n in cut.shape[:2])
+    square[y : y + cut.shape[0], x : x + cut.shape[1]] = cut
+    return square
 
 
 def split(groups: set[str], recipe: Recipe) -> dict[str, str]:

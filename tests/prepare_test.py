@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import prepare
-from gan_jax.data import pipeline
+from gan_jax.data import decode, pipeline
 
 
 def picture(seed, size=(20, 16)):
@@ -58,6 +58,25 @@ def test_a_folder(photos, tmp_path, tool):
         {"source": "folder", "path": str(tmp_path / "set" / "train"), "resolution": 16, "labels": True}
     )
     assert source.classes == ("ann", "bob") and len(source) == 17
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_drawing_in_its_bounds(channels):
+    """6 x 9 pixels of it, wherever they are, of transparent or of even ground: in the middle of 9 x 9."""
+    ground = np.array([9, 90, 200, 0], np.uint8)[:channels]
+    image = np.broadcast_to(ground, (30, 40, channels)).copy()
+    image[20:26, 3:12] = 255
+    image[10, 30] = ground + np.array([5, 0, 0, 5], np.uint8)[:channels]  # no more than noise
+    square = prepare.in_bounds(image)
+    assert square.shape == (9, 9, channels) and np.all(square[1:7] == 255)
+    outside = np.concatenate([square[:1], square[7:]])
+    assert np.all(outside == (0 if channels == 4 else ground))
+    recipe = prepare.Recipe(9, "bounds")
+    np.testing.assert_array_equal(prepare.fitted(image, recipe), square)
+    with pytest.raises(decode.ImageRejected, match="smaller than 10 pixels"):
+        prepare.fitted(image, prepare.Recipe(10, "bounds"))
+    with pytest.raises(decode.ImageRejected, match="nothing is drawn on it"):
+        prepare.fitted(image[:15], recipe)
 
 
 def test_files_that_differ_by_their_ending_alone(photos, tmp_path, tool):
@@ -176,7 +195,7 @@ def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool
     [
         (["nowhere"], "nowhere: no such file or folder."),
         (["photos", "--size", "0"], "--size=0: it must be 1 to 8192"),
-        (["photos", "--crop", "round"], "--crop='round': it must be center, stretch, face."),
+        (["photos", "--crop", "round"], "--crop='round': it must be center, stretch, bounds, face."),
         (["photos", "--near", "40"], "--near=40: it must be 0 to 32"),
         (["photos", "--test", "1.0"], "shares of 0 or more, below 1 together"),
         (["photos", "--size", "64"], "none of 20 pictures is left: set aside 20 as 'smaller than 64 pixels'"),

@@ -47,6 +47,15 @@ def test_squares_of_pixels_as_channels():
     assert starganv2.gathered(x, 2, 2).shape == (1, 4, 4, 12) and starganv2.gathered(x, 4, 1).shape == (1, 2, 2, 48)
 
 
+@pytest.mark.parametrize("patch", [2, 4])
+def test_squares_start_as_one_pixel(patch):
+    g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=1, patch=patch)
+    x, s = jax.random.normal(jax.random.key(0), (1, 16, 16, 3)), jnp.ones((1, 4))
+    made = np.asarray(jax.jit(g.apply)(jax.jit(g.init)(jax.random.key(1), x, s), x, s))
+    np.testing.assert_array_equal(made, made[:, ::patch, ::patch].repeat(patch, 1).repeat(patch, 2))
+    assert len(np.unique(made)) == 3 * (16 // patch) ** 2
+
+
 def test_sides_to_compile_for_are_what_the_generator_halves():
     _, game = made(g={"levels": 5, "patch": 2})
     assert Sampler(game, {}, (16, 16, 3), CLASSES, None, 1).multiple == 64

@@ -11,6 +11,8 @@ from gan_jax.algorithms import cut, cyclegan, pix2pix
 from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
+from gan_jax.models import starganv2 as starganv2_models
+from gan_jax.models.translator import Palette, guided_filter
 from gan_jax.parallel import Parallel
 
 SHAPE = (6, 5, 3)
@@ -208,6 +210,84 @@ def test_a_residual_generator_starts_as_the_identity_and_stays_in_range():
         params | {"last": params["last"] | {"kernel": kernel + jax.random.normal(jax.random.key(2), kernel.shape)}}
     )
     assert float(jnp.abs(moved).max()) == 1 and float(jnp.abs(moved - x).mean()) > 0.1
+
+
+def test_a_palettes_colours_are_the_means_of_what_chose_them():
+    drawing = jax.random.normal(jax.random.key(0), (2, 4, 6, 3))
+    chosen = np.random.default_rng(0).integers(0, 3, (2, 4, 6))  # of four: the last has no pixel
+    draw = lambda part, **given: Palette().apply(
+        given, part(drawing), part(1e3 * jax.nn.one_hot(chosen, 4)), mutable="norms"
+    )
+    made, found = draw(lambda x: x)
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(found))
+    for n in range(2):
+        for k in range(3):
+            here = chosen[n] == k
+            np.testing.assert_allclose(
+                made[n][here], np.broadcast_to(drawing[n][here].mean(0), made[n][here].shape), atol=1e-6
+            )
+    half = lambda x: x[:, :, 3:]
+    np.testing.assert_allclose(draw(half, **found)[0], half(made), atol=1e-6)
+    assert float(jnp.abs(draw(half)[0] - half(made)).max()) > 0.1
+
+
+@pytest.mark.parametrize("palette", [0, 2])
+@pytest.mark.parametrize(
+    ("module", "settings", "moved"),
+    [(pix2pix_models, {"levels": 2}, 1.0), (starganv2_models, {"levels": 1, "patch": 2}, 0.1)],
+)
+def test_a_palette_of_two_puts_a_pictures_colours_on_a_line(module, settings, moved, palette):
+    """`moved`: by how much the weights are, to see something."""
+    x = jax.random.uniform(jax.random.key(0), (2, 12, 9, 3), minval=-0.1, maxval=0.1)
+    style = (jnp.ones((2, 4)),) if module is starganv2_models else ()
+    net = module.Generator((12, 9, 3), width=4, palette=palette, **settings)
+    params = jax.jit(net.init)(jax.random.key(1), x, *style)
+    params = jax.tree.map(lambda w: w + moved * jax.random.normal(jax.random.key(2), w.shape), params)
+    colors = np.asarray(jax.jit(net.apply)(params, x, *style))[0].reshape(-1, 3)
+    spread = np.linalg.svd(colors - colors.mean(0), compute_uv=False)
+    assert spread[0] > 1e-3 and (spread[1] < 1e-3 * spread[0]) == bool(palette)
+
+
+@pytest.mark.parametrize("palette", [-1, 1])
+def test_a_palette_of_one_colour_is_refused(palette):
+    net, x = pix2pix_models.Generator((16, 16, 3), width=2, palette=palette), jnp.zeros((1, 16, 16, 3))
+    with pytest.raises(ValueError, match=f"config.g.palette={palette}: it must be 2 or more colours, or 0 for any"):
+        jax.eval_shape(net.init, jax.random.key(0), x)
+
+
+def test_a_guided_filter_of_no_radius():
+    net, x = cut_models.Generator((16, 16, 3), width=2, blocks=1, guided=-1), jnp.zeros((1, 16, 16, 3))
+    with pytest.raises(ValueError, match="config.g.guided=-1: it must be a radius of 1 pixel or more, or 0 for none"):
+        jax.eval_shape(net.init, jax.random.key(0), x)
+
+
+def test_guided_filter_against_its_definition():
+    rng, n = np.random.default_rng(0), 2
+    x, guide = rng.normal(size=(2, 7, 5, 3)), rng.normal(size=(2, 7, 5, 1))
+
+    def windows(values):  # by pixel, of its window the mean
+        around = lambda i, side: slice(max(i - n, 0), min(i + n + 1, side))
+        return np.stack([[values[:, around(i, 7), around(j, 5)].mean((1, 2)) for j in range(5)] for i in range(7)], 0)
+
+    mean = lambda values: np.moveaxis(windows(values), 2, 0)
+    slope = (mean(guide * x) - mean(guide) * mean(x)) / (mean(guide**2) - mean(guide) ** 2 + 1e-2)
+    want = mean(slope) * guide + mean(mean(x) - slope * mean(guide))
+    np.testing.assert_allclose(guided_filter(jnp.float32(x), jnp.float32(guide), n), want, rtol=1e-4, atol=1e-5)
+
+
+def test_guided_changes_have_no_grain_and_keep_to_edges():
+    """Of a picture of two colours: noise goes, a difference between the two stays, and the identity stays the start."""
+    x = jnp.full((1, 20, 24, 3), -0.5).at[:, :, 12:].set(0.5)
+    noisy = 0.2 * jnp.sign(x) + 0.05 * jax.random.normal(jax.random.key(0), x.shape)
+    smooth = np.asarray(guided_filter(noisy, x.mean(-1, keepdims=True), 4))
+    assert smooth[:, :, :12].std() < 0.02 and smooth[:, :, 12:].std() < 0.02
+    assert np.abs(smooth[:, :, 12] - smooth[:, :, 11]).min() > 0.3
+    net = cyclegan_models.Generator((20, 24, 3), width=2, blocks=1, residual=True, guided=4)
+    params = jax.jit(net.init)(jax.random.key(1), x)
+    np.testing.assert_array_equal(jax.jit(net.apply)(params, x), x)
+    params["params"]["last"]["kernel"] = 0.1 * jax.random.normal(jax.random.key(2), (7, 7, 2, 3))
+    grain = lambda net: np.diff(np.asarray(jax.jit(net.apply)(params, x + 0.01 * noisy)), axis=1).std()
+    assert grain(net) < 0.3 * grain(net.clone(guided=0))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ def main() -> None:
     parser.add_argument(
         "--crop",
         default="center",
-        help="center, stretch, or face: the largest one, its eyes level (default %(default)s)",
+        help="center, stretch, bounds: what is drawn, amid its ground, or face: the largest one, its eyes level (default "
+        "%(default)s)",
     )
     parser.add_argument(
         "--smallest", type=int, metavar="N", help="leave out what has a shorter side below N (default: --size)"

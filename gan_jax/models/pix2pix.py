@@ -16,6 +16,7 @@ class Generator(nn.Module):
         levels: halvings (official: 8 for 256 pixels); sizes are padded to 2^levels.
         norm: "batch", or "instance": what it is at one picture a batch, in training and after.
         dropout: share of activations dropped in the three innermost doublings of full width, while training.
+        palette: colours that the result is drawn in (translator.Palette); 0, as in the paper: any.
     Differs: dropout is off when pictures are drawn; the official code leaves it on.
     """
 
@@ -24,6 +25,7 @@ class Generator(nn.Module):
     levels: int = 8
     norm: str = "batch"
     dropout: float = 0.5
+    palette: int = 0
     initializer: str = "normal"
     dtype: str = "float32"
 
@@ -41,10 +43,11 @@ class Generator(nn.Module):
             x = norm(x) if 0 < level < self.levels - 1 else x
             kept.append(x)
         for level in reversed(range(self.levels)):
-            width = widths[level - 1] if level else self.shape[2]
+            width = widths[level - 1] if level else self.shape[2] + translator.palette_size(self.palette)
             x = ConvTranspose(width, self.initializer, bias=bias or not level, name=f"up{level}")(nn.relu(x))
             if not level:
-                return jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
+                x, logits = jnp.split(x[:, : size[0], : size[1]].astype(jnp.float32), [self.shape[2]], -1)
+                return translator.Palette(name="palette")(jnp.tanh(x), logits) if self.palette else jnp.tanh(x)
             x = norm(x)
             if 4 <= level < self.levels - 1:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)

@@ -2,7 +2,7 @@
 
 Pictures of any size: they are padded by reflection to what halves evenly, and the generator's result is cut back.
 `patch`, 1 in the paper: a network's first convolution takes squares of so many pixels a side as channels (and the
-generator's last gives them), so that none works at full size. On a CPU, convolutions of few channels are slow.
+generator's last gives them, those of a square equal at first), so that none works at full size. On a CPU, convolutions of few channels are slow.
 """
 
 import math
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.models import translator
-from gan_jax.nn import conv
+from gan_jax.nn import conv, init
 from gan_jax.nn.layers import Conv, Dense
 from gan_jax.nn.norms import InstanceNorm
 
@@ -27,6 +27,7 @@ class Generator(nn.Module):
         width: channels at full size (official: 16384 / side); twice as many a level down, at most `widest`.
         levels: halvings (official: log2(side) - 4, so 16x16 at 256).
         patch: see above; width is then the channels of a square.
+        palette: colours that the result is drawn in (translator.Palette); 0, as in the paper: any.
         remat: recompute each block's activations in the backward pass, to save memory.
     Differs: without the official CelebA-HQ variant's high-pass skips, whose masks come of a face landmark net.
     """
@@ -36,6 +37,7 @@ class Generator(nn.Module):
     widest: int = 512
     levels: int = 4
     patch: int = 1
+    palette: int = 0
     dtype: str = "float32"
     remat: bool = False
 
@@ -60,9 +62,11 @@ class Generator(nn.Module):
             x = styled(widths[level], up=True, name=f"up{level}")(x, style)
         x = nn.leaky_relu(InstanceNorm(name="norm")(x), SLOPE)
         around = int(self.patch > 1)  # squares are drawn in sight of their neighbours
-        x = Conv(self.shape[2] * self.patch**2, "he", kernel_size=1 + 2 * around, padding=around, name="to_image")(x)
-        x = spread(x, self.patch)
-        return x[:, : size[0], : size[1]].astype(jnp.float32)
+        features = (self.shape[2] + translator.palette_size(self.palette)) * self.patch**2
+        x = Conv(features, init.subpixel(self.patch), kernel_size=1 + 2 * around, padding=around, name="to_image")(x)
+        x = spread(x, self.patch)[:, : size[0], : size[1]].astype(jnp.float32)
+        drawing, logits = jnp.split(x, [self.shape[2]], -1)
+        return translator.Palette(name="palette")(drawing, logits) if self.palette else drawing
 
 
 class Mapping(nn.Module):

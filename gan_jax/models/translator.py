@@ -46,6 +46,8 @@ class ResNetGenerator(nn.Module):
         blur: halve and double by FIR filters (Zhang 2019, arXiv:1904.11486), not by strided and transposed convolutions.
         residual: what comes out is the picture plus twice the tanh, cut to [-1, 1], and the picture itself at first: for
             sets that differ little (not in the papers).
+        guided: radius, in pixels, of the guided_filter that frees the result, with `residual` its change, of grain and has it
+            follow the picture's edges; 0, as in the papers: none.
         initializer: of the kernels.
     """
 
@@ -54,6 +56,7 @@ class ResNetGenerator(nn.Module):
     blocks: int = 9
     blur: bool = False
     residual: bool = False
+    guided: int = 0
     initializer: str = "normal"
     dtype: str = "float32"
 
@@ -89,6 +92,8 @@ class ResNetGenerator(nn.Module):
         last = "zeros" if self.residual else self.initializer
         x = Conv(self.shape[2], last, kernel_size=7, padding=0, name="last")(reflect(x, 3))
         x = jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
+        if self.guided:
+            x = guided_filter(x, picture.mean(-1, keepdims=True), self.guided)
         picture = jnp.clip(picture + 2 * x, -1, 1) if self.residual else x
         if not taps:
             return picture
@@ -96,6 +101,50 @@ class ResNetGenerator(nn.Module):
         if absent:
             raise ValueError(f"config.game.taps: no layer {min(absent)}; there are {', '.join(map(str, layers))}.")
         return picture, [layers[number] for number in taps]
+
+
+class Palette(nn.Module):
+    """A drawing in flat colours: each pixel a mixture of as many colours as it has been given logits.
+
+    A colour is the mean of the drawing over the pixels, weighted by their shares of it, which are a softmax of the logits.
+    After ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colours. Grain has no place in it. Parts of a
+    picture can have the colours of the whole: they are in the collection "norms", as InstanceNorm's moments are.
+    """
+
+    @nn.compact
+    def __call__(self, drawing: jax.Array, logits: jax.Array) -> jax.Array:
+        """drawing f32 [B, H, W, C], logits f32 [B, H, W, K] -> f32 [B, H, W, C] of at most K colours and their mixtures."""
+        shares = nn.log_softmax(logits)
+        colors = self.get_variable("norms", "colors")
+        if colors is None:
+            colors = jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
+            if self.is_mutable_collection("norms") and not self.is_initializing():
+                self.put_variable("norms", "colors", colors)
+        return jnp.einsum("bhwk,bkc->bhwc", jnp.exp(shares), colors)
+
+
+def guided_filter(x: jax.Array, guide: jax.Array, radius: int, eps: float = 1e-2) -> jax.Array:
+    """x [B, H, W, C], smooth but for the edges of guide [B, H, W, 1]: in each window the linear function of it nearest to x.
+
+    He, Sun & Tang 2013, "Guided image filtering", equations 5, 6 and 8; windows of 2 radius + 1 pixels, at the picture's
+    edge what of them is in it. eps: variance of the guide, of its range of 2, below which a window is taken to be flat.
+    Raises ValueError for a radius below 1.
+    """
+    if radius < 1:
+        raise ValueError(f"config.g.guided={radius}: it must be a radius of 1 pixel or more, or 0 for none.")
+    n = 2 * radius + 1
+    along = lambda x, window: nn.avg_pool(x, window, padding="SAME", count_include_pad=False)
+    mean = lambda x: along(along(x, (n, 1)), (1, n))
+    mean_x, mean_guide = mean(x), mean(guide)
+    slope = (mean(guide * x) - mean_guide * mean_x) / (mean(guide * guide) - mean_guide * mean_guide + eps)
+    return mean(slope) * guide + mean(mean_x - slope * mean_guide)
+
+
+def palette_size(n: int) -> int:
+    """n, a generator's setting `palette`. Raises ValueError where it is not 0 or 2 and more."""
+    if n < 0 or n == 1:
+        raise ValueError(f"config.g.palette={n}: it must be 2 or more colours, or 0 for any.")
+    return n
 
 
 class PatchDiscriminator(nn.Module):

@@ -1,6 +1,10 @@
 """How weights start, by name. Kernels are [..., I, O]; a fan is measured as PyTorch measures it."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from gan_jax import lookup
 
@@ -14,6 +18,19 @@ INITIALIZERS = {
 }
 
 
-def initializer(name: str):
-    """One of INITIALIZERS. Raises ValueError for another name."""
-    return lookup.choose(INITIALIZERS, name, "initializer")
+def initializer(name: str | Callable):
+    """One of INITIALIZERS, or itself where it is a function already. Raises ValueError for another name."""
+    return name if callable(name) else lookup.choose(INITIALIZERS, name, "initializer")
+
+
+def subpixel(n: int) -> Callable:
+    """ "he" for kernels whose output is spread to squares of n x n pixels: all of a square start as one, without a checkerboard.
+
+    Aitken et al. 2017, arXiv:1707.02937 ("ICNR").
+    """
+
+    def start(rng: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
+        one = INITIALIZERS["he"](rng, (*shape[:-1], shape[-1] // n**2), dtype)
+        return jnp.tile(one, n**2)
+
+    return start

@@ -3,6 +3,8 @@
 Parameters are float32; a layer computes in its input's type. Biases start at zero.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ class Weights(nn.Module):
     """What every layer here shares: a kernel by its initialiser's name, its spectral norm, a bias."""
 
     features: int
-    initializer: str = "orthogonal"
+    initializer: str | Callable = "orthogonal"
     spectral_norm: bool = False
     bias: bool = True
 
