@@ -286,8 +286,10 @@ def test_guided_changes_have_no_grain_and_keep_to_edges():
     params = jax.jit(net.init)(jax.random.key(1), x)
     np.testing.assert_array_equal(jax.jit(net.apply)(params, x), x)
     params["params"]["last"]["kernel"] = 0.1 * jax.random.normal(jax.random.key(2), (7, 7, 2, 3))
-    grain = lambda net: np.diff(np.asarray(jax.jit(net.apply)(params, x + 0.01 * noisy)), axis=1).std()
-    assert grain(net) < 0.3 * grain(net.clone(guided=0))
+    run = lambda guided, train: jax.jit(lambda: net.clone(guided=guided).apply(params, x + 0.01 * noisy, train=train))()
+    grain = lambda guided, train=False: np.diff(np.asarray(run(guided, train)), axis=1).std()
+    assert grain(4) < 0.3 * grain(0)
+    assert grain(4, train=True) == grain(0, train=True)
 
 
 @pytest.mark.parametrize(

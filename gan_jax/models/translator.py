@@ -47,7 +47,7 @@ class ResNetGenerator(nn.Module):
         residual: what comes out is the picture plus twice the tanh, cut to [-1, 1], and the picture itself at first: for
             sets that differ little (not in the papers).
         guided: radius, in pixels, of the guided_filter that frees the result, with `residual` its change, of grain and has it
-            follow the picture's edges; 0, as in the papers: none.
+            follow the picture's edges: when pictures are drawn, not in training; 0, as in the papers: none.
         initializer: of the kernels.
     """
 
@@ -92,7 +92,7 @@ class ResNetGenerator(nn.Module):
         last = "zeros" if self.residual else self.initializer
         x = Conv(self.shape[2], last, kernel_size=7, padding=0, name="last")(reflect(x, 3))
         x = jnp.tanh(x[:, : size[0], : size[1]].astype(jnp.float32))
-        if self.guided:
+        if self.guided and not train:
             x = guided_filter(x, picture.mean(-1, keepdims=True), self.guided)
         picture = jnp.clip(picture + 2 * x, -1, 1) if self.residual else x
         if not taps:
