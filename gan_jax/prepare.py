@@ -42,7 +42,8 @@ class Recipe:
         size: pixels, the square's side.
         crop: "center" (the middle square), "stretch" (all of it), "bounds" (what is drawn, amid its ground) or
             "face" (the largest face, its eyes level).
-        smallest: shorter side, of "bounds" the longer one of the drawing's, below which a picture is rejected; None: `size`, so that none is blown up.
+        smallest: shorter side, of "bounds" the drawing's longer one, below which a picture is rejected; None: `size`, so
+            that none is blown up.
         near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be one, where their pixels
             differ little too; None: all are kept.
         shares: of validation and test, of the groups.
@@ -235,7 +236,8 @@ def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
     if min(image.shape[:2]) < least:
         raise decode.ImageRejected(f"smaller than {least} pixels")
     if recipe.crop != "face":
-        return decode.fit(image, (recipe.size, recipe.size), "center" if recipe.crop == "bounds" else recipe.crop)
+        crop = "stretch" if recipe.crop == "stretch" else "center"  # in its bounds it is square already
+        return decode.fit(image, (recipe.size, recipe.size), crop)
     found = faces.find(faces.as_rgb(image))
     if not found:
         raise decode.ImageRejected("no face found")

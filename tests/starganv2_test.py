@@ -56,6 +56,20 @@ def test_squares_start_as_one_pixel(patch):
     assert len(np.unique(made)) == 3 * (16 // patch) ** 2
 
 
+def test_parts_are_drawn_in_the_colours_of_the_whole():
+    run, game = made(g={"width": 4, "widest": 8, "levels": 1, "patch": 2, "palette": 3})
+    state = train.new_state(run, game, (16, 16, 3), len(CLASSES))
+    sampler = Sampler(game, jax.device_get(state.ema), (16, 16, 3), CLASSES, None, 1)
+    x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1)
+    style = sampler.styles_from_noise(0, jnp.array([0, 1]), 2)
+    moments = game.moments(sampler.ema, x, style)
+    assert moments["palette"]["colors"].shape == (2, 3, 3)
+    whole = np.asarray(sampler.restyle(x, style))
+    np.testing.assert_allclose(sampler.part_of(x)(x, style), whole, atol=1e-5)
+    moments["palette"]["colors"] = moments["palette"]["colors"][::-1]
+    assert np.abs(np.asarray(game.restyle(sampler.ema, x, style, moments)) - whole).max() > 0.01
+
+
 def test_sides_to_compile_for_are_what_the_generator_halves():
     _, game = made(g={"levels": 5, "patch": 2})
     assert Sampler(game, {}, (16, 16, 3), CLASSES, None, 1).multiple == 64

@@ -27,7 +27,10 @@ def main() -> None:
         "%(default)s)",
     )
     parser.add_argument(
-        "--smallest", type=int, metavar="N", help="leave out what has a shorter side below N (default: --size)"
+        "--smallest",
+        type=int,
+        metavar="N",
+        help="leave out what has a shorter side (of bounds: the longer) below N (default: --size)",
     )
     parser.add_argument(
         "--near", type=int, metavar="BITS",

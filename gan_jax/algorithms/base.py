@@ -98,7 +98,7 @@ class Translator(Game):
         return self.through(ema, {} if moments is None else {"norms": moments}, x, style)[0]
 
     def moments(self, ema: Variables, x: jax.Array, style: jax.Array) -> PyTree:
-        """What the generator's instance norms make of whole pictures x f32 [n, h, w, C], to give to `restyle`."""
+        """What the generator's instance norms and palette make of whole pictures x f32 [n, h, w, C], to give to `restyle`."""
         return self.through(ema, {"norms": {}}, x, style)[1].get("norms", {})
 
     def style_from_noise(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:

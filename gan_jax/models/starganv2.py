@@ -2,7 +2,8 @@
 
 Pictures of any size: they are padded by reflection to what halves evenly, and the generator's result is cut back.
 `patch`, 1 in the paper: a network's first convolution takes squares of so many pixels a side as channels (and the
-generator's last gives them, those of a square equal at first), so that none works at full size. On a CPU, convolutions of few channels are slow.
+generator's last gives them, those of a square equal at first), so that none works at full size. On a CPU, convolutions of
+few channels are slow.
 """
 
 import math

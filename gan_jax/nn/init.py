@@ -24,7 +24,7 @@ def initializer(name: str | Callable):
 
 
 def subpixel(n: int) -> Callable:
-    """ "he" for kernels whose output is spread to squares of n x n pixels: all of a square start as one, without a checkerboard.
+    """As "he", of kernels whose output is spread to squares of n x n pixels: those of a square start as one, no checkerboard.
 
     Aitken et al. 2017, arXiv:1707.02937 ("ICNR").
     """
