@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.nn import conv
+from gan_jax.nn import conv, winograd
 
 
 def plain(x, w, stride=1, pads=((0, 0), (0, 0)), groups=1):
@@ -86,6 +86,46 @@ def test_conv(size, k, stride, padding, ci, co):
     pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
     f = lambda x, w: conv.conv(x, w, stride, padding)
     assert_same(f, lambda x, w: plain(x, w, stride, pads), normal(2, *size, ci), normal(k, k, ci, co, seed=1))
+
+
+WINOGRAD = [  # (height, width), padding, channels in, out
+    ((6, 6), 1, 5, 6),
+    ((7, 5), 0, 5, 3),
+    ((5, 8), 2, 3, 6),
+    ((6, 7), ((0, 3), (2, 1)), 5, 6),
+    ((3, 4), ((4, 0), (0, 5)), 5, 6),  # wider than the kernel: the input's gradient is cut off
+]
+
+
+@pytest.mark.parametrize(("size", "padding", "ci", "co"), WINOGRAD)
+def test_winograds_form(size, padding, ci, co, monkeypatch):
+    monkeypatch.setattr(winograd, "suits", lambda *_, **__: True)
+    pads = ((padding, padding),) * 2 if isinstance(padding, int) else padding
+    x, w = normal(2, *size, ci), normal(3, 3, ci, co, seed=1)
+    f = lambda x, w: conv.conv(x, w, 1, padding)
+    assert_same(f, lambda x, w: plain(x, w, 1, pads), x, w)
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(jax.grad(lambda x, w: jnp.sum(f(x, w)), (0, 1)))(x, w))
+
+
+@pytest.mark.parametrize(
+    ("shape", "k", "stride", "dtype", "taken"),
+    [
+        ((1, 32, 32, 256), 3, 1, "float32", True),
+        ((1, 32, 32, 128), 3, 1, "float32", False),  # too little work
+        ((256, 32, 32, 64), 3, 1, "float32", False),  # too many pixels a channel
+        ((1, 32, 32, 256), 3, 1, "bfloat16", False),
+        ((1, 32, 32, 256), 3, 2, "float32", False),
+        ((1, 32, 32, 256), 5, 1, "float32", False),
+        (("b", 32, 32, 256), 3, 1, "float32", False),
+    ],
+)
+def test_large_products_take_winograds_form(shape, k, stride, dtype, taken):
+    shape = (jax.export.symbolic_shape("b")[0] if shape[0] == "b" else shape[0], *shape[1:])
+    kernel = k, k, shape[-1], shape[-1]
+    text = jax.make_jaxpr(lambda x, w: conv.conv(x, w, stride, 1))(
+        jax.ShapeDtypeStruct(shape, dtype), jax.ShapeDtypeStruct(kernel, dtype)
+    )
+    assert ("conv_general_dilated" not in str(text)) == taken
 
 
 @pytest.mark.parametrize(("groups", "ci", "co"), [(2, 8, 6), (6, 12, 6), (16, 64, 32), (3, 120, 9), (8, 8, 8)])

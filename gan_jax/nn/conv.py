@@ -1,8 +1,8 @@
 """Every convolution of the project: NHWC activations, HWIO kernels, the same numbers on every backend.
 
 On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of them far below the speed of a matrix
-product, so they are rewritten: 1x1 and few-channel kernels as dots, transposed convolutions by output phase, groups
-merged, depthwise kernels and FIR filters as shifted sums. A convolution, its input gradient and its kernel gradient are each linear in both
+product, so they are rewritten: 1x1 and few-channel kernels as dots, 3x3 kernels in Winograd's form, transposed convolutions
+by output phase, groups merged, depthwise kernels and FIR filters as shifted sums. A convolution, its input gradient and its kernel gradient are each linear in both
 arguments, and each one's derivatives are the other two; so second derivatives (gradient penalties) are fast too.
 No control flow: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
 """
@@ -15,6 +15,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from gan_jax.nn import winograd
 
 Padding = int | tuple[tuple[int, int], tuple[int, int]]
 
@@ -182,6 +184,8 @@ def _plain_fir(filtering, x):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
     """x [B, H, W, I], w [kh, kw, I, O] -> [B, h, w, O]."""
+    if _suits_winograd(geometry, x, w.shape[3]):
+        return winograd.convolve(x, w, geometry.pad)
     return _correlate(x, w, geometry.stride, geometry.pad)
 
 
@@ -191,6 +195,8 @@ def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
 
     A stride of s cuts the result into s * s phases, each a convolution of g with every s-th tap: no zeros multiplied.
     """
+    if _suits_winograd(geometry, g, w.shape[2]):
+        return winograd.input_grad(g, w, geometry.pad)
     w = w.swapaxes(2, 3)
     (sh, sw), (height, width) = geometry.stride, geometry.size
     (rows, high), (columns, wide) = _phases(geometry, 0), _phases(geometry, 1)
@@ -208,6 +214,8 @@ def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def kernel_grad(geometry: Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
     """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [kh, kw, I, O]."""
+    if _suits_winograd(geometry, x, g.shape[3], most=32):
+        return winograd.kernel_grad(x, g, geometry.pad)
     if geometry.stride != (1, 1) or (g.shape[3] > FEW and geometry.kernel != (1, 1)):
         return _plain_kernel_grad(geometry, x, g)
     (kh, kw), ((top, _), (left, _)) = geometry.kernel, geometry.pad
@@ -249,6 +257,11 @@ def _fir_transpose(filtering, _, g):
 
 
 fir.defvjp(lambda filtering, x: (fir(filtering, x), None), _fir_transpose)
+
+
+def _suits_winograd(geometry, x, features, **limits):
+    shape = (geometry.kernel, geometry.stride)
+    return shape == ((3, 3), (1, 1)) and winograd.suits(x, features, geometry.out, **limits)
 
 
 def _phases(geometry, axis):
