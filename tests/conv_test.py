@@ -89,9 +89,7 @@ def test_conv(size, k, stride, padding, ci, co):
 
 
 WINOGRAD = [  # (height, width), padding, channels in, out
-    ((6, 6), 1, 5, 6),
     ((7, 5), 0, 5, 3),
-    ((5, 8), 2, 3, 6),
     ((6, 7), ((0, 3), (2, 1)), 5, 6),
     ((3, 4), ((4, 0), (0, 5)), 5, 6),  # wider than the kernel: the input's gradient is cut off
 ]
