@@ -12,7 +12,7 @@ from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
 from gan_jax.models import starganv2 as starganv2_models
-from gan_jax.models.translator import Palette, guided_filter
+from gan_jax.models.translator import Palette, doubled, guided_filter
 from gan_jax.parallel import Parallel
 
 SHAPE = (6, 5, 3)
@@ -229,6 +229,23 @@ def test_a_palettes_colours_are_the_means_of_what_chose_them():
     half = lambda x: x[:, :, 3:]
     np.testing.assert_allclose(draw(half, **found)[0], half(made), atol=1e-6)
     assert float(jnp.abs(draw(half)[0] - half(made)).max()) > 0.1
+
+
+def test_contours_of_a_palette_run_between_pixels():
+    drawing = jax.random.normal(jax.random.key(0), (1, 3, 5, 3))
+    across = lambda place: jnp.tile(jnp.outer(jnp.arange(5.0) - place, jnp.array([-1e3, 1e3])), (1, 3, 1, 1))
+    for place, share in ((2.0, 0.5), (2.4, 0.0), (1.6, 1.0)):
+        made = Palette().apply({}, drawing, across(place))
+        left, right = made[:, :, :1], made[:, :, 4:]
+        np.testing.assert_allclose(made[:, :, 1:2], left, atol=1e-6)
+        np.testing.assert_allclose(made[:, :, 2:3], (1 - share) * left + share * right, atol=1e-6)
+        np.testing.assert_allclose(made[:, :, 3:4], right, atol=1e-6)
+
+
+def test_twice_as_fine_is_linear_between_centres():
+    x = jax.random.normal(jax.random.key(0), (2, 1, 6, 3))
+    want = jax.image.resize(x, (2, 2, 12, 3), "linear")
+    np.testing.assert_allclose(doubled(doubled(x, 1), 2), want, atol=1e-6)
 
 
 @pytest.mark.parametrize("palette", [0, 2])

@@ -107,8 +107,10 @@ class Palette(nn.Module):
     """A drawing in flat colours: each pixel a mixture of as many colours as it has been given logits.
 
     A colour is the mean of the drawing over the pixels, weighted by their shares of it, which are a softmax of the logits.
-    After ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colours. Grain has no place in it. Parts of a
-    picture can have the colours of the whole: they are in the collection "norms", as InstanceNorm's moments are.
+    After ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colours. Grain has no place in it. The shares are
+    drawn twice as fine and averaged, so that contours, where two logits are equal, run between the pixels, smooth as in a
+    vector drawing. Parts of a picture can have the colours of the whole: they are in the collection "norms", as
+    InstanceNorm's moments are.
     """
 
     @nn.compact
@@ -120,7 +122,18 @@ class Palette(nn.Module):
             colors = jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
             if self.is_mutable_collection("norms") and not self.is_initializing():
                 self.put_variable("norms", "colors", colors)
-        return jnp.einsum("bhwk,bkc->bhwc", jnp.exp(shares), colors)
+        finer = conv.pool(nn.softmax(doubled(doubled(logits, 1), 2)))
+        return jnp.einsum("bhwk,bkc->bhwc", finer, colors)
+
+
+def doubled(x: jax.Array, axis: int) -> jax.Array:
+    """x [B, H, W, C] with its axis 1 or 2 twice as fine: linear between the pixels' centres, level beyond the last ones."""
+    first, last = (jax.lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (0, x.shape[axis] - 1))
+    inner = lambda a, b: jax.lax.slice_in_dim(x, a, x.shape[axis] + b, axis=axis)
+    before = jnp.concatenate([first, inner(0, -1)], axis)
+    after = jnp.concatenate([inner(1, 0), last], axis)
+    shape = [2 * n if i == axis else n for i, n in enumerate(x.shape)]
+    return jnp.stack([(3 * x + before) / 4, (3 * x + after) / 4], axis + 1).reshape(shape)
 
 
 def guided_filter(x: jax.Array, guide: jax.Array, radius: int, eps: float = 1e-2) -> jax.Array:
