@@ -12,7 +12,7 @@ from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
 from gan_jax.models import starganv2 as starganv2_models
-from gan_jax.models.translator import Palette, doubled, guided_filter
+from gan_jax.models.translator import SHARPER, Palette, doubled, guided_filter
 from gan_jax.parallel import Parallel
 
 SHAPE = (6, 5, 3)
@@ -240,6 +240,14 @@ def test_contours_of_a_palette_run_between_pixels():
         np.testing.assert_allclose(made[:, :, 1:2], left, atol=1e-6)
         np.testing.assert_allclose(made[:, :, 2:3], (1 - share) * left + share * right, atol=1e-6)
         np.testing.assert_allclose(made[:, :, 3:4], right, atol=1e-6)
+
+
+def test_a_palette_is_sharper_when_it_draws_than_in_training():
+    drawing, logits = jnp.ones((1, 2, 2, 3)), jnp.tile(jnp.array([0.0, 0.3]), (1, 2, 2, 1))
+    colors = jnp.array([[[-1.0, -1, -1], [1, 1, 1]]])
+    for training, factor in ((True, 1.0), (False, SHARPER)):
+        made = Palette().apply({"norms": {"colors": colors}}, drawing, logits, train=training)
+        np.testing.assert_allclose(made, np.full((1, 2, 2, 3), np.tanh(0.15 * factor)), atol=1e-6)
 
 
 def test_twice_as_fine_is_linear_between_centres():

@@ -47,7 +47,8 @@ class Generator(nn.Module):
             x = ConvTranspose(width, self.initializer, bias=bias or not level, name=f"up{level}")(nn.relu(x))
             if not level:
                 x, logits = jnp.split(x[:, : size[0], : size[1]].astype(jnp.float32), [self.shape[2]], -1)
-                return translator.Palette(name="palette")(jnp.tanh(x), logits) if self.palette else jnp.tanh(x)
+                drawing = jnp.tanh(x)
+                return translator.Palette(name="palette")(drawing, logits, train=train) if self.palette else drawing
             x = norm(x)
             if 4 <= level < self.levels - 1:
                 x = nn.Dropout(self.dropout, deterministic=not train)(x)

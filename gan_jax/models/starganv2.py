@@ -67,7 +67,7 @@ class Generator(nn.Module):
         x = Conv(features, init.subpixel(self.patch), kernel_size=1 + 2 * around, padding=around, name="to_image")(x)
         x = spread(x, self.patch)[:, : size[0], : size[1]].astype(jnp.float32)
         drawing, logits = jnp.split(x, [self.shape[2]], -1)
-        return translator.Palette(name="palette")(drawing, logits) if self.palette else drawing
+        return translator.Palette(name="palette")(drawing, logits, train=train) if self.palette else drawing
 
 
 class Mapping(nn.Module):

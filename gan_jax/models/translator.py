@@ -103,18 +103,21 @@ class ResNetGenerator(nn.Module):
         return picture, [layers[number] for number in taps]
 
 
+SHARPER = 3.0  # by what a palette's logits are multiplied when pictures are drawn
+
+
 class Palette(nn.Module):
     """A drawing in flat colours: each pixel a mixture of as many colours as it has been given logits.
 
     A colour is the mean of the drawing over the pixels, weighted by their shares of it, which are a softmax of the logits.
     After ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colours. Grain has no place in it. The shares are
     drawn twice as fine and averaged, so that contours, where two logits are equal, run between the pixels, smooth as in a
-    vector drawing. Parts of a picture can have the colours of the whole: they are in the collection "norms", as
-    InstanceNorm's moments are.
+    vector drawing. Out of training they are SHARPER (ColorCNN's are 0 or 1 then). Parts of a picture can have the colours of
+    the whole: they are in the collection "norms", as InstanceNorm's moments are.
     """
 
     @nn.compact
-    def __call__(self, drawing: jax.Array, logits: jax.Array) -> jax.Array:
+    def __call__(self, drawing: jax.Array, logits: jax.Array, *, train: bool = False) -> jax.Array:
         """drawing f32 [B, H, W, C], logits f32 [B, H, W, K] -> f32 [B, H, W, C] of at most K colours and their mixtures."""
         shares = nn.log_softmax(logits)
         colors = self.get_variable("norms", "colors")
@@ -122,7 +125,7 @@ class Palette(nn.Module):
             colors = jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
             if self.is_mutable_collection("norms") and not self.is_initializing():
                 self.put_variable("norms", "colors", colors)
-        finer = conv.pool(nn.softmax(doubled(doubled(logits, 1), 2)))
+        finer = conv.pool(nn.softmax(doubled(doubled(logits if train else SHARPER * logits, 1), 2)))
         return jnp.einsum("bhwk,bkc->bhwc", finer, colors)
 
 
