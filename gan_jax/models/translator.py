@@ -110,10 +110,10 @@ class Palette(nn.Module):
     """A drawing in flat colours: each pixel a mixture of as many colours as it has been given logits.
 
     A colour is the mean of the drawing over the pixels, weighted by their shares of it, which are a softmax of the logits.
-    After ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colours. Grain has no place in it. The shares are
-    drawn twice as fine and averaged, so that contours, where two logits are equal, run between the pixels, smooth as in a
-    vector drawing. Out of training they are SHARPER (ColorCNN's are 0 or 1 then). Parts of a picture can have the colours of
-    the whole: they are in the collection "norms", as InstanceNorm's moments are.
+    After ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colours. Grain has no place in it. When pictures
+    are drawn, not in training, the shares are SHARPER (ColorCNN's are 0 or 1 then), made twice as fine and averaged: contours,
+    where two logits are equal, run between the pixels, smooth as in a vector drawing. Parts of a picture can have the
+    colours of the whole: they are in the collection "norms", as InstanceNorm's moments are.
     """
 
     @nn.compact
@@ -125,8 +125,8 @@ class Palette(nn.Module):
             colors = jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
             if self.is_mutable_collection("norms") and not self.is_initializing():
                 self.put_variable("norms", "colors", colors)
-        finer = conv.pool(nn.softmax(doubled(doubled(logits if train else SHARPER * logits, 1), 2)))
-        return jnp.einsum("bhwk,bkc->bhwc", finer, colors)
+        shares = jnp.exp(shares) if train else conv.pool(nn.softmax(SHARPER * doubled(doubled(logits, 1), 2)))
+        return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
 
 
 def doubled(x: jax.Array, axis: int) -> jax.Array:
