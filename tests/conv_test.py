@@ -110,7 +110,8 @@ def test_winograds_form(size, padding, ci, co, monkeypatch):
     [
         ((1, 32, 32, 256), 3, 1, "float32", True),
         ((1, 32, 32, 128), 3, 1, "float32", False),  # too little work
-        ((256, 32, 32, 64), 3, 1, "float32", False),  # too many pixels a channel
+        ((1, 256, 256, 64), 3, 1, "float32", False),  # more than the caches hold
+        ((1, 512, 512, 32), 3, 1, "float32", False),  # too few channels
         ((1, 32, 32, 256), 3, 1, "bfloat16", False),
         ((1, 32, 32, 256), 3, 2, "float32", False),
         ((1, 32, 32, 256), 5, 1, "float32", False),
@@ -124,6 +125,16 @@ def test_large_products_take_winograds_form(shape, k, stride, dtype, taken):
         jax.ShapeDtypeStruct(shape, dtype), jax.ShapeDtypeStruct(kernel, dtype)
     )
     assert ("conv_general_dilated" not in str(text)) == taken
+
+
+@pytest.mark.parametrize(("batch", "channels", "taken"), [(4, 128, True), (16, 64, False)])
+def test_a_kernels_gradient_takes_it_for_few_tiles_a_channel(batch, channels, taken):
+    geometry = conv.Geometry((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)))
+    x, w = (jax.ShapeDtypeStruct((*shape, channels), "float32") for shape in ((batch, 32, 32), (3, 3, channels)))
+    for form, both in ((conv.convolve, True), (conv.kernel_grad, taken)):
+        other = x if form is conv.kernel_grad else w
+        text = str(jax.make_jaxpr(lambda a, b, form=form: form.__wrapped__(geometry, a, b))(x, other))
+        assert ("conv_general_dilated" not in text) == both
 
 
 @pytest.mark.parametrize(("groups", "ci", "co"), [(2, 8, 6), (6, 12, 6), (16, 64, 32), (3, 120, 9), (8, 8, 8)])

@@ -214,7 +214,7 @@ def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def kernel_grad(geometry: Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
     """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [kh, kw, I, O]."""
-    if _suits_winograd(geometry, x, g.shape[3], most=32):
+    if _suits_winograd(geometry, x, g.shape[3], most=32):  # its sums over many tiles are slow
         return winograd.kernel_grad(x, g, geometry.pad)
     if geometry.stride != (1, 1) or (g.shape[3] > FEW and geometry.kernel != (1, 1)):
         return _plain_kernel_grad(geometry, x, g)

@@ -14,24 +14,24 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-LARGE = 2**24  # see `suits`
+LARGE = 2**24  # products of tiles, channels in and channels out: so many or more
+AT_ONCE = 5 * 2**20  # numbers, transformed: so many or fewer, which the caches hold
 
 Pad = tuple[tuple[int, int], tuple[int, int]]  # zeros ((top, bottom), (left, right)); below 0 cuts off
 
 
-def suits(x: jax.Array, features: int, out: tuple[int, int], most: int = 256) -> bool:
-    """Whether it is the faster form from x [B, H, W, C] to [B, *out, features].
+def suits(x: jax.Array, features: int, out: tuple[int, int], most: float = math.inf) -> bool:
+    """Whether it is the faster form from x [B, H, W, C] to [B, *out, features], with up to `most` tiles of 2x2 a channel.
 
-    It is for large products, of LARGE numbers (one picture of 32x32, 256 channels to 256); smaller ones gain by themselves,
-    not within a step, and take long to compile. And up to `most` tiles of 2x2 outputs a channel: beyond, the sums cost more
-    than they save. (Measured on two cores.) In half precision the sums would lose digits; of a size that is not known yet
-    (jax.export) nothing can be said.
+    It is for LARGE products (one picture of 32x32, 256 channels to 256), AT_ONCE: smaller ones gain by themselves, not within a
+    step, and take long to compile; larger ones lose (measured on two cores). In half precision the sums would lose digits;
+    of a size that is not known yet (jax.export) nothing can be said.
     """
     if not all(isinstance(n, int) for n in (*x.shape, *out)):
         return False
-    tiles, channels = x.shape[0] * math.prod(-(-n // 2) for n in out), min(x.shape[3], features)
-    large = channels >= 64 and tiles * x.shape[3] * features >= LARGE
-    return large and tiles <= most * channels and x.dtype.itemsize >= 4
+    tiles, few, many = x.shape[0] * math.prod(-(-n // 2) for n in out), *sorted((x.shape[3], features))
+    fits = few >= 64 and tiles * few * many >= LARGE and 16 * tiles * many <= AT_ONCE
+    return fits and tiles <= most * few and x.dtype.itemsize >= 4
 
 
 def convolve(x: jax.Array, w: jax.Array, pad: Pad) -> jax.Array:
