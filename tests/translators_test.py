@@ -231,11 +231,11 @@ def test_a_palettes_colours_are_the_means_of_what_chose_them():
     assert float(jnp.abs(draw(half)[0] - half(made)).max()) > 0.1
 
 
-def test_contours_of_a_palette_run_between_pixels():
+def test_contours_of_a_palette_run_between_pixels_when_it_draws():
     drawing = jax.random.normal(jax.random.key(0), (1, 3, 5, 3))
     across = lambda place: jnp.tile(jnp.outer(jnp.arange(5.0) - place, jnp.array([-1e3, 1e3])), (1, 3, 1, 1))
-    for place, share in ((2.0, 0.5), (2.4, 0.0), (1.6, 1.0)):
-        made = Palette().apply({}, drawing, across(place))
+    for place, training, share in ((2.1, False, 0.5), (2.4, False, 0.0), (1.6, False, 1.0), (2.1, True, 0.0)):
+        made = Palette().apply({}, drawing, across(place), train=training)
         left, right = made[:, :, :1], made[:, :, 4:]
         np.testing.assert_allclose(made[:, :, 1:2], left, atol=1e-6)
         np.testing.assert_allclose(made[:, :, 2:3], (1 - share) * left + share * right, atol=1e-6)
