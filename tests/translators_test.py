@@ -253,7 +253,7 @@ def test_a_palette_is_sharper_when_it_draws_than_in_training():
 def test_twice_as_fine_is_linear_between_centres():
     x = jax.random.normal(jax.random.key(0), (2, 1, 6, 3))
     want = jax.image.resize(x, (2, 2, 12, 3), "linear")
-    np.testing.assert_allclose(doubled(doubled(x, 1), 2), want, atol=1e-6)
+    np.testing.assert_allclose(doubled(x), want, atol=1e-6)
 
 
 @pytest.mark.parametrize("palette", [0, 2])

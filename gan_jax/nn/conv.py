@@ -1,9 +1,10 @@
 """Every convolution of the project: NHWC activations, HWIO kernels, the same numbers on every backend.
 
 On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of them far below the speed of a matrix
-product, so they are rewritten: 1x1 and few-channel kernels as dots, 3x3 kernels in Winograd's form, transposed convolutions
-by output phase, groups merged, depthwise kernels and FIR filters as shifted sums. A convolution, its input gradient and its kernel gradient are each linear in both
-arguments, and each one's derivatives are the other two; so second derivatives (gradient penalties) are fast too.
+product, so they are rewritten: 1x1 and few-channel kernels as dots, large 3x3 ones in Winograd's form, transposed
+convolutions by output phase, groups merged, depthwise kernels and FIR filters as shifted sums. A convolution, its input
+gradient and its kernel gradient are each linear in both arguments, and each one's derivatives are the other two; so second
+derivatives (gradient penalties) are fast too.
 No control flow: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
 """
 
