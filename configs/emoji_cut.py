@@ -8,18 +8,18 @@ def get_config(arg=None):
     arg = parse_arg(arg, batch=4, path="sets/emoji")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "cut", "cut"
-    c.g, c.d = dict(width=24, blocks=4, residual=True), dict(width=24, levels=2)
+    c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8), dict(width=24, levels=2)
     c.networks = dict(heads=dict(features=64))
     c.game = dict(patches=64, taps=(0, 4, 8, 12, 15))
     c.data = dict(source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter"))
-    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=6.0)
-    c.batch, c.total_kimg = arg.batch, 12.0
+    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=4.0)
+    c.batch, c.total_kimg = arg.batch, 8.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 4.0, 4.0, 1.0
     held_out = dict(source="paired", a=dict(path=f"{arg.path}/test/google"), b=dict(path=f"{arg.path}/test/twitter"))
     c.eval_every_kimg = 4.0
     c.eval = dict(metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out)
     if arg.smoke:
-        c.g, c.d = dict(width=4, blocks=1, residual=True), dict(width=4, levels=1)
+        c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8), dict(width=4, levels=1)
         c.networks = dict(heads=dict(features=8))
         c.game = dict(patches=8, taps=(0, 4, 8, 12))
         smoke(c, "unpaired")
