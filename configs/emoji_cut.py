@@ -8,7 +8,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, batch=4, path="sets/emoji")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "cut", "cut"
-    c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8), dict(width=24, levels=2)
+    c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8, flat=8), dict(width=24, levels=2)
     c.networks = dict(heads=dict(features=64))
     c.game = dict(patches=64, taps=(0, 4, 8, 12, 15))
     c.data = dict(source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter"))
@@ -19,7 +19,7 @@ def get_config(arg=None):
     c.eval_every_kimg = 4.0
     c.eval = dict(metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out)
     if arg.smoke:
-        c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8), dict(width=4, levels=1)
+        c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8, flat=8), dict(width=4, levels=1)
         c.networks = dict(heads=dict(features=8))
         c.game = dict(patches=8, taps=(0, 4, 8, 12))
         smoke(c, "unpaired")

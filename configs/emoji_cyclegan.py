@@ -8,7 +8,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, batch=4, path="sets/emoji")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "cyclegan", "cyclegan"
-    c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8), dict(width=24, levels=2)
+    c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8, flat=8), dict(width=24, levels=2)
     c.data = dict(source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter"))
     c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=4.0)
     c.batch, c.total_kimg = arg.batch, 8.0
@@ -17,7 +17,7 @@ def get_config(arg=None):
     c.eval_every_kimg = 4.0
     c.eval = dict(metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out)
     if arg.smoke:
-        c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8), dict(width=4, levels=1)
+        c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8, flat=8), dict(width=4, levels=1)
         smoke(c, "unpaired")
     return c
 

@@ -12,7 +12,7 @@ from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
 from gan_jax.models import starganv2 as starganv2_models
-from gan_jax.models.translator import SHARPER, Palette, doubled, guided_filter
+from gan_jax.models.translator import FINER, SHARPER, Flat, Palette, doubled, guided_filter, k_means
 from gan_jax.parallel import Parallel
 
 SHAPE = (6, 5, 3)
@@ -271,6 +271,59 @@ def test_a_palette_of_two_puts_a_pictures_colours_on_a_line(module, settings, mo
     colors = np.asarray(jax.jit(net.apply)(params, x, *style))[0].reshape(-1, 3)
     spread = np.linalg.svd(colors - colors.mean(0), compute_uv=False)
     assert spread[0] > 1e-3 and (spread[1] < 1e-3 * spread[0]) == bool(palette)
+
+
+def test_k_means_find_groups_however_few_their_points():
+    rng = np.random.default_rng(0)
+    centres = np.array([[-1, -1, 0], [1, 0, 0], [0, 1, 1], [0, 0, -1]], np.float32)
+    own = np.repeat(np.arange(4), (300, 40, 5, 1))
+    points = jnp.float32(centres[own] + 0.05 * rng.normal(size=(346, 3)))[rng.permutation(346)]
+    found = np.asarray(jax.jit(k_means, static_argnums=1)(points, 4))
+    order = np.linalg.norm(found[:, None] - centres, axis=2).argmin(0)
+    assert sorted(order) == [0, 1, 2, 3]
+    np.testing.assert_allclose(found[order], centres, atol=0.12)
+    np.testing.assert_allclose(found[order[0]], centres[0], atol=0.01)
+    few = np.asarray(k_means(jnp.ones((5, 3)), 4))  # fewer colours than asked for
+    np.testing.assert_array_equal(few, np.ones((4, 3)))
+
+
+def test_flat_colours_have_no_grain_and_contours_stay_between_pixels():
+    """A picture of two colours, their contour at a quarter of a pixel, and noise."""
+    x = jnp.full((1, 12, 16, 3), -0.5).at[:, :, 8:].set(0.5).at[:, :, 8].set(-0.25)
+    draw = jax.jit(lambda x: Flat(2).apply({}, x))
+    made = np.asarray(draw(x + 0.03 * jax.random.normal(jax.random.key(0), x.shape)))
+    assert made[:, :, :7].std((0, 1, 2)).max() < 1e-6 and made[:, :, 10:].std((0, 1, 2)).max() < 1e-6
+    left, right = made[0, 0, 0], made[0, 0, -1]
+    np.testing.assert_allclose(left, -0.5, atol=0.05)
+    share = (made - left) / (right - left)  # of the right colour
+    np.testing.assert_allclose(share.sum(2).mean(), 7.25, atol=0.5 / FINER)  # pixels it has in a row
+
+
+def test_parts_of_a_flat_picture_have_the_colours_of_the_whole():
+    x = jax.random.uniform(jax.random.key(0), (2, 8, 12, 3), minval=-1)
+    draw = lambda part, **given: Flat(3).apply(given, part(x), mutable="norms")
+    made, found = draw(lambda x: x)
+    assert found["norms"]["colors"].shape == (2, 3, 3)
+    half = lambda x: x[:, :, :6]
+    inside = lambda x: np.asarray(x)[:, :, :5]  # but for the last pixel, which has no neighbour here
+    np.testing.assert_allclose(inside(draw(half, **found)[0]), inside(made), atol=1e-6)
+    assert np.abs(inside(draw(half)[0]) - inside(made)).max() > 0.1
+
+
+def test_flat_is_of_pictures_that_are_drawn():
+    x = jax.random.uniform(jax.random.key(0), (1, 16, 16, 3), minval=-1)
+    net = cut_models.Generator((16, 16, 3), width=2, blocks=1, residual=True, flat=2)
+    params = jax.jit(net.init)(jax.random.key(1), x)
+    apply = jax.jit(net.apply, static_argnames="train")
+    np.testing.assert_array_equal(apply(params, x, train=True), x)
+    np.testing.assert_allclose(apply(params, x), Flat(2).apply({}, x), atol=1e-6)
+
+
+@pytest.mark.parametrize("flat", [-1, 1])
+def test_one_flat_colour_is_refused(flat):
+    net, x = cut_models.Generator((16, 16, 3), width=2, blocks=1, flat=flat), jnp.zeros((1, 16, 16, 3))
+    with pytest.raises(ValueError, match=f"config.g.flat={flat}: it must be 2 or more colours, or 0 for any"):
+        jax.eval_shape(net.init, jax.random.key(0), x)
 
 
 @pytest.mark.parametrize("palette", [-1, 1])

@@ -43,7 +43,7 @@ class Generator(nn.Module):
             x = norm(x) if 0 < level < self.levels - 1 else x
             kept.append(x)
         for level in reversed(range(self.levels)):
-            width = widths[level - 1] if level else self.shape[2] + translator.palette_size(self.palette)
+            width = widths[level - 1] if level else self.shape[2] + translator.n_colors(self.palette, "palette")
             x = ConvTranspose(width, self.initializer, bias=bias or not level, name=f"up{level}")(nn.relu(x))
             if not level:
                 x, logits = jnp.split(x[:, : size[0], : size[1]].astype(jnp.float32), [self.shape[2]], -1)

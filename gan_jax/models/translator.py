@@ -1,6 +1,7 @@
 """Networks from picture to picture: the residual generator, the patch critic, and sizes that don't halve evenly."""
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -48,6 +49,7 @@ class ResNetGenerator(nn.Module):
             sets that differ little (not in the papers).
         guided: radius, in pixels, of the guided_filter that frees the result, with `residual` its change, of grain and has it
             follow the picture's edges: when pictures are drawn, not in training; 0, as in the papers: none.
+        flat: colours that the result is drawn in (Flat): when pictures are drawn, not in training; 0, as in the papers: any.
         initializer: of the kernels.
     """
 
@@ -57,6 +59,7 @@ class ResNetGenerator(nn.Module):
     blur: bool = False
     residual: bool = False
     guided: int = 0
+    flat: int = 0
     initializer: str = "normal"
     dtype: str = "float32"
 
@@ -95,6 +98,8 @@ class ResNetGenerator(nn.Module):
         if self.guided and not train:
             x = guided_filter(x, picture.mean(-1, keepdims=True), self.guided)
         picture = jnp.clip(picture + 2 * x, -1, 1) if self.residual else x
+        if n_colors(self.flat, "flat") and not train:
+            picture = Flat(self.flat, name="flat")(picture)
         if not taps:
             return picture
         absent = set(taps) - set(layers)
@@ -104,6 +109,8 @@ class ResNetGenerator(nn.Module):
 
 
 SHARPER = 3.0  # by what a palette's logits are multiplied when pictures are drawn
+FINER = 4  # times, in each direction, where flat colours are chosen
+LLOYD_STEPS = 4
 
 
 class Palette(nn.Module):
@@ -120,13 +127,56 @@ class Palette(nn.Module):
     def __call__(self, drawing: jax.Array, logits: jax.Array, *, train: bool = False) -> jax.Array:
         """drawing f32 [B, H, W, C], logits f32 [B, H, W, K] -> f32 [B, H, W, C] of at most K colours and their mixtures."""
         shares = nn.log_softmax(logits)
-        colors = self.get_variable("norms", "colors")
-        if colors is None:
-            colors = jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
-            if self.is_mutable_collection("norms") and not self.is_initializing():
-                self.put_variable("norms", "colors", colors)
+        chosen = lambda: jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
+        colors = of_the_whole(self, chosen)
         shares = jnp.exp(shares) if train else conv.pool(nn.softmax(SHARPER * doubled(logits)))
         return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
+
+
+class Flat(nn.Module):
+    """A picture redrawn in a few flat colours of its own, the k-means of its pixels (Lloyd 1982): no shading, no grain.
+
+    The picture is made FINER times as fine, linear between pixels, each point there takes the nearest colour, and the points
+    are averaged: contours stay where they were, as smooth. Parts of a picture can have the colours of the whole, as in Palette.
+    """
+
+    colors: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x f32 [B, H, W, C] -> f32 [B, H, W, C] of `colors` colours and their mixtures."""
+        b, h, w, c = x.shape
+        means = of_the_whole(self, lambda: jax.vmap(lambda x: k_means(x, self.colors))(x.reshape(b, h * w, c)))
+        fine = jax.image.resize(x, (b, FINER * h, FINER * w, c), "linear")
+        best, drawn = jnp.inf, jnp.zeros_like(fine)
+        for mean in jnp.split(means[:, None], self.colors, 2):  # not all at once: FINER^2 pictures of every colour's distance
+            away = jnp.square(fine - mean).sum(-1, keepdims=True)
+            best, drawn = jnp.minimum(best, away), jnp.where(away < best, mean, drawn)
+        return drawn.reshape(b, h, FINER, w, FINER, c).mean((2, 4))
+
+
+def k_means(x: jax.Array, k: int) -> jax.Array:
+    """Points [N, C] -> means [k, C] of k groups: Lloyd's algorithm, from points far apart (Gonzalez 1985). Without chance."""
+    distances = lambda means: jnp.square(x[:, None] - means[None]).sum(-1)
+    means = x[jnp.argmin(distances(x.mean(0, keepdims=True)))][None]
+    for _ in range(k - 1):
+        means = jnp.concatenate([means, x[jnp.argmax(distances(means).min(1))][None]])
+    for _ in range(LLOYD_STEPS):
+        own = jax.nn.one_hot(distances(means).argmin(1), k)
+        n = own.sum(0)[:, None]
+        means = jnp.where(n > 0, own.T @ x / jnp.maximum(n, 1), means)
+    return means
+
+
+def of_the_whole(module: nn.Module, colors: Callable[[], jax.Array]) -> jax.Array:
+    """A module's colours: those it is given in the collection "norms", else `colors()`, left there where that is mutable."""
+    given = module.get_variable("norms", "colors")
+    if given is not None:
+        return given
+    made = colors()
+    if module.is_mutable_collection("norms") and not module.is_initializing():
+        module.put_variable("norms", "colors", made)
+    return made
 
 
 def doubled(x: jax.Array) -> jax.Array:
@@ -152,10 +202,10 @@ def guided_filter(x: jax.Array, guide: jax.Array, radius: int, eps: float = 1e-2
     return mean(slope) * guide + mean(mean_x - slope * mean_guide)
 
 
-def palette_size(n: int) -> int:
-    """n, a generator's setting `palette`. Raises ValueError where it is not 0 or 2 and more."""
+def n_colors(n: int, setting: str) -> int:
+    """n, a generator's colours in all. Raises ValueError where it is not 0 or 2 and more."""
     if n < 0 or n == 1:
-        raise ValueError(f"config.g.palette={n}: it must be 2 or more colours, or 0 for any.")
+        raise ValueError(f"config.g.{setting}={n}: it must be 2 or more colours, or 0 for any.")
     return n
 
 
