@@ -2,11 +2,10 @@
 
 Pictures of any size: they are padded by reflection to what halves evenly, and the generator's result is cut back.
 `patch`, 1 in the paper: a network's first convolution takes squares of so many pixels a side as channels (and the
-generator's last gives them, those of a square equal at first; what it gives a palette is of the squares' centres, linear
-between them, for contours without grain), so that none works at full size. On a CPU, convolutions of few channels are slow.
+generator's last gives them, those of a square equal at first), so that none works at full size. On a CPU, convolutions of
+few channels are slow.
 """
 
-import functools
 import math
 
 import flax.linen as nn
@@ -64,14 +63,11 @@ class Generator(nn.Module):
             x = styled(widths[level], up=True, name=f"up{level}")(x, style)
         x = nn.leaky_relu(InstanceNorm(name="norm")(x), SLOPE)
         around = int(self.patch > 1)  # squares are drawn in sight of their neighbours
-        to_image = functools.partial(Conv, kernel_size=1 + 2 * around, padding=around, name="to_image")
-        if not translator.n_colors(self.palette, "palette"):
-            x = to_image(self.shape[2] * self.patch**2, init.subpixel(self.patch))(x)
-            return spread(x, self.patch)[:, : size[0], : size[1]].astype(jnp.float32)
-        x = to_image(self.shape[2] + self.palette, "he")(x).astype(jnp.float32)
-        b, h, w, c = x.shape
-        x = jax.image.resize(x, (b, h * self.patch, w * self.patch, c), "linear")[:, : size[0], : size[1]]
-        return translator.Palette(name="palette")(*jnp.split(x, [self.shape[2]], -1), train=train)
+        features = (self.shape[2] + translator.n_colors(self.palette, "palette")) * self.patch**2
+        x = Conv(features, init.subpixel(self.patch), kernel_size=1 + 2 * around, padding=around, name="to_image")(x)
+        x = spread(x, self.patch)[:, : size[0], : size[1]].astype(jnp.float32)
+        drawing, logits = jnp.split(x, [self.shape[2]], -1)
+        return translator.Palette(name="palette")(drawing, logits, train=train) if self.palette else drawing
 
 
 class Mapping(nn.Module):
