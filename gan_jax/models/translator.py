@@ -149,7 +149,7 @@ class Flat(nn.Module):
         means = of_the_whole(self, lambda: jax.vmap(lambda x: k_means(x, self.colors))(x.reshape(b, h * w, c)))
         fine = jax.image.resize(x, (b, FINER * h, FINER * w, c), "linear")
         best, drawn = jnp.inf, jnp.zeros_like(fine)
-        for mean in jnp.split(means[:, None], self.colors, 2):  # not all at once: FINER^2 pictures of every colour's distance
+        for mean in jnp.split(means[:, None], self.colors, 2):  # one by one: a fine picture of distances each
             away = jnp.square(fine - mean).sum(-1, keepdims=True)
             best, drawn = jnp.minimum(best, away), jnp.where(away < best, mean, drawn)
         return drawn.reshape(b, h, FINER, w, FINER, c).mean((2, 4))
