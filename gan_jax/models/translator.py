@@ -195,8 +195,12 @@ def guided_filter(x: jax.Array, guide: jax.Array, radius: int, eps: float = 1e-2
     if radius < 1:
         raise ValueError(f"config.g.guided={radius}: it must be a radius of 1 pixel or more, or 0 for none.")
     n = 2 * radius + 1
-    along = lambda x, window: nn.avg_pool(x, window, padding="SAME", count_include_pad=False)
-    mean = lambda x: along(along(x, (n, 1)), (1, n))
+    # the windows' shares inside the picture; avg_pool's own count costs XLA minutes to fold for large pictures
+    places = [jnp.arange(side) for side in x.shape[1:3]]
+    down, right = ((jnp.minimum(i + radius, len(i) - 1) - jnp.maximum(i - radius, 0) + 1) / n for i in places)
+    inside = down[None, :, None, None] * right[None, None, :, None]
+    along = lambda x, window: nn.avg_pool(x, window, padding="SAME")
+    mean = lambda x: along(along(x, (n, 1)), (1, n)) / inside
     mean_x, mean_guide = mean(x), mean(guide)
     slope = (mean(guide * x) - mean_guide * mean_x) / (mean(guide * guide) - mean_guide * mean_guide + eps)
     return mean(slope) * guide + mean(mean_x - slope * mean_guide)
