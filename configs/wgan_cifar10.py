@@ -12,8 +12,8 @@ def get_config(arg=None):
     c.d = dict(width=64, block="single", norm="batch", slope=0.2, initializer="normal")
     c.game = dict(z_dim=100, loss="wasserstein", n_critic=5)
     c.data = dict(source="tfds", name="cifar10", resolution=32, flip=True)
-    c.opt_g = dict(name="rmsprop", lr=5e-5, b2=0.9)
-    c.opt_d = dict(name="rmsprop", lr=5e-5, b2=0.9, clip_weight=0.01)
+    c.opt_g = dict(name="rmsprop", lr=5e-5, b2=0.99)
+    c.opt_d = dict(name="rmsprop", lr=5e-5, b2=0.99, clip_weight=0.01)
     c.batch, c.total_kimg = arg.batch, 6_400.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 10.0, 200.0, 200.0
     c.eval_every_kimg, c.eval = 400.0, dict(images=5000, held_out=dict(split="test"))

@@ -1,4 +1,27 @@
-"""Config -> optax chain, one per player. Durations are counted in images, never in steps."""
+"""Config -> optax chain, one per player. Durations are counted in images, never in steps.
+
+The updates are those of the papers and of PyTorch, which their authors' programs use; where optax's defaults differ (RMSProp's
+eps inside the root), they are set. g is the gradient, w the weight, m and v start at 0, t counts from 1:
+
+    adam      m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+    rmsprop   v = b2 v + (1 - b2) g^2; w -= lr g / (sqrt(v) + eps); without a correction of v
+    sgd       m = momentum m + g; w -= lr m
+
+clip_norm scales g first; weight_decay w is then added to it (L2, not AdamW's, which leaves g alone).
+
+    as published            name      lr                    b1    b2           eps    weight_decay
+    DCGAN                   adam      2e-4                  0.5   0.999        1e-8   0
+    WGAN                    rmsprop   5e-5                  -     0.99         1e-8   0      clip_weight 0.01
+    WGAN-GP (CIFAR-10)      adam      2e-4, linear to 0     0     0.9          1e-8   0
+    SNGAN (CIFAR-10)        adam      2e-4, linear to 0     0     0.9          1e-8   0
+    SAGAN                   adam      G 1e-4, D 4e-4        0     0.9          1e-8   0
+    BigGAN                  adam      G 5e-5, D 2e-4        0     0.999        1e-6   0
+    PyTorch-StudioGAN       adam      2e-4                  0.5   0.999        1e-6   0
+    StyleGAN2(-ADA)         adam      2e-3 or 2.5e-3        0     0.99         1e-8   0      corrected: lazy phases
+    R3GAN                   adam      2e-4, cosine to 5e-5  0     0.9 to 0.99  1e-8   0
+    pix2pix, CycleGAN, CUT  adam      2e-4, linear to 0     0.5   0.999        1e-8   0
+    StarGAN v2              adam      1e-4, mapping 1e-6    0     0.99         1e-8   1e-4
+"""
 
 import functools
 import math
@@ -84,7 +107,7 @@ def make(
     """One network's optimiser.
 
     Args:
-        name: "adam", "rmsprop" (decay b2) or "sgd". momentum: sgd's.
+        name: "adam", "rmsprop" (decay b2) or "sgd"; the module says their updates. momentum: sgd's.
         lr: learning rate, before the lazy-regularisation correction.
         weight_decay: times the weight, added to its gradient (L2).
         schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg` (None: to the run's
@@ -127,7 +150,7 @@ def make(
     step = lookup.choose(
         {
             "adam": lambda: adam(b2),
-            "rmsprop": lambda: optax.rmsprop(rate, b2, eps),
+            "rmsprop": lambda: optax.rmsprop(rate, b2, eps, eps_in_sqrt=False),
             "sgd": lambda: optax.sgd(rate, momentum or None),
         },
         name,

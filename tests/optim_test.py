@@ -28,6 +28,38 @@ def test_sgd_and_rmsprop():
     np.testing.assert_allclose(got, -0.1 * 2 / np.sqrt(0.25 * 4), rtol=1e-5)
 
 
+def test_rmsprops_eps_stands_outside_the_root():
+    """Of a gradient far below sqrt(eps): optax's default, eps inside, moves a hundredth of this."""
+    got = step(jnp.float32(1e-6), jnp.float32(0), name="rmsprop", lr=5e-5, b2=0.99, eps=1e-8)
+    np.testing.assert_allclose(got, -5e-5 * 1e-6 / (np.sqrt(0.01 * 1e-12) + 1e-8), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
+def test_updates_are_the_published_ones(name):
+    """The module's equations, in double precision; gradients near eps, weights that decay, five steps."""
+    b1, b2, lr, eps, decay, momentum = 0.5, 0.9, 0.01, 1e-3, 0.1, 0.8
+    tx = optim.make(
+        place="config.opt_d", phases=MAIN, batch=10, total_kimg=1.0, name=name, lr=lr, b1=b1, b2=b2, eps=eps,
+        weight_decay=decay, momentum=momentum if name == "sgd" else 0.0,
+    )  # fmt: skip
+    params, want = jnp.array([0.01, -0.02]), np.array([0.01, -0.02])
+    state, m, v = tx.init(params), 0.0, 0.0
+    for t, grad in enumerate([[1e-3, -2e-3], [3e-4, 1e-3], [-5e-3, 0.0], [1e-4, 2e-4], [0.0, -1e-3]], 1):
+        updates, state = tx.update(jnp.array(grad), state, params)
+        params = optax.apply_updates(params, updates)
+        g = np.array(grad) + decay * want
+        v = b2 * v + (1 - b2) * g**2
+        if name == "adam":
+            m = b1 * m + (1 - b1) * g
+            want = want - lr * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+        elif name == "rmsprop":
+            want = want - lr * g / (np.sqrt(v) + eps)
+        else:
+            m = momentum * m + g
+            want = want - lr * m
+    np.testing.assert_allclose(params, want, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("steps", "left"), [(50, 1.0), (75, 0.5), (100, 0.0)])
 def test_linear_schedule_counts_images(steps, left):
     """1 kimg in batches of 10 is 100 steps; the rate falls from 0.5 kimg on."""
@@ -89,17 +121,24 @@ def test_clip_weight_bounds_each_weight_after_the_step():
     np.testing.assert_allclose(got, [0.01, -0.01, -0.001], rtol=1e-5)
 
 
-def test_lazy_correction():
-    """One lazy step every 16 rounds: lr and betas get k / (k + 1), Karras et al. 2020, appendix B."""
-    lazy = (Phase("d", None), Phase("d", None, every=16))
+@pytest.mark.parametrize("final_b2", [None, 0.99])
+@pytest.mark.parametrize("repeat", [1, 5])
+@pytest.mark.parametrize("b1", [0.0, 0.5])
+def test_lazy_correction(b1, repeat, final_b2):
+    """Lazy steps every 16 rounds: lr and betas get k / (k + 1), Karras et al. 2020, appendix B."""
+    lazy = (Phase("d", None, repeat=repeat), Phase("d", None, every=16, repeat=repeat))
     c = 16 / 17
-    got = step(jnp.array(2.0), jnp.array(0.0), phases=lazy, lr=0.1, b1=0.0, b2=0.99, steps=3)
-    want = optax.adam(0.1 * c, 0.0, 0.99**c)
-    params, state = jnp.array(0.0), want.init(jnp.array(0.0))
-    for _ in range(3):
-        updates, state = want.update(jnp.array(2.0), state, params)
+    scheduled = {} if final_b2 is None else {"final_b2": final_b2, "schedule": "linear", "final_lr": 0.1}
+    tx = optim.make(place="config.opt_d", phases=lazy, batch=10, total_kimg=1.0, lr=0.1, b1=b1, b2=0.99, **scheduled)
+    want = optax.adam(0.1 * c, b1**c, 0.99**c)
+    params = wanted = jnp.array(0.0)
+    state, other = tx.init(params), want.init(params)
+    for grad in (2.0, -1.0, 0.5):
+        updates, state = tx.update(jnp.array(grad), state, params)
         params = optax.apply_updates(params, updates)
-    np.testing.assert_allclose(got, params, rtol=1e-6)
+        updates, other = want.update(jnp.array(grad), other, wanted)
+        wanted = optax.apply_updates(wanted, updates)
+    np.testing.assert_allclose(params, wanted, rtol=1e-5)
 
 
 def test_unknown_names():
