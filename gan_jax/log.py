@@ -17,6 +17,8 @@ import rich.progress
 import tensorboardX
 from PIL import Image
 
+from gan_jax.data.sources.folder import MARK
+
 
 class Writer:
     """Scalars and images of a run, to TensorBoard and to `metrics.jsonl`; clu.metric_writers' method names.
@@ -212,3 +214,18 @@ def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
         raise
     finally:
         draft.unlink(missing_ok=True)
+
+
+def save_sheet(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Path:
+    """Writes a grid of the pictures in `folder` to folder/sheet/<name>, marked so that no set of pictures takes it in.
+
+    A folder `sheet` that is not so marked holds pictures of the set itself: then sheet_ is used.
+    Returns the file's path. Raises OSError as `save_png`.
+    """
+    place = folder / "sheet"
+    while place.exists() and not (place / MARK).exists():
+        place = place.with_name(f"{place.name}_")
+    place.mkdir(parents=True, exist_ok=True)
+    (place / MARK).touch()
+    save_png(place / name, image)
+    return place / name

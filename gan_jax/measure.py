@@ -168,9 +168,8 @@ class _Measuring:
         ]
         columns = [np.pad(column, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255) for column in columns]
         triples = np.pad(np.concatenate(columns, 2), ((0, 0), (0, 0), (4, 4), (0, 0)), constant_values=255)
-        path = self.folder / "neighbours.png"
         try:
-            log.save_png(path, log.grid(triples, 4))
+            path = log.save_sheet(self.folder, "neighbours.png", log.grid(triples, 4))
         except OSError as error:
             self.say(f"the picture of neighbours can't be written: {error}. Going on without.")
             return

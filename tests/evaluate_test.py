@@ -340,7 +340,7 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
     sets = Sets(copies, train_set, avatars(labels="style", split="test"))
     found = measure.measure(protocol, sets, Extractor(toy, 16), tmp_path, print)
     assert found["values"]["memorised_toy"] == 1 and found["values"]["memorised_held_out_toy"] < 0.8
-    picture = np.asarray(Image.open(tmp_path / "neighbours.png"))
+    picture = np.asarray(Image.open(tmp_path / "sheet" / "neighbours.png"))
     first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
     assert np.abs(first[0] - first[1]).max() <= 1  # the worst: a copy beside its original
 
@@ -421,6 +421,23 @@ def test_the_default_net_puts_known_sets_in_order(shared_data):
 # --- folders
 
 
+def test_what_sample_draws_is_judged_and_reported_without_its_grid(file, tool, tmp_path):
+    train.run(config.load(file, ["eval_every_kimg=None", "total_kimg=0.008"]), tmp_path / "run")
+    drawn, page = tmp_path / "drawn", tmp_path / "run" / "report.html"
+    done = tool("sample", tmp_path / "run", "--out", drawn, "--seeds", "0-1")
+    assert done.returncode == 0 and f"20 pictures in {drawn}, all of them on {drawn}/sheet/grid.png" in done.stdout
+    save(tmp_path / "real", avatars(resolution=8).load(np.arange(12)))
+    (drawn / "notes.txt").touch()
+    for flags in ([], ["--resolution", 8]):
+        words = [drawn, tmp_path / "real", "--out", drawn / "record.json", "--held-out", tmp_path / "real", *flags]
+        done = tool("evaluate", *words)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((drawn / "record.json").read_text())["protocol"]["images"] == 20
+        assert "passed over 4 files: 2 in sheet (marked .nomedia), 1 .json, 1 .txt" in done.stdout or not flags
+    done = tool("report", tmp_path / "run", "--out", page)
+    assert done.returncode == 0 and "no evaluations.jsonl" in page.read_text(), done.stderr
+
+
 def save(folder, images, names=None):
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images):
@@ -442,7 +459,7 @@ def test_folder_against_folder(tool, toy, shared_data, tmp_path):
     assert found["good"]["values"]["kid_toy"] < found["bad"]["values"]["kid_toy"]
     protocol = found["good"]["protocol"]
     assert protocol["images"] == 20 and protocol["reference"] == 40 and protocol["resolution"] == [32, 32]
-    assert (tmp_path / "neighbours.png").is_file()
+    assert (tmp_path / "sheet" / "neighbours.png").is_file()
     direct = kid.kid(*(toy_apply(toy.params, images.load(np.arange(a, b))).features for a, b in ((0, 40), (40, 60))))
     assert found["good"]["values"]["kid_toy"] == pytest.approx(direct.value, rel=1e-4)
 

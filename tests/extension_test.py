@@ -30,5 +30,5 @@ def test_the_readmes_own_game_trains(tmp_path, monkeypatch, shared_data):
     sample = [sys.executable, root / "tools" / "sample.py", "run", "--out", "out", "--seeds", "0"]
     env = os.environ | {"PYTHONPATH": str(root)}
     done = subprocess.run(sample, cwd=tmp_path, env=env, capture_output=True, text=True)  # finds it from its folder
-    assert done.returncode == 0 and (tmp_path / "out" / "grid.png").is_file(), done.stderr
+    assert done.returncode == 0 and (tmp_path / "out" / "sheet" / "grid.png").is_file(), done.stderr
     assert "WARNING" not in done.stderr

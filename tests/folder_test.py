@@ -46,7 +46,7 @@ def test_finds_them_in_order(images, memory):
     np.testing.assert_array_equal(pixels(source)[:, 0, 0], [[255, 0, 0], [0, 255, 0], [0, 0, 255]])
     assert source.load(np.array([0]), np.zeros(1, np.uint64)).keys() == {"id", "image"}
     where = "in memory" if memory == "kept" else "read as needed"
-    assert source.notes == (f"3 images from {images}, {where}", "passed over 1 files of other kinds")
+    assert source.notes == (f"3 images from {images}, {where}", "passed over 1 file: 1 .txt")
 
 
 def test_labels_are_sub_folders(images, memory):

@@ -46,9 +46,9 @@ def test_smoke(file, tool, tmp_path, shared_data):
     if config.load(str(file)).model in TRANSLATORS:
         Image.new("RGB", (40, 50), (20, 200, 90)).save(tmp_path / "me.png")
         done = tool("stylize", tmp_path / "run", tmp_path / "me.png", "--out", tmp_path / "out")
-        made = "sheet.png" if "starganv2" in file.stem else "me.png"
+        made = "sheet/sheet.png" if "starganv2" in file.stem else "me.png"
     else:
-        done, made = tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"), "grid.png"
+        done, made = tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"), "sheet/grid.png"
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "out" / made).size[0] > 0
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import checkpoint, clips, config, export, stylize, train
+from gan_jax.data.sources import folder
 from tests import clips_test
 from tests.starganv2_test import CLASSES, SETTINGS
 
@@ -50,10 +51,10 @@ def test_every_style_and_a_sheet(tool, runs, tmp_path):
     picture(tmp_path / "me.png", (20, 30))
     done = tool("stylize", runs / "rgb", tmp_path / "me.png", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [*(f"me_{c}.png" for c in CLASSES), "sheet.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [*(f"me_{c}.png" for c in CLASSES), "sheet"]
     found = [pixels(tmp_path / "out" / f"me_{c}.png") for c in CLASSES]
     assert found[0].shape == (20, 30, 3) and (found[0] != found[1]).any()
-    assert pixels(tmp_path / "out" / "sheet.png").shape == (14 + 30, 4 * 30, 4)
+    assert pixels(tmp_path / "out" / "sheet" / "sheet.png").shape == (14 + 30, 4 * 30, 4)
 
 
 def test_strength_mixes_with_the_picture(tool, runs, tmp_path):
@@ -162,7 +163,7 @@ def test_files_that_differ_by_their_ending_alone(tool, runs, tmp_path):
         picture(tmp_path / "in" / f"x.{ending}", (20, 20))
     done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out", "--style", "dylan")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"x_png_dylan.png", "x_bmp_dylan.png", "sheet.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"x_png_dylan.png", "x_bmp_dylan.png", "sheet"}
 
 
 def test_a_folder_with_sub_folders_and_a_broken_file(tool, runs, tmp_path):
@@ -170,11 +171,12 @@ def test_a_folder_with_sub_folders_and_a_broken_file(tool, runs, tmp_path):
     picture(tmp_path / "in" / "a.png", (16, 20))
     picture(tmp_path / "in" / "deep" / "b.png", (12, 16), "L")
     (tmp_path / "in" / "c.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "d.HEIC").write_bytes(b"no known kind")
     done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out", "--style", "dylan")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and "passed over 1 file: 1 .heic" in done.stdout, done.stderr
     assert pixels(tmp_path / "out" / "deep" / "b_dylan.png").shape == (12, 16)
     assert "set aside 1 as 'no known image format': c.png" in done.stdout
-    assert pixels(tmp_path / "out" / "sheet.png").shape == (14 + 2 * 20, 2 * 20, 4)
+    assert pixels(tmp_path / "out" / "sheet" / "sheet.png").shape == (14 + 2 * 20, 2 * 20, 4)
 
 
 def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
@@ -220,18 +222,20 @@ def test_originals_are_not_written_over(tool, runs, tmp_path, monkeypatch):
         assert done.returncode == 0 and "2 pictures in" in done.stdout, done
 
 
-def test_a_contact_sheet_has_a_name_of_its_own_and_an_end(tool, runs, tmp_path, monkeypatch):
+def test_a_contact_sheet_has_a_folder_of_its_own_and_an_end(tool, runs, tmp_path, monkeypatch):
     one = stylize.Stylizer.looks
     monkeypatch.setattr(
         stylize.Stylizer, "looks", lambda self, names, seed: [stylize.Look("", one(self, names, seed)[0].style)]
     )
     for i in range(60):
         picture(tmp_path / "in" / f"{i}.png", (4, 4))
-    picture(tmp_path / "in" / "sheet.png", (16, 16))
-    done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out")
-    assert done.returncode == 0 and "sheet_.png has the first 50 pictures" in done.stdout, done
-    assert pixels(tmp_path / "out" / "sheet.png").shape == (16, 16, 3)
-    assert pixels(tmp_path / "out" / "sheet_.png").shape == (50 * 4, 2 * 4, 4)
+    picture(tmp_path / "in" / "sheet" / "sheet.png", (16, 16))
+    for _ in range(2):
+        done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out")
+        assert done.returncode == 0 and "sheet_/sheet.png has the first 50 pictures" in done.stdout, done
+    assert pixels(tmp_path / "out" / "sheet" / "sheet.png").shape == (16, 16, 3)
+    assert pixels(tmp_path / "out" / "sheet_" / "sheet.png").shape == (50 * 4, 2 * 4, 4)
+    assert len(folder.scan(tmp_path / "out")[0]) == 61
 
 
 def test_tiles_of_a_wide_picture(tool, runs, tmp_path):

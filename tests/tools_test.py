@@ -43,9 +43,9 @@ def test_sample_draws_a_column_a_class(tool, runs, tmp_path):
     done = tool("sample", runs / "styles", "--out", tmp_path, "--seeds", "3,7-8")
     assert done.returncode == 0, done.stderr
     sampler = export.load(runs / "styles")
-    assert pixels(tmp_path / "grid.png").shape == (3 * 8, 10 * 8, 3)
+    assert pixels(tmp_path / "sheet" / "grid.png").shape == (3 * 8, 10 * 8, 3)
     single = pixels(tmp_path / "seed0007_avataaars.png")
-    np.testing.assert_array_equal(single, pixels(tmp_path / "grid.png")[8:16, :8])
+    np.testing.assert_array_equal(single, pixels(tmp_path / "sheet" / "grid.png")[8:16, :8])
     z = sampler.game.latent(jax.random.key(7), 1)
     np.testing.assert_array_equal(single, log.to_uint8(sampler(z, np.array([0])))[0])
 
@@ -53,12 +53,12 @@ def test_sample_draws_a_column_a_class(tool, runs, tmp_path):
 def test_sample_one_class_and_truncation(tool, runs, tmp_path):
     run = lambda out, *flags: tool("sample", runs / "styles", "--out", tmp_path / out, "--class", "dylan", *flags)
     assert run("a", "--seeds", "0-3", "--cols", "2").returncode == 0
-    assert pixels(tmp_path / "a" / "grid.png").shape == (16, 16, 3)
-    assert sorted(p.name for p in (tmp_path / "a").iterdir())[1] == "seed0000_dylan.png"
+    assert pixels(tmp_path / "a" / "sheet" / "grid.png").shape == (16, 16, 3)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir())[0] == "seed0000_dylan.png"
     assert run("b", "--seeds", "0", "--truncation", "0.01").returncode == 0
     assert run("c", "--seeds", "1", "--truncation", "0.01").returncode == 0
     spread = lambda a, b: np.abs(pixels(a).astype(int) - pixels(b)).mean()
-    near = spread(tmp_path / "b" / "grid.png", tmp_path / "c" / "grid.png")
+    near = spread(tmp_path / "b" / "sheet" / "grid.png", tmp_path / "c" / "sheet" / "grid.png")
     far = spread(tmp_path / "a" / "seed0000_dylan.png", tmp_path / "a" / "seed0001_dylan.png")
     assert near < far / 10
 
@@ -72,7 +72,7 @@ def test_of_very_many_classes_the_first_are_drawn(tool, tmp_path):
         assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
     done = tool("sample", tmp_path / "run", "--out", tmp_path, "--seeds", "0-1")
     assert done.returncode == 0 and "the first 32 of 100 classes" in done.stdout, done.stderr
-    assert pixels(tmp_path / "grid.png").shape == (4, 64, 3)
+    assert pixels(tmp_path / "sheet" / "grid.png").shape == (4, 64, 3)
     done = tool("interpolate", tmp_path / "run", "--out", tmp_path / "walk.png", "--seeds", "0-1", "--frames", "1")
     assert done.returncode == 0 and "the first 32 of 100 classes" in done.stdout, done.stderr
     one = tool("sample", tmp_path / "run", "--out", tmp_path / "one", "--seeds", "0", "--class", "class099")
@@ -95,7 +95,7 @@ def test_a_label_that_is_no_class_is_refused(runs):
 
 def test_sample_without_classes(tool, runs, tmp_path):
     assert tool("sample", runs / "none", "--out", tmp_path, "--seeds", "0-2", "--cols", "3").returncode == 0
-    assert pixels(tmp_path / "grid.png").shape == (8, 24, 3)
+    assert pixels(tmp_path / "sheet" / "grid.png").shape == (8, 24, 3)
     assert (tmp_path / "seed0002.png").is_file()
 
 

@@ -13,7 +13,9 @@ from gan_jax import launch
 def main() -> None:
     parser = launch.Parser(__doc__)
     parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="folder: grid.png and a PNG a picture")
+    parser.add_argument(
+        "--out", required=True, type=pathlib.Path, help="folder for a PNG a picture, and sheet/grid.png"
+    )
     parser.add_argument("--seeds", default="0-7", help="one z each, as in 0-9 or 1,5,10-12 (default %(default)s)")
     parser.add_argument(
         "--class", dest="name", metavar="NAME", help="only this class (default: a column each, 32 at most)"
@@ -26,7 +28,7 @@ def main() -> None:
         "0.7); all others keep every number of z within it (try 1.0)",
     )
     parser.add_argument("--cols", type=int, default=8, help="columns of the grid where there is one class or none")
-    parser.add_argument("--mix", metavar="SEEDS", help="style mixing: the columns of mix.png")
+    parser.add_argument("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
     parser.add_argument("--layers", help="with --mix: layers from the column, 0 the coarsest (default: the first half)")
     flags = parser.parse_args()
     if flags.cols < 1:
@@ -63,8 +65,8 @@ def draw(sampler, seeds: list[int], flags: argparse.Namespace) -> None:
         for image, name in zip(rows[-1], names or [""], strict=True):
             log.save_png(flags.out / f"seed{seed:04d}{'_' if name else ''}{name}.png", image)
     pictures = np.concatenate(rows)
-    log.save_png(flags.out / "grid.png", log.grid(pictures, len(names) if len(names) > 1 else flags.cols))
-    print(f"{len(pictures)} pictures and grid.png in {flags.out}, from {sampler.step}")
+    grid = log.save_sheet(flags.out, "grid.png", log.grid(pictures, len(names) if len(names) > 1 else flags.cols))
+    print(f"{len(pictures)} pictures in {flags.out}, all of them on {grid}, from {sampler.step}")
     launch.say_of_columns(len(labels), len(sampler.classes), flags.name)
 
 
@@ -96,8 +98,8 @@ def mix(sampler, seeds: list[int], columns: list[int], flags: argparse.Namespace
         mixed = np.repeat(own[None], len(columns) + 1, axis=0)
         mixed[1:, list(layers)] = across[:, list(layers)]
         rows.append(log.to_uint8(sampler.render(mixed)))
-    log.save_png(flags.out / "mix.png", log.grid(np.concatenate(rows), len(columns) + 1))
-    print(f"mix.png in {flags.out}: {len(seeds)} x {len(columns)} mixtures, from {sampler.step}")
+    place = log.save_sheet(flags.out, "mix.png", log.grid(np.concatenate(rows), len(columns) + 1))
+    print(f"{place}: {len(seeds)} x {len(columns)} mixtures, from {sampler.step}")
 
 
 if __name__ == "__main__":

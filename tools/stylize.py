@@ -26,7 +26,7 @@ def main() -> None:
     )
     parser.add_argument("input", type=pathlib.Path, help="an image, a folder of images, or a video")
     parser.add_argument(
-        "--out", required=True, type=pathlib.Path, help="folder for NAME_STYLE.png or .mp4, and sheet.png"
+        "--out", required=True, type=pathlib.Path, help="folder for NAME_STYLE.png or .mp4, and sheet/sheet.png"
     )
     parser.add_argument("--style", action="append", default=[], metavar="NAME", help="may be repeated (default: all)")
     parser.add_argument(
@@ -104,12 +104,14 @@ class Faces:
 
 
 def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
-    """Every image in every look as a PNG; with several of either, sheet.png."""
+    """Every image in every look as a PNG; with several of either, sheet/sheet.png."""
     from gan_jax import log
     from gan_jax.data import decode
     from gan_jax.data.sources import folder
 
-    files = folder.scan(flags.input)[0] if flags.input.is_dir() else [flags.input]
+    files, passed = folder.scan(flags.input) if flags.input.is_dir() else ([flags.input], collections.Counter())
+    for line in folder.passed_over(passed):
+        print(line)
     if flags.input.is_dir() and not flags.out.samefile(flags.input):  # what an earlier run made is no input
         files = [file for file in files if not file.resolve().is_relative_to(flags.out.resolve())] or files
     originals = {_identity(file) for file in files}
@@ -149,10 +151,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
     if not rows:
         raise ValueError(f"{flags.input}: none of its {len(files)} images can be read.")
     if len(rows) > 1 or len(looks) > 1:
-        place = flags.out / "sheet.png"
-        while place in made or (place.exists() and _identity(place) in originals):
-            place = place.with_stem(f"{place.stem}_")
-        log.save_png(place, sheet(rows, ["", *(look.name for look in looks)]))
+        place = log.save_sheet(flags.out, "sheet.png", sheet(rows, ["", *(look.name for look in looks)]))
         if len(made) > len(rows) * len(looks):
             print(f"{place} has the first {len(rows)} pictures")
     print(f"{len(made)} picture{'s' if len(made) > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")

@@ -1,5 +1,6 @@
 """A folder of images, found recursively; with labels its sub-folders are the classes."""
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -10,14 +11,16 @@ from gan_jax.data import pipeline
 from gan_jax.data.sources import Pictures, View, fingerprint
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif", ".jp2")
+MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
 
 
 @dataclasses.dataclass
 class Source:
     """The images under `path` whose names end in SUFFIXES (in any case), in the order of their names.
 
-    Hidden files and folders are passed over. Every image is decoded once on opening and, where all fit in 1 GiB, kept;
-    of more, only the headers are looked at then. What can't be used is in `quarantine`, and counted in `notes`.
+    Hidden files and folders are passed over, and folders with a file called MARK, as those of sheets have. Every image is
+    decoded once on opening and, where all fit in 1 GiB, kept; of more, only the headers are looked at then. What can't be
+    used is in `quarantine`, and counted in `notes`.
 
     Args:
         path: the folder.
@@ -52,7 +55,7 @@ class Source:
     def __post_init__(self):
         settings = {name: value for name, value in vars(self).items() if name not in ("path", "labels")}
         view, root = View(**settings), pathlib.Path(self.path).expanduser()
-        files, others = scan(root)
+        files, passed = scan(root)
         names = [file.relative_to(root).as_posix() for file in files]
         if self.labels and not any("/" in name for name in names):
             raise ValueError(f"config.data.labels=True: {root} has no sub-folders with images, one for each class.")
@@ -70,7 +73,7 @@ class Source:
         self.names = [names[i].rpartition(".")[0] for i in self._pictures.kept]
         sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
         self.fingerprint = fingerprint(settings, self.classes, sizes)
-        self.notes = self._report(root, others)
+        self.notes = self._report(root, passed)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -78,7 +81,7 @@ class Source:
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
         return self._pictures.load(ids, seeds)
 
-    def _report(self, root: pathlib.Path, others: int) -> tuple[str, ...]:
+    def _report(self, root: pathlib.Path, passed: collections.Counter) -> tuple[str, ...]:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         where = "in memory" if self._pictures.in_memory else "read as needed"
         first = f"{len(self):,} images{of} from {root}, {where}"
@@ -86,13 +89,20 @@ class Source:
         bare = [f"class {name!r} has no image that can be used" for i, name in enumerate(self.classes) if i not in used]
         if self.classes:
             folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+            folders -= {path.parent.name for path in root.glob(f"*/{MARK}")}
             bare += [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
-        ignored = [f"passed over {others} files of other kinds"] if others else []
-        return (first, *self.quarantine.lines(), *bare, *ignored)
+        return (first, *self.quarantine.lines(), *bare, *passed_over(passed))
 
 
-def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
-    """(image files below a folder in the order of their names, how many other files there are).
+def passed_over(passed: collections.Counter) -> list[str]:
+    """What `scan` left out in a line, or none: "passed over 3 files: 2 .txt, 1 in sheet (marked .nomedia)"."""
+    total, most_first = passed.total(), sorted(passed.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{n} {what}" for what, n in most_first)
+    return [f"passed over {total} file{'s' if total > 1 else ''}: {listed}"] if total else []
+
+
+def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
+    """(image files below a folder in the order of their names, how many others there are of each ending).
 
     Raises:
         ValueError: no such folder, or no images in it.
@@ -101,11 +111,16 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], int]:
         raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
     if not root.is_dir():
         raise ValueError(f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images.")
-    found = []
+    images, passed = [], collections.Counter()
     for folder, inner, files in os.walk(root):
+        found = [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
         inner[:] = [name for name in inner if not name.startswith(".")]
-        found += [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
-    images = sorted(path for path in found if path.suffix.lower() in SUFFIXES)
+        if MARK in files and folder != str(root):
+            inner.clear()
+            passed[f"in {pathlib.Path(folder).relative_to(root).as_posix()} (marked {MARK})"] += len(found)
+            continue
+        images += [path for path in found if path.suffix.lower() in SUFFIXES]
+        passed.update(path.suffix.lower() or "without ending" for path in found if path.suffix.lower() not in SUFFIXES)
     if not images:
         raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(SUFFIXES)}.")
-    return images, len(found) - len(images)
+    return sorted(images), passed
