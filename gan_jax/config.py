@@ -3,20 +3,23 @@
 import ast
 import dataclasses
 import importlib.util
+import inspect
 import math
 import pathlib
 import traceback
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
 from gan_jax import augment, lookup
 from gan_jax.algorithms.base import Game
+from gan_jax.data.pairs import SIDES
 
 Settings = Mapping[str, object]  # the keyword arguments of some callable
 DTYPES = {"float32": "as accurate as the hardware is", "bfloat16": "half the memory and, on GPU and TPU, faster"}
 
+LOCATIONS = ("path", "name", "data_dir")  # settings of config.data that say which data it is
 SIZES = ("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion", "cardinality",
          "channel_base", "channel_max", "mbstd_group")  # settings of networks that make none of them if below 1  # fmt: skip
 
@@ -169,10 +172,16 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
         spec: "configs/avatars.py", or with an argument for its get_config: "configs/avatars.py:smoke".
         overrides: "game.penalty=r1", "data={'source': 'folder', 'path': 'photos'}": a dotted key and a Python value;
             what is no Python value is a string. Any setting can be given, also one that the file leaves at its default.
+            With "smoke" among the arguments, data that the overrides or another argument name are used, shrunk, in
+            place of the data that stand in for the config's own.
     Raises:
         ValueError: no such file, no get_config in it, an unknown setting or a wrong type.
     """
-    settings = _get_config(*spec.rsplit(":", 1)) if ":" in spec else _get_config(spec)
+    path, dot_py, arg = spec.partition(".py:")
+    get = _get_config(path + dot_py.removesuffix(":"))
+    settings = get(arg or None)
+    if "smoke" in arg.split(","):
+        settings = _with_own_data(settings, get, arg, overrides)
     for override in overrides:
         _override(settings, override)
     return lookup.build(Config, settings, "config")
@@ -209,7 +218,56 @@ def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]
     return lines
 
 
-def _get_config(path: str, arg: str | None = None) -> dict:
+def _with_own_data(small: dict, get: Callable[[str | None], dict], arg: str, overrides: Sequence[str]) -> dict:
+    """A smoke run's settings, in which the data that its user names are kept and only made smaller.
+
+    small: those of `get(arg)`, in which other data may stand in for the config's own. Data are named by an override
+    (data.a.path=horses) or by an argument (photo=me.jpg), each side of two for itself.
+    """
+    whole = get(",".join(item for item in arg.split(",") if item != "smoke") or None)
+    default, keys = get(None), [text.partition("=")[0].strip() for text in overrides]
+    data = [x.get("data", {}) for x in (small, whole, default)]
+    small["data"] = _own_data(*data, _below("data", keys) + _below("eval.held_out", keys))
+    old, own, usual = (x.get("eval", {}).get("held_out") or {} for x in (small, whole, default))
+    if own and not old and (_located(own) != _located(usual) or _below("eval.held_out", keys)):
+        small["eval"]["held_out"] = own
+    return small
+
+
+def _own_data(small: dict, whole: dict, default: dict, keys: Sequence[str]) -> dict:
+    """config.data of a smoke run: `whole`, no larger than `small`, where the user names data; else `small`.
+
+    default: what the config has where no argument is given. keys: of the overrides, below config.data.
+    """
+    if "a" in small and "a" in whole:
+        sides = {side: _own_data(small[side], whole[side], default.get(side, {}), _below(side, keys)) for side in SIDES}
+        if whole.get("source") == "paired" and any(sides[side] is not small[side] for side in SIDES):
+            sides = {side: _shrunk(whole[side], small[side]) for side in SIDES}  # one alone would have no partner
+        return small | sides
+    if small.get("source") == whole.get("source"):
+        return small
+    taken = inspect.signature(lookup.by_name("data.sources", small["source"], "config.data.source", "Source").Source)
+    named = any(key in LOCATIONS or key.partition(".")[0] not in taken.parameters for key in keys)
+    return _shrunk(whole, small) if named or _located(whole) != _located(default) else small
+
+
+def _shrunk(whole: dict, small: dict) -> dict:
+    return whole | {"resolution": small["resolution"]} if "resolution" in whole and "resolution" in small else whole
+
+
+def _located(data: dict) -> dict:
+    """Where the data are: the settings in LOCATIONS, of the two sides too."""
+    own = {key: data[key] for key in LOCATIONS if key in data}
+    return own | {side: _located(data[side]) for side in SIDES if side in data}
+
+
+def _below(place: str, keys: Sequence[str]) -> list[str]:
+    """Of dotted keys those below a place, from there on."""
+    return [key.removeprefix(f"{place}.") for key in keys if key.startswith(f"{place}.")]
+
+
+def _get_config(path: str) -> Callable[[str | None], dict]:
+    """A config file's get_config: argument -> plain settings. Raises ValueError as `load`."""
     file = pathlib.Path(path)
     if not file.is_file():
         known = [str(p) for p in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
@@ -218,20 +276,26 @@ def _get_config(path: str, arg: str | None = None) -> dict:
     if module_spec is None:
         raise ValueError(f"--config={path}: not a Python file (.py).")
     module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-        settings = module.get_config(arg) if hasattr(module, "get_config") else None
-    except SyntaxError as error:
-        raise ValueError(f"--config={path}: line {error.lineno}: {error.msg}.") from error
-    except ValueError as error:
-        raise ValueError(f"--config={path}: {error}") from error
-    except Exception as error:  # the file is the user's code: whatever it raises is about that file
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        where = f"line {lines[-1]}: " if lines else ""
-        raise ValueError(f"--config={path}: {where}{type(error).__name__}: {error}") from error
-    if not isinstance(settings, ml_collections.ConfigDict | dict):
-        raise ValueError(f"--config={path}: it has no get_config(arg=None) that returns the settings, a ConfigDict.")
-    return _copied(settings)
+
+    def run(arg: str | None) -> dict:
+        try:
+            module_spec.loader.exec_module(module)
+            settings = module.get_config(arg) if hasattr(module, "get_config") else None
+        except SyntaxError as error:
+            raise ValueError(f"--config={path}: line {error.lineno}: {error.msg}.") from error
+        except ValueError as error:
+            raise ValueError(f"--config={path}: {error}") from error
+        except Exception as error:  # the file is the user's code: whatever it raises is about that file
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+            where = f"line {lines[-1]}: " if lines else ""
+            raise ValueError(f"--config={path}: {where}{type(error).__name__}: {error}") from error
+        if not isinstance(settings, ml_collections.ConfigDict | dict):
+            raise ValueError(
+                f"--config={path}: it has no get_config(arg=None) that returns the settings, a ConfigDict."
+            )
+        return _copied(settings)
+
+    return run
 
 
 def _copied(settings: Mapping) -> dict:

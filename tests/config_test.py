@@ -1,8 +1,12 @@
 import dataclasses
+import pathlib
 
 import pytest
 
 from gan_jax import augment, config
+
+ROOT = pathlib.Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 
 FILE = """
 import ml_collections
@@ -189,3 +193,43 @@ def test_differences_name_each_setting():
         "config.new: None -> 4",
         "config.opt.lr: 1 -> 2",
     ]
+
+
+def leaves(data, prefix=""):
+    """Dotted keys and values of nested settings."""
+    for key, value in data.items():
+        yield from leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_smoke_keeps_the_data_that_one_names(file):
+    """Of every config: the source as without :smoke, only in smaller pictures; without a name the stand-in."""
+    whole, small = config.load(str(file)), config.load(f"{file}:smoke")
+    for key, _ in leaves(whole.data):
+        place, _, name = key.rpartition(".")
+        if name not in config.LOCATIONS:
+            continue
+        run = config.load(f"{file}:smoke", [f"data.{key}=mine"])
+        of = lambda data, place=place: data[place] if place else data
+        resolution = {"resolution": of(small.data)["resolution"]}
+        assert of(run.data) == {**of(whole.data), name: "mine", **resolution}
+        assert run.batch == small.batch and run.g == small.g and run.total_kimg == small.total_kimg
+        if place and whole.data["source"] == "unpaired":
+            other = {"a": "b", "b": "a"}[place]
+            assert run.data[other] == small.data[other]
+        elif place:
+            assert run.data["source"] == "paired" and {x["source"] for x in map(run.data.get, "ab")} == {"folder"}
+    assert config.load(f"{file}:smoke", ["data.flip=True"]).data.get("source") == small.data["source"]
+
+
+def test_smoke_keeps_the_data_of_its_argument():
+    single = config.load(f"{ROOT}/configs/single_cut.py:smoke,photo=me.jpg")
+    assert (single.data["a"]["path"], single.data["a"]["resolution"], single.data["b"]["source"]) == (
+        "me.jpg", 32, "avatars",
+    )  # fmt: skip
+    emoji = config.load(f"{ROOT}/configs/emoji_pix2pix.py:path=mine,smoke")
+    assert [emoji.data[side]["path"] for side in "ab"] == ["mine/train/google", "mine/train/twitter"]
+    assert emoji.eval["held_out"]["a"] == {"path": "mine/test/google"} and emoji.eval["images"] == 4
+    assert "held_out" not in config.load(f"{ROOT}/configs/emoji_pix2pix.py:smoke,batch=2").eval
+    faces = config.load(f"{ROOT}/configs/starganv2_afhq.py:smoke", ["eval.held_out.path=unseen"])
+    assert faces.data["path"] == "afhq/train" and faces.eval["held_out"] == {"path": "unseen"}
