@@ -483,13 +483,24 @@ def test_pairs_by_name(tool, tmp_path):
     assert done.returncode == 0 and f"mae_y{'':24}8.5882" in done.stdout, done.stdout
 
 
+def test_pairs_meet_whatever_their_endings_and_unicode_form(tool, tmp_path):
+    images = np.random.default_rng(0).integers(20, 230, (2, 16, 16, 3), np.uint8)
+    save(tmp_path / "made", images, ["caf\u00e9/a.png", "caf\u00e9/b.png"])
+    save(tmp_path / "truth", images, ["cafe\u0301/a.tif", "cafe\u0301/b.BMP"])  # PNGs inside; the names are what counts
+    done = tool("evaluate", tmp_path / "made", tmp_path / "truth", "--pairs", "--metrics", "mae")
+    assert done.returncode == 0 and f"mae{'':26}0 ± 0\n" in done.stdout, done
+    save(tmp_path / "made", images[:1], ["caf\u00e9/a.gif"])
+    done = tool("evaluate", tmp_path / "made", tmp_path / "truth", "--pairs")
+    assert "--pairs: two pictures of generated are named 'caf\u00e9/a'; pairs go by name without ending." in done.stderr
+
+
 @pytest.mark.parametrize(
     ("harm", "flags", "message"),
     [
         ("none", ["--metrics", "fid"], "fid needs at least 7 generated images, got 4"),
         ("size", [], "a/9.png has (8, 9) HxW, "),
         ("gray", [], "a/9.png has 1 channels, "),
-        ("name", ["--pairs"], "9.png has no partner in "),
+        ("name", ["--pairs"], "--pairs: 1 picture lacks a partner of the same name, first '9' of generated"),
         ("none", ["--pairs", "--metrics", "psnrr"], "--metrics='psnrr' is not known. Did you mean 'psnr'?"),
         ("none", ["--pairs"], "ssim needs pictures of at least 11 pixels a side, got 8x8"),
         ("none", ["--pairs", "--metrics", "lpips"], "lpips needs --features lpips_alex, lpips_vgg or lpips_hed, and --weights"),

@@ -63,10 +63,10 @@ def test_pairs_have_one_name(folders):
 def test_a_picture_without_a_partner_is_named(folders):
     save(folders / "a" / "alone.png", 9)
     (folders / "b" / "x" / "2.bmp").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"2 pictures lack a partner of their name, first 'alone' of a, 'x/2' of a"):
+    with pytest.raises(ValueError, match=r"2 pictures lack a partner of the same name, first 'alone' of a, 'x/2' of a"):
         opened("paired", folders)
     save(folders / "a" / "alone.bmp", 9)
-    with pytest.raises(ValueError, match=r"config.data.a: two pictures are named 'alone'"):
+    with pytest.raises(ValueError, match=r"config.data: two pictures of a are named 'alone'"):
         opened("paired", folders)
 
 

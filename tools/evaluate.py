@@ -1,6 +1,6 @@
 """Any folder of pictures against any other: python tools/evaluate.py generated real. Whoever made them.
 
-Sets are compared by features (kid, precision_recall ...); with --pairs pictures of equal names are, one by one (mae, psnr,
+Sets are compared by features (kid, precision_recall ...); with --pairs pictures of one name (without ending) are, one by one (mae, psnr,
 ssim, ms_ssim, lpips).
 """
 
@@ -33,7 +33,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("real", type=pathlib.Path, help="folder of pictures to judge by; with --pairs the truth")
     parser.add_argument("--held-out", type=pathlib.Path, help="real pictures the generator never saw: the control")
     parser.add_argument("--metrics", help="as in kid,fid,memorisation (default: all for which there is enough)")
-    parser.add_argument("--pairs", action="store_true", help="compare pictures of equal names")
+    parser.add_argument("--pairs", action="store_true", help="compare pictures of one name: x.png with x.jpg too")
     parser.add_argument("--luma", action="store_true", help="--pairs on Y of BT.601, as restoration papers do")
     parser.add_argument("--border", type=int, default=0, help="--pairs without so many pixels at each edge")
     parser.add_argument(
@@ -85,33 +85,28 @@ def sets(flags: argparse.Namespace) -> dict:
 
 
 def pairs(flags: argparse.Namespace) -> dict:
-    """The record of pictures against those of equal names: means, and deviations over the pictures."""
+    """The record of pictures against those of the same names: means, and deviations over the pictures."""
     import numpy as np
 
     from gan_jax import evaluate, lookup
-    from gan_jax.data.sources import folder as folders
+    from gan_jax.data.pairs import matched
     from gan_jax.metrics import pixels
 
     view = common(flags, [flags.generated, flags.real])
-    names = [sorted(str(p.relative_to(f)) for p in folders.scan(f)[0]) for f in (flags.generated, flags.real)]
-    alone = sorted(set(names[0]) ^ set(names[1]))
-    if alone:
-        side = flags.real if alone[0] in names[0] else flags.generated
-        raise ValueError(
-            f"{alone[0]} has no partner in {side} ({len(alone)} of {len(set(names[0] + names[1]))} have none)."
-        )
     wanted = flags.metrics.split(",") if flags.metrics else ["mae", "psnr", "ssim"]
     for name in wanted:
         lookup.choose(dict.fromkeys(PAIR_METRICS), name, "--metrics")
     a, b = (opened_folder(folder, view, False) for folder in (flags.generated, flags.real))
     for source in (a, b):
-        if len(source) != len(names[0]):
+        if len(source.quarantine):
             raise ValueError(f"{source.path}: {'; '.join(source.quarantine.lines())}. Pairs need every picture.")
+    rows = matched({"generated": a.names, "real": b.names}, "--pairs")
     net = perceptual_net(flags) if "lpips" in wanted else None
     scores = {name: [] for name in wanted}
     cut = slice(flags.border, -flags.border or None)
-    for i in range(len(a)):
-        x, y = (source.load(np.array([i]), np.zeros(1, np.uint64))["image"][:, cut, cut] for source in (a, b))
+    for row in rows:
+        images = [source.load(row[i : i + 1], np.zeros(1, np.uint64))["image"] for i, source in enumerate((a, b))]
+        x, y = (image[:, cut, cut] for image in images)
         if net:
             scores["lpips"].append(float(net.distance(x, y)[0]))
         x, y = (pixels.luma(x), pixels.luma(y)) if flags.luma else (x, y)

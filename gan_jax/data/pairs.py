@@ -1,6 +1,9 @@
-"""Two sources as the two sides of a translation: what `unpaired` and `paired` share."""
+"""Two sources as the two sides of a translation, and by which rule pictures belong together."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from gan_jax.data import pipeline
 
@@ -30,3 +33,33 @@ def open_sides(**settings: Mapping) -> tuple[pipeline.Source, pipeline.Source]:
 def notes(a: pipeline.Source, b: pipeline.Source) -> tuple[str, ...]:
     """What both have to say."""
     return tuple(f"{name}: {note}" for name, side in zip(SIDES, (a, b), strict=True) for note in side.notes)
+
+
+def name_of(file: str) -> str:
+    """The name by which a picture meets its partner: its path below its folder, without ending, in NFC (é is one character)."""
+    return unicodedata.normalize("NFC", file.rpartition(".")[0])
+
+
+def matched(sides: Mapping[str, Sequence[str]], place: str) -> np.ndarray:
+    """int64 [n, 2]: the numbers of the pictures of one name, in the first side's order.
+
+    Args:
+        sides: what a side is called in errors -> its pictures' names.
+        place: where the two come from, "config.data".
+    Raises:
+        ValueError: two pictures of one name on a side; a picture without a partner, named.
+    """
+    places = []
+    for side, known in sides.items():
+        places.append({name: i for i, name in enumerate(known)})
+        if len(places[-1]) < len(known):
+            twice = next(name for i, name in enumerate(known) if places[-1][name] != i)
+            raise ValueError(f"{place}: two pictures of {side} are named {twice!r}; pairs go by name without ending.")
+    alone = [f"{name!r} of {side}" for side, mine, others in zip(sides, places, places[::-1], strict=True)
+             for name in mine if name not in others]  # fmt: skip
+    if alone:
+        raise ValueError(
+            f"{place}: {len(alone)} picture{'s lack' if len(alone) > 1 else ' lacks'} a partner of the same name, first "
+            f"{', '.join(alone[:3])}. Add the other side's, or take these out."
+        )
+    return np.array([[i, places[1][name]] for name, i in places[0].items()], np.int64).reshape(-1, 2)

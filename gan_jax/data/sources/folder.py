@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from gan_jax.data import pipeline
+from gan_jax.data import pairs, pipeline
 from gan_jax.data.sources import Pictures, View, fingerprint
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif", ".jp2")
@@ -35,7 +35,7 @@ class Source:
         background: RGB under transparent pixels.
         half: "left" or "right": use that half of each file, which is two pictures side by side.
     Attributes:
-        names: of each sample, its path under the folder without ending.
+        names: of each sample, its path under the folder without ending, in NFC.
     Raises:
         ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for labels.
     """
@@ -70,7 +70,7 @@ class Source:
             raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
         self.shape, self.classes = view.shape, tuple(known)
         self.targets = self._pictures.targets
-        self.names = [names[i].rpartition(".")[0] for i in self._pictures.kept]
+        self.names = [pairs.name_of(names[i]) for i in self._pictures.kept]
         sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
         self.fingerprint = fingerprint(settings, self.classes, sizes)
         self.notes = self._report(root, passed)

@@ -70,17 +70,4 @@ def matched(a: pipeline.Source, b: pipeline.Source) -> np.ndarray:
                 f"config.data: {len(a)} pictures in a and {len(b)} in b, of sources without names. Pairs need as many."
             )
         return np.repeat(np.arange(len(a))[:, None], 2, 1)
-    places = []
-    for side, known in zip(pairs.SIDES, names, strict=True):
-        places.append({name: i for i, name in enumerate(known)})
-        if len(places[-1]) < len(known):
-            twice = next(name for i, name in enumerate(known) if places[-1][name] != i)
-            raise ValueError(f"config.data.{side}: two pictures are named {twice!r}; pairs go by name without ending.")
-    alone = [f"{name!r} of {side}" for side, mine, others in (("a", *places), ("b", *places[::-1]))
-             for name in mine if name not in others]  # fmt: skip
-    if alone:
-        raise ValueError(
-            f"config.data: {len(alone)} pictures lack a partner of their name, first {', '.join(alone[:3])}. Add the "
-            f"other side's, or take these out."
-        )
-    return np.array([[i, places[1][name]] for name, i in places[0].items()], np.int64).reshape(-1, 2)
+    return pairs.matched(dict(zip(pairs.SIDES, names, strict=True)), "config.data")
