@@ -1,7 +1,7 @@
 """Config -> optax chain, one per player. Durations are counted in images, never in steps.
 
-The updates are those of the papers and of PyTorch, which their authors' programs use; where optax's defaults differ (RMSProp's
-eps inside the root), they are set. g is the gradient, w the weight, m and v start at 0, t counts from 1:
+The updates are those of the papers and of PyTorch, which their authors' programs use; where optax's defaults differ
+(RMSProp's eps inside the root), they are set. g is the gradient, w the weight, m and v start at 0, t counts from 1:
 
     adam      m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
     rmsprop   v = b2 v + (1 - b2) g^2; w -= lr g / (sqrt(v) + eps); without a correction of v

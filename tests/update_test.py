@@ -7,12 +7,12 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import config, losses, train
+from gan_jax import config, losses, optim, train
 from gan_jax.algorithms import noise_to_image
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.parallel import Parallel
 from gan_jax.state import Player
-from gan_jax.update import Average, end_round, make_turn
+from gan_jax.update import Average, Round, end_round, make_turn
 
 SHAPE = (4, 4, 1)
 
@@ -54,7 +54,7 @@ def equal(a, b):
     return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
-@pytest.mark.parametrize(("n_critic", "every", "d_steps"), [(1, 1, 4), (3, 1, 12), (1, 2, 4 + 2), (2, 3, 8 + 2)])
+@pytest.mark.parametrize(("n_critic", "every", "d_steps"), [(1, 1, 4), (3, 1, 12), (1, 2, 4 + 2), (2, 3, 8 + 4)])
 def test_adam_counts_with_repeat_and_lazy_phases(toy_game, n_critic, every, d_steps):
     _, state, _ = play(toy_game(n_critic=n_critic, penalty="r1", penalty_every=every), 4)
     assert (adam_count(state.d), adam_count(state.g), int(state.step)) == (d_steps, 4, 4)
@@ -140,6 +140,40 @@ def test_penalty_enters_ds_loss_at_its_weight(toy_game, penalty):
     one = toy_game(penalty=penalty, penalty_weight=1.0).loss_d(state.d.params, state, batch, jax.random.clone(rng))[1]
     np.testing.assert_allclose(aux.metrics["d/penalty"], 3 * one.metrics["d/penalty"], rtol=1e-5)
     assert aux.metrics["d/penalty"] > 0
+
+
+class Linear(nn.Module):
+    """Its R1 is the squared norm of its kernel w, whose gradient is 2 w at any image."""
+
+    @nn.compact
+    def __call__(self, x, y=None, *, train=False):
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
+
+
+def pull(game, rounds):
+    """The sum of D's gradients over so many rounds, at weights that stay where they are."""
+    gathered = optax.GradientTransformation(
+        lambda params: jax.tree.map(jnp.zeros_like, params),
+        lambda grads, state, params: (jax.tree.map(jnp.zeros_like, grads), jax.tree.map(jnp.add, state, grads)),
+    )
+    tx = {who: optim.per_network(lambda name: gathered) for who in "gd"}
+    state = train.new_state(settings(), game, SHAPE, 0)
+    state = state.replace(g=state.g.replace(opt=tx["g"].init(state.g.params)))
+    state = state.replace(d=state.d.replace(opt=tx["d"].init(state.d.params)))
+    w = np.array(state.d.params["d"]["Dense_0"]["kernel"])
+    batch = {"image": np.random.default_rng(0).integers(0, 256, (4, *SHAPE), np.uint8)}
+    play = Round(game.phases, tx, Parallel("jit", jax.devices()[:1]), batch=4, average=Average(40.0))
+    for step in range(rounds):
+        state, _ = play(state, [batch] * play.batches, step)
+    return state.d.opt["d"]["Dense_0"]["kernel"], w
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_penalty_pulls_as_much_however_seldom_it_comes(every, n_critic=5):
+    """gamma / 2 R1 of a linear critic: gamma w for each of D's main steps, lazy or not."""
+    game = lambda **more: noise_to_image.Algorithm(Still(), Linear(), z_dim=3, n_critic=n_critic, **more)
+    with_it, w = pull(game(penalty="r1", penalty_weight=3.0, penalty_every=every), 4)
+    np.testing.assert_allclose(with_it - pull(game(), 4)[0], 4 * n_critic * 3.0 * w, rtol=1e-4, atol=1e-4)
 
 
 def test_ema_has_its_half_life(toy_game):

@@ -31,8 +31,8 @@ class Algorithm(additions.Additions, base.FromNoise):
         loss: a name in losses.LOSSES.
         n_critic: D steps a round, each on a batch of its own.
         penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's gamma.
-        penalty_every: 1 adds the penalty to every D step; k > 1 makes it a step of its own every k rounds, k times
-            as heavy (lazy regularisation).
+        penalty_every: 1 adds the penalty to every D step; k > 1 gives it steps of its own every k rounds, `n_critic` of
+            them, each k times as heavy (lazy regularisation): its pull a round stays the same.
         orthogonal: weight of G's orthogonal regularisation (BigGAN's beta; 1e-4 as published).
         standing_passes: training passes over which the averaged G's batch statistics are gathered anew before it
             draws pictures; 0: its running ones, averaged with its weights.
@@ -66,7 +66,7 @@ class Algorithm(additions.Additions, base.FromNoise):
     def phases(self):
         play = Phase("d", self.loss_d, repeat=self.n_critic), Phase("g", self.loss_g)
         if self.penalty is not None and self.penalty_every > 1:
-            return *play, Phase("d", self.penalty_d, every=self.penalty_every)
+            return *play, Phase("d", self.penalty_d, every=self.penalty_every, repeat=self.n_critic)
         return play
 
     def loss_d(self, params_d, state, batch, rng):
@@ -88,7 +88,7 @@ class Algorithm(additions.Additions, base.FromNoise):
         return loss + added, Aux(mutable, carry, metrics | terms | observed)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over params_d."""
+        """A turn of the lazy penalty: `penalty_every` times the weighted penalty, minimised over params_d."""
         k_z, k_penalty = jax.random.split(rng)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake = self.fake(state.g, k_z, y, x_real.shape[0])[0]
