@@ -62,10 +62,12 @@ class Evaluator:
         game: Game,
         say: Say,
         *,
+        trained: bool = True,
         lenient: bool = False,
     ):
         """data: config.data; source: what it opened, used here too where it does not augment.
 
+        trained: whether the generator was trained on `source`.
         game: whose pictures are measured. A translator's are made of the held-out ones where there are any.
         lenient: a metric that lacks something is left out, and the reason said.
         Raises:
@@ -102,7 +104,7 @@ class Evaluator:
         self.extractor = Extractor(self.net, protocol.batch)
         how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
         self.drawing = statistics.Drawing(game, **how)
-        self.given = {"real": self.real, "held_out": self.held_out}
+        self.given = {"real": self.real, "held_out": self.held_out, "trained_on": len(source) if trained else None}
         if contents:
             self.given |= {"contents": sides.contents, "truth": sides.truth}
             self.given["varied"] = jax.eval_shape(lambda: game.latent(jax.random.key(0), 1)).shape[1] > 0
@@ -242,7 +244,8 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
     settings = dict(config.eval) | {"metrics": tuple(metrics or (name for name in METRICS if name in fitting))}
     protocol = lookup.build(Protocol, settings, "config.eval")
     check_partner(config, sampler.game, source)
-    evaluator = Evaluator(protocol, config.data, source, sampler.game, say, lenient=not metrics)
+    trained = checkpoint.read_meta(sampler.step)["data"]["fingerprint"] == source.fingerprint
+    evaluator = Evaluator(protocol, config.data, source, sampler.game, say, trained=trained, lenient=not metrics)
     say(f"the generator of {sampler.step}")
     step = int(sampler.step.name)
     record = evaluator(sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
@@ -298,7 +301,9 @@ def lines(record: Mapping) -> Sequence[str]:
         if name.endswith(("_se", "_std")) and name.rsplit("_", 1)[0] in values:
             continue
         error = values.get(f"{name}_se", values.get(f"{name}_std"))
-        rows.append(f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}"))
+        note = record.get("notes", {}).get(name)
+        shown = f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}")
+        rows.append(shown + (f"  ({note})" if note else ""))
     for name, curves in record.get("curves", {}).items():
         for kind, points in curves.items():
             rows.append(

@@ -23,7 +23,9 @@ SHOWN = 16  # neighbours in the picture
 
 
 def measure(protocol: Protocol, sets: Sets, extractor: Extractor, folder: pathlib.Path | None, say: Say) -> dict:
-    """All of `protocol.metrics`: {"values": ..., "curves": ..., "groups": ..., "tables": ..., "pictures": ...}.
+    """All of `protocol.metrics`: {"values", "curves", "groups", "tables", "pictures", "notes"}.
+
+    "notes": a value's name -> what must be said beside it.
 
     Args:
         folder: for pictures; None: none are drawn.
@@ -44,7 +46,7 @@ class _Measuring:
     def __init__(self, protocol, sets, extractor, folder, say):
         self.protocol, self.sets, self.extractor, self.folder, self.say = protocol, sets, extractor, folder, say
         self.suffix, self.first = extractor.net.suffix, jax.process_index() == 0
-        self.result = {"values": {}, "curves": {}, "groups": {}, "tables": {}, "pictures": {}}
+        self.result = {"values": {}, "curves": {}, "groups": {}, "tables": {}, "pictures": {}, "notes": {}}
         order = self._order(sets.real)
         self.reference_ids, self.audit_ids = order[: protocol.reference], order[:AUDIT]
 
@@ -284,7 +286,9 @@ class _Measuring:
         classes = len(self.sets.real.classes)
         self.say(f"usefulness: classifiers of {classes} classes, {judge.seeds} seeds each")
         alone = judge.score([fake], test, classes)
-        equal = judge.score([real], test, classes, size=min(len(fake.labels), n))
+        as_many = min(len(fake.labels), n)
+        equal = judge.score([real], test, classes, size=as_many)
+        self.result["notes"]["cas_real"] = self._seen(as_many)
         for name, spread in (("cas", alone), ("cas_real", equal)):
             self.result["values"][name] = spread.mean
             if judge.seeds > 1:
@@ -298,11 +302,21 @@ class _Measuring:
                 joined = judge.score([real, fake], test, classes, size=size)
                 gain = Spread.of([a - b for a, b in zip(joined.scores, without.scores, strict=True)])
                 self.result["values"][f"gain_at_{size}"] = gain.mean
+                self.result["notes"][f"gain_at_{size}"] = self._seen(size)
                 if judge.seeds > 1:
                     self.result["values"][f"gain_at_{size}_std"] = gain.std
                 rows.append([size, str(without), str(joined)])
         columns = ["real images", "accuracy, real only", f"accuracy, with {len(fake.labels):,} generated"]
         self.result["tables"]["usefulness"] = {"columns": columns, "rows": rows}
+
+    def _seen(self, size: int) -> str:
+        """Whether the comparison with a classifier of `size` real pictures is fair, for the generator saw real ones too."""
+        seen = self.sets.trained_on
+        if seen is None:
+            return f"fair only if the generator too was trained on {size:,} real pictures, which is not known here"
+        if seen <= size:
+            return f"fair: the generator was trained on {seen:,} real pictures, its control on {size:,}"
+        return f"flatters: the generator was trained on {seen:,} labelled real pictures, its control on {size:,}"
 
     def _label_accuracy(self):
         if not self.first:

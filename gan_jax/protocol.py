@@ -100,6 +100,7 @@ class Sets:
     truth: Images | None = None  # the contents' true translations
     translate: Callable[[Images, np.ndarray | None], Images] | None = None  # of contents, into classes
     varied: bool = True  # whether it draws its styles
+    trained_on: int | None = None  # how many real pictures the generator was trained on, where that is known
 
 
 def lacking(protocol: Protocol, metric: str, sets: Sets, net: features.Net) -> str | None:

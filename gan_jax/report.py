@@ -39,7 +39,7 @@ ABOUT = {  # words of a metric's name -> what it says
     "diversity": "mean distance between two pictures",
     "memorised": "share of pictures that are nearly training pictures; more than the control's is copying",
     "cas": "accuracy on real pictures of a classifier that learned from generated ones",
-    "gain": "accuracy that generated pictures add to so many real ones",
+    "gain": "accuracy that generated pictures add to so many real ones; fair where the generator saw no more than those",
 }
 LOWER = {"fid", "kid", "mae", "rmse"}  # words of a metric's name: less of it is better
 HIGHER = {"precision", "recall", "density", "coverage", "diversity", "accuracy", "cas", "gain", "is", "psnr", "ssim"}
@@ -167,6 +167,8 @@ def _cells(runs: Sequence[Run], name: str, contest: bool) -> list[str]:
     cells = []
     for run, (value, se), mark, (images, top), mark_top in zip(runs, last, marks, tops, marks_top, strict=True):
         cell = _marked(_show(value, se), mark) if name in run.of("values") else '<span class="none">–</span>'
+        if note := run.of("notes").get(name):
+            cell += f"<small>{text(as_text(note))}</small>"
         if sign and math.isfinite(top) and len(run.values(name)) > 1:
             cell += f"<small>best {_marked(_show(top), mark_top)} at {as_count(images)}</small>"
         cells.append(cell)

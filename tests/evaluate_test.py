@@ -284,11 +284,16 @@ def test_eval_mode_measures_all_there_is_enough_for(file, tmp_path, capsys):
     assert set(record["groups"]["diversity_toy"]) == set(STYLES)
     (row,) = record["tables"]["usefulness"]["rows"]
     assert row[0] == 20 and "±" in row[1]
+    saw = "flatters: the generator was trained on 300 labelled real pictures, its control on "
+    assert record["notes"] == {"gain_at_20": f"{saw}20", "cas_real": f"{saw}40"}
+    assert f"({saw}20)" in out
     width, height = Image.open(workdir / record["pictures"]["neighbours"]["file"]).size
     assert (width, height) == (4 * (3 * 10 + 8), 4 * 10)
     assert "kid_toy" in out and "usefulness: real images" in out and f"the generator of {workdir}" in out
+    assert main.main([*command, "--metrics", "usefulness", "--config.data.flip=False"]) == 0  # other data than it saw
+    assert records(workdir)[1]["notes"]["gain_at_20"].endswith("20 real pictures, which is not known here")
     assert main.main([*command, "--metrics", "kid"]) == 0
-    assert values(workdir)[1]["kid_toy"] == record["values"]["kid_toy"] and set(values(workdir)[1]) == {
+    assert values(workdir)[2]["kid_toy"] == record["values"]["kid_toy"] and set(values(workdir)[2]) == {
         "kid_toy",
         "kid_toy_se",
     }
@@ -367,6 +372,20 @@ def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
     measuring = measure._Measuring(Protocol(), Sets(tidy, tidy, tidy), Extractor(toy, 10), None, print)
     for ids in (measuring.fake.ids[:30], measuring.held_out.ids[:30], measuring.reference_ids[:30]):
         assert len(set(ids // 10)) > 6
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "note"),
+    [
+        (30, "flatters: the generator was trained on 30 labelled real pictures, its control on 20"),
+        (20, "fair: the generator was trained on 20 real pictures, its control on 20"),
+        (None, "fair only if the generator too was trained on 20 real pictures, which is not known here"),
+    ],
+)
+def test_a_gain_is_fair_where_the_generator_saw_no_more_than_its_control(toy, trained_on, note):
+    images = Images(lambda ids: ids, 30)
+    sets = Sets(images, images, trained_on=trained_on)
+    assert measure._Measuring(Protocol(), sets, Extractor(toy, 10), None, print)._seen(20) == note
 
 
 def test_two_held_back_images_are_too_few(toy, shared_data):

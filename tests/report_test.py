@@ -93,6 +93,7 @@ def make_run(folder, evaluations=None, config=None, grids=3):
         "groups": {"diversity_efflite0": {"dylan": 0.2, "micah": 0.4}, "diversity_real_efflite0": {"dylan": 0.3}},
         "tables": {"usefulness": {"columns": ["real images", "accuracy"], "rows": [[100, "0.71 ± 0.02"]]}},
         "pictures": {"neighbours": {"file": "evaluation/near.png", "caption": "left: generated"}},
+        "notes": {"precision_efflite0": "flatters: it saw all"},
     }
     evaluations = evaluations or [evaluation(1000, 0.3), evaluation(2000, 0.02), evaluation(3000, 0.025, **last)]
     write_lines(folder / "evaluations.jsonl", evaluations)
@@ -131,6 +132,7 @@ def test_numbers_curves_and_tables_are_those_of_the_run(tmp_path):
     about = "distance from the real pictures; about 0 where none can be told"
     assert row == f"kid_efflite0 ↓ lower is better{about}0.0250 ± 0.0010best 0.02 at 2,000"
     assert "kid_efflite0_se" not in page.text("table")
+    assert "0.5flatters: it saw all" in next(e[2] for e in page.all("tr") if e[2].startswith("precision"))
     assert "3,000 images of 4,000" in page.text("header") and page.all("progress")[0][1]["value"] == "3000"
     assert "Median: ● a 245.0." in page.text("section", id="speed")
     assert "100 0.71 ± 0.02" in re.sub(r"(?<=100)(?=0)", " ", page.text("section", id="tables"))
