@@ -42,8 +42,8 @@ def cutout(rng: jax.Array, x: jax.Array) -> jax.Array:
     inside = []
     for size, key in zip(x.shape[1:3], jax.random.split(rng), strict=True):
         box = int(size / 2 + 0.5)
-        draw = lambda n, key=key, end=size + 1 - box % 2: jax.random.randint(key, (n, 1), 0, end)
-        first = axis.draw(draw, x.shape[0]) - box // 2
+        end = size + 1 - box % 2
+        first = axis.draw(lambda n, key=key, end=end: jax.random.randint(key, (n, 1), 0, end), x.shape[0]) - box // 2
         place = jnp.arange(size, dtype=jnp.int32).reshape(1, -1)
         inside.append((place >= first) & (place < first + box))
     n, height, width = x.shape[:3]

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax.models import translator
-from gan_jax.nn.layers import Conv, ConvTranspose
+from gan_jax.nn.layers import Conv, ConvTranspose, Dropout
 
 
 class Generator(nn.Module):
@@ -51,7 +51,7 @@ class Generator(nn.Module):
                 return translator.Palette(name="palette")(drawing, logits, train=train) if self.palette else drawing
             x = norm(x)
             if 4 <= level < self.levels - 1:
-                x = nn.Dropout(self.dropout, deterministic=not train)(x)
+                x = Dropout(self.dropout)(x, train=train)
             x = jnp.concatenate([kept[level - 1], x], -1)
 
 
