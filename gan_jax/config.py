@@ -98,7 +98,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
         raise ValueError(
             "config.conditional=True, but the data has no labels. Set config.data.labels, or conditional=False."
             if config.conditional
-            else f"config.conditional=False, but the data has {n_classes} classes. Set config.data.labels=False."
+            else "config.conditional=False, but the data has classes. Set config.data.labels=False."
         )
     algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
     model = lookup.by_name("models", config.model, "config.model", "Generator", "Discriminator")

@@ -16,7 +16,7 @@ import gan_jax
 from gan_jax import checkpoint, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config, check_partner
-from gan_jax.data import pairs, pipeline
+from gan_jax.data import outline, pairs, pipeline
 from gan_jax.measure import AUDIT, Say, measure
 from gan_jax.models import features
 from gan_jax.parallel import any_process
@@ -49,6 +49,59 @@ def shares(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
     """int32 [n]: each label as often, for its share, as among `labels`; in an order by the seed."""
     middle = (np.arange(n) + 0.5) * len(labels) / n
     return np.random.default_rng([seed, 1]).permutation(np.sort(labels)[middle.astype(int)]).astype(np.int32)
+
+
+def check(protocol: Protocol, data: Mapping, game: Game, *, lenient: bool = False) -> features.Net:
+    """Raises ValueError for what an evaluation lacks, as far as it can be told before any picture is read.
+
+    Returns the net that it will use. data: config.data. game: whose pictures are measured. lenient: as Evaluator's.
+    """
+    settings = plain(merged(data, protocol.data))
+    real = outline.outline(settings, "config.eval.data" if protocol.data else "config.data")
+    held_out = None
+    if protocol.held_out is not None:
+        held_out = outline.outline(plain(merged(settings, protocol.held_out)), "config.eval.held_out")
+    net = features.load(protocol.features, protocol.weights, protocol.resize)
+    if lenient or real.shape is None:
+        return net
+    images = lambda about, count: Images(
+        lambda ids: np.zeros((len(ids), *real.shape), np.uint8),
+        count,
+        np.arange(count, dtype=np.int32) % about.classes if about.classes else None,
+        tuple(map(str, range(about.classes))),
+        {"skin": np.zeros((count, 3))} if data["source"] == "avatars" else {},
+    )
+    many = protocol.reference
+    sets = Sets(images(real, protocol.images), images(real, many), held_out and images(held_out, many))
+    if isinstance(game, Translator):
+        truth = (held_out or real).partner == "paired"
+        sets = dataclasses.replace(
+            sets,
+            contents=images(real, many),
+            truth=images(real, many) if truth else None,
+            varied=jax.eval_shape(lambda: game.latent(jax.random.key(0), 1)).shape[1] > 0,
+        )
+    for metric in protocol.metrics:
+        if metric not in ("style", "diversity") or not real.classes:  # these ask how many there are of each class
+            reason = lacking(protocol, metric, sets, net)
+            if reason:
+                raise ValueError(f"config.eval: {reason}")
+    return net
+
+
+def best_value(protocol: Protocol, net: features.Net) -> str:
+    """The value that chooses the best checkpoint.
+
+    Raises:
+        ValueError: it is none of those measured.
+    """
+    stems = [stem for metric in protocol.metrics for stem in metric.split("_") if stem in BETTER]
+    names = [f"{stem}{net.suffix}" for stem in stems] + ["cas"] * ("usefulness" in protocol.metrics)
+    if protocol.best is None:
+        if not names:
+            raise ValueError("config.eval.metrics: none of them tells which checkpoint is best; add 'kid'.")
+        return names[0]
+    return lookup.choose({name: name for name in names}, protocol.best, "config.eval.best")
 
 
 class Evaluator:
@@ -120,18 +173,8 @@ class Evaluator:
 
     @property
     def best(self) -> str:
-        """The value that chooses the best checkpoint.
-
-        Raises:
-            ValueError: it is none of those measured.
-        """
-        stems = [stem for metric in self.protocol.metrics for stem in metric.split("_") if stem in BETTER]
-        names = [f"{stem}{self.net.suffix}" for stem in stems] + ["cas"] * ("usefulness" in self.protocol.metrics)
-        if self.protocol.best is None:
-            if not names:
-                raise ValueError("config.eval.metrics: none of them tells which checkpoint is best; add 'kid'.")
-            return names[0]
-        return lookup.choose({name: name for name in names}, self.protocol.best, "config.eval.best")
+        """As best_value, of the metrics there is enough for."""
+        return best_value(self.protocol, self.net)
 
     def better(self, new: float, old: float | None) -> bool:
         """Whether a value of `best` beats another; NaN and infinity never do."""
@@ -230,7 +273,12 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
         metrics: names in METRICS; None: all for which there is enough; what is left out is said.
     """
     say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
+    lookup.build(Protocol, dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}), "config.eval")
     sampler = export.load(path or workdir)
+    fitting = METRICS if isinstance(sampler.game, Translator) else METRICS.keys() - TRANSLATORS
+    settings = dict(config.eval) | {"metrics": tuple(metrics or (name for name in METRICS if name in fitting))}
+    protocol = lookup.build(Protocol, settings, "config.eval")
+    check(protocol, config.data, sampler.game, lenient=not metrics)
     workdir.mkdir(parents=True, exist_ok=True)
     source = pipeline.open_source(config.data)
     for note in source.notes:
@@ -240,9 +288,6 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
             f"config.data: pictures are {list(source.shape)} in {len(source.classes)} classes, but {sampler.step} draws "
             f"{list(sampler.shape)} in {len(sampler.classes)}. Give the config the run was made with."
         )
-    fitting = METRICS if isinstance(sampler.game, Translator) else METRICS.keys() - TRANSLATORS
-    settings = dict(config.eval) | {"metrics": tuple(metrics or (name for name in METRICS if name in fitting))}
-    protocol = lookup.build(Protocol, settings, "config.eval")
     check_partner(config, sampler.game, source)
     trained = checkpoint.read_meta(sampler.step)["data"]["fingerprint"] == source.fingerprint
     evaluator = Evaluator(protocol, config.data, source, sampler.game, say, trained=trained, lenient=not metrics)

@@ -65,17 +65,31 @@ def build(factory: typing.Callable, kwargs: Mapping[str, typing.Any], key: str, 
     Raises:
         ValueError: an unknown, repeated, missing or wrongly typed argument.
     """
+    check(factory, kwargs, key, given)
+    return factory(**given, **{k: _plain(v) for k, v in kwargs.items()})
+
+
+def check(
+    factory: typing.Callable, kwargs: Mapping[str, typing.Any], key: str, given: Iterable[str] = ()
+) -> dict[str, typing.Any]:
+    """Raises ValueError as `build`, without calling the factory; returns all arguments that it would be called with,
+    defaults included, but for `given`."""
     parameters, hints = inspect.signature(factory).parameters, typing.get_type_hints(factory)
-    flax_own = ("parent", "name") if "parent" in parameters else ()  # a Flax module's, no settings
-    free = [p for p in parameters if p not in given and p not in flax_own]
+    free = {name: parameters[name].default for name in settings_of(factory) if name not in given}
     for name, value in kwargs.items():
         if name not in free:
             raise ValueError(f"{key}.{name}: no such setting. {suggest(name, free)}")
         _check_type(value, hints.get(name), f"{key}.{name}")
-    needed = [n for n in free if parameters[n].default is inspect.Parameter.empty and n not in kwargs]
+    needed = [n for n, default in free.items() if default is inspect.Parameter.empty and n not in kwargs]
     if needed:
         raise ValueError(f"{key} lacks {', '.join(needed)}: {factory.__module__} needs it.")
-    return factory(**given, **{k: _plain(v) for k, v in kwargs.items()})
+    return free | {k: _plain(v) for k, v in kwargs.items()}
+
+
+def settings_of(factory: typing.Callable) -> list[str]:
+    """Names of its arguments; of a Flax module without those that are Flax's own."""
+    parameters = inspect.signature(factory).parameters
+    return [name for name in parameters if "parent" not in parameters or name not in ("parent", "name")]
 
 
 def _plain(value):

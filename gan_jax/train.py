@@ -12,16 +12,15 @@ import signal
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import checkpoint, evaluate, log, lookup, optim, statistics
-from gan_jax.algorithms.base import Game, Translator, reference_names
+from gan_jax import build, checkpoint, evaluate, log, statistics
+from gan_jax.algorithms.base import Translator, reference_names
+from gan_jax.build import make_round, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
 from gan_jax.data import domains, pipeline
 from gan_jax.parallel import Parallel, any_process
-from gan_jax.state import Player, TrainState
-from gan_jax.update import Average, Round
+from gan_jax.state import TrainState
 
 AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
 
@@ -33,9 +32,9 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
         ValueError: the config, the data, the devices and the checkpoint don't fit together; one line says how.
         FloatingPointError: a metric became NaN or infinite; names it and the steps. Nothing saved is touched.
     """
-    workdir = pathlib.Path(workdir)
+    workdir, parallel = pathlib.Path(workdir), Parallel(config.parallel)
+    build.check(config, parallel, new=not checkpoint.steps_in(workdir / "checkpoints"))
     source = pipeline.open_source(config.data)
-    parallel = Parallel(config.parallel)
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
@@ -71,61 +70,6 @@ def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
         except OSError as error:  # some network file systems have no locks
             logging.warning("%s can't be locked (%s): see to it that no second run uses it.", workdir, error)
         yield
-
-
-def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
-    """The compiled order of play."""
-    rows = config.batch // parallel.size
-    if rows % config.accumulate:
-        raise ValueError(
-            f"config.accumulate={config.accumulate}: it can't cut the {rows} images a device sees of config.batch="
-            f"{config.batch} into equal parts. Use a number that divides {rows}."
-        )
-    rise = None if config.ema_rise_kimg is None else config.ema_rise_kimg * 1000
-    average = Average(config.ema_halflife_kimg * 1000, config.ema_rampup, rise)
-    tx = make_optimisers(config, game)
-    return Round(game.phases, tx, parallel, batch=config.batch, average=average, accumulate=config.accumulate)
-
-
-def make_optimisers(config: Config, game: Game) -> dict:
-    """{"g": an optimiser, "d": an optimiser}, each of all of the player's networks.
-
-    `networks` in the settings is {name: what differs for that network}.
-    """
-
-    def make(who: str, settings: dict):
-        place, settings = f"config.opt_{who}", dict(settings)
-        own = settings.pop("networks", {})
-        given = {"batch": config.batch, "total_kimg": config.total_kimg}
-
-        def chain(name: str):
-            phases = [phase for phase in game.phases if phase.who == who and name in (phase.only or (name,))]
-            at = f"{place}.networks.{name}" if name in own else place
-            return lookup.build(optim.make, settings | own.get(name, {}), at, phases=phases, place=at, **given)
-
-        return optim.per_network(chain, tuple(own), f"{place}.networks")
-
-    return {"g": make("g", config.opt_g), "d": make("d", config.opt_d)}
-
-
-def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int) -> TrainState:
-    """What a run starts from, before it is placed on the devices; depends on the config and its seed only."""
-    tx, batch = make_optimisers(config, game), game.example(shape, n_classes)
-
-    @jax.jit
-    def new(rng):
-        k_init, k_run = jax.random.split(rng)
-        g, d, carry = game.init(k_init, batch)
-        return TrainState(
-            step=jnp.int32(0),
-            rng=jax.random.key_data(k_run),
-            g=Player(g["params"], g["mutable"], tx["g"].init(g["params"])),
-            d=Player(d["params"], d["mutable"], tx["d"].init(d["params"])),
-            ema=jax.tree.map(jnp.copy, g),
-            carry=carry,
-        )
-
-    return new(jax.random.key(config.seed))
 
 
 def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]:

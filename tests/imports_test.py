@@ -19,7 +19,8 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["protocol"],
     ["measure"],
     ["evaluate", "stylize"],
-    ["train", "report"],
+    ["build", "report"],
+    ["train"],
     ["main"],
 ]
 

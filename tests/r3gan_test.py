@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import config, losses, regularizers, train
+from gan_jax import build, config, losses, regularizers, train
 from gan_jax.algorithms import base, r3gan
 from gan_jax.augment import ADA
 from gan_jax.foreign import r3gan as foreign
@@ -336,7 +336,7 @@ def test_presets_are_whole_runs(name):
     run = config.Config(data={}, **settings)
     side = 4 << (len(p["widths"]) - 1)
     game = config.make_game(run, (side, side, 3), 10 if p["conditional"] else 0)
-    assert train.make_optimisers(run, game).keys() == {"g", "d"}
+    assert build.make_optimisers(run, game).keys() == {"g", "d"}
     end = round(run.total_kimg * 1000 / run.batch)
     gammas = [float(game.gamma_at(jnp.int32(step))) for step in (0, end)]
     np.testing.assert_allclose(gammas, p["gamma"], rtol=1e-5)

@@ -18,10 +18,10 @@ import pytest
 from flax import traverse_util
 
 from gan_jax.algorithms import base, starganv2
+from gan_jax.build import make_optimisers
 from gan_jax.config import Config
 from gan_jax.models.starganv2 import Discriminator, Generator, Mapping, StyleEncoder
 from gan_jax.state import Player, TrainState
-from gan_jax.train import make_optimisers
 from gan_jax.update import make_turn
 
 REFERENCE = dict(np.load(pathlib.Path(__file__).parent / "fixtures" / "starganv2.npz"))

@@ -20,7 +20,7 @@ import optax
 import pytest
 from flax import traverse_util
 
-from gan_jax import config, train
+from gan_jax import build, config
 from gan_jax.foreign import stylegan2
 from gan_jax.foreign.pickles import Net
 from gan_jax.models.stylegan2 import Discriminator, Generator
@@ -177,7 +177,7 @@ def test_one_step_of_each_turn(kind, monkeypatch):
         opt_d=adam,
     )
     game = config.make_game(settings, (side, side, 3), classes)
-    tx = train.make_optimisers(settings, game)
+    tx = build.make_optimisers(settings, game)
 
     def player(who, found):
         state = {name: tree for name, tree in found.variables.items() if name != "params"}

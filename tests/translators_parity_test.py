@@ -19,12 +19,12 @@ import pytest
 from flax import traverse_util
 
 from gan_jax.algorithms import base, cut, cyclegan, pix2pix
+from gan_jax.build import make_optimisers
 from gan_jax.config import Config
 from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
 from gan_jax.state import Player, TrainState
-from gan_jax.train import make_optimisers
 from gan_jax.update import make_turn
 
 REFERENCE = np.load(pathlib.Path(__file__).parent / "fixtures" / "translators.npz")

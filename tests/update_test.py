@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import config, losses, optim, train
+from gan_jax import build, config, losses, optim, train
 from gan_jax.algorithms import noise_to_image
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.parallel import Parallel
@@ -63,7 +63,7 @@ def test_adam_counts_with_repeat_and_lazy_phases(toy_game, n_critic, every, d_st
 def test_a_turn_moves_its_own_player_only(toy_game):
     game = toy_game()
     state = train.new_state(settings(), game, SHAPE, 0)
-    tx = train.make_optimisers(settings(), game)
+    tx = build.make_optimisers(settings(), game)
     d_phase, g_phase = game.phases
     after_d, _ = jax.jit(make_turn(d_phase, tx["d"]))(state, example_batch(SHAPE, 0, 4), jnp.int32(0))
     assert equal(after_d.g, state.g) and not equal(after_d.d.params, state.d.params)
@@ -90,7 +90,7 @@ def test_one_turn_is_the_written_update_rule(toy_game):
     game = toy_game()
     state = train.new_state(settings(), game, SHAPE, 0)
     batch = example_batch(SHAPE, 0, 4)
-    tx = train.make_optimisers(settings(), game)
+    tx = build.make_optimisers(settings(), game)
     got, metrics = jax.jit(make_turn(game.phases[0], tx["d"]))(state, batch, jnp.int32(5))
 
     k_z, _ = jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.rng), 0), 5))
@@ -230,7 +230,7 @@ def test_accumulated_parts_are_the_whole_batch(devices):
 def test_parts_draw_their_own_noise_and_thread_the_mutable_state(toy_game):
     game = toy_game()
     state = train.new_state(settings(batch=4), game, SHAPE, 0)
-    tx = train.make_optimisers(settings(batch=4), game)["d"]
+    tx = build.make_optimisers(settings(batch=4), game)["d"]
     draws = []
     loss = lambda params, state, batch, rng: draws.append(rng) or game.loss_d(params, state, batch, rng)
     after, _ = jax.jit(make_turn(game.phases[0]._replace(loss=loss), tx, 2))(

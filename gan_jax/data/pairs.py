@@ -22,12 +22,16 @@ def open_sides(**settings: Mapping) -> tuple[pipeline.Source, pipeline.Source]:
             sides.append(pipeline.open_source(settings[name]))
         except ValueError as error:
             raise ValueError(str(error).replace("config.data", f"config.data.{name}")) from error
-    a, b = sides
-    if a.shape != b.shape:
+    check_shapes(*sides)
+    return tuple(sides)
+
+
+def check_shapes(a, b) -> None:
+    """Raises ValueError where two sides' pictures differ in shape; each a source, or the outline of one."""
+    if None not in (a.shape, b.shape) and a.shape != b.shape:
         raise ValueError(
             f"config.data: a's pictures are {list(a.shape)}, b's {list(b.shape)}. Give both the same resolution and channels."
         )
-    return a, b
 
 
 def notes(a: pipeline.Source, b: pipeline.Source) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ all that resuming needs.
 """
 
 import math
+import types
 from collections.abc import Mapping
 from typing import Protocol, Self
 
@@ -49,6 +50,12 @@ def open_source(settings: Mapping) -> Source:
     Raises:
         ValueError: an unknown source or setting, or data that can't be had; one line says which and the fix.
     """
+    module, settings = source_module(settings)
+    return lookup.build(module.Source, settings, "config.data")
+
+
+def source_module(settings: Mapping) -> tuple[types.ModuleType, dict]:
+    """(the module that `config.data` names, the arguments of its Source). Raises ValueError as open_source."""
     settings = dict(settings)
     name = settings.pop("source", None)
     if not isinstance(name, str):
@@ -56,7 +63,7 @@ def open_source(settings: Mapping) -> Source:
     module = lookup.by_name("data.sources", name, "config.data.source")
     if not hasattr(module, "Source"):
         raise ValueError(f"config.data.source={name!r}: {module.__name__} has no class Source.")
-    return lookup.build(module.Source, settings, "config.data")
+    return module, settings
 
 
 def check_batch(batch: int, n_samples: int, n_devices: int, n_processes: int = 1) -> None:

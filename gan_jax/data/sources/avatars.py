@@ -12,7 +12,7 @@ import json
 import logging
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -103,8 +103,8 @@ class Source:
 
     def __post_init__(self):
         view = View(self.resolution, self.channels, flip=self.flip, background=self.background)
-        names = {"style": tuple(self.styles), "skin": tuple(SKINS), "hair": tuple(HAIRS)}
-        self._check(names)
+        check(self.labels, self.styles, self.split, self.identities)
+        names = names_of(self.styles)
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         root = cache_root(self.data_dir)
         config = _Config.of(self.identities, max(64, *view.size))
@@ -128,22 +128,27 @@ class Source:
             f"licences of the drawings: {folder / 'LICENSE'}",
         )
 
-    def _check(self, names: dict[str, tuple[str, ...]]) -> None:
-        if self.labels is not None:
-            lookup.choose(names, self.labels, "config.data.labels")
-        for style in self.styles or ("",):
-            lookup.choose(STYLES, style, "config.data.styles")
-        lookup.choose(dict.fromkeys(SPLITS), self.split, "config.data.split")
-        if self.identities < 3:
-            raise ValueError(
-                f"config.data.identities={self.identities}: it must be at least 3, one person for each split."
-            )
-
     def __len__(self) -> int:
         return len(self._pictures)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
         return self._pictures.load(ids, seeds)
+
+
+def names_of(styles: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The classes of each kind of label."""
+    return {"style": tuple(styles), "skin": tuple(SKINS), "hair": tuple(HAIRS)}
+
+
+def check(labels: str | None, styles: Sequence[str], split: str, identities: int) -> None:
+    """Raises ValueError where one of these arguments of `Source` is none that it has."""
+    if labels is not None:
+        lookup.choose(names_of(styles), labels, "config.data.labels")
+    for style in styles or ("",):
+        lookup.choose(STYLES, style, "config.data.styles")
+    lookup.choose(dict.fromkeys(SPLITS), split, "config.data.split")
+    if identities < 3:
+        raise ValueError(f"config.data.identities={identities}: it must be at least 3, one person for each split.")
 
 
 def _rgb(colors: dict[str, str]) -> np.ndarray:

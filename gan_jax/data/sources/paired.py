@@ -34,12 +34,7 @@ class Source:
     targets = None
 
     def __post_init__(self):
-        for name, default in MOVES.items():
-            values = [side.get(name, default) for side in (self.a, self.b)]
-            if values[0] != values[1]:
-                raise ValueError(
-                    f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed alike: set both."
-                )
+        check(self.a, self.b)
         self.a, self.b = pairs.open_sides(a=self.a, b=self.b)
         self.rows = matched(self.a, self.b)
         self.shape = self.a.shape
@@ -59,6 +54,16 @@ class Source:
                 return {"id": ids, "image": sides[0]["image"], "target": sides[1]["image"]}
             ids = np.where(whole, ids, (ids + 1) % len(self))
         raise ValueError(f"config.data: none of the {len(self)} pairs can be read any more.")
+
+
+def check(a: dict, b: dict) -> None:
+    """Raises ValueError where the settings of the two sides move pixels differently."""
+    for name, default in MOVES.items():
+        values = [side.get(name, default) for side in (a, b)]
+        if values[0] != values[1]:
+            raise ValueError(
+                f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed alike: set both."
+            )
 
 
 def matched(a: pipeline.Source, b: pipeline.Source) -> np.ndarray:

@@ -85,6 +85,11 @@ class Source:
         return self._pictures.load(ids, seeds)
 
 
+def check(name: str, data_dir: str | None) -> None:
+    """Raises ValueError where there is no such data set, prepared or not."""
+    _builder(name, data_dir)
+
+
 class _Column:
     """One feature of each record."""
 

@@ -1,0 +1,91 @@
+"""Config -> what a run is made of; and what can be told of a config before any data is opened."""
+
+import jax
+import jax.numpy as jnp
+
+from gan_jax import checkpoint, evaluate, lookup, optim
+from gan_jax.algorithms.base import Game
+from gan_jax.config import Config, check_partner, make_game
+from gan_jax.data import outline, pipeline
+from gan_jax.parallel import Parallel
+from gan_jax.protocol import Protocol
+from gan_jax.state import Player, TrainState
+from gan_jax.update import Average, Round
+
+
+def check(config: Config, parallel: Parallel, *, new: bool) -> None:
+    """Raises ValueError where settings are wrong or don't fit together, before any data is opened, drawn or downloaded.
+
+    Game, optimisers and evaluation are built on the shape that the data will have, and the networks traced on it. Of a
+    source of one's own only the settings' names and types are looked at: what shape it has shows on opening.
+
+    new: whether the run starts at step 0, so from `config.init_from` where that is given.
+    """
+    about = outline.outline(config.data, "config.data")
+    protocol = lookup.build(Protocol, config.eval, "config.eval")
+    pipeline.check_batch(config.batch, pipeline.ENDLESS, parallel.size, jax.process_count())
+    if new and config.init_from is not None:
+        checkpoint.find(config.init_from)
+    if about.shape is None:
+        return
+    game = make_game(config, about.shape, about.classes)
+    check_partner(config, game, about)
+    make_round(config, game, parallel)
+    jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
+    if config.eval_every_kimg is not None:
+        evaluate.best_value(protocol, evaluate.check(protocol, config.data, game))
+
+
+def make_round(config: Config, game: Game, parallel: Parallel) -> Round:
+    """The compiled order of play."""
+    rows = config.batch // parallel.size
+    if rows % config.accumulate:
+        raise ValueError(
+            f"config.accumulate={config.accumulate}: it can't cut the {rows} images a device sees of config.batch="
+            f"{config.batch} into equal parts. Use a number that divides {rows}."
+        )
+    rise = None if config.ema_rise_kimg is None else config.ema_rise_kimg * 1000
+    average = Average(config.ema_halflife_kimg * 1000, config.ema_rampup, rise)
+    tx = make_optimisers(config, game)
+    return Round(game.phases, tx, parallel, batch=config.batch, average=average, accumulate=config.accumulate)
+
+
+def make_optimisers(config: Config, game: Game) -> dict:
+    """{"g": an optimiser, "d": an optimiser}, each of all of the player's networks.
+
+    `networks` in the settings is {name: what differs for that network}.
+    """
+
+    def make(who: str, settings: dict):
+        place, settings = f"config.opt_{who}", dict(settings)
+        own = settings.pop("networks", {})
+        given = {"batch": config.batch, "total_kimg": config.total_kimg}
+
+        def chain(name: str):
+            phases = [phase for phase in game.phases if phase.who == who and name in (phase.only or (name,))]
+            at = f"{place}.networks.{name}" if name in own else place
+            return lookup.build(optim.make, settings | own.get(name, {}), at, phases=phases, place=at, **given)
+
+        return optim.per_network(chain, tuple(own), f"{place}.networks")
+
+    return {"g": make("g", config.opt_g), "d": make("d", config.opt_d)}
+
+
+def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int) -> TrainState:
+    """What a run starts from, before it is placed on the devices; depends on the config and its seed only."""
+    tx, batch = make_optimisers(config, game), game.example(shape, n_classes)
+
+    @jax.jit
+    def new(rng):
+        k_init, k_run = jax.random.split(rng)
+        g, d, carry = game.init(k_init, batch)
+        return TrainState(
+            step=jnp.int32(0),
+            rng=jax.random.key_data(k_run),
+            g=Player(g["params"], g["mutable"], tx["g"].init(g["params"])),
+            d=Player(d["params"], d["mutable"], tx["d"].init(d["params"])),
+            ema=jax.tree.map(jnp.copy, g),
+            carry=carry,
+        )
+
+    return new(jax.random.key(config.seed))

@@ -1,0 +1,88 @@
+"""What is wrong with a config is said before any data is opened."""
+
+import pathlib
+
+import pytest
+
+from gan_jax import build, config, main, train
+from gan_jax.data import pipeline
+from gan_jax.parallel import Parallel
+
+CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
+DEFAULT, CUT, PAIRS = "avatars.py:smoke", "emoji_cut.py:smoke", "emoji_pix2pix.py:smoke"
+
+
+@pytest.fixture
+def unopened(monkeypatch):
+    """Fails the test where data is opened."""
+
+    def opened(settings):
+        raise AssertionError(f"opened {settings}")
+
+    monkeypatch.setattr(pipeline, "open_source", opened)
+
+
+@pytest.mark.parametrize(
+    ("file", "override", "message"),
+    [
+        (DEFAULT, "game.los=hinge", r"config.game.los: no such setting. Did you mean 'loss'\?"),
+        (DEFAULT, "game.penalty=r3", r"config.game.penalty='r3' is not known"),
+        (DEFAULT, "g.widht=8", r"config.g.widht: no such setting. Did you mean 'width'\?"),
+        (DEFAULT, "d.norm=bach", r"'bach'.*Did you mean 'batch'"),
+        (DEFAULT, "data.resolution=37", r"images 37x37: both sides must halve"),
+        (DEFAULT, "opt_g.schedule=linar", r"config.opt_g.schedule='linar'.*Did you mean 'linear'"),
+        (DEFAULT, "opt_d.lr=-1.0", r"config.opt_d.lr=-1.0 is out of range"),
+        (DEFAULT, "opt_g.networks={'h': {}}", r"config.opt_g.networks='h' is not known"),
+        (DEFAULT, "accumulate=3", r"config.accumulate=3: it can't cut"),
+        (DEFAULT, "parallel=tpu", r"config.parallel='tpu' is not known"),
+        (DEFAULT, "batch=7", r"config.batch=7: 2 devices can't share it equally"),
+        (DEFAULT, "augment={'name': 'ada', 'target': 3.0}", r"config.augment.target=3.0"),
+        (DEFAULT, "conditional=False", r"config.conditional=False, but the data has classes"),
+        (DEFAULT, "init_from=nowhere", r"nowhere"),
+        (DEFAULT, "data.labels=stile", r"config.data.labels='stile'.*Did you mean 'style'"),
+        (DEFAULT, "data.channels=2", r"config.data.channels=2: it must be 1"),
+        (DEFAULT, "data.colour=1", r"config.data.colour: no such setting"),
+        (DEFAULT, "data.source=avatar", r"config.data.source='avatar'.*Did you mean 'avatars'"),
+        (DEFAULT, "eval.metrics=('kidd',)", r"config.eval.metrics='kidd'.*Did you mean 'kid'"),
+        (DEFAULT, "eval.best=fid", r"config.eval.best='fid' is not known"),
+        (DEFAULT, "eval.images=2", r"kid needs at least 3 generated images, got 2"),
+        (DEFAULT, "eval.held_out={'split': 'tset'}", r"config.eval.held_out.split='tset'.*Did you mean 'test'"),
+        (DEFAULT, "eval.held_out={'spilt': 'test'}", r"config.eval.held_out.spilt: no such setting"),
+        (DEFAULT, "eval.metrics=('kid', 'usefulness')", r"usefulness needs held-back real pictures"),
+        (DEFAULT, "eval.metrics=('kid', 'shift_error')", r"shift_error is of translators"),
+        (DEFAULT, "eval.weights=nowhere.onnx", r"nowhere.onnx"),
+        (CUT, "game.taps=(0, 99)", r"config.game.taps: no layer 99"),
+        (CUT, "networks={'hedas': {}}", r"config.networks='hedas' is not known. Did you mean 'heads'"),
+        (CUT, "eval.metrics=('kid', 'fidelity')", r"fidelity needs each picture's true translation"),
+        (CUT, "data.b.styles=('dilan',)", r"config.data.b.styles='dilan'.*Did you mean 'dylan'"),
+        (CUT, "data.b.resolution=16", r"config.data: a's pictures are \[32, 32, 3\], b's \[16, 16, 3\]"),
+        (CUT, "data.b.path=nowhere", r"config.data.b.path='nowhere': no such file or folder"),
+        (PAIRS, "data.source=unpaired", r"config.data.source='unpaired': config.algorithm='pix2pix' takes 'paired'"),
+        (PAIRS, "data.a.flip=True", r"a has flip=True, b False"),
+        ("sngan_cifar10.py", "data.name=cifra10", r"config.data.name='cifra10': no such TFDS data set"),
+        ("avatars_stylegan2.py:smoke", "d.mbstd_group=3", r"config.d.mbstd_group=3"),
+        ("avatars_starganv2.py:smoke", "data.labels=None", r"the data has no classes"),
+    ],
+)
+def test_what_is_wrong_is_said_before_data_is_opened(file, override, message, unopened, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train.run(config.load(f"{CONFIGS / file}", [override]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_source_of_ones_own_is_checked_by_its_arguments(tmp_path, monkeypatch, unopened):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rows.py").write_text(
+        "class Source:\n    def __init__(self, place: str): raise AssertionError\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = lambda settings: config.load(f"{CONFIGS / DEFAULT}", [f"data={settings!r}", "eval_every_kimg=None"])
+    build.check(own({"source": "mine.rows", "place": "x"}), Parallel("jit"), new=True)
+    with pytest.raises(ValueError, match="config.data.palce: no such setting. Did you mean 'place'"):
+        build.check(own({"source": "mine.rows", "palce": "x"}), Parallel("jit"), new=True)
+
+
+def test_evaluation_alone_is_checked_first(tmp_path, capsys, shared_data, unopened):
+    args = ["--config", f"{CONFIGS / DEFAULT}", "--workdir", str(tmp_path), "--mode", "eval"]
+    assert main.main([*args, "--metrics", "kidd"]) == 1
+    assert "Did you mean 'kid'" in capsys.readouterr().err
