@@ -1,16 +1,21 @@
 """StarGAN v2's networks and game, on networks of a few thousand weights."""
 
 import itertools
+import types
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gan_jax import config, train
+from gan_jax.algorithms import base
+from gan_jax.algorithms import starganv2 as starganv2_game
 from gan_jax.export import Sampler
 from gan_jax.models import starganv2, translator
 from gan_jax.parallel import Parallel
+from gan_jax.state import Player
 
 CLASSES = ("avataaars", "dylan", "miniavs")
 SETTINGS = {
@@ -169,6 +174,34 @@ def test_diversity_and_color_enter_by_their_weights_alone(played):
     assert colored - loss == pytest.approx(3 * float(far.metrics["g/latent_color"]), rel=1e-3)
     assert loss - diverse == pytest.approx(2 * float(unlike.metrics["g/latent_diversity"]), rel=1e-3)
     assert unlike.metrics["g/latent_diversity"] > 0
+
+
+class Lighter(nn.Module):
+    """G: a picture and its style, one number, times a weight. Critic, mapping and encoder: means, times theirs."""
+
+    @nn.compact
+    def __call__(self, x, s, *, train=False):
+        w = self.param("w", nn.initializers.ones, ())
+        mean = x.mean(tuple(range(1, x.ndim)))
+        if self.name == "g":
+            return x + w * s[:, :, None, None]
+        return w * (mean if self.name == "d" else mean[:, None])
+
+
+@pytest.mark.parametrize("diversity", [0.0, 2.0])
+def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
+    """G(x, s) = x + w s: the gradient of -2 |G(x, 3) - G(x, 1)| in w is -2 * 3, the second not running through: not -2 * 2."""
+    part = lambda name: Lighter(name=name)
+    game = starganv2_game.Algorithm(
+        part("g"), part("d"), part("mapping"), part("encoder"), z_dim=1, style=0.0, cycle=0.0, diversity=diversity
+    )
+    params = {name: {"w": jnp.float32(1)} for name in ("g", "d", "mapping", "encoder")}
+    state = types.SimpleNamespace(g=Player(None, {}, None), d=Player(params, {}, None), carry={}, step=jnp.int32(0))
+    batch = {"image": np.full((4, 2, 2, 1), 127, np.uint8), "label": jnp.zeros(4), "target_label": jnp.zeros(4)}
+    loss = lambda params: game.loss_g(params, state, batch, jnp.full((4, 1), 3.0), jnp.ones((4, 1)), "latent")[0]
+    logit = base.to_float(batch["image"]).mean() + 3
+    adversarial = -3 * jax.nn.sigmoid(-logit)
+    np.testing.assert_allclose(jax.grad(loss)(params)["g"]["w"], adversarial - diversity * 3, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """pix2pix, CycleGAN and CUT as games: the pool, the order of play, several devices, any size, bad settings; on toy networks."""
 
+import types
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,13 +9,14 @@ import numpy as np
 import pytest
 
 from gan_jax import config, regularizers, train
-from gan_jax.algorithms import cut, cyclegan, pix2pix
+from gan_jax.algorithms import base, cut, cyclegan, pix2pix
 from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
 from gan_jax.models import starganv2 as starganv2_models
 from gan_jax.models.translator import FINER, SHARPER, Flat, Palette, doubled, guided_filter, k_means
 from gan_jax.parallel import Parallel
+from gan_jax.state import Player
 
 SHAPE = (6, 5, 3)
 
@@ -130,6 +133,31 @@ def test_who_plays_when(name, order):
     moved = lambda a, b: all(bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
     assert moved(start.g.params, state.g.params) and moved(start.d.params, state.d.params)
     assert all(np.isfinite(value) for value in metrics.values())
+
+
+class Times(nn.Module):
+    """A picture times a weight."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return x * self.param("w", nn.initializers.ones, ())
+
+
+def test_cyclegans_objective_in_closed_form():
+    """Generators that multiply by 2 (a to b) and 3, critics that give pictures as logits: each term by hand."""
+    one = cyclegan.Algorithm(Times(), Times(), cycle=7.0, identity=0.3, pool=0)
+    weights = lambda **networks: {name: {"w": jnp.float32(w)} for name, w in networks.items()}
+    waiting = {side: jnp.zeros((4, *SHAPE)) for side in "ab"}
+    players = {"g": Player(None, {}, None), "d": Player(weights(d_a=1, d_b=1), {}, None)}
+    state = types.SimpleNamespace(**players, carry={"waiting": waiting})
+    loss, aux = one.loss_g(weights(g_ab=2, g_ba=3), state, batch_of(0), jax.random.key(0))
+    x_a, x_b = (np.asarray(base.to_float(batch_of(0)[name])) for name in ("image", "target"))
+    adversarial = np.square(2 * x_a - 1).mean() + np.square(3 * x_b - 1).mean()
+    size = {"a": np.abs(x_a).mean(), "b": np.abs(x_b).mean()}
+    cycle = (2 * 3 - 1) * (size["a"] + size["b"])
+    identity = (3 - 1) * size["a"] + (2 - 1) * size["b"]  # a picture of a goes through the way to a
+    np.testing.assert_allclose(aux.metrics["g/a_identity"] + aux.metrics["g/b_identity"], identity, rtol=1e-5)
+    np.testing.assert_allclose(loss, adversarial + 7 * cycle + 7 * 0.3 * identity, rtol=1e-5)
 
 
 def test_the_critics_see_the_pool_and_it_fills():
