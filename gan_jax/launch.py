@@ -46,10 +46,17 @@ def tool(main: Callable[[], None]) -> None:
     try:
         main()
     except (ValueError, OSError, RuntimeError) as error:  # JAX's own, out of memory among them, are RuntimeErrors
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {shown(str(error))}")
+    except MemoryError:
+        sys.exit("error: the memory is full: it is too small for this file, or others use it.")
     except KeyboardInterrupt:
         print("interrupted.", file=sys.stderr)
         sys.exit(130)
+
+
+def shown(text: str) -> str:
+    """Text that may come out of a file, as it may be printed: line ends and what else steers a terminal as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def parse_numbers(text: str, flag: str) -> list[int]:

@@ -1,23 +1,27 @@
 """Other people's weight files -> names and numpy arrays. Nothing in a file is ever run, and no framework is needed."""
 
-import collections
 import contextlib
 import hashlib
 import io
 import json
 import math
+import mmap
 import pathlib
-import pickle
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
+from gan_jax.launch import shown
+from gan_jax.unpickle import LONGEST, Named, Refused, Unpickler, key
+
+MULTIPLE, LEAST = 8, 2**26  # a file's arrays may take so many times its own size, or these bytes where that is more
+MOST = 50_000  # names in a file
 _MAGIC = 0x1950A86A20F9469CFC6C  # opens a .pth of PyTorch before 1.6
 _STORAGES = {
     "FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16, "LongStorage": np.int64,
@@ -25,14 +29,19 @@ _STORAGES = {
     "BoolStorage": np.bool_,
 }  # fmt: skip
 _DAMAGED = (
-    pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError, struct.error,
-    OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError,
+    EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, OverflowError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, safetensors.SafetensorError,
 )  # fmt: skip
 """What the readers raise on bytes that are not what they claim to be."""
-
-
-class Refused(ValueError):
-    """The file holds what no file of weights needs to hold."""
+_OTHERS = {  # how files begin that are no weights, as people have them beside theirs or get them in their place
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run git lfs pull",
+    b"<": "a web page, not the file itself: download it again",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "packed by gzip: unpack it",
+}
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -55,6 +64,14 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         return reader(path)
 
 
+def bounded(sizes: Iterable[int], size: int) -> None:
+    """Raises Refused where arrays of these sizes, in bytes, are far more than a file of `size` bytes can mean."""
+    wanted, most = sum(sizes), max(MULTIPLE * size, LEAST)
+    if wanted > most:
+        wanted, size = (f"{n / 2**20:,.1f} MiB" for n in (wanted, size))
+        raise Refused(f"its {size} would unfold into {wanted} of arrays. Refused.")
+
+
 @contextlib.contextmanager
 def in_one_line(path: pathlib.Path) -> Iterator[None]:
     """Whatever is wrong with the file at `path` becomes a ValueError of one line that names it."""
@@ -63,8 +80,20 @@ def in_one_line(path: pathlib.Path) -> Iterator[None]:
     except Refused as error:
         raise ValueError(f"{path}: {error}") from error
     except _DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if other := _other(path):
+            raise ValueError(f"{path}: this is no file of weights but {other}.") from error
+        reason = shown(str(error).splitlines()[0])[:200] if str(error) else type(error).__name__
         raise ValueError(f"{path}: truncated, damaged or no {path.suffix} file ({reason}).") from error
+
+
+def _other(path: pathlib.Path) -> str | None:
+    """What the file is, in words, where its first bytes tell that it is something else."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(32)
+    except OSError:
+        return None
+    return next((words for sign, words in _OTHERS.items() if head.startswith(sign)), None)
 
 
 def parts(path: str | pathlib.Path) -> list[pathlib.Path]:
@@ -79,14 +108,30 @@ def sha256(path: str | pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def flat(tree: Mapping, prefix: str = "") -> dict[str, np.ndarray]:
-    """Arrays of nested dictionaries by dotted name; what is no array (counts, settings) is left out."""
+class Names:
+    """Makes the dotted names of what is in a file, which may have MOST of LONGEST characters."""
+
+    def __init__(self):
+        self.left = MOST
+
+    def __call__(self, prefix: str, name: str | int) -> str:
+        """The name of what `prefix` holds as `name`, "synthesis.b4" and "const", as it may be printed."""
+        self.left -= 1
+        whole = shown(f"{prefix}.{name}" if prefix else str(name))
+        if self.left < 0 or len(whole) > LONGEST:
+            raise Refused(f"it has more than {MOST:,} names, or one of over {LONGEST} characters. Refused.")
+        return whole
+
+
+def flat(tree: Mapping, names: Names, prefix: str = "") -> dict[str, np.ndarray]:
+    """Tensors of nested dictionaries by dotted name; what is no tensor (counts, settings) is left out."""
     found = {}
-    for name, value in tree.items():
+    for part, value in tree.items():
+        name = names(prefix, part)
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        elif isinstance(value, np.ndarray):
-            found[f"{prefix}{name}"] = value
+            found |= flat(value, names, name)
+        elif isinstance(value, Late):
+            found[name] = value.array()
     return found
 
 
@@ -96,18 +141,17 @@ class Storage:
     def __init__(self, dtype: type, size: int, array: np.ndarray | None = None):
         self.dtype, self.size, self.array = np.dtype(dtype), size, array
 
-    def __setstate__(self, state):
-        raise Refused("it changes a storage after the fact. Refused; nothing was run.")
-
     def view(self, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
-        if self.array is None or len(shape) != len(strides) or min((*shape, *strides, offset), default=0) < 0:
+        """No copy: a thousand views of one storage take no more than it does."""
+        numbers = (*shape, *strides, offset)
+        if self.array is None or len(shape) != len(strides) or not all(0 <= n < 2**48 for n in numbers):
             raise ValueError("a tensor without storage, or with impossible strides")
-        if math.prod(shape) > len(self.array):
+        if math.prod(n for n in shape if n) > len(self.array):
             raise ValueError("a tensor larger than its storage")
         if 0 in shape:
             return np.zeros(shape, self.dtype)
         size = self.dtype.itemsize  # numpy checks that all of it lies within the buffer
-        return np.ndarray(shape, self.dtype, self.array, offset * size, [s * size for s in strides]).copy()
+        return np.ndarray(shape, self.dtype, self.array, offset * size, [s * size for s in strides])
 
 
 class Late(NamedTuple):
@@ -122,73 +166,77 @@ class Late(NamedTuple):
         return self.storage.view(self.offset, self.shape, self.strides)
 
 
-class _StorageType(NamedTuple):
-    dtype: type
-
-
 def _rebuild_tensor(storage, offset, shape, strides, *_):
-    if not isinstance(storage, Storage):
+    if type(storage) is not Storage:
         raise Refused("it makes a tensor of something that is no storage. Refused; nothing was run.")
-    return Late(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+    if type(shape) is not tuple or type(strides) is not tuple or len(shape) > 32:
+        raise ValueError("a tensor's shape is no short tuple")
+    if any(type(n) is not int for n in (offset, *shape, *strides)):
+        raise ValueError("a tensor's shape has what is no number")
+    return Late(storage, offset, shape, strides)
 
 
 def _rebuild_parameter(tensor, *_):
     return tensor
 
 
-ALLOWED: dict[tuple[str, str], object] = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
+KNOWN: dict[tuple[str, str], Callable | None] = {
+    ("collections", "OrderedDict"): lambda pairs=(): {key(name): value for name, value in pairs},
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
-    ("torch", "Size"): tuple,
-} | {("torch", name): _StorageType(dtype) for name, dtype in _STORAGES.items()}
+    ("torch", "Size"): lambda sizes: tuple(sizes),
+} | {("torch", name): None for name in _STORAGES}
+"""What files of tensors name, and what a call of it gives; see unpickle.Unpickler."""
+TENSORS = "dictionaries of plain float, int and bool tensors"
 
 
-class Unpickler(pickle.Unpickler):
-    """Builds dictionaries of tensors; any other global in the file is refused by its name, and not imported.
+def _persistent(storage: Callable[[str, type, int], Storage]) -> Callable[[object], Storage]:
+    """What stands for a pickle's ("storage", type, key, place, size, ...): storage(key, dtype, size)."""
 
-    A subclass may know more globals: `allowed` gives what stands in for each, `reads` says in words what is read.
-    """
+    def found(pid):
+        whole = type(pid) is tuple and len(pid) >= 5 and pid[0] == "storage"
+        if not (whole and type(pid[1]) is Named and pid[1].name in _STORAGES):
+            what = repr(shown(pid[:80])) if type(pid) is str else f"a {type(pid).__name__}"
+            raise Refused(f"it refers to {what}, which is no tensor's storage. Refused; nothing was run.")
+        _, kind, name, _, size, *view = pid
+        if view and view[0] is not None:
+            raise Refused("it holds views of storages, a layout of PyTorch before 0.4.")
+        if type(name) is not str or type(size) is not int or not 0 <= size < 2**48:
+            raise ValueError("a storage without a name or a size")
+        return storage(name, _STORAGES[kind.name], size)
 
-    allowed = ALLOWED
-    reads = "dictionaries of plain float, int and bool tensors"
-
-    def __init__(self, file: io.BufferedIOBase, storage: Callable[[tuple], Storage]):
-        super().__init__(file, encoding="latin1")
-        self._storage = storage
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in self.allowed:
-            raise Refused(f"it asks for {module}.{name}; only {self.reads} are read. Refused; nothing was run.")
-        return self.allowed[module, name]
-
-    def persistent_load(self, pid):
-        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], _StorageType)):
-            raise Refused(f"it refers to {str(pid)[:80]!r}, which is no tensor's storage. Refused; nothing was run.")
-        return self._storage(pid)
+    return found
 
 
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
-    tree = torch_tree(path)
-    arrays = flat(_resolved(tree) if isinstance(tree, Mapping) else {})
+    tree = torch_tree(path, Unpickler(KNOWN, TENSORS))
+    arrays = flat(tree, Names()) if isinstance(tree, Mapping) else {}
     if not arrays:
         raise Refused("no tensors in it.")
+    bounded((x.nbytes for x in arrays.values()), path.stat().st_size)
     return arrays
 
 
-def torch_tree(path: pathlib.Path, unpickler: type[Unpickler] = Unpickler):
+def torch_tree(path: pathlib.Path, unpickler: Unpickler):
     """What torch.save wrote, in either layout; its tensors are `Late`."""
     if zipfile.is_zipfile(path):
         return _torch_zip(path, unpickler)
-    with path.open("rb") as file:
+    with in_memory(path) as file:
         return torch_legacy(file, unpickler)
+
+
+@contextlib.contextmanager
+def in_memory(path: pathlib.Path) -> Iterator[mmap.mmap]:
+    """A file's bytes: reading on past their end takes no memory, however much is asked for."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 def _torch_zip(path, unpickler):
     with zipfile.ZipFile(path) as archive:
-        entries = {entry.filename: entry for entry in archive.infolist()}
+        entries = _entries(archive, path)
         pickled = next((name for name in entries if name == "data.pkl" or name.endswith("/data.pkl")), None)
         if pickled is None:
             raise Refused("a zip archive, but not PyTorch's: no data.pkl in it.")
@@ -199,56 +247,78 @@ def _torch_zip(path, unpickler):
             raise Refused("its numbers are big-endian.")
         storages: dict[str, Storage] = {}
 
-        def storage(pid):
-            _, kind, key, _, size, *_ = pid
-            if key not in storages:
-                data = np.frombuffer(archive.read(f"{root}data/{key}"), kind.dtype)
+        def storage(name, dtype, size):
+            if name not in storages:
+                data = np.frombuffer(archive.read(f"{root}data/{name}"), dtype)
                 if len(data) != size:
-                    raise ValueError(f"storage {key} has {len(data)} numbers, {size} are declared")
-                storages[key] = Storage(kind.dtype, size, data)
-            return storages[key]
+                    raise ValueError(f"storage {name} has {len(data)} numbers, {size} are declared")
+                storages[name] = Storage(dtype, size, data)
+            return storages[name]
 
-        return unpickler(io.BytesIO(archive.read(pickled)), storage).load()
+        return unpickler.load(io.BytesIO(archive.read(pickled)), _persistent(storage))
 
 
-def torch_legacy(file: io.BufferedIOBase, unpickler: type[Unpickler] = Unpickler):
-    """What torch.save wrote before PyTorch 1.6, and writes inside plain pickles still."""
+def _entries(archive: zipfile.ZipFile, path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
+    """A zip archive's files, once their sizes are found to be no more than it can mean."""
+    size = path.stat().st_size
+    bounded((entry.file_size for entry in archive.infolist()), size)
+    if sum(entry.compress_size for entry in archive.infolist()) > size or len(archive.infolist()) > MOST:
+        raise Refused("its archive has more files than it has room for. Refused.")
+    return {entry.filename: entry for entry in archive.infolist()}
+
+
+def torch_legacy(file: io.BufferedIOBase | mmap.mmap, unpickler: Unpickler):
+    """What torch.save wrote before PyTorch 1.6, and writes inside plain pickles still. `file` is in memory."""
     storages: dict[str, Storage] = {}
-
-    def storage(pid):
-        _, kind, key, _, size, *view = pid
-        if view and view[0] is not None:
-            raise Refused("it holds views of storages, a layout of PyTorch before 0.4.")
-        return storages.setdefault(key, Storage(kind.dtype, size))
-
-    plain = lambda: unpickler(file, storage).load()
-    if plain() != _MAGIC:
+    stored = _persistent(lambda name, *about: storages.setdefault(name, Storage(*about)))
+    load = lambda: unpickler.load(file, stored)
+    if load() != _MAGIC:
         raise ValueError("no PyTorch file")
-    plain()  # the protocol's version
-    if not plain()["little_endian"]:
+    load()  # the protocol's version
+    if not load()["little_endian"]:
         raise Refused("its numbers are big-endian.")
-    tree, keys = plain(), plain()
-    for key in keys:
+    tree, names = load(), load()
+    for name in map(key, names):
         (size,) = struct.unpack("<q", file.read(8))
-        if key not in storages:
-            raise ValueError(f"storage {key} is of no tensor")
-        wanted = storages[key]
+        if name not in storages:
+            raise ValueError(f"storage {name} is of no tensor")
+        wanted = storages[name]
         data = file.read(wanted.size * wanted.dtype.itemsize)
         if size != wanted.size or len(data) != wanted.size * wanted.dtype.itemsize:
-            raise ValueError(f"storage {key} is cut short")
+            raise ValueError(f"storage {name} is cut short")
         wanted.array = np.frombuffer(data, wanted.dtype)
     return tree
 
 
-def _resolved(tree):
-    if isinstance(tree, Mapping):
-        return {str(name): _resolved(value) for name, value in tree.items()}
-    return tree.array() if isinstance(tree, Late) else tree
+def _safetensors(path):
+    with safetensors.safe_open(path, "numpy") as file:
+        names, whole = Names(), file.keys()
+        return {names("", name): file.get_tensor(name) for name in whole}
 
 
 def _npz(path):
-    with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    found, names = {}, Names()
+    with zipfile.ZipFile(path) as archive:
+        for entry in _entries(archive, path).values():
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Refused("its archive is compressed by another method than numpy's.")
+            with archive.open(entry) as file:
+                name = names("", entry.filename.removesuffix(".npy"))
+                found[name] = _npy(file, name)
+    return found
+
+
+def _npy(file, name):
+    """An array as numpy's .npy has it; a header that says more than follows it takes no memory."""
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, by_columns, dtype = readers[version](file)
+    if dtype.kind not in "biuf":
+        raise Refused(f"its {name} holds {shown(str(dtype))[:80]}; only numbers are read.")
+    data = file.read()
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name} is {len(data)} bytes long, which is not its shape {shape}")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
 
 
 def _h5(path):
@@ -256,15 +326,21 @@ def _h5(path):
         import h5py
     except ImportError as error:
         raise Refused("reading it needs h5py: pip install h5py.") from error
-    found = {}
+    names, wanted = Names(), {}
 
-    def visit(name, item):
+    def visit(place, item):  # what links lead to, in this file or another, is not visited
+        name = names("", place.replace("/", "."))
         if isinstance(item, h5py.Dataset) and item.dtype.kind in "biuf":
-            found[name.replace("/", ".")] = np.asarray(item[()])
+            if item.external or item.is_virtual:
+                raise Refused(f"its {name} is kept in other files, which are not read. Refused.")
+            wanted[name] = item
 
     with h5py.File(path, "r") as file:
         file.visititems(visit)
-    return found
+        inner = (math.prod(item.chunks or ()) * item.dtype.itemsize for item in wanted.values())  # read as wholes
+        sizes = [max(item.nbytes, chunk) for item, chunk in zip(wanted.values(), inner, strict=True)]
+        bounded(sizes, path.stat().st_size)
+        return {name: np.asarray(item[()]) for name, item in wanted.items()}
 
 
 def _shards(path, group):
@@ -274,22 +350,31 @@ def _shards(path, group):
 def _tfjs(path):
     """Weights are float32, or integers scaled: scale * q + min."""
     groups = json.loads(path.read_text())
-    found = {}
+    shards = [shard for group in groups for shard in _shards(path, group)]
+    if len(set(shards)) < len(shards) or not all(shard.is_file() for shard in shards):
+        raise ValueError(
+            next((f"no file {shown(shard.name)}" for shard in shards if not shard.is_file()), "a shard twice")
+        )
+    found, names = {}, Names()
     for group in groups:
         data = b"".join(part.read_bytes() for part in _shards(path, group))
         place = 0
         for weight in group["weights"]:
-            quantised = weight.get("quantization")
+            quantised, name = weight.get("quantization"), names("", weight["name"].replace("/", "."))
             dtype = np.dtype(quantised["dtype"] if quantised else weight["dtype"]).newbyteorder("<")
+            if dtype.kind not in "biuf" or not all(type(n) is int and 0 <= n < 2**32 for n in weight["shape"]):
+                raise ValueError(f"{name} has no shape of numbers")
             count = math.prod(weight["shape"])
             if place + count * dtype.itemsize > len(data):
-                raise ValueError(f"{weight['name']} reaches past the shards")
+                raise ValueError(f"{name} reaches past the shards")
             array = np.frombuffer(data, dtype, count, place).reshape(weight["shape"])
             place += count * dtype.itemsize
             if quantised:
-                scale, least = (np.float32(quantised.get(key, default)) for key, default in (("scale", 1), ("min", 0)))
+                scale, least = (
+                    np.float32(quantised.get(part, default)) for part, default in (("scale", 1), ("min", 0))
+                )
                 array = array.astype(np.float32) * scale + least
-            found[weight["name"].replace("/", ".")] = array.astype(array.dtype.newbyteorder("="))
+            found[name] = array.astype(array.dtype.newbyteorder("="))
     return found
 
 
@@ -297,7 +382,7 @@ _READERS = {
     ".pth": _torch,
     ".pt": _torch,
     ".pkl": _torch,
-    ".safetensors": lambda path: safetensors.numpy.load_file(path),
+    ".safetensors": _safetensors,
     ".npz": _npz,
     ".h5": _h5,
     ".json": _tfjs,

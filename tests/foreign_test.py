@@ -333,7 +333,6 @@ ODD = {
     "its x is no module": plain("Generator")("", {"_modules": {"x": {}}}),
     "_buffers that are no dictionary": plain("Generator")("", {"_buffers": 3}),
     "something that is no storage": Call(Global("torch._utils", "_rebuild_tensor_v2"), ("memory", 0, (1,), (1,))),
-    "changes a dictionary's class": Object(Global("dnnlib.util", "EasyDict"), {"x": 1}),
     "changes a storage": Call(tensor(FILTER).args[0].function, tensor(FILTER).args[0].args, {"size": 9}),
     "truncated, damaged or no .pkl file": Call(Global("torch.storage", "_load_from_bytes"), (b"",)),
 }

@@ -9,7 +9,9 @@ import gan_jax
 
 ROOT = pathlib.Path(gan_jax.__file__).parent
 LAYERS = [  # from the bottom; "package." stands for all of its modules
-    ["axis", "lookup", "launch", "state", "weights"],
+    ["launch"],
+    ["axis", "lookup", "state", "unpickle"],
+    ["weights"],
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["augment", "augment."],
     ["models.", "additions", "parallel", "log", "charts", "video"],

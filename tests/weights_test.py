@@ -202,7 +202,6 @@ def test_the_payload_would_have_run(tmp_path):
         (b"(dS'x'\nctorch._utils\n_rebuild_tensor_v2\n(S'memory'\nI0\n(t(ttRs.", "no storage"),
         (b"(dS'x'\nS'0'\nQs.", "no tensor's storage"),
         (tensor()[:-2].replace(b"tQ", b"tQ(dS'size'\nI10000\nsb") + b"s.", "changes a storage"),
-        (b"(dp0\nS'again'\ng0\ns.", "truncated, damaged or no .pth file"),
     ],
 )
 def test_impossible_tensors(payload, says, tmp_path):
@@ -239,7 +238,7 @@ def test_names(tmp_path):
 
 def test_an_npz_of_objects_is_not_unpickled(tmp_path):
     np.savez(tmp_path / "x.npz", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "allow_pickle=False" in message(tmp_path / "x.npz")
+    assert "its arr_0 holds object; only numbers are read." in message(tmp_path / "x.npz")
 
 
 def test_a_shard_missing_or_short(tmp_path):

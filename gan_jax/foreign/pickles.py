@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax import weights
-from gan_jax.weights import Late, Refused
+from gan_jax.launch import shown
+from gan_jax.unpickle import LONGEST, Record, Refused, Unpickler, set_of
+from gan_jax.weights import Late, Names
 
 
 class Net(NamedTuple):
@@ -30,7 +32,8 @@ class Net(NamedTuple):
 def read(path: str | pathlib.Path) -> dict[str, Net]:
     """The networks of a snapshot, {"G": ..., "D": ..., "G_ema": ...}; what is neither network nor tensor is left out.
 
-    A tensor at the file's top level (`latent_avg`) is a Net of one array, named "".
+    A tensor at the file's top level (`latent_avg`) is a Net of one array, named "". Where there are tensors only, as in
+    a file of one network's state dict, they are one Net, itself named "".
 
     Raises:
         ValueError: no such file; truncated or damaged; it names a class or function that no such file needs; or there is
@@ -40,57 +43,32 @@ def read(path: str | pathlib.Path) -> dict[str, Net]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file of weights.")
     with weights.in_one_line(path):
-        tree = _tree(path)
-        nets = {str(name): _net(value) for name, value in tree.items()} if isinstance(tree, Mapping) else {}
+        tree, names = _tree(path), Names()
+        if isinstance(tree, Mapping) and tree and all(isinstance(value, Late) for value in tree.values()):
+            tree = {"": tree}
+        nets = (
+            {names("", name): _net(value, names) for name, value in tree.items()} if isinstance(tree, Mapping) else {}
+        )
         found = {name: net for name, net in nets.items() if net is not None and net.arrays}
         if not found:
             raise Refused("no networks in it.")
+        arrays = [array for net in found.values() for array in net.arrays.values()]
+        weights.bounded((array.nbytes for array in arrays), path.stat().st_size)
         return found
 
 
-class _Record:
-    """What a file says of an object whose class is not made: the class's name, and its attributes."""
-
-    kind = ""
-
-    def __new__(cls, *_):
-        record = super().__new__(cls)
-        record.state = {}
-        return record
-
-    def __init__(self, *_):
-        pass
-
-    def __setstate__(self, state):
-        self.state = state if isinstance(state, dict) else {}
-
-
-class _Dict(dict):
-    """dnnlib's dictionary whose keys are also attributes; here they are not."""
-
-    def __setstate__(self, state):
-        raise Refused("it changes a dictionary's class. Refused; nothing was run.")
-
-
-def _record(name: str) -> type[_Record]:
-    return type("_Record", (_Record,), {"kind": name})
+def _recorded(name: str):
+    """What stands for a class: a record of what the file says of an object of it."""
+    return lambda *_: Record(name)
 
 
 def _persistent(meta):
     """Stands for torch_utils.persistence._reconstruct_persistent_obj, which would run meta["module_src"]."""
     if not (isinstance(meta, dict) and meta.get("type") == "class" and isinstance(meta.get("class_name"), str)):
         raise Refused("it makes something of source text that is no network. Refused; nothing was run.")
-    record = _record(meta["class_name"])()
-    record.__setstate__(meta.get("state"))
+    record = Record(shown(meta["class_name"][:LONGEST]))
+    record.state = meta["state"] if isinstance(meta.get("state"), dict) else {}
     return record
-
-
-def _load_from_bytes(data):
-    """A tensor's storage, which PyTorch writes into a plain pickle as a whole file of its own."""
-    storage = weights.torch_legacy(io.BytesIO(data))
-    if not isinstance(storage, weights.Storage):
-        raise Refused("it makes a tensor of something that is no storage. Refused; nothing was run.")
-    return storage
 
 
 _RECORDED = {
@@ -115,61 +93,83 @@ _RECORDED = {
 }  # fmt: skip
 
 
-class _Unpickler(weights.Unpickler):
-    allowed = weights.ALLOWED | {
-        ("builtins", "set"): set,
-        ("dnnlib.util", "EasyDict"): _Dict,
-        ("torch.storage", "_load_from_bytes"): _load_from_bytes,
+READS = "networks of StyleGAN2-ADA and R3GAN, and dictionaries of plain float, int and bool tensors,"
+
+
+def _unpickler() -> Unpickler:
+    """For one file."""
+    storages = {}
+
+    def load_from_bytes(data):
+        """A tensor's storage, which PyTorch writes into a plain pickle as a whole file of its own."""
+        if id(data) not in storages:
+            inside = Unpickler(weights.KNOWN, weights.TENSORS)
+            inside.left = unpickler.left
+            storages[id(data)] = data, weights.torch_legacy(io.BytesIO(data), inside)
+            unpickler.left = inside.left
+        if not isinstance(storages[id(data)][1], weights.Storage):
+            raise Refused("it makes a tensor of something that is no storage. Refused; nothing was run.")
+        return storages[id(data)][1]
+
+    known = weights.KNOWN | {
+        ("builtins", "set"): set_of,
+        ("dnnlib.util", "EasyDict"): lambda: {},
+        ("torch.storage", "_load_from_bytes"): load_from_bytes,
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
     }
-    allowed |= {(module, name): _record(name) for module, names in _RECORDED.items() for name in names}
-    reads = "networks of StyleGAN2-ADA and R3GAN, and dictionaries of plain float, int and bool tensors,"
+    known |= {(module, name): _recorded(name) for module, names in _RECORDED.items() for name in names}
+    unpickler = Unpickler(known, READS)
+    return unpickler
 
 
 def _tree(path):
     if zipfile.is_zipfile(path):
-        return weights.torch_tree(path, _Unpickler)
+        return weights.torch_tree(path, _unpickler())
 
     def storage(pid):
         raise Refused("it refers to a tensor's storage that is not in it.")
 
-    with path.open("rb") as file:
-        tree = _Unpickler(file, storage).load()
-    return weights.torch_tree(path, _Unpickler) if isinstance(tree, int) else tree  # PyTorch's files open with a number
+    with weights.in_memory(path) as file:
+        tree = _unpickler().load(file, storage)
+    return (
+        weights.torch_tree(path, _unpickler()) if isinstance(tree, int) else tree
+    )  # PyTorch's files open with a number
 
 
-def _net(value) -> Net | None:
+def _net(value, names: Names) -> Net | None:
     """A module, a state dict or a single tensor; None for anything else."""
     if isinstance(value, Late):
         return Net("", {}, {"": value.array()})
-    if isinstance(value, _Record):
+    if isinstance(value, Record):
         net = Net(value.kind, {}, {})
-        _collect(value, "", net, set())
+        _collect(value, "", net, set(), names)
         return net
     if isinstance(value, Mapping) and all(isinstance(item, Late) for item in value.values()):
-        return Net("", {}, {str(name): item.array() for name, item in value.items()})
+        return Net("", {}, weights.flat(value, names))
     return None
 
 
-def _collect(module: _Record, prefix: str, net: Net, seen: set[int]) -> None:
+def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names) -> None:
     """Fills `net` with a module's tensors and settings, then with those of the modules inside it."""
     if id(module) in seen:
-        raise Refused(f"its module {prefix.rstrip('.')!r} stands in two places.")
+        raise Refused(f"its module {prefix!r} stands in two places.")
     seen.add(id(module))
     for name, value in module.state.items():
         if _plain(value):
-            net.settings[f"{prefix}{name}"] = value
+            net.settings[names(prefix, name)] = value
     for kind in ("_parameters", "_buffers"):
         for name, value in _items(module, kind):
+            place = names(prefix, name)
             if isinstance(value, Late):
-                net.arrays[f"{prefix}{name}"] = value.array()
+                net.arrays[place] = value.array()
             elif value is not None:
-                raise Refused(f"its {prefix}{name} is no tensor.")
+                raise Refused(f"its {place} is no tensor.")
     for name, value in _items(module, "_modules"):
-        if isinstance(value, _Record):
-            _collect(value, f"{prefix}{name}.", net, seen)
+        place = names(prefix, name)
+        if isinstance(value, Record):
+            _collect(value, place, net, seen, names)
         elif value is not None:
-            raise Refused(f"its {prefix}{name} is no module.")
+            raise Refused(f"its {place} is no module.")
 
 
 def _items(module, kind):
@@ -181,5 +181,5 @@ def _items(module, kind):
 
 def _plain(value) -> bool:
     if isinstance(value, list | tuple):
-        return all(isinstance(item, int | float | str) for item in value)
+        return len(value) <= 16 and all(isinstance(item, int | float | str) for item in value)
     return value is None or isinstance(value, int | float | str)
