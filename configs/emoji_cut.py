@@ -16,8 +16,13 @@ def get_config(arg=None):
     c.batch, c.total_kimg = arg.batch, 8.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 4.0, 4.0, 1.0
     held_out = dict(source="paired", a=dict(path=f"{arg.path}/test/google"), b=dict(path=f"{arg.path}/test/twitter"))
+    validation = dict(
+        source="paired", a=dict(path=f"{arg.path}/validation/google"), b=dict(path=f"{arg.path}/validation/twitter")
+    )
     c.eval_every_kimg = 4.0
-    c.eval = dict(metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out)
+    c.eval = dict(
+        metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out, validation=validation
+    )
     if arg.smoke:
         c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8, flat=8), dict(width=4, levels=1)
         c.networks = dict(heads=dict(features=8))

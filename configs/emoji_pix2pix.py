@@ -14,8 +14,11 @@ def get_config(arg=None):
     c.batch, c.total_kimg = arg.batch, 4.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 2.0, 2.0, 1.0
     held_out = dict(a=dict(path=f"{arg.path}/test/google"), b=dict(path=f"{arg.path}/test/twitter"))
+    validation = dict(a=dict(path=f"{arg.path}/validation/google"), b=dict(path=f"{arg.path}/validation/twitter"))
     c.eval_every_kimg = 2.0
-    c.eval = dict(metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out)
+    c.eval = dict(
+        metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out, validation=validation
+    )
     if arg.smoke:
         c.g, c.d = dict(width=4, blocks=1, residual=True, guided=24, flat=8), dict(width=4, levels=1)
         smoke(c, "paired")

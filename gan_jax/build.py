@@ -33,7 +33,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     make_round(config, game, parallel)
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
-        evaluate.best_value(protocol, evaluate.check(protocol, config.data, game))
+        evaluate.best_on(protocol, evaluate.check(protocol, config.data, game, choosing=True), game)
 
 
 def make_round(config: Config, game: Game, parallel: Parallel) -> Round:

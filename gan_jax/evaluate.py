@@ -17,6 +17,7 @@ from gan_jax import checkpoint, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config, check_partner
 from gan_jax.data import outline, pairs, pipeline
+from gan_jax.data.sources import View
 from gan_jax.measure import AUDIT, Say, measure
 from gan_jax.models import features
 from gan_jax.parallel import any_process
@@ -26,6 +27,11 @@ from gan_jax.statistics import Extractor, Images
 
 BETTER = {"kid": -1, "fid": -1, "is": 1, "precision": 1, "recall": 1, "density": 1, "coverage": 1, "diversity": 1,
           "cas": 1}  # fmt: skip
+
+TESTS = {  # settings that name test pictures -> how to have a best checkpoint all the same
+    "config.eval.held_out": "Name others to choose by: config.eval.validation, as in {'split': 'validation'}.",
+    "config.eval.data": "Give config.eval.data with --mode eval only.",
+}
 
 
 def plain(data: Mapping) -> dict:
@@ -51,16 +57,17 @@ def shares(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, 1]).permutation(np.sort(labels)[middle.astype(int)]).astype(np.int32)
 
 
-def check(protocol: Protocol, data: Mapping, game: Game, *, lenient: bool = False) -> features.Net:
+def check(
+    protocol: Protocol, data: Mapping, game: Game, *, lenient: bool = False, choosing: bool = False
+) -> features.Net:
     """Raises ValueError for what an evaluation lacks, as far as it can be told before any picture is read.
 
-    Returns the net that it will use. data: config.data. game: whose pictures are measured. lenient: as Evaluator's.
+    Returns the net that it will use. data: config.data. game: whose pictures are measured. lenient, choosing: as Evaluator's.
     """
     settings = plain(merged(data, protocol.data))
     real = outline.outline(settings, "config.eval.data" if protocol.data else "config.data")
-    held_out = None
-    if protocol.held_out is not None:
-        held_out = outline.outline(plain(merged(settings, protocol.held_out)), "config.eval.held_out")
+    apart, place = protocol.apart(choosing)
+    held_out = None if apart is None else outline.outline(plain(merged(settings, apart)), place)
     net = features.load(protocol.features, protocol.weights, protocol.resize)
     if lenient or real.shape is None:
         return net
@@ -104,6 +111,26 @@ def best_value(protocol: Protocol, net: features.Net) -> str:
     return lookup.choose({name: name for name in names}, protocol.best, "config.eval.best")
 
 
+def best_on(protocol: Protocol, net: features.Net, game: Game) -> str | None:
+    """The setting that names the pictures on which training measures `best_value`; None: they are those it trains on.
+
+    Raises:
+        ValueError: config.eval.best would choose on the pictures that are to test what is chosen.
+    """
+    best = best_value(protocol, net)
+    names = {name for key, x in protocol.data.items() for name in (x if isinstance(x, Mapping) else (key,))}
+    settings, place = protocol.apart(choosing=True)
+    if names - {field.name for field in dataclasses.fields(View)}:
+        place = "config.eval.data"
+    elif settings is None or not (isinstance(game, Translator) or best == "cas"):
+        return None
+    if place in TESTS and protocol.best is not None:
+        raise ValueError(
+            f"config.eval.best={best!r}: it is measured on the pictures that are to test it. {TESTS[place]}"
+        )
+    return place
+
+
 class Evaluator:
     """What is compared in a run: the real pictures, opened once, and the generator's, drawn anew each time."""
 
@@ -117,12 +144,14 @@ class Evaluator:
         *,
         trained: bool = True,
         lenient: bool = False,
+        choosing: bool = False,
     ):
         """data: config.data; source: what it opened, used here too where it does not augment.
 
         trained: whether the generator was trained on `source`.
         game: whose pictures are measured. A translator's are made of the held-out ones where there are any.
         lenient: a metric that lacks something is left out, and the reason said.
+        choosing: a checkpoint is chosen by the numbers: `protocol.validation`, if given, stands in for `held_out`.
         Raises:
             ValueError: no such net, file or split; a metric that lacks something.
         """
@@ -138,14 +167,14 @@ class Evaluator:
                 f"config.eval.data: the real pictures are {list(own.shape)} in {len(own.classes)} classes, the "
                 f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
             )
-        self.held_out = None
-        if protocol.held_out is not None and (contents or USE_HELD_OUT & set(protocol.metrics)):
-            apart = pipeline.open_source(plain(merged(settings, protocol.held_out)))
+        self.held_out, (self.apart, place) = None, protocol.apart(choosing)
+        if self.apart is not None and (contents or USE_HELD_OUT & set(protocol.metrics)):
+            apart = pipeline.open_source(plain(merged(settings, self.apart)))
             sides = statistics.sides(apart, contents or "a")
             self.held_out = sides.real
             if apart.shape != source.shape or apart.classes != source.classes:
                 raise ValueError(
-                    f"config.eval.held_out: these pictures are {list(apart.shape)} in {len(apart.classes)} classes, the "
+                    f"{place}: these pictures are {list(apart.shape)} in {len(apart.classes)} classes, the "
                     f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
                 )
         self.fingerprint = own.fingerprint
@@ -208,25 +237,36 @@ class Evaluator:
         return stamp(self.protocol, self.net, self.protocol.images, self.real.count) | {
             "split": self.split,
             "data": self.fingerprint[:16],
-            "held_out": self.protocol.held_out if self.held_out else None,
+            "held_out": self.apart if self.held_out else None,
             "truncation": self.protocol.truncation,
             "weights": "averaged (EMA)",
         }
 
 
 class Judge:
-    """Evaluates while training, and keeps the best checkpoint in `best`, beside the newest ones in `checkpoints`."""
+    """Evaluates while training, and keeps the best checkpoint in `best`, beside the newest ones in `checkpoints`.
+
+    None is kept where its measure is taken on pictures that are to test it: config.eval.held_out's, or others in
+    config.eval.data. Each record says by what the best is chosen, under "best".
+    """
 
     def __init__(
         self, config: Config, workdir: pathlib.Path, source: pipeline.Source, game: Game, start: int, say: Say
     ):
         """source: what config.data opened; start: the step the run goes on from.
 
-        Raises ValueError as Evaluator, before anything is trained.
+        Raises ValueError as Evaluator, before anything is trained; and where config.eval.best is measured on test pictures.
         """
         protocol = lookup.build(Protocol, config.eval, "config.eval")
-        self.evaluator = Evaluator(protocol, config.data, source, game, say)
+        self.evaluator = Evaluator(protocol, config.data, source, game, say, choosing=True)
         self.name, self.batch, self.say = self.evaluator.best, config.batch, say
+        on = best_on(protocol, self.evaluator.net, game)
+        self.keeps = on not in TESTS
+        self.chosen = f"by {self.name} on {on or 'training pictures'}"
+        if not self.keeps:
+            why = f"{self.name} is measured on the pictures of {on}, which are to test what is chosen"
+            self.chosen = f"none: {why}"
+            say(f"no best checkpoint is kept: {why}. {TESTS[on]}")
         self.workdir, folder = workdir, workdir / "best"
         if jax.process_index() == 0:
             for path in checkpoint.steps_in(folder):
@@ -249,12 +289,13 @@ class Judge:
     def __call__(self, step: int, state: TrainState, meta: dict, writer: log.Writer | None) -> None:
         """Logs the numbers; saves the state, as Store.save takes it, where it beats all before."""
         found = self.evaluator(state.ema, step=step, images=step * self.batch, folder=self.workdir)
+        found["best"] = self.chosen
         value = found["values"].get(self.name, float("nan"))  # on process 0 only
         if writer:
             writer.write_evaluation(step, found)
             for line in lines(found):
                 self.say(f"  {line}")
-        if any_process(self.evaluator.better(value, self.value)):
+        if self.keeps and any_process(self.evaluator.better(value, self.value)):
             kept = self.store.save(step, state, meta | {"best": {self.name: value, "protocol": self.protocol}})
             if self.store.finish() and kept:  # else the reason was said, and the next to beat the old one is tried
                 self.value = value

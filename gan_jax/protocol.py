@@ -52,6 +52,8 @@ class Protocol:
             off in any case.
         held_out: settings of config.data for pictures that training never saw, as in {"split": "test"}: the control
             of memorisation and robustness, the test set of usefulness, and what a translator is given.
+        validation: the same for the measurements of training, in the place of `held_out`, so that the best checkpoint is not
+            chosen on the pictures that test it, as in {"split": "validation"}.
         truncation: of z.
         seed: of z, of labels, of which real pictures are taken.
         batch: pictures a device sees at a time.
@@ -68,6 +70,7 @@ class Protocol:
     resize: str = "bicubic"
     data: dict = dataclasses.field(default_factory=dict)
     held_out: dict | None = None
+    validation: dict | None = None
     truncation: float | None = None
     seed: int = 0
     batch: int = 32
@@ -85,8 +88,18 @@ class Protocol:
                 raise ValueError(f"config.eval.{name}={getattr(self, name)}: it must be at least {least}.")
         if self.truncation is not None and not self.truncation > 0:
             raise ValueError(f"config.eval.truncation={self.truncation}: it must be above 0, or None.")
+        if self.validation is not None and self.validation == self.held_out:
+            raise ValueError(
+                f"config.eval.validation={self.validation}: these are config.eval.held_out's pictures too."
+            )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"config.eval.seed={self.seed}: it must be 0 to {2**32 - 1}.")
+
+    def apart(self, choosing: bool) -> tuple[dict | None, str]:
+        """(settings of the pictures that training never saw, where they stand); choosing: a checkpoint, by the numbers."""
+        if choosing and self.validation is not None:
+            return self.validation, "config.eval.validation"
+        return self.held_out, "config.eval.held_out"
 
 
 @dataclasses.dataclass(frozen=True)

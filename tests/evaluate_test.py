@@ -1,6 +1,7 @@
 """Evaluation end to end: in a run, alone, and of folders; every number with its protocol, the same digits twice."""
 
 import json
+import pathlib
 import shutil
 import subprocess
 
@@ -170,6 +171,64 @@ def test_a_best_of_another_protocol_or_of_a_lost_future_does_not_count(file, tmp
     assert "the best checkpoint was of step 15, later than this run goes on from" in capsys.readouterr().out
 
 
+def judge_of(config_file, overrides, workdir):
+    """(a Judge of the config, what it said)."""
+    run, said = config.load(config_file, overrides), []
+    source = pipeline.open_source(run.data)
+    return evaluate.Judge(
+        run, workdir, source, config.make_game(run, source.shape, len(source.classes)), 0, said.append
+    ), said
+
+
+HELD_OUT = "eval.held_out={'a': {'split': 'test'}, 'b': {'split': 'test'}}"
+CUT = str(pathlib.Path(__file__).parent.parent / "configs" / "avatars_cut.py:smoke")
+
+
+@pytest.mark.parametrize(
+    ("of", "overrides", "chosen"),
+    [
+        ("noise", [], "by kid_toy on training pictures"),
+        ("noise", ["eval.data={'background': (0, 0, 0)}"], "by kid_toy on training pictures"),
+        ("noise", ["eval.data={'split': 'test'}"], "none: kid_toy is measured on the pictures of config.eval.data, which"),
+        ("noise", ["eval.metrics=('usefulness',)"], "none: cas is measured on the pictures of config.eval.held_out, which"),
+        ("noise", ["eval.metrics=('usefulness',)", "eval.validation={'split': 'validation'}"], "by cas on config.eval.validation"),
+        ("pictures", [], "by kid_toy on training pictures"),
+        ("pictures", [HELD_OUT], "none: kid_toy is measured on the pictures of config.eval.held_out, which are to test"),
+        ("pictures", [HELD_OUT, HELD_OUT.replace("test", "validation").replace("held_out", "validation")],
+         "by kid_toy on config.eval.validation"),
+    ],
+)  # fmt: skip
+def test_no_checkpoint_is_chosen_on_test_pictures(file, tmp_path, of, overrides, chosen):
+    path = {"noise": file, "pictures": CUT}[of]
+    judge, said = judge_of(path, overrides, tmp_path)
+    judge.close()
+    assert judge.chosen.startswith(chosen) and judge.keeps == chosen.startswith("by ")
+    assert said == [] if judge.keeps else said[0].startswith("no best checkpoint is kept: ") and len(said) == 1
+    if not judge.keeps:
+        with pytest.raises(
+            ValueError, match=f"config.eval.best='{judge.name}': it is measured on the pictures that are to test"
+        ):
+            judge_of(path, [*overrides, f"eval.best={judge.name}"], tmp_path)
+
+
+def test_validation_pictures_choose_and_the_record_says_so(file, tmp_path, monkeypatch):
+    def call(self, ema, *, step, images, folder):
+        return {"step": step, "images": images, "values": {"cas": 0.5}, "protocol": self.stamp(), "seconds": 0.0}
+
+    monkeypatch.setattr(evaluate.Evaluator, "__call__", call)
+    validation = "eval.validation={'split': 'validation'}"
+    short = ["total_kimg=0.04", "eval.metrics=('usefulness',)"]
+    train.run(config.load(file, [*short, validation]), tmp_path / "a")
+    (record,) = records(tmp_path / "a")
+    assert record["best"] == "by cas on config.eval.validation"
+    assert record["protocol"]["held_out"] == {"split": "validation"}
+    assert checkpoint.find(tmp_path / "a" / "best").name == "5"
+    train.run(config.load(file, short), tmp_path / "b")
+    (record,) = records(tmp_path / "b")
+    assert record["best"].startswith("none: cas is measured on") and record["protocol"]["held_out"] == {"split": "test"}
+    assert not list((tmp_path / "b" / "best").glob("[0-9]*"))
+
+
 def test_a_best_that_could_not_be_saved_is_not_announced(file, tmp_path, monkeypatch, capsys):
     scripted(monkeypatch, [0.5, 0.2, 0.3, 0.4])
     save, failed = checkpoint.Store.save, []
@@ -251,6 +310,7 @@ def test_lines_lost_with_a_killed_run_are_dropped(tmp_path):
         ("eval.robustness_images=2", "config.eval.robustness_images=2: it must be at least 3."),
         ("eval.data={'resolution': 16}", "config.eval.data: the real pictures are [16, 16, 3] in 10 classes"),
         ("eval_every_kimg=0", "config.eval_every_kimg=0: it must be above 0"),
+        ("eval.validation={'split': 'test'}", "config.eval.validation={'split': 'test'}: these are config.eval.held_out's pictures"),
         ("eval.metrics=('memorisation',)", "none of them tells which checkpoint is best; add 'kid'"),
     ],
 )  # fmt: skip
