@@ -1,8 +1,11 @@
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax import lookup
 from gan_jax.algorithms.base import forward, init_network
 from gan_jax.models import dcgan, mlp, sngan
 from gan_jax.nn.init import INITIALIZERS
@@ -61,6 +64,34 @@ def test_shapes_range_and_labels(model, shape, settings, classes):
     assert logits.shape == (3,) and logits.dtype == jnp.float32
     if classes:
         assert not np.allclose(logits, judge(images, (y + 1) % 3)), "the label makes no difference"
+
+
+CRITICS = {  # every model's
+    "mlp": {"widths": (8,)}, "dcgan": {"width": 2}, "sngan": {"width": 1}, "biggan": {"width": 1},
+    "r3gan": {"widths": (2,) * 4, "cardinality": (1,) * 4, "blocks": 1},
+    "stylegan2": {"channel_base": 64, "channel_max": 8}, "starganv2": {"width": 2, "widest": 2},
+    "pix2pix": {"width": 2}, "cyclegan": {"width": 2}, "cut": {"width": 2},
+}  # fmt: skip
+
+
+def test_there_is_a_row_for_every_critic():
+    files = pathlib.Path(mlp.__file__).parent.glob("*.py")
+    assert {path.stem for path in files if "Discriminator" in path.read_text()} - {"translator"} == set(CRITICS)
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_a_bfloat16_critics_logits_are_computed_in_float32(name):
+    """From the output back, over what only moves numbers: none is rounded to bfloat16 before it is called float32."""
+    model, labels = lookup.by_name("models", name, "config.model"), name == "starganv2"
+    d = model.Discriminator((32, 32, 3), dtype="bfloat16", **({"n_classes": 3} if labels else {}), **CRITICS[name])
+    args = jnp.zeros((4, 32, 32, 3)), *((jnp.zeros(4, jnp.int32),) if labels else ())
+    traced = jax.make_jaxpr(lambda key: d.init_with_output(key, *args)[0])(jax.random.key(0)).jaxpr
+    made_by = {out: eqn for eqn in traced.eqns for out in eqn.outvars}
+    (logits,) = traced.outvars
+    while made_by[logits].primitive.name in ("reshape", "squeeze", "slice", "dynamic_slice", "convert_element_type"):
+        logits = made_by[logits].invars[0]
+        assert logits.aval.dtype == jnp.float32
+    assert any(var.aval.dtype == jnp.bfloat16 for var in made_by)
 
 
 @pytest.mark.parametrize("model", [mlp, dcgan, sngan])

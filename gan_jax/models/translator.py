@@ -245,7 +245,7 @@ class PatchDiscriminator(nn.Module):
                 x = normalise(x, self.norm, "config.d.norm", affine=False, train=train)
             x = nn.leaky_relu(x, 0.2)
             x = halve(x) if down and self.blur else x
-        return Conv(1, self.initializer, kernel_size=4, name="last")(x)[..., 0].astype(jnp.float32)
+        return Conv(1, self.initializer, kernel_size=4, name="last")(x.astype(jnp.float32))[..., 0]
 
 
 def normalise(x: jax.Array, name: str, place: str, *, affine: bool, train: bool) -> jax.Array:
