@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 KINDS = (".mp4", ".gif", ".png")
+OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
+BT709 = 1  # H.273's number of the matrix, the primaries and the transfer of high-definition video
 
 
 def check(path: pathlib.Path) -> None:
@@ -64,27 +66,42 @@ def import_av():
     """The package av.
 
     Raises:
-        ValueError: it is not installed.
+        ValueError: it is not installed, or too old.
     """
     try:
         import av
     except ImportError as error:
         raise ValueError("video files need the package av: pip install av. GIF and PNG need nothing more.") from error
+    if int(av.__version__.split(".")[0]) < OLDEST_AV:
+        raise ValueError(f"av is {av.__version__}: video files need {OLDEST_AV} or newer. pip install --upgrade av")
     return av
 
 
+def add_stream(container, rate: Fraction, size: tuple[int, int], **options: str):
+    """A stream of H.264 for frames (H, W) as `to_yuv` makes them, which says so: BT.709 in the limited range."""
+    stream = container.add_stream("libx264", rate=rate.limit_denominator(1001))
+    stream.height, stream.width = (n + n % 2 for n in size)  # 4:2:0 wants even sides
+    stream.pix_fmt, stream.options = "yuv420p", {"crf": "17", **options}
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = import_av().video.reformatter.ColorRange.MPEG
+    return stream
+
+
+def to_yuv(frame: np.ndarray):
+    """uint8 [H, W, 3] -> an av.VideoFrame, 4:2:0, BT.709, limited range; odd sides get their last row or column twice."""
+    frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
+    rgb = import_av().VideoFrame.from_ndarray(frame, format="rgb24")
+    return rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
+
 def _mp4(path, frames, fps, cols):
-    av = import_av()
-    with av.open(str(path), "w", format="mp4") as container:
+    with import_av().open(str(path), "w", format="mp4") as container:
         stream = None
         for frame in frames:
             frame = _rgb(frame)
-            if stream is None:
-                stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-                stream.height, stream.width = (n + n % 2 for n in frame.shape[:2])  # 4:2:0 wants even sides
-                stream.pix_fmt, stream.options = "yuv420p", {"crf": "17"}
-            frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            stream = stream or add_stream(container, Fraction(fps), frame.shape[:2])
+            container.mux(stream.encode(to_yuv(frame)))
         if stream is not None:
             container.mux(stream.encode())
 

@@ -4,23 +4,23 @@ import av
 import numpy as np
 import pytest
 
-from gan_jax import clips
+from gan_jax import clips, video
 
 
-def make(path, frames=24, sound=True, codec="aac", times=None, late=0):
-    """A clip 32 x 48 whose frame n is gray 8 n, 12 frames a second, with a tone that begins `late` seconds after it.
+def make(path, frames=24, sound=True, codec="aac", times=None, late=0, size=(32, 48)):
+    """A clip of `size` whose frame n is gray 8 n, 12 frames a second, with a tone that begins `late` seconds after it.
 
     times: of the frames, in 1/1200 s.
     """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=12)
-        video.height, video.width, video.pix_fmt = 32, 48, "yuv420p"
+        video.height, video.width, video.pix_fmt = *size, "yuv420p"
         video.codec_context.time_base = Fraction(1, 1200)
         tone = container.add_stream(codec, rate=44100) if sound else None
         if tone:
             tone.layout = "mono"
         for n in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 8 * n, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 8 * n, np.uint8), format="rgb24")
             frame.pts, frame.time_base = (times[n] if times else 100 * n), Fraction(1, 1200)
             container.mux(video.encode(frame))
         container.mux(video.encode())
@@ -45,7 +45,9 @@ def copy(clip, out, stop=None, job=None):
         parts.add(frame, time)
         added += 1
     parts.finish_part()
-    parts.join(whole=stop is None)
+    assert parts.join(whole=stop is None) is None
+    if stop is None:
+        parts.forget()
     return added
 
 
@@ -118,7 +120,7 @@ def test_colours_arrive_and_are_said_to_be_bt709(tmp_path):
     ((frame, _),) = clips.open_clip(tmp_path / "out.mp4").frames()
     assert np.abs(frame[16, 24].astype(int) - (255, 40, 40)).max() <= 3
     with av.open(str(tmp_path / "out.mp4")) as container:
-        assert next(container.decode(video=0)).colorspace == clips.BT709
+        assert next(container.decode(video=0)).colorspace == video.BT709
 
 
 def test_damaged_places_are_left_out_and_said(tmp_path):
@@ -129,9 +131,107 @@ def test_damaged_places_are_left_out_and_said(tmp_path):
     data, (at, size) = bytearray(whole), packets[10]
     data[at : at + size] = b"\xff" * size
     path.write_bytes(data)
-    damaged = []
-    frames = list(clips.open_clip(path).frames(damaged))
-    assert damaged and 0 < len(frames) < 24
+    faults = clips.Faults()
+    frames = list(clips.open_clip(path).frames(faults))
+    assert "places can't be decoded and were left out, the first: " in faults.lines()[0] and 0 < len(frames) < 24
+
+
+def remuxed(path, times, base=1000, codec="mpeg4", options=None):
+    """A clip 32 x 48 without sound whose packets have these times, in 1/base s; None: what the encoder gives."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=12)
+        stream.height, stream.width, stream.pix_fmt, stream.options = 32, 48, "yuv420p", options or {}
+        packets = []
+        for n in range(len(times)):
+            y = np.full((32, 48, 3), 8 * n, np.uint8)
+            y[:, 2 * n :] = 200  # an edge that moves, so that there is use for B-frames
+            packets += stream.encode(av.VideoFrame.from_ndarray(y, format="rgb24"))
+        packets += stream.encode()
+        for packet, time in zip(packets, times, strict=True):
+            if time is not None:
+                packet.time_base, packet.pts, packet.dts = Fraction(1, base), time, time
+            container.mux(packet)
+    return path
+
+
+def rising(clip, out):
+    """The times of a clip's frames, all of which must have arrived in `out`, each later than the last."""
+    times = [time for _, time in clip.frames()]
+    assert copy(clip, out) == len(times)
+    with av.open(str(out)) as container:
+        written = [frame.pts * frame.time_base for frame in container.decode(video=0)]
+    assert written == times == sorted(set(times)), times
+    return times
+
+
+def test_two_equal_times(tmp_path):
+    clip = clips.open_clip(remuxed(tmp_path / "in.mkv", [0, 80, 160, 160, 240]))
+    ticks = [time * clips.TICKS for time in rising(clip, tmp_path / "out.mp4")]
+    assert ticks == [0, 7200, 14400, 14401, 21600]
+    faults = clips.Faults()
+    list(clip.frames(faults))
+    assert faults.lines() == ["times that do not rise: 1; these frames are shown right after the ones before"]
+
+
+def test_b_frames_in_an_avi_come_evenly(tmp_path):
+    """AVI has no times of showing; in what FFmpeg makes of them every third goes back."""
+    options = {"x264-params": "bframes=2:b-adapt=0:scenecut=0"}
+    path = remuxed(tmp_path / "in.avi", [None] * 16, codec="libx264", options=options)
+    with av.open(str(path)) as container:
+        stamps = [frame.pts for frame in container.decode(video=0)]
+    assert stamps != sorted(stamps)
+    times = rising(clips.open_clip(path), tmp_path / "out.mp4")
+    assert times == [Fraction(n, 12) for n in range(16)]
+
+
+def test_two_recordings_joined(tmp_path):
+    """Times and sound go on where the second begins; its other size is fitted into the first."""
+    parts = [make(tmp_path / "a.ts"), make(tmp_path / "b.ts", size=(32, 32))]
+    (tmp_path / "in.ts").write_bytes(b"".join(path.read_bytes() for path in parts))
+    clip = clips.open_clip(tmp_path / "in.ts")
+    times = rising(clip, tmp_path / "out.mp4")
+    assert len(times) == 48 and np.abs(np.diff([float(t) for t in times]) - 1 / 12).max() < 1e-4
+    assert sound_seconds(tmp_path / "out.mp4") == pytest.approx(4, abs=0.2)
+    faults = clips.Faults()
+    last = list(clip.frames(faults))[-1][0]
+    assert faults.lines() == ["frames of 32x32 pixels: 24, fitted into the size of the first"]
+    assert last.shape == (32, 48, 3) and not last[:, :7].any() and abs(last[16, 24].astype(int) - 8 * 23).max() <= 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile '{}'\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+        '<Representation id="1" mimeType="video/mp4"><BaseURL>{}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    ],
+)
+@pytest.mark.parametrize("ending", [".mp4", ".m3u8", ".mpd"])
+def test_lists_of_other_files_are_not_opened(tmp_path, text, ending):
+    make(tmp_path / "private.ts", frames=3)
+    (tmp_path / f"list{ending}").write_text(text.format("private.ts"))
+    with pytest.raises(ValueError, match=rf"list{ending}: not a video"):
+        clips.open_clip(tmp_path / f"list{ending}")
+
+
+def test_a_heif_picture_is_no_clip(tmp_path):
+    path = make(tmp_path / "a.heic.mp4", frames=1)
+    path.write_bytes(path.read_bytes().replace(path.read_bytes()[4:12], b"ftypheic"))
+    with pytest.raises(ValueError, match="a HEIF picture, which is not read"):
+        clips.open_clip(path)
+
+
+def test_sound_that_cannot_be_read_on_costs_no_picture(tmp_path, monkeypatch):
+    clip = clips.open_clip(make(tmp_path / "in.mp4", frames=6))
+    monkeypatch.setattr(clips, "_copy_sound", lambda *args: (_ for _ in ()).throw(av.error.ArgumentError(22, "bad")))
+    parts = clips.Parts(tmp_path / "out.mp4", clip, {})
+    for frame, time in clip.frames():
+        parts.add(frame, time)
+    parts.finish_part()
+    assert "bad" in parts.join(whole=True)
+    assert len(list(clips.open_clip(tmp_path / "out.mp4").frames())) == 6
 
 
 def test_a_note_that_cannot_be_read_is_none(tmp_path):

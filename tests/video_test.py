@@ -67,3 +67,7 @@ def test_mp4_without_its_package_names_it(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="need the package av: pip install av"):
         video.check(tmp_path / "a.mp4")
     video.check(tmp_path / "a.gif")
+    monkeypatch.setattr(builtins, "__import__", real)
+    monkeypatch.setattr(av, "__version__", "12.3.0")
+    with pytest.raises(ValueError, match="av is 12.3.0: video files need 18 or newer"):
+        video.check(tmp_path / "a.mp4")

@@ -60,14 +60,14 @@ def main() -> None:
     if flags.reference is not None and len(flags.style) != 1:
         raise ValueError("--reference: say by --style, once, which style the picture is of.")
 
-    from gan_jax import clips, export
+    from gan_jax import export
     from gan_jax.data import decode
     from gan_jax.stylize import Stylizer
 
     sampler = export.load_translator(flags.checkpoint)
-    is_clip = flags.input.suffix.lower() in clips.SUFFIXES and flags.input.is_file()
+    clip = None if flags.input.is_dir() else clip_in(flags.input)
     stylizer = Stylizer(
-        sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap, buckets=not is_clip or flags.faces
+        sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap, buckets=clip is None or flags.faces
     )
     if flags.reference is not None:
         looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
@@ -76,12 +76,36 @@ def main() -> None:
     if flags.faces:
         stylizer = Faces(stylizer)
     flags.out.mkdir(parents=True, exist_ok=True)
-    if is_clip:
-        clip = clips.open_clip(flags.input)
-        for look in looks:
-            video(stylizer, clip, look, flags)
+    if clip is not None:
+        for line in clip.notes():
+            print(f"{clip.path}: {line}")
+        made = [video(stylizer, clip, look, flags) for look in looks]
+        for parts in made:
+            parts.forget()
     else:
         pictures(stylizer, looks, flags)
+
+
+def clip_in(path: pathlib.Path):
+    """The video that a file holds, whatever it is called; None where it is a picture.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    from gan_jax import clips
+    from gan_jax.data import decode
+    from gan_jax.data.sources import folder
+
+    try:
+        decode.header(path)
+        return None
+    except decode.ImageRejected as reason:
+        try:
+            return clips.open_clip(path)
+        except ValueError as error:
+            if path.suffix.lower() in folder.SUFFIXES:
+                raise ValueError(f"{path}: {reason}.") from error
+            raise
 
 
 class Faces:
@@ -186,8 +210,8 @@ def sheet(rows, names):
     return np.asarray(canvas)
 
 
-def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
-    """The clip in one look, as MP4."""
+def video(stylizer, clip, look, flags: argparse.Namespace):
+    """The clip in one look, as MP4; the clips.Parts it was made of, to be forgotten once all looks are made."""
     import numpy as np
 
     from gan_jax import clips
@@ -205,6 +229,9 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
            "style": [float(x) for x in look.style], "strength": flags.strength, "side": flags.side, "tile": flags.tile,
            "overlap": flags.overlap, "faces": flags.faces}  # fmt: skip
     parts = clips.Parts(out, clip, job)
+    if parts.whole:
+        print(f"{out}: made before")
+        return parts
     done = parts.done
     if done:
         print(f"{out}: going on after frame {done}")
@@ -223,9 +250,9 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
                 changes.add(before, after)
             waiting.clear()
 
-    stopped, damaged = False, []
+    stopped, faults = False, clips.Faults()
     try:
-        for number, (frame, at) in enumerate(clip.frames(damaged), 1):
+        for number, (frame, at) in enumerate(clip.frames(faults), 1):
             if number <= done:
                 continue
             waiting.append((frame, at))
@@ -237,18 +264,22 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         flush()
     except KeyboardInterrupt:
         stopped = True
-    except Exception as error:
-        if not isinstance(error, OSError):  # else the disk may be what refuses
-            parts.finish_part()
-        print(f"\n{out}: {parts.done} frames are kept, and the same command goes on after them")
+    except OSError:  # of the disk: it may refuse what would be written now
+        print(f"\n{out}: {parts.done} frames are kept; once that is mended, the same command goes on after them")
+        raise
+    except (RuntimeError, ValueError):
+        parts.finish_part()
+        print(f"\n{out}: {parts.done} frames are kept")
         raise
     print()
-    if damaged:
-        print(f"{clip.path}: {len(damaged)} places can't be decoded and were left out, the first: {damaged[0]}")
+    for line in faults.lines():
+        print(f"{clip.path}: {line}")
     parts.finish_part()
     if not parts.done:
         raise KeyboardInterrupt
-    parts.join(whole=not stopped)
+    silent = parts.join(whole=not stopped)
+    if silent:
+        print(f"{out}: the sound ends early, for it can't be read on ({silent})")
     print(
         f"{parts.done if stopped else number} frames in {out}"
         + (", up to where it was stopped; the same command goes on" if stopped else "")
@@ -263,6 +294,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace) -> None:
         )
     if stopped:
         raise KeyboardInterrupt
+    return parts
 
 
 def _identity(file: pathlib.Path) -> tuple[int, int]:
