@@ -52,10 +52,10 @@ class Config:
     seed: int = 0  # of initialisation, noise and the order of the data
     parallel: str = "jit"  # or "pmap": how a turn is compiled for several devices
     workers: int = 0  # processes that read images; 0: a thread of this one
-    log_every_kimg: float = 1.0
-    sample_every_kimg: float = 20.0
-    save_every_kimg: float = 20.0
-    eval_every_kimg: float | None = None  # None: never while training
+    log_every_kimg: float = 1.0  # from a line of the log to the next
+    sample_every_kimg: float = 20.0  # from a sample grid to the next
+    save_every_kimg: float = 20.0  # from a checkpoint to the next
+    eval_every_kimg: float | None = None  # from an evaluation to the next; None: none while training
     eval: dict = dataclasses.field(default_factory=dict)  # arguments of protocol.Protocol
     keep: int = 3  # checkpoints kept, the newest
     grid_rows: int = 8  # pictures a class in the sample grid

@@ -18,14 +18,19 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         prog="python -m gan_jax.main",
         description="Trains a GAN. Running the same command again resumes from the newest checkpoint in --workdir. "
         "--mode eval measures that checkpoint instead, by every metric for which there is enough.",
-        epilog="Any setting: --config.NAME=VALUE, --config.game.penalty=r1, --config.opt_g.lr=1e-4. The config file "
-        "is Python and runs as code: use only files you trust.",
+        epilog="Any setting: --config.NAME=VALUE, --config.game.penalty=r1, --config.opt_g.lr=1e-4; --config.help lists "
+        "them all, with what each means. The config file is Python and runs as code: use only files you trust.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds"
     )
-    parser.add_argument("--workdir", required=True, help="where checkpoints, samples and logs go")
+    parser.add_argument(
+        "--config.help", dest="describe", action="store_true", help="list the config's settings, and end"
+    )
+    parser.add_argument(
+        "--workdir", required="--config.help" not in argv, help="where checkpoints, samples and logs go"
+    )
     parser.add_argument("--mode", choices=("train", "eval"), default="train", help="default: %(default)s")
     parser.add_argument(
         "--checkpoint", metavar="PATH", help="eval: another one, as WORKDIR/best (default: the newest in --workdir)"
@@ -39,7 +44,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     overrides, rest = [], []
     words = iter(argv)
     for word in words:
-        if word.startswith("--config."):
+        if word.startswith("--config.") and word != "--config.help":
             text = word.removeprefix("--config.")
             overrides.append(text if "=" in text else f"{text}={next(words, '')}")
         else:
@@ -53,11 +58,14 @@ def main(argv: list[str] | None = None) -> int:
     launch.prepare()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("gan_jax").setLevel(logging.INFO)
-    workdir = pathlib.Path(flags.workdir)
+    workdir = pathlib.Path(flags.workdir) if flags.workdir else None
     try:
-        from gan_jax import config, evaluate, parallel, train  # after prepare(): they import JAX
+        from gan_jax import config, describe, evaluate, parallel, train  # after prepare(): they import JAX
 
         settings = config.load(flags.config, overrides)
+        if flags.describe:
+            print(describe.settings(settings))
+            return 0
         parallel.start(flags.coordinator, flags.num_processes, flags.process_id, settings.heartbeat_seconds)
         if flags.mode == "eval":
             evaluate.run(settings, workdir, flags.checkpoint, flags.metrics and flags.metrics.split(","))
@@ -74,12 +82,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _explain(error: Exception, workdir: pathlib.Path) -> None:
+def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
     """The error in one line; where it came from goes to a file, if the run has a folder already."""
     text = str(error)
     hint = " Out of memory: lower config.batch." if "RESOURCE_EXHAUSTED" in text else ""
     print(f"error: {text.splitlines()[0] if text else type(error).__name__}{hint}", file=sys.stderr)
-    if workdir.is_dir():
+    if workdir is not None and workdir.is_dir():
         log = workdir / "error.log"
         try:
             log.write_text("".join(traceback.format_exception(error)))

@@ -108,7 +108,8 @@ def make(
 
     Args:
         name: "adam", "rmsprop" (decay b2) or "sgd"; the module says their updates. momentum: sgd's.
-        lr: learning rate, before the lazy-regularisation correction.
+        lr: learning rate, before the lazy-regularisation correction. b1, b2: decay of adam's two means. eps: added to the
+            root that divides.
         weight_decay: times the weight, added to its gradient (L2).
         schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg` (None: to the run's
             end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it stays).

@@ -21,7 +21,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["protocol"],
     ["measure"],
     ["evaluate", "stylize"],
-    ["build", "report"],
+    ["build", "describe", "report"],
     ["train"],
     ["main"],
 ]

@@ -27,7 +27,7 @@ class Generator(nn.Module):
     """Noise -> picture: dense to the 4x4 grid, residual blocks that double it, batch norm, ReLU, 3x3, tanh.
 
     Attributes:
-        dtype: of the activations.
+        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that WIDTHS multiplies; 96 as published. arch: a name in WIDTHS.
         attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
         embedding: numbers a label becomes beside its chunk of z. Without classes a chunk sets its block alone.
@@ -74,7 +74,7 @@ class Discriminator(nn.Module):
     """Picture -> logit: residual blocks, ReLU, features summed over space, dense, and the label's projection.
 
     Attributes:
-        dtype, width, arch, attention, remat: as in the generator.
+        dtype, width, arch, attention, initializer, remat: as in the generator.
     """
 
     shape: tuple[int, int, int]

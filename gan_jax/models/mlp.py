@@ -12,7 +12,9 @@ from gan_jax.nn.layers import Dense, Embed, check_labels
 class Generator(nn.Module):
     """Noise -> picture through ReLU layers, tanh at the end. With classes, the label's embedding is joined to z.
 
-    dtype: of the activations.
+    Attributes:
+        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
+        widths: of the hidden layers. embedding: numbers a label becomes.
     Differs: tanh to [-1, 1] for the paper's sigmoid to [0, 1], the same curve; z is the game's (normal, not uniform).
     """
 
@@ -37,7 +39,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Picture -> logit through leaky ReLU layers. With classes, the label's embedding is joined to the picture.
 
-    dtype: of the activations.
+    Attributes:
+        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
+        widths: of the hidden layers. embedding: numbers a label becomes. spectral_norm: of every layer.
     Differs: leaky ReLU of slope 0.2 for the paper's maxout with dropout.
     """
 

@@ -17,6 +17,7 @@ class Generator(nn.Module):
         norm: "batch", or "instance": what it is at one picture a batch, in training and after.
         dropout: share of activations dropped in the three innermost doublings of full width, while training.
         palette: colours that the result is drawn in (translator.Palette); 0, as in the paper: any.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
     Differs: dropout is off when pictures are drawn; the official code leaves it on.
     """
 

@@ -65,7 +65,9 @@ class Discriminator(nn.Module):
     """Picture -> logit: 1x1, residual blocks, halved by a FIR filter, a learned grid's products summed over it, dense.
 
     With classes the dense layer gives a vector as wide as the features, and the logit is its product with the label's.
-    Attributes: as the generator's.
+
+    Attributes:
+        widths, cardinality, blocks, expansion, dtype, remat: as in the generator.
     """
 
     shape: tuple[int, int, int]

@@ -97,7 +97,8 @@ class Mapping(nn.Module):
 class StyleEncoder(nn.Module):
     """Picture, its class -> the style of it: the critic's trunk with a dense layer a class on top.
 
-    Attributes: as the discriminator's; features: numbers of a style.
+    Attributes:
+        features: numbers of a style. width, widest, patch, dtype: as in the discriminator.
     """
 
     shape: tuple[int, int, int]

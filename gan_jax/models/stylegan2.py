@@ -150,7 +150,7 @@ class Discriminator(nn.Module):
     Attributes:
         architecture: a name in ARCHITECTURES.
         mbstd_group: images whose spread is measured together (minibatch_std). 1: none.
-        others: as in Generator.
+        channel_base, channel_max, conv_clamp, dtype, remat: as in Generator.
     """
 
     shape: tuple[int, int, int]

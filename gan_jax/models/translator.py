@@ -220,7 +220,7 @@ class PatchDiscriminator(nn.Module):
     Attributes:
         width: channels at the first level; twice as many a level down, at most 8 times. levels: halvings (official: 3).
         norm: "batch" (pix2pix), "instance" (CycleGAN, CUT) or "none", not after the first and the last layer.
-        blur: halve by FIR filters, not by strides (CUT).
+        blur: halve by FIR filters, not by strides (CUT). initializer: how weights start, a name in nn.init.INITIALIZERS.
     """
 
     shape: tuple[int, int, int]

@@ -80,7 +80,7 @@ class Source:
         split: "train", "validation" or "test": 10/12, 1/12 and 1/12 of the people.
         identities: people in all three splits, at least 3.
         channels: 1 (gray), 3 (RGB) or 4 (RGBA, a sticker without background).
-        flip: left-right, of every second sample.
+        flip: mirrored left-right at random, with probability 0.5.
         background: RGB behind the people, for 1 or 3 channels.
         data_dir: where to keep them; None: $GAN_JAX_DATA, else ~/.cache/gan_jax.
     Attributes:

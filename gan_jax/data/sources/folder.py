@@ -30,7 +30,7 @@ class Source:
         crop: "center", "random" (a window of the image resized to cover) or "stretch".
         enlarge: with "random": it covers so many times the resolution first.
         resize: "lanczos", "bicubic", "bilinear", "box" or "nearest".
-        flip: left-right, of every second sample.
+        flip: mirrored left-right at random, with probability 0.5.
         rotate_degrees: the most to turn by, either way, uniformly; corners are filled by mirroring.
         background: RGB under transparent pixels.
         half: "left" or "right": use that half of each file, which is two pictures side by side.
