@@ -61,7 +61,8 @@ class Config:
     grid_rows: int = 8  # pictures a class in the sample grid
     grid_cols: int = 8  # columns of the grid where there are no classes
     init_from: str | None = None  # workdir or checkpoint whose matching weights a new run starts from
-    heartbeat_seconds: int = 100  # several processes: one silent for so long is taken for dead
+    heartbeat_seconds: int = 100  # several processes: one silent for so long is gone, and ends the others
+    join_seconds: int = 300  # several processes: how long each waits for the others at the start
 
     def __post_init__(self):
         durations = ["total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"]
@@ -69,7 +70,7 @@ class Config:
         for name in durations:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of images).")
-        for name in ("batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"):
+        for name in ("batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds", "join_seconds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
         lookup.choose(DTYPES, self.dtype, "config.dtype")

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax import checkpoint, export, log, lookup, statistics
+from gan_jax import checkpoint, cluster, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config, check_partner
 from gan_jax.data import outline, pairs, pipeline
@@ -322,6 +322,7 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
     check(protocol, config.data, sampler.game, lenient=not metrics)
     workdir.mkdir(parents=True, exist_ok=True)
     source = pipeline.open_source(config.data)
+    cluster.agree({"the fingerprint of config.data": source.fingerprint})
     for note in source.notes:
         say(note)
     if source.shape != sampler.shape or tuple(source.classes) != sampler.classes:

@@ -4,12 +4,16 @@ With --mode eval it measures what the run has made so far.
 """
 
 import argparse
+import dataclasses
+import functools
 import logging
 import pathlib
 import sys
 import traceback
 
 from gan_jax import launch
+
+EXPECTED = (ValueError, OSError, FloatingPointError, RuntimeError)  # JAX's own are RuntimeErrors
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -60,26 +64,40 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("gan_jax").setLevel(logging.INFO)
     workdir = pathlib.Path(flags.workdir) if flags.workdir else None
     try:
-        from gan_jax import config, describe, evaluate, parallel, train  # after prepare(): they import JAX
+        from gan_jax import cluster, config, describe, evaluate, train  # after prepare(): they import JAX
 
         settings = config.load(flags.config, overrides)
         if flags.describe:
             print(describe.settings(settings))
             return 0
-        parallel.start(flags.coordinator, flags.num_processes, flags.process_id, settings.heartbeat_seconds)
-        if flags.mode == "eval":
-            evaluate.run(settings, workdir, flags.checkpoint, flags.metrics and flags.metrics.split(","))
-        elif flags.checkpoint or flags.metrics:
-            raise ValueError("--checkpoint and --metrics go with --mode eval.")
-        else:
-            train.run(settings, workdir)
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:  # JAX's own are RuntimeErrors
-        _explain(error, workdir)
-        return 1
-    except KeyboardInterrupt:
+        place = (flags.coordinator, flags.num_processes, flags.process_id)
+        limits = (settings.heartbeat_seconds, settings.join_seconds)
+        with cluster.joined(*place, *limits, functools.partial(_say_why, workdir=workdir)):
+            command = {"mode": flags.mode, "checkpoint": flags.checkpoint, "metrics": flags.metrics}
+            command |= {"workdir": str(workdir.absolute()), "num_processes": flags.num_processes}
+            command = {f"--{name}": value for name, value in command.items()}
+            cluster.agree(command | {"config": dataclasses.asdict(settings)} | cluster.software())
+            if flags.mode == "eval":
+                evaluate.run(settings, workdir, flags.checkpoint, flags.metrics and flags.metrics.split(","))
+            elif flags.checkpoint or flags.metrics:
+                raise ValueError("--checkpoint and --metrics go with --mode eval.")
+            else:
+                train.run(settings, workdir)
+    except (*EXPECTED, KeyboardInterrupt) as error:
+        return _say_why(error, workdir)
+    return 0
+
+
+def _say_why(error: BaseException, workdir: pathlib.Path | None) -> int:
+    """Says what ended the run; returns the exit status."""
+    if isinstance(error, KeyboardInterrupt):
         print("interrupted; what was saved before is whole.", file=sys.stderr)
         return 130
-    return 0
+    if isinstance(error, EXPECTED):
+        _explain(error, workdir)
+    else:
+        traceback.print_exception(error)
+    return 1
 
 
 def _explain(error: Exception, workdir: pathlib.Path | None) -> None:

@@ -1,11 +1,9 @@
-"""Many devices, two ways: `jit` over a device mesh, or `pmap`. And several processes, by `jax.distributed`.
+"""Many devices, of one process or several, two ways: `jit` over a device mesh, or `pmap`.
 
 Both ways the parameters are whole on every device and the batch is cut in equal rows; statistics, noise and gradients
 are those of the global batch (see axis.py), so both give the numbers of one device, up to the order of summation.
 """
 
-import importlib.util
-import os
 from collections.abc import Callable
 
 import jax
@@ -84,33 +82,6 @@ class Parallel:
         x = np.asarray(jax.device_get(x))
         pieces = [jax.device_put(x, d) for d in self.devices if d.process_index == jax.process_index()]
         return jax.make_array_from_single_device_arrays(shape, sharding, pieces)
-
-
-def start(coordinator: str | None, num_processes: int | None, process_id: int | None, heartbeat_seconds: int) -> None:
-    """Joins the other processes of the run, if there are any. Call before anything else of JAX.
-
-    Args:
-        coordinator, num_processes, process_id: "host:port" of process 0, how many, which one. All None: JAX finds
-            them itself under SLURM, Open MPI, Kubernetes (indexed jobs) and on TPU pods.
-        heartbeat_seconds: a process silent for so long is taken for dead and ends the others.
-    Raises:
-        ValueError: only some of the three are given.
-    """
-    given = [value is not None for value in (coordinator, num_processes, process_id)]
-    if any(given) and not all(given):
-        raise ValueError("--coordinator, --num_processes and --process_id go together: give all three or none.")
-    if all(given) and not 0 <= process_id < num_processes:
-        raise ValueError(f"--process_id={process_id}: it must be 0 to {num_processes - 1}, below --num_processes.")
-    if any(given) or _in_cluster(os.environ):
-        jax.distributed.initialize(coordinator, num_processes, process_id, heartbeat_timeout_seconds=heartbeat_seconds)
-
-
-def _in_cluster(env) -> bool:
-    """Whether a launcher that JAX understands started several processes (Kubernetes: with the extra `k8s`)."""
-    counts = [env.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")]
-    several = any(count.isdigit() and int(count) > 1 for count in counts)
-    kubernetes = "JOB_COMPLETION_INDEX" in env and importlib.util.find_spec("kubernetes") is not None
-    return several or kubernetes or "," in env.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def any_process(flag: bool) -> bool:

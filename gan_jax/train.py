@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from gan_jax import build, checkpoint, evaluate, log, statistics
+from gan_jax import build, checkpoint, cluster, evaluate, log, statistics
 from gan_jax.algorithms.base import Translator, reference_names
 from gan_jax.build import make_round, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
@@ -35,6 +35,7 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     workdir, parallel = pathlib.Path(workdir), Parallel(config.parallel)
     build.check(config, parallel, new=not checkpoint.steps_in(workdir / "checkpoints"))
     source = pipeline.open_source(config.data)
+    cluster.agree({"the fingerprint of config.data": source.fingerprint})
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import config, parallel, train
+from gan_jax import config, train
 from gan_jax.algorithms.base import example_batch
 from gan_jax.parallel import Parallel
 
@@ -42,37 +42,3 @@ def test_each_device_draws_pictures_for_its_own_rows_only(kind, toy_game):
 def test_fewer_devices_than_there_are():
     one = Parallel("jit", jax.devices()[:1])
     assert one.size == 1 and len(one.put(np.zeros((2, 1)))[0].sharding.device_set) == 1
-
-
-@pytest.mark.parametrize(
-    ("env", "several"),
-    [
-        ({}, False),
-        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
-        ({"SLURM_STEP_NUM_TASKS": "8"}, True),
-        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
-        ({"JOB_COMPLETION_INDEX": "0"}, True),
-        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, True),
-    ],
-)
-def test_a_launcher_with_several_processes_is_noticed(env, several, monkeypatch):
-    for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "JOB_COMPLETION_INDEX", "TPU_WORKER_HOSTNAMES"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "kubernetes")
-    calls = []
-    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **kwargs: calls.append(kwargs))
-    parallel.start(None, None, None, heartbeat_seconds=7)
-    assert calls == ([{"heartbeat_timeout_seconds": 7}] if several else [])
-
-
-def test_the_three_flags_go_together():
-    with pytest.raises(ValueError, match="--coordinator, --num_processes and --process_id go together"):
-        parallel.start("host:1", 2, None, 10)
-
-
-def test_a_process_id_that_there_is_not():
-    with pytest.raises(ValueError, match="--process_id=2: it must be 0 to 1"):
-        parallel.start("host:1", 2, 2, 10)

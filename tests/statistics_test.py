@@ -57,12 +57,12 @@ import sys
 from gan_jax import launch
 launch.prepare()
 import jax, numpy as np
-from gan_jax import parallel, statistics
+from gan_jax import statistics
 sys.path.insert(0, sys.argv[3])
 from tests.statistics_test import pictures, toy_net
 index, port, _, out = int(sys.argv[1]), *sys.argv[2:]
 if port != "0":
-    parallel.start(f"localhost:{port}", 2, index, 30)
+    jax.distributed.initialize(f"localhost:{port}", 2, index)
 images = pictures()
 extractor = statistics.Extractor(toy_net(), batch=4)
 found = statistics.statistics(images, np.arange(37), extractor, keep=37, moments=True, score=True)
