@@ -1,16 +1,20 @@
 """Config -> what a run is made of; and what can be told of a config before any data is opened."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
 from gan_jax import checkpoint, evaluate, lookup, optim
-from gan_jax.algorithms.base import Game
+from gan_jax.algorithms.base import FromNoise, Game
 from gan_jax.config import Config, check_partner, make_game
 from gan_jax.data import outline, pipeline
 from gan_jax.parallel import Parallel
 from gan_jax.protocol import Protocol
 from gan_jax.state import Player, TrainState
 from gan_jax.update import Average, Round
+
+FEW = 100  # images: with fewer a generator has little to learn but the images themselves
 
 
 def check(config: Config, parallel: Parallel, *, new: bool) -> None:
@@ -34,6 +38,28 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
         evaluate.best_on(protocol, evaluate.check(protocol, config.data, game, choosing=True), game)
+
+
+def fitted(config: Config, images: int) -> tuple[Config, list[str]]:
+    """(the config for data of so many images, what is to be said of it): `augment_below` decides on `augment`."""
+    if config.augment_below is None or not config.augment:
+        return config, []
+    if images >= config.augment_below:
+        return dataclasses.replace(config, augment={}), []
+    return config, [
+        f"{images:,} images are fewer than {config.augment_below:,} (config.augment_below): the critic sees them augmented "
+        f"by {config.augment.get('name')}, so that it learns them by heart less soon. --config.augment={{}} turns that off."
+    ]
+
+
+def few(config: Config, game: Game, images: int) -> list[str]:
+    """What to expect of a generator that starts from nothing where there are fewer than FEW images."""
+    if images >= FEW or config.init_from is not None or not isinstance(game, FromNoise):
+        return []
+    return [
+        f"{images} images are few: a generator that starts from nothing will repeat them or stay blurred. "
+        f"configs/few_shot.py starts from a run on many images like them and asks for less: docs/generators.md, few images."
+    ]
 
 
 def make_round(config: Config, game: Game, parallel: Parallel) -> Round:

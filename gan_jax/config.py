@@ -41,6 +41,7 @@ class Config:
     networks: dict = dataclasses.field(default_factory=dict)  # {name: arguments}, of the model's further networks
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
     augment: dict = dataclasses.field(default_factory=dict)  # {"name": in augment.AUGMENTS, ...}: what critics see
+    augment_below: int | None = None  # images: augment data of fewer only; None: any data
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them
     dtype: str = "float32"  # or "bfloat16": of activations; weights, logits, losses and penalties stay float32
     accumulate: int = 1  # parts a turn's batch is seen in, one after the other, to save memory
@@ -74,6 +75,8 @@ class Config:
             if getattr(self, name) < 1:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
         lookup.choose(DTYPES, self.dtype, "config.dtype")
+        if self.augment_below is not None and self.augment_below < 1:
+            raise ValueError(f"config.augment_below={self.augment_below}: it must be at least 1, or None for any data.")
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
             raise ValueError(f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp.")
         if self.workers < 0 or not 0 <= self.seed < 2**32:

@@ -36,6 +36,7 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     build.check(config, parallel, new=not checkpoint.steps_in(workdir / "checkpoints"))
     source = pipeline.open_source(config.data)
     cluster.agree({"the fingerprint of config.data": source.fingerprint})
+    config, notes = build.fitted(config, len(source))
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
@@ -44,7 +45,7 @@ def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
     with _alone_in(workdir), contextlib.closing(checkpoint.Store(workdir / "checkpoints", config.keep)) as store:
         total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
         with log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
-            for note in source.notes:
+            for note in (*source.notes, *notes, *build.few(config, game, len(source))):
                 progress.say(note)
             state, position = _begin(config, game, source, parallel, store, progress.say)
             trainer = _Run(config, workdir, source, samples, game, play, parallel, store, progress)

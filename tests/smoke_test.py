@@ -16,7 +16,7 @@ CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py")
 # Their games and networks are those of another config, which is always tried; run these with -m slow.
 ALIKE = {"biggan_cifar10", "biggan_imagenet128", "sagan_imagenet128", "stylegan2_cifar10", "stylegan2_ffhq256",
          "r3gan_cifar10", "r3gan_ffhq256", "r3gan_imagenet64", "starganv2_afhq", "starganv2_celeba_hq",
-         "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut", "single_cut", "dcgan_celeba64", "wgan_cifar10"}  # fmt: skip
+         "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut", "single_cut", "few_shot", "dcgan_celeba64", "wgan_cifar10"}  # fmt: skip
 # Of games that keep more than weights between rounds: what makes them use it within two rounds, and after them.
 KEEPS = {
     "avatars_biggan": [],
@@ -32,12 +32,15 @@ TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
     "file",
     [pytest.param(file, id=file.stem, marks=[pytest.mark.slow] * (file.stem in ALIKE)) for file in CONFIGS],
 )
-def test_smoke(file, tool, tmp_path, shared_data):
+def test_smoke(file, tool, tmp_path, shared_data, capsys):
     args = ["--config", f"{file}:smoke", *needs(file, tmp_path)]
     args += [f"--config.{setting}" for setting in KEEPS.get(file.stem, [])]
     if file.stem in KEEPS:
         args += [f"--config.save_every_kimg={config.load(f'{file}:smoke').total_kimg / 2}"]
     assert main.main([*args, "--workdir", str(tmp_path / "run")]) == 0
+    if file.stem == "folder":
+        said = capsys.readouterr()
+        assert "9 images are fewer than 1,000" in said.out + said.err and "configs/few_shot.py" in said.out + said.err
     if file.stem in KEEPS:
         resumes(args, tmp_path / "run", tmp_path / "again")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
@@ -65,8 +68,8 @@ def resumes(args, whole, workdir):
 
 
 def needs(file, tmp_path):
-    """The folder config wants a folder."""
-    if file.stem != "folder":
+    """The folder's configs want a folder."""
+    if file.stem not in ("folder", "few_shot"):
         return []
     for i in range(9):
         Image.new("RGB", (40, 50), (20 * i, 255 - 20 * i, 90)).save(tmp_path / f"{i}.png")
