@@ -225,8 +225,10 @@ details{margin-top:10px}summary{cursor:pointer}pre{overflow-x:auto;background:va
 border-radius:8px;padding:12px;max-height:480px}
 .wide td,#numbers td,#numbers thead th{white-space:nowrap}#numbers tbody th,#numbers thead th:first-child{position:sticky;left:0;background:var(--bg)}
 @media(min-width:900px){nav{flex-wrap:wrap}}
-@media(max-width:560px){th,td{padding-right:12px}#numbers tbody th{width:132px;min-width:132px;overflow-wrap:anywhere}
-#numbers tbody th small{display:none}#numbers tbody th i{margin:0}}
+@media(max-width:560px){th,td{padding-right:12px}#numbers table{display:grid;width:100%}#numbers thead,#numbers tbody{display:contents}
+#numbers tr{display:grid;grid-template-columns:repeat(var(--n),minmax(132px,1fr));border-bottom:1px solid var(--edge)}
+#numbers thead th:first-child{display:none}#numbers thead th,#numbers th,#numbers td{border:0;white-space:normal;overflow-wrap:anywhere}
+#numbers tbody th{grid-column:1/-1;justify-self:start;max-width:calc(100vw - 24px);padding-bottom:0}}
 """
 SCRIPT = """
 (() => {

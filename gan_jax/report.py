@@ -145,7 +145,8 @@ def numbers(runs: Sequence[Run]) -> tuple[str, str]:
     elif len(judged) > 1:
         says += " Nothing is shaded: the protocols differ, see above."
     absent = _absent(runs, [i for i in range(len(runs)) if i not in judged])
-    return "Numbers", f"<p>{says}{absent}</p>" + charts.table(["metric", *head], rows)
+    table = charts.table(["metric", *head], rows)
+    return "Numbers", f'<p>{says}{absent}</p><div style="--n:{len(judged)}">{table}</div>'
 
 
 def _metric(name: str) -> str:
@@ -181,7 +182,7 @@ def samples(runs: Sequence[Run]) -> tuple[str, str]:
     if not shown:
         return "", ""
     together = '<label class="together" hidden><input type="checkbox" id="together" checked> all runs move together'
-    says = "The same z at every time, drawn with the averaged weights."
+    says = "The same inputs at every time, drawn with the averaged weights."
     says += _absent(runs, [i for i, run in enumerate(runs) if not run.samples])
     plain = "<noscript><p>Without JavaScript: the first and the last grid of each run.</p></noscript>"
     extra = f"{together}</label>" if len(shown) > 1 else ""
@@ -421,9 +422,12 @@ def _top(points: Sequence[tuple[float, float]], sign: int) -> tuple[float, float
 
 
 def _marks(values: Sequence[tuple[float, float]], sign: int) -> list[str]:
-    """ "best" for the best of (value, standard error), "tie" for those within two standard errors of it, else ""."""
+    """ "best" for the best of (value, standard error), "tie" for those within two standard errors of it, else "".
+
+    No marks where all are 0: runs without any recall have not won.
+    """
     finite = [sign * value for value, _ in values if sign and math.isfinite(value)]
-    if len(finite) < 2:
+    if len(finite) < 2 or not any(finite):
         return [""] * len(values)
     best = max(finite)
     error = next(se for value, se in values if sign * value == best)

@@ -1,5 +1,6 @@
 """The report page of small made-up runs, as a parser and as a browser see it."""
 
+import html
 import html.parser
 import json
 import os
@@ -216,6 +217,21 @@ def test_best_of_runs_is_shaded_and_what_is_as_good_outlined(tmp_path):
     assert report._marks([(0.5, 0.0), (0.5, 0.0), (float("nan"), 0.1)], 1) == ["best", "best", ""]
     alone = Page(page_of(tmp_path / "a"))
     assert not alone.all("b", class_="best")
+
+
+@pytest.mark.parametrize(("gap", "mark"), [(0.0099, "tie"), (0.0101, "")])
+def test_a_tie_is_within_two_standard_errors_of_the_difference(gap, mark):
+    """The errors 0.003 and 0.004 are 0.005 together."""
+    assert report._marks([(0.5, 0.003), (0.5 - gap, 0.004)], 1) == ["best", mark]
+    assert report._marks([(0.5 + gap, 0.003), (0.5, 0.004)], -1) == [mark, "best"]
+
+
+def test_nobody_is_best_where_all_are_zero(tmp_path):
+    nothing = evaluation(3000, 0.02) | {"values": {"recall_efflite0": 0.0, "precision_efflite0": 0.5}}
+    page = Page(page_of(make_run(tmp_path / "a", [nothing]), make_run(tmp_path / "b", [nothing])))
+    assert [e[2] for e in page.all("b", class_="best")[1:]] == ["0.5", "0.5"]
+    assert report._marks([(0.0, 0.0), (0.0, 0.1)], -1) == ["", ""]
+    assert "The same inputs at every time" in page.text("section", id="samples")  # z, or what a translator is given
 
 
 @pytest.mark.parametrize(
@@ -527,6 +543,26 @@ def test_the_sliders_work_in_a_browser(browser, tmp_path):
     assert shown(Page(browser(page, "dump-dom", "virtual-time-budget=1000"))) == [2000, 2000]  # two frames on
     page.write_text(text.replace("(() => {", "(() => { nothing();", 1))
     assert "nothing is not defined" in Page(browser(page, "dump-dom")).all("html")[0][1]["data-error"]
+
+
+def test_a_phone_shows_the_numbers_of_two_runs(browser, tmp_path, width=320):
+    """In a frame, for a browser's window is wider: the columns of numbers end where the screen does."""
+    page = page_of(make_run(tmp_path / "avatars_default"), make_run(tmp_path / "avatars_stylegan2"))
+    measure = """frame.onload = () => {
+      const inside = frame.contentDocument, right = [...inside.querySelectorAll("#numbers th, #numbers td, #numbers b, #numbers .key")]
+        .map(cell => cell.getBoundingClientRect()).filter(box => box.width).map(box => box.right);
+      const rows = [...inside.querySelectorAll("#numbers tbody tr")].map(row => row.querySelectorAll("td"));
+      document.documentElement.dataset.found = JSON.stringify({
+        right: Math.max(...right), cells: right.length, wide: inside.documentElement.scrollWidth,
+        level: rows.every(([a, b]) => a.getBoundingClientRect().top === b.getBoundingClientRect().top),
+      });
+    };"""
+    framed = f'<iframe id="frame" style="width:{width}px;height:900px;border:0"></iframe><script>{measure}'
+    framed += f"frame.srcdoc = {json.dumps(page).replace('</', '<' + chr(92) + '/')};</script>"
+    (tmp_path / "phone.html").write_text(f"<!doctype html><html><body style='margin:0'>{framed}</body></html>")
+    dom = browser(tmp_path / "phone.html", "dump-dom", "virtual-time-budget=2000")
+    found = json.loads(html.unescape(re.search('data-found="(.*?)"', dom)[1]))
+    assert found["right"] <= width and found["wide"] <= width and found["level"] and found["cells"] > 6, found
 
 
 def test_a_browser_draws_it_in_light_and_dark(browser, tmp_path):
