@@ -1,6 +1,7 @@
 """Raw pictures -> a data set on disk: upright, cropped, scaled, without near-copies, split, with a card and a list of rejects."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -29,7 +30,7 @@ class Picture(NamedTuple):
 
     name: str  # where it goes below its split, without ending: "style/me"
     origin: str  # for the list of rejects
-    read: Callable[[], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
+    read: Callable[[decode.Remark], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
     group: str = ""  # pictures of one group share a split; empty: the name
     partners: str = ""  # pictures of equal word belong together: where one is set aside, all are; empty: none do
 
@@ -88,7 +89,7 @@ def pictures_in(root: pathlib.Path) -> Iterator[Picture]:
         below.setdefault(top if slash else "", set()).add(rest)
     pairs = len(below) == 2 and len(set(map(frozenset, below.values()))) == 1
     for file, name in zip(files, names, strict=True):
-        read = lambda file=file: decode.decode(file, channels=decode.header(file)[2])
+        read = functools.partial(_read, file, None)
         stem = name.rpartition(".")[0]
         rest = stem.partition("/")[2] or stem
         yield Picture(stem, name, read, rest, rest if pairs else "")
@@ -122,8 +123,12 @@ def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Ite
         for image, base in drawn:
             if all(image in other for other in archives.values()):
                 code = image.removesuffix(".png")
-                read = lambda data=files[image]: decode.decode(data, channels=4)
+                read = functools.partial(_read, files[image], 4)
                 yield Picture(f"{vendor}/{code}", f"{vendor}/{image}", read, base, code)
+
+
+def _read(file: pathlib.Path | bytes, channels: int | None, remark: decode.Remark) -> np.ndarray:
+    return decode.decode(file, channels=channels, remark=remark)
 
 
 def _package(path: pathlib.Path) -> tuple[str, list[Mapping], dict[str, bytes]]:
@@ -176,11 +181,12 @@ def prepare(
 
 
 def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
-    rejects, looks, kept, names = decode.Quarantine(), _Looks(recipe.near, len(pictures)), [], {}
+    rejects, remarks, looks = decode.Quarantine(), decode.Remarks(), _Looks(recipe.near, len(pictures))
+    kept, names = [], {}
     for number, picture in enumerate(pictures):
         step(number, len(pictures))
         try:
-            pixels = fitted(picture.read(), recipe)
+            pixels = fitted(picture.read(functools.partial(remarks.add, picture.origin)), recipe)
         except decode.ImageRejected as reason:
             rejects.add(picture.origin, reason)
             continue
@@ -223,7 +229,7 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
     copies = sum("a near-copy of" in reason for reason in rejects.files.values())
     others = decode.Quarantine()
     others.files = {name: reason for name, reason in rejects.files.items() if "a near-copy of" not in reason}
-    for line in (*((f"set aside {copies} near-copies",) if copies else ()), *others.lines()):
+    for line in (*((f"set aside {copies} near-copies",) if copies else ()), *others.lines(), *remarks.lines()):
         say(line)
     return card
 

@@ -2,12 +2,18 @@
 
 import io
 import os
+import pathlib
+import queue
 import struct
+import subprocess
+import sys
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import EpsImagePlugin, Image, ImageFile
 
 from gan_jax.data import decode
 from gan_jax.data.decode import ImageRejected
@@ -150,9 +156,163 @@ def test_no_image_no_pixels(name):
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
 
 
+def test_only_formats_of_the_list_are_opened(tmp_path, monkeypatch):
+    """EPS would start Ghostscript, and a cut PCX would give a part of a picture."""
+    ran = tmp_path / "ran"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"
+    pcx = encode(Image.effect_noise((64, 64), 90), "pcx")
+    for file in (eps, pcx, pcx[: len(pcx) // 2], encode(RGB, "tga")):
+        with pytest.raises(ImageRejected, match="^no known image format$"):
+            decode.decode(file)
+    assert not ran.exists()
+
+
+def test_every_ending_of_the_formats_is_known():
+    endings = {ending for ending, format in Image.registered_extensions().items() if format in (*decode.FORMATS, "MPO")}
+    assert set(decode.SUFFIXES) == endings
+
+
+PEAK = """
+import pathlib, sys
+from gan_jax.data import decode
+high = lambda: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+decode.decode(pathlib.Path(sys.argv[2]).read_bytes())
+before = high()
+with decode.decoded(sys.argv[1]) as image:
+    made = decode.fit(image, (64, 64))
+print((high() - before) * 1024 / (image.shape[0] * image.shape[1]), made[32, 32].tolist())
+"""
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/status").exists(), reason="reads Linux's high-water mark of memory")
+def test_memory_grows_by_eight_bytes_a_pixel(tmp_path):
+    """A small file with many pixels, palette and alphas: it took 58 bytes a pixel, 3.7 GiB for 64 megapixels."""
+    picture = Image.new("P", (3000, 3000), 1)
+    picture.putpalette([0, 0, 0, 200, 100, 0])
+    (tmp_path / "large.png").write_bytes(encode(picture, transparency=b"\xff\x80"))
+    (tmp_path / "small.png").write_bytes(encode(RGB))
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, tmp_path / "large.png", tmp_path / "small.png"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    peak, pixel = done.stdout.split(maxsplit=1)
+    assert float(peak) < 9 and pixel == "[227, 177, 127]\n"
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """(MiB) -> as if $GAN_JAX_DECODE_MIB were that."""
+
+    def set_to(mebibytes):
+        monkeypatch.setenv("GAN_JAX_DECODE_MIB", str(mebibytes))
+        decode._room.cache_clear()
+
+    yield set_to
+    decode._room.cache_clear()
+
+
+def test_pictures_that_take_more_memory_are_refused(room):
+    """A megabyte is 131,072 pixels at 8 bytes; the decoders of some formats take more."""
+    room(1)
+    words = r"^more than 1 MiB of memory to decode \(\$GAN_JAX_DECODE_MIB\)$"
+    fits, over = Image.new("L", (512, 256)), Image.new("L", (512, 257))
+    for format, options in (("png", {}), ("jpeg", {})):
+        assert decode.decode(encode(fits, format, **options)).shape == (256, 512, 3)
+        with pytest.raises(ImageRejected, match=words):
+            decode.decode(encode(over, format, **options))
+    for format, options in (("webp", {}), ("jpeg", {"progressive": True})):
+        with pytest.raises(ImageRejected, match=words):
+            decode.decode(encode(fits, format, **options))
+    for text in ("many", "0", "-1"):
+        room(text)
+        with pytest.raises(ValueError, match=rf"^GAN_JAX_DECODE_MIB={text}: it must be 1 to 1048576 MiB.$"):
+            decode.decode(encode(RGB))
+
+
+def test_threads_share_the_memory(room):
+    """Two pictures of 0.4 MiB fit in one, a third waits; one of 0.9 waits for all, and then works alone."""
+    room(1)
+    small, large = (encode(Image.new("L", (512, rows))) for rows in (100, 230))
+    entered, gates = queue.Queue(), [threading.Event() for _ in range(4)]
+
+    def work(number):
+        with decode.decoded(large if number == 3 else small):
+            entered.put(number)
+            gates[number].wait(10)
+
+    with ThreadPoolExecutor(4) as threads:
+        jobs = [threads.submit(work, number) for number in range(2)]
+        inside = {entered.get(timeout=10), entered.get(timeout=10)}
+        jobs += [threads.submit(work, number) for number in (3, 2)]
+        with pytest.raises(queue.Empty):
+            entered.get(timeout=0.1)
+        for number in range(2):
+            gates[number].set()
+        late = entered.get(timeout=10)
+        with pytest.raises(queue.Empty):
+            entered.get(timeout=0.1)
+        gates[late].set()
+        assert inside == {0, 1} and {late, entered.get(timeout=10)} == {2, 3}
+        for gate in gates:
+            gate.set()
+        for job in jobs:
+            job.result(10)
+
+
+def test_worker_processes_have_a_share_each(room, monkeypatch):
+    room(8)
+    monkeypatch.setattr(decode, "_processes", 1)
+    decode.share_memory(0, 4)
+    assert decode._room(decode._processes).share == 2 << 20
+    large = Image.new("L", (512, 600))  # more than a share: it works alone
+    assert decode.decode(encode(large)).shape == (600, 512, 3)
+
+
+def test_jpegs_are_reduced_on_load():
+    """Only as far as three times what is to be covered, whichever way the picture stands; and the result is the same."""
+    waves = np.add.outer(*(100 * np.sin(np.arange(n) * 0.04) for n in (800, 1200)))[..., None] * 0.6 + 128
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for options in ({}, {"progressive": True}, {"exif": exif}):
+        file = encode(np.repeat(waves, 3, 2).astype(np.uint8), "jpeg", quality=95, **options)
+        turned, whole = "exif" in options, decode.decode(file)
+        for cover, reduced in (((33, 33), (100, 150)), ((34, 34), (200, 300)), ((33, 55) if not turned else (55, 33), (200, 300)),
+                               ((150, 150), (800, 1200))):  # fmt: skip
+            with decode.decoded(file, cover=cover) as image:
+                assert image.shape[:2] == (reduced[::-1] if turned else reduced)
+                difference = decode.fit(image, cover).astype(int) - decode.fit(whole, cover)
+                assert np.abs(difference).mean() < 0.5
+    with decode.decoded(encode(Image.new("L", (999, 999)), "png"), cover=(9, 9)) as image:
+        assert image.shape[:2] == (999, 999)
+
+
+def test_progressive_scans_are_bounded():
+    file = encode(Image.effect_noise((64, 64), 90), "jpeg", progressive=True)
+    first = file.index(b"\xff\xda")
+    last = file.rindex(b"\xff\xda")
+    scan = file[last:-2]
+    many = file[:-2] + scan * 100 + b"\xff\xd9"
+    assert file.count(b"\xff\xda") < 20 and first < last
+    with pytest.raises(ImageRejected, match="^more than 100 scans$"):
+        decode.decode(many)
+    assert decode.decode(file).shape == (64, 64, 3)
+
+
+def test_a_tile_larger_than_the_picture_counts():
+    tags = {256: 2, 257: 2, 258: 8, 259: 5, 262: 1, 322: 60000, 323: 60000, 324: 8, 325: 4}
+    entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags.items())
+    tiff = b"MM\x00\x2a" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
+    with pytest.raises(ImageRejected, match="more than 64 megapixels"):
+        decode.check(tiff)
+
+
 def test_a_mode_that_pillow_can_not_convert():
     with pytest.raises(ImageRejected, match=r"^colour mode La$"):
-        decode._pixels(Image.new("La", (2, 2)), 3, (0, 0, 0))
+        decode._pixels(Image.new("La", (2, 2)), None, 3, (0, 0, 0))
 
 
 def test_paths(tmp_path):

@@ -193,7 +193,7 @@ def broken(tmp_path):
 ERRORS = {
     "missing": (lambda p: None, {"path": "nowhere"}, "config.data.path='nowhere': no such folder."),
     "a file": (lambda p: (p / "f").touch(), {"path": "f"}, "config.data.path='.*f': not a folder."),
-    "empty": (lambda p: None, {}, "no images in it. Known kinds: .png .jpg"),
+    "empty": (lambda p: None, {}, "no images in it. Known kinds: .png .apng .jpg"),
     "no image": (broken, {}, "none of its 2 images can be used: set aside 1 as 'HTML, not an image': b.png; .*'empty'"),
     "flat": (
         lambda p: save(p / "a.png", 0),

@@ -7,6 +7,7 @@ leaves what is done playable, and the same command goes on from there.
 
 import argparse
 import collections
+import functools
 import math
 import pathlib
 import time
@@ -61,7 +62,6 @@ def main() -> None:
         raise ValueError("--reference: say by --style, once, which style the picture is of.")
 
     from gan_jax import export
-    from gan_jax.data import decode
     from gan_jax.stylize import Stylizer
 
     sampler = export.load_translator(flags.checkpoint)
@@ -70,7 +70,7 @@ def main() -> None:
         sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap, buckets=clip is None or flags.faces
     )
     if flags.reference is not None:
-        looks = [stylizer.look_of(_read(decode, flags.reference), flags.style[0])]
+        looks = [stylizer.look_of(_reference(flags.reference), flags.style[0])]
     else:
         looks = stylizer.looks(flags.style, flags.seed)
     if flags.faces:
@@ -94,7 +94,6 @@ def clip_in(path: pathlib.Path):
     """
     from gan_jax import clips
     from gan_jax.data import decode
-    from gan_jax.data.sources import folder
 
     try:
         decode.header(path)
@@ -103,7 +102,7 @@ def clip_in(path: pathlib.Path):
         try:
             return clips.open_clip(path)
         except ValueError as error:
-            if path.suffix.lower() in folder.SUFFIXES:
+            if path.suffix.lower() in decode.SUFFIXES:
                 raise ValueError(f"{path}: {reason}.") from error
             raise
 
@@ -140,10 +139,11 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
         files = [file for file in files if not file.resolve().is_relative_to(flags.out.resolve())] or files
     originals = {_identity(file) for file in files}
     stems = collections.Counter(file.with_suffix("") for file in files)
-    quarantine, rows, made, began = decode.Quarantine(), [], set(), time.monotonic()
+    quarantine, remarks, rows, made, began = decode.Quarantine(), decode.Remarks(), [], set(), time.monotonic()
     for number, file in enumerate(files):
         try:
-            picture = _resized(_read(decode, file), flags.side)
+            picture = decode.decode(file, channels=None, remark=functools.partial(remarks.add, file.name))
+            picture = _resized(picture, flags.side)
         except decode.ImageRejected as reason:
             if not flags.input.is_dir():
                 raise ValueError(f"{file}: {reason}.") from reason
@@ -168,7 +168,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
             print(f"\r{number + 1}/{len(files)} pictures, {rate:.1f} pictures/s", end="", flush=True)
     if len(files) > 1:
         print()
-    for line in quarantine.lines():
+    for line in (*quarantine.lines(), *remarks.lines()):
         print(line)
     if flags.faces and not stylizer.total:
         print(f"{flags.input}: no face found in any picture; without --faces whole pictures are styled.")
@@ -302,9 +302,14 @@ def _identity(file: pathlib.Path) -> tuple[int, int]:
     return (stat := file.stat()).st_dev, stat.st_ino
 
 
-def _read(decode, file: pathlib.Path):
-    """The image upright, with the channels it has."""
-    return decode.decode(file, channels=decode.header(file)[2])
+def _reference(file: pathlib.Path):
+    """The picture whose style is taken."""
+    from gan_jax.data import decode
+
+    try:
+        return decode.decode(file, channels=None, remark=lambda words: print(f"{file}: with {words}"))
+    except decode.ImageRejected as reason:
+        raise ValueError(f"--reference={file}: {reason}.") from reason
 
 
 def _resized(picture, side: int | None):

@@ -2,16 +2,25 @@
 
 import collections
 import contextlib
+import functools
 import io
 import math
 import os
 import pathlib
 import struct
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
+from gan_jax.data import color
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")  # of Pillow's; none runs a program
+SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm",
+    ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c",
+)  # fmt: skip
 MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyond it lie bombs
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("lanczos", "bicubic", "bilinear", "box", "nearest")}
 CROPS = ("center", "random", "stretch")
@@ -29,6 +38,16 @@ _NO_IMAGE = {
     b"<svg": "XML or SVG, not a raster image",
     b"version https://git-lfs": "a Git LFS pointer, not an image",
 }
+
+_DEEP = color.GRAY - {"1", "L", "LA"}
+_STRIP = 1 << 18  # pixels that are converted at once
+
+MEMORY_MIB = 512  # for all pictures that are being decoded, where $GAN_JAX_DECODE_MIB says nothing else
+_LOADED, _CONVERTED = 4, 8  # bytes a pixel at most: Pillow's own copy; it and the result, or two of its copies
+_LOADING = {"WEBP": 13, "AVIF": 16, "JPEG2000": 16}  # bytes a pixel, of the format's own decoder
+_PROGRESSIVE = 8  # bytes a pixel: a progressive JPEG's coefficients
+_MOST_SCANS = 100  # of a progressive JPEG; writers make about ten
+_REDUCED = 3.0  # times as large as what is asked for, at least, a JPEG is that is reduced on load
 
 
 class ImageRejected(ValueError):
@@ -48,52 +67,181 @@ class Quarantine:
         self.files[file] = str(reason)
 
     def lines(self) -> tuple[str, ...]:
-        """'set aside 3 of "truncated": a.png, b.png, c.png', a line a reason, the most frequent first."""
-        by_reason = collections.defaultdict(list)
-        for file, reason in self.files.items():
-            by_reason[reason].append(file)
-        ranked = sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
-        some = lambda files: ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-        return tuple(f"set aside {len(files)} as {reason!r}: {some(files)}" for reason, files in ranked)
+        """'set aside 3 as "truncated": a.png, b.png, c.png', a line a reason, the most frequent first."""
+        return tuple(f"set aside {n} as {reason!r}: {some}" for reason, n, some in _ranked(self.files.items()))
+
+
+class Remarks:
+    """What there is to say of files that are used: (file, words) each."""
+
+    def __init__(self):
+        self.made: list[tuple[str, str]] = []
+
+    def add(self, file: str, words: str) -> None:
+        self.made.append((file, words))
+
+    def lines(self) -> tuple[str, ...]:
+        """'2 with several frames, of which the first is used: a.gif, b.gif', a line for equal words."""
+        return tuple(f"{n} with {words}: {some}" for words, n, some in _ranked(sorted(self.made)))
+
+
+def _ranked(said) -> Iterator[tuple[str, int, str]]:
+    """(words, how many files, the first three) of (file, words), the most frequent first."""
+    by_words = collections.defaultdict(list)
+    for file, words in said:
+        by_words[words].append(file)
+    for words, files in sorted(by_words.items(), key=lambda item: (-len(item[1]), item[0])):
+        yield words, len(files), ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
+
+
+Remark = Callable[[str], None]
+
+
+def unsaid(words: str) -> None:
+    """A Remark for callers whose files have been looked at before."""
 
 
 def decode(
     file: str | os.PathLike | bytes,
     *,
-    channels: int = 3,
+    channels: int | None = 3,
     background: tuple[int, int, int] = (255, 255, 255),
     max_pixels: int = MAX_PIXELS,
+    remark: Remark = unsaid,
 ) -> np.ndarray:
-    """The first frame of an image file, upright, as uint8 [H, W, channels] in [0, 255].
+    """The first frame of an image file, upright, in sRGB, as uint8 [H, W, channels] in [0, 255].
 
     Args:
         file: a path, or the encoded bytes.
-        channels: 1 (luma), 3 (RGB) or 4 (RGBA; opaque where the file has no transparency).
+        channels: 1 (luma), 3 (RGB) or 4 (RGBA; opaque where the file has no transparency); None: those the file has.
         background: the RGB colour under transparent pixels, for 1 or 3 channels.
         max_pixels: width x height beyond which nothing is decoded.
-    Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255.
+        remark: is told what of the file is not obeyed: "a colour profile ...", "several frames ...".
+    Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other colours than sRGB's are
+    converted (data/color.py); CMYK without a profile by 255 - ink.
     Raises:
-        ImageRejected: no image, a damaged one, or one whose values have no agreed range. Never a partial picture.
+        ImageRejected: no image, a damaged one, one whose values have no agreed range, or one that takes more than
+            $GAN_JAX_DECODE_MIB to decode. Never a partial picture.
     """
-    with _opened(file, max_pixels) as picture:
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-    return _pixels(upright, channels, background)
+    with decoded(file, channels=channels, background=background, max_pixels=max_pixels, remark=remark) as image:
+        return image
 
 
-def check(file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+@contextlib.contextmanager
+def decoded(
+    file: str | os.PathLike | bytes,
+    *,
+    channels: int | None = 3,
+    background: tuple[int, int, int] = (255, 255, 255),
+    max_pixels: int = MAX_PIXELS,
+    cover: tuple[int, int] | None = None,
+    remark: Remark = unsaid,
+) -> Iterator[np.ndarray]:
+    """As `decode`, for a block in which the picture is made small: till its end the memory counts as taken.
+
+    Threads wait for their turn, so that all pictures in work take $GAN_JAX_DECODE_MIB (512) together.
+    Args:
+        cover: (H, W) that the picture will be resized to cover: a JPEG of more than three times that comes reduced by 2, 4
+            or 8, in less time and memory.
+    """
+    room = _room(_processes)
+    with contextlib.ExitStack() as held:
+        with _opened(file, max_pixels) as (picture, stream):
+            to_srgb = _looked_at(picture, stream, remark)
+            channels = channels or _channels(picture)
+            pixels = picture.width * picture.height
+            if cover is not None and picture.format in ("JPEG", "MPO"):
+                height, width = cover[::-1] if _sideways(picture) else cover
+                picture.draft(None, (math.ceil(_REDUCED * width), math.ceil(_REDUCED * height)))
+            loading = pixels * (_PROGRESSIVE if "progressive" in picture.info else _LOADING.get(picture.format, 0))
+            pixels = picture.width * picture.height
+            held.enter_context(room.taken(max(_CONVERTED * pixels, _LOADED * pixels + loading)))
+            picture.load()
+            ImageOps.exif_transpose(picture, in_place=True)
+            image = _pixels(picture, to_srgb, channels, background)
+        yield image
+
+
+def check(file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS, remark: Remark = unsaid) -> tuple[int, int]:
     """(height, width) as stored, from the header alone. Raises ImageRejected where that already tells enough."""
-    with _opened(file, max_pixels) as picture:
+    with _opened(file, max_pixels) as (picture, stream):
+        _looked_at(picture, stream, remark)
         return picture.height, picture.width
 
 
 def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
     """(height, width, channels 1, 3 or 4) as `decode` would give them upright, from the header alone."""
-    with _opened(file, MAX_PIXELS) as picture:
-        sideways = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        height, width = (picture.width, picture.height) if sideways else (picture.height, picture.width)
-        gray = picture.mode == "1" or picture.mode.startswith(("L", "I", "F"))
-        return height, width, 4 if picture.has_transparency_data else 1 if gray else 3
+    with _opened(file, MAX_PIXELS) as (picture, _):
+        height, width = (picture.width, picture.height) if _sideways(picture) else (picture.height, picture.width)
+        return height, width, _channels(picture)
+
+
+def _sideways(picture: Image.Image) -> bool:
+    return picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+
+
+def _channels(picture: Image.Image) -> int:
+    return 4 if picture.has_transparency_data else 1 if picture.mode in color.GRAY else 3
+
+
+def _looked_at(picture: Image.Image, stream, remark: Remark) -> ImageCms.ImageCmsTransform | None:
+    """What brings the picture's colours to sRGB. Remarks what of the file is not obeyed."""
+    if picture.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF") and picture.is_animated:
+        remark("several frames, of which the first is used")
+    if "progressive" in picture.info:
+        place = stream.tell()
+        stream.seek(0)
+        scans = stream.read().count(b"\xff\xda")
+        stream.seek(place)
+        if scans > _MOST_SCANS:
+            raise ImageRejected(f"more than {_MOST_SCANS} scans")
+    try:
+        return color.to_srgb(picture, stream)
+    except color.HighDynamicRange as error:
+        raise ImageRejected("high dynamic range (PQ or HLG): make it SDR first") from error
+    except color.Unusable:
+        remark("a colour profile that can't be used, taken as sRGB")
+
+
+class _Room:
+    """Bytes that several threads share: `share` of them at a time, and no picture takes more than `most`."""
+
+    def __init__(self, most: int, share: int):
+        self.most, self.share, self.free = most, share, share
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Waits until there are so many; who asks for the whole share, or more, works alone."""
+        if size > self.most:
+            raise ImageRejected(f"more than {self.most >> 20} MiB of memory to decode ($GAN_JAX_DECODE_MIB)")
+        size = min(size, self.share)
+        with self._changed:
+            self._changed.wait_for(lambda: self.free >= size)
+            self.free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.free += size
+                self._changed.notify_all()
+
+
+@functools.cache
+def _room(processes: int = 1) -> _Room:
+    text = os.environ.get("GAN_JAX_DECODE_MIB") or str(MEMORY_MIB)
+    if not text.isdecimal() or not 1 <= int(text) <= 2**20:
+        raise ValueError(f"GAN_JAX_DECODE_MIB={text}: it must be 1 to {2**20} MiB.")
+    return _Room(int(text) << 20, (int(text) << 20) // processes)
+
+
+_processes = 1
+
+
+def share_memory(index: int, processes: int) -> None:
+    """Called in each of so many worker processes: a share of the memory is its own."""
+    global _processes
+    _processes = processes
 
 
 def fit(image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter: str = "lanczos") -> np.ndarray:
@@ -118,7 +266,8 @@ def fit(image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter:
             raise ImageRejected("too long a strip to crop from")
     if (h, w) == (height, width):
         return image
-    resized = _picture(image).resize((width, height), FILTERS[filter], box)
+    resized = _premultiplied(image).resize((width, height), FILTERS[filter], box)
+    resized = resized.convert("RGBA") if resized.mode == "RGBa" else resized
     return np.asarray(resized).reshape(height, width, image.shape[2])
 
 
@@ -152,20 +301,31 @@ def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
     return turned[pad : pad + h, pad : pad + w]
 
 
+def _premultiplied(image: np.ndarray) -> Image.Image:
+    """uint8 [H, W, C] -> L, RGB, or of four channels RGBa; strip by strip, for Pillow keeps two whole copies of RGBA."""
+    if image.shape[2] < 4:
+        return _picture(image)
+    made = Image.new("RGBa", (image.shape[1], image.shape[0]))
+    rows = max(1, _STRIP // image.shape[1])
+    for top in range(0, image.shape[0], rows):
+        made.paste(Image.fromarray(image[top : top + rows]).convert("RGBa"), (0, top))
+    return made
+
+
 def _picture(image: np.ndarray) -> Image.Image:
     return Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
 
 
 @contextlib.contextmanager
-def _opened(file, max_pixels: int) -> Iterator[Image.Image]:
-    """The image, its size checked and its pixels not yet read; whatever goes wrong inside is an ImageRejected."""
+def _opened(file, max_pixels: int) -> Iterator[tuple[Image.Image, io.BufferedIOBase]]:
+    """(the image, its size checked and its pixels not yet read, its file); what goes wrong inside is an ImageRejected."""
     try:
-        with _stream(file) as stream, Image.open(stream) as picture:
-            if picture.width * picture.height > max_pixels:
+        with _stream(file) as stream, contextlib.closing(Image.open(stream, formats=FORMATS)) as picture:
+            if max(picture.width * picture.height, _tile(picture)) > max_pixels:
                 raise ImageRejected(f"more than {max_pixels / 1e6:g} megapixels")
             if picture.width * picture.height < 1:
                 raise ImageRejected("no pixels")
-            yield picture
+            yield picture, stream
     except ImageRejected:
         raise
     except Image.DecompressionBombError as error:
@@ -201,19 +361,39 @@ def _stream(file) -> Iterator[io.BufferedIOBase]:
         yield stream
 
 
-def _pixels(picture: Image.Image, channels: int, background: tuple[int, int, int]) -> np.ndarray:
-    """A loaded picture of any mode -> uint8 [H, W, channels]."""
-    if picture.mode.startswith(("I", "F")):
+def _tile(picture: Image.Image) -> int:
+    """Pixels of a TIFF's tile, which may be larger than the picture."""
+    return picture.tag_v2.get(322, 0) * picture.tag_v2.get(323, 0) if picture.format == "TIFF" else 0
+
+
+def _pixels(picture: Image.Image, to_srgb, channels: int, background: tuple[int, int, int]) -> np.ndarray:
+    """A loaded picture of any mode -> uint8 [H, W, channels], in strips: beside Pillow's copy there is only the result."""
+    image = np.empty((picture.height, picture.width, channels), np.uint8)
+    rows = max(1, _STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        below = min(top + rows, picture.height)
+        strip = picture if rows >= picture.height else picture.crop((0, top, picture.width, below))
+        image[top:below] = _strip(strip, to_srgb, channels, background)
+    return image
+
+
+def _strip(picture: Image.Image, to_srgb, channels: int, background: tuple[int, int, int]) -> np.ndarray:
+    if picture.mode in _DEEP:
         picture = _shallow(picture)
     clear = picture.has_transparency_data
     try:
+        if to_srgb is not None:
+            full = picture.convert("LA" if picture.mode in color.GRAY else "RGBA") if clear else picture
+            picture = to_srgb.apply(full.convert(to_srgb.input_mode))
+            if clear:
+                picture.putalpha(full.getchannel("A"))
         picture = picture.convert("RGBA" if clear or channels == 4 else "L" if channels == 1 else "RGB")
     except ValueError as error:
         raise ImageRejected(f"colour mode {picture.mode}") from error
     if clear and channels < 4:
         picture = Image.fromarray(composite(np.asarray(picture), background))
         picture = picture.convert("L") if channels == 1 else picture
-    return np.array(picture).reshape(picture.height, picture.width, channels)
+    return np.asarray(picture).reshape(picture.height, picture.width, channels)
 
 
 def composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:

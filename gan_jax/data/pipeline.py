@@ -16,6 +16,7 @@ import grain
 import numpy as np
 
 from gan_jax import lookup
+from gan_jax.data import decode
 
 Batch = dict[str, np.ndarray]
 ENDLESS = 2**53  # samples in the stream: grain's own endless repeat overflows in batches of one
@@ -122,7 +123,7 @@ class Batches:
             if not absl.flags.FLAGS.is_parsed():
                 absl.flags.FLAGS.mark_as_parsed()  # grain's workers read them
             ahead = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(1, prefetch))
-            stream = stream.mp_prefetch(ahead)
+            stream = stream.mp_prefetch(ahead, worker_init_fn=decode.share_memory)
         self._batches = iter(stream)
 
     def __iter__(self) -> Self:

@@ -1,6 +1,7 @@
 """What the sources share: how encoded images become training images, and how made data is kept whole on disk."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -70,13 +71,15 @@ class View:
     def shape(self) -> tuple[int, int, int]:
         return *self.size, self.channels
 
-    def read(self, file: os.PathLike | bytes) -> np.ndarray:
+    def read(self, file: os.PathLike | bytes, remark: decode.Remark = decode.unsaid) -> np.ndarray:
         """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises ImageRejected."""
-        image = decode.decode(file, channels=self.channels, background=self.background)
-        if self.half is not None:
-            image = decode.half(image, self.half)
-        size = tuple(round(n * self.enlarge) for n in self.size)
-        return decode.fit(image, size, self.crop, self.resize)
+        height, width = (round(n * self.enlarge) for n in self.size)
+        cover = None if self.resize == "nearest" else (height, width if self.half is None else 2 * width)
+        with decode.decoded(
+            file, channels=self.channels, background=self.background, cover=cover, remark=remark
+        ) as image:
+            shown = image if self.half is None else decode.half(image, self.half)
+            return decode.fit(shown, (height, width), self.crop, self.resize)
 
 
 class Pictures:
@@ -93,7 +96,7 @@ class Pictures:
     Attributes:
         kept: int64 [len(self)], the index in `files` of each sample.
         targets: int32 [len(self)], each sample's class, or None.
-        quarantine: what was set aside.
+        quarantine: what was set aside. remarks: on files that are used.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class Pictures:
         rejected: Mapping[int, str] | None = None,
     ):
         self.files, self.names, self.view, self.labels = files, names, view, labels
-        self.quarantine = decode.Quarantine()
+        self.quarantine, self.remarks = decode.Quarantine(), decode.Remarks()
         self.in_memory = len(files) * int(np.prod(view.shape)) <= KEEP_BYTES
         first_looks = dict(rejected or {})
         todo = [i for i in range(len(files)) if i not in first_looks]
@@ -142,10 +145,11 @@ class Pictures:
         return batch if self.targets is None else batch | {"label": self.targets[shown]}
 
     def _first_look(self, i: int) -> np.ndarray | decode.ImageRejected | None:
+        remark = functools.partial(self.remarks.add, self.names[i])
         try:
             if self.in_memory:
-                return self.view.read(self.files[i])
-            decode.check(self.files[i])
+                return self.view.read(self.files[i], remark)
+            decode.check(self.files[i], remark=remark)
         except decode.ImageRejected as reason:
             return reason
 

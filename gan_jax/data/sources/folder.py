@@ -7,16 +7,15 @@ import pathlib
 
 import numpy as np
 
-from gan_jax.data import pairs, pipeline
+from gan_jax.data import decode, pairs, pipeline
 from gan_jax.data.sources import Pictures, View, fingerprint
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif", ".jp2")
 MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
 
 
 @dataclasses.dataclass
 class Source:
-    """The images under `path` whose names end in SUFFIXES (in any case), in the order of their names.
+    """The images under `path` whose names end in decode.SUFFIXES (in any case), in the order of their names.
 
     Hidden files and folders are passed over, and folders with a file called MARK, as those of sheets have. Every image is
     decoded once on opening and, where all fit in 1 GiB, kept; of more, only the headers are looked at then. What can't be
@@ -91,7 +90,7 @@ class Source:
             folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
             folders -= {path.parent.name for path in root.glob(f"*/{MARK}")}
             bare += [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
-        return (first, *self.quarantine.lines(), *bare, *passed_over(passed))
+        return (first, *self.quarantine.lines(), *self._pictures.remarks.lines(), *bare, *passed_over(passed))
 
 
 def passed_over(passed: collections.Counter) -> list[str]:
@@ -119,8 +118,10 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
             inner.clear()
             passed[f"in {pathlib.Path(folder).relative_to(root).as_posix()} (marked {MARK})"] += len(found)
             continue
-        images += [path for path in found if path.suffix.lower() in SUFFIXES]
-        passed.update(path.suffix.lower() or "without ending" for path in found if path.suffix.lower() not in SUFFIXES)
+        images += [path for path in found if path.suffix.lower() in decode.SUFFIXES]
+        passed.update(
+            path.suffix.lower() or "without ending" for path in found if path.suffix.lower() not in decode.SUFFIXES
+        )
     if not images:
-        raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(SUFFIXES)}.")
+        raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(decode.SUFFIXES)}.")
     return sorted(images), passed

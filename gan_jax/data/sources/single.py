@@ -1,6 +1,7 @@
 """Windows of one picture: what a game learns from where a single picture is all there is of a style."""
 
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -50,8 +51,12 @@ class Source:
             )
         if not file.expanduser().is_file():
             raise ValueError(f"config.data.path={self.path!r}: no such file. Give one picture.")
+        remarks = decode.Remarks()
+        remark = functools.partial(remarks.add, file.name)
         try:
-            picture = decode.decode(file.expanduser(), channels=self.channels, background=self.background)
+            picture = decode.decode(
+                file.expanduser(), channels=self.channels, background=self.background, remark=remark
+            )
         except decode.ImageRejected as reason:
             raise ValueError(f"config.data.path={self.path!r}: {reason}.") from reason
         if self.side is not None:
@@ -66,7 +71,7 @@ class Source:
             )
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "path"}
         self.fingerprint = fingerprint(settings, picture.shape, int(picture.astype(np.int64).sum()))
-        self.notes = (f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels",)
+        self.notes = (f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels", *remarks.lines())
 
     def __len__(self) -> int:
         return self.count

@@ -64,7 +64,7 @@ class Source:
         self.quarantine, self.shape = self._pictures.quarantine, view.shape
         self.targets = self._pictures.targets
         self.names = [str(i) for i in self._pictures.kept]
-        set_aside = self.quarantine.lines()
+        set_aside = (*self.quarantine.lines(), *self._pictures.remarks.lines())
         if not len(self):
             raise ValueError(
                 f"config.data.name={self.name!r}: no image of split {self.split!r} can be used: {set_aside}."
