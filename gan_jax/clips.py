@@ -24,7 +24,11 @@ TICKS = 90_000  # a second: what times are written in
 JUMP = Fraction(1, 2)  # seconds: where times go back by more, another recording begins
 PART = 100  # frames in a part: what is lost, at most, with a job that is killed
 MOST_JITTER = 0.05  # seconds by which a frame of sound may be late without silence before it
-NOTE, WHOLE = "job.json", "whole"  # among the parts: whose they are, and that they are joined
+NOTE, MARKED, WHOLE = (
+    "job.json",
+    "marked",
+    "whole",
+)  # among the parts: whose they are, that some count, that all are joined
 COPIED = ("aac", "mp3", "ac3", "alac", "opus")  # sound an MP4 takes as it is; other kinds become AAC
 
 
@@ -217,6 +221,7 @@ class Parts:
     Attributes:
         done: frames in finished parts; a job goes on with the frame after them.
         dropped: frames in finished parts of another job, which are no more.
+        marked: whether `mark` was called, by this process or one before it.
         whole: whether `out` is there already, made by this very job and not yet forgotten.
     """
 
@@ -241,13 +246,23 @@ class Parts:
     def done(self) -> int:
         return sum(int(part.stem.split("_")[1]) for part in self._finished())
 
+    @property
+    def marked(self) -> bool:
+        return (self.folder / MARKED).exists()
+
+    def mark(self) -> None:
+        """Notes that there is something in the frames to make a video for."""
+        (self.folder / MARKED).touch()
+
     def add(self, frame: np.ndarray, time: Fraction) -> None:
         """The next frame, uint8 [H, W, 3], to be shown at `time` seconds."""
         av = import_av()
         if self.container is None:
             self.start = time
             self.container = av.open(str(self.folder / "draft.mp4"), "w", format="mp4")
-            self.stream = video.add_stream(self.container, self.clip.rate, frame.shape[:2], bf="0")
+            self.stream = video.add_stream(
+                self.container, self.clip.rate.limit_denominator(1001), frame.shape[:2], bf="0"
+            )
             self.stream.codec_context.time_base = Fraction(1, TICKS)
             self.stream.codec_context.sample_aspect_ratio = self.clip.pixel
         picture = video.to_yuv(frame)

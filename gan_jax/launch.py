@@ -5,6 +5,7 @@ Programs call `prepare()` first thing; a user's own value of the flag always win
 """
 
 import argparse
+import hashlib
 import importlib.metadata
 import importlib.util
 import mmap
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
+LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
 
 
 def prepare() -> None:
@@ -57,6 +59,20 @@ def tool(main: Callable[[], None]) -> None:
 def shown(text: str) -> str:
     """Text that may come out of a file, as it may be printed: line ends and what else steers a terminal as escapes."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def file_name(text: str, ending: str) -> str:
+    """`text` + ending as the name of one file, on any system: no separators, no hidden file, at most LONGEST_NAME bytes.
+
+    What had to be changed or cut gets a digest of the whole, so that names that differ still do.
+    """
+    plain = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in text)
+    plain = f"_{plain[1:]}" if plain.startswith(".") else plain
+    raw, room = os.fsencode(plain), LONGEST_NAME - len(os.fsencode(ending))
+    if plain == text and len(raw) <= room:
+        return text + ending
+    digest = f"-{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
+    return raw[: room - len(digest)].decode("utf-8", "ignore") + digest + ending
 
 
 def parse_numbers(text: str, flag: str) -> list[int]:

@@ -45,6 +45,13 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
     return frames.count
 
 
+def rate(path: pathlib.Path, fps: float) -> Fraction | None:
+    """Frames a second at which what `write` writes for `fps` is played; None for a PNG, which is not."""
+    if path.suffix.lower() == ".gif":
+        return Fraction(1000, _duration(fps))
+    return Fraction(fps).limit_denominator(1001) if path.suffix.lower() == ".mp4" else None
+
+
 class _Counted:
     """The frames, which end at Ctrl-C too, so that the file is finished."""
 
@@ -77,9 +84,9 @@ def import_av():
     return av
 
 
-def add_stream(container, rate: Fraction, size: tuple[int, int], **options: str):
+def add_stream(container, fps: Fraction, size: tuple[int, int], **options: str):
     """A stream of H.264 for frames (H, W) as `to_yuv` makes them, which says so: BT.709 in the limited range."""
-    stream = container.add_stream("libx264", rate=rate.limit_denominator(1001))
+    stream = container.add_stream("libx264", rate=fps)
     stream.height, stream.width = (n + n % 2 for n in size)  # 4:2:0 wants even sides
     stream.pix_fmt, stream.options = "yuv420p", {"crf": "17", **options}
     context = stream.codec_context
@@ -100,7 +107,7 @@ def _mp4(path, frames, fps, cols):
         stream = None
         for frame in frames:
             frame = _rgb(frame)
-            stream = stream or add_stream(container, Fraction(fps), frame.shape[:2])
+            stream = stream or add_stream(container, rate(path, fps), frame.shape[:2])
             container.mux(stream.encode(to_yuv(frame)))
         if stream is not None:
             container.mux(stream.encode())
@@ -109,8 +116,13 @@ def _mp4(path, frames, fps, cols):
 def _gif(path, frames, fps, cols):
     images = (_image(frame) for frame in frames)
     first = next(images)
-    duration = max(20, round(100 / fps) * 10)  # ms; below 20 browsers slow it down
+    duration = _duration(fps)
     first.save(path, format="GIF", save_all=True, append_images=images, duration=duration, loop=0, disposal=2)
+
+
+def _duration(fps: float) -> int:
+    """Of a GIF's frame, in ms: tens of them, 20 at least, below which browsers slow it down."""
+    return max(20, round(100 / fps) * 10)
 
 
 def _png(path, frames, fps, cols):

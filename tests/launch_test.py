@@ -1,4 +1,5 @@
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -51,3 +52,23 @@ def test_a_tools_error_is_one_line():
 
     with pytest.raises(SystemExit, match=r"^error: --seeds=x: write numbers.$"):
         launch.tool(main)
+
+
+def test_file_names_are_safe_short_and_apart():
+    assert launch.file_name("me_dylan", ".png") == "me_dylan.png"
+    for text in (
+        "/../../x",
+        "..",
+        ".hidden",
+        "a/b",
+        "a\\b",
+        "line\nend",
+        "x" * 250,
+        "絵" * 80 + "_dylan",
+        "\udcff" * 250,
+    ):
+        name = launch.file_name(text, ".png")
+        assert pathlib.PurePosixPath(name).name == name and "\\" not in name and name[0] != "." and name.isprintable()
+        assert len(os.fsencode(name)) <= 240 and name.endswith(".png")
+    long = [launch.file_name("絵" * 80 + style, ".mp4") for style in ("_dylan", "_miniavs")]
+    assert len({*long, launch.file_name("a_b", ""), launch.file_name("a/b", "")}) == 4

@@ -5,14 +5,17 @@ import dataclasses
 import errno
 import json
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_jax import checkpoint, clips, config, export, stylize, train
 from gan_jax.data.sources import folder
-from tests import clips_test
+from tests import clips_test, frames_test
 from tests.starganv2_test import CLASSES, SETTINGS
+
+AS_IT_IS = ["--strength", "0"]  # nothing is compiled
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +204,65 @@ def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
     assert "from frame to frame it changes by " in done.stdout and "of 255, the original by " in done.stdout
     whole = clips.open_clip(out)
     assert len(list(whole.frames())) == 24 and whole.has_sound and whole.size == (32, 48)
+
+
+def test_long_names_are_shortened(tool, runs, tmp_path):
+    """240 bytes and a style's name are more than a file name may have; two that begin alike stay apart."""
+    for end in "ab":
+        picture(tmp_path / "in" / f"{'絵' * 78}{end}.png", (8, 8))
+    clip = clips_test.make(tmp_path / f"{'絵' * 80}.mp4", frames=3, sound=False)
+    done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out", "--style", "avataaars", *AS_IT_IS)
+    assert done.returncode == 0 and "2 pictures in" in done.stdout, done.stderr
+    assert len(list((tmp_path / "out").glob("絵*.png"))) == 2
+    done = tool("stylize", runs / "rgb", clip, "--out", tmp_path / "film", "--style", "avataaars", *AS_IT_IS)
+    assert done.returncode == 0, done.stderr
+    (film,) = (tmp_path / "film").iterdir()
+    assert len(list(clips.open_clip(film).frames())) == 3
+
+
+def test_what_is_made_of_a_video_is_not_made_twice(tool, runs, tmp_path, monkeypatch):
+    """Stopped in the second style, the same command goes on there."""
+    clip, join = clips_test.make(tmp_path / "clip.mp4", frames=3, sound=False), clips.Parts.join
+    run = lambda: tool(
+        "stylize", runs / "rgb", clip, "--out", tmp_path / "out", "--style", "dylan", "--style", "miniavs"
+    )
+
+    def stop_second(self, whole):
+        if "miniavs" in self.out.name:
+            raise KeyboardInterrupt
+        return join(self, whole)
+
+    monkeypatch.setattr(clips.Parts, "join", stop_second)
+    assert run().returncode == 130
+    monkeypatch.setattr(clips.Parts, "join", join)
+    done = run()
+    assert (
+        done.returncode == 0
+        and "clip_dylan.mp4: made before" in done.stdout
+        and "going on after frame 3" in done.stdout
+    )
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip_dylan.mp4", "clip_miniavs.mp4"}
+    assert "made before" not in run().stdout
+
+
+def test_what_a_file_holds_is_told_by_its_content(tool, runs, tmp_path):
+    """A video called .png, or .3gp, or nothing; a picture called .mp4; red stays red in a video of high definition."""
+    red = np.full((720, 1280, 3), (220, 40, 60), np.uint8)
+    untagged = frames_test.write(
+        tmp_path / "a.mp4", frames_test.planes(red[0, 0], frames_test.BT709, False), (720, 1280)
+    )
+    for path in (untagged.rename(tmp_path / "a.png"), clips_test.remuxed(tmp_path / "b.3gp", [None] * 3),
+                 clips_test.remuxed(tmp_path / "c.flv", [None] * 3, codec="flv"),
+                 clips_test.make(tmp_path / "d.mkv", frames=3).rename(tmp_path / "d")):  # fmt: skip
+        done = tool("stylize", runs / "rgb", path, "--out", tmp_path, "--style", "dylan", "--strength", "0")
+        assert done.returncode == 0 and f"frames in {tmp_path / path.stem}_dylan.mp4" in done.stdout, done
+    with av.open(str(tmp_path / "a_dylan.mp4")) as container:
+        assert (
+            np.abs(frames_test.colour(next(container.decode(video=0)), frames_test.BT709, False) - red[0, 0]).max() <= 3
+        )
+    picture(tmp_path / "e.png", (16, 16)).rename(tmp_path / "e.mp4")
+    done = tool("stylize", runs / "rgb", tmp_path / "e.mp4", "--out", tmp_path / "out", "--style", "dylan")
+    assert done.returncode == 0 and "1 picture in" in done.stdout, done
 
 
 def test_originals_are_not_written_over(tool, runs, tmp_path, monkeypatch):

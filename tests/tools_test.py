@@ -137,9 +137,12 @@ def test_interpolate_makes_films(tool, runs, tmp_path, kind):
     done = tool("interpolate", runs / "styles", "--out", path, "--seeds", "0-1", "--frames", "3", "--fps", "10")
     assert done.returncode == 0, done.stderr
     frames, seconds = frames_of(path)
+    assert f"{path}: plays 10 frames a second: 0.6 s\n" in done.stdout
     assert len(frames) == 6 and frames[0].shape == (3 * 128, 4 * 128, 3) and abs(seconds - 0.6) < 0.02  # ten classes
     one = tool("interpolate", runs / "styles", "--out", path, "--seeds", "0-1", "--frames", "1", "--class", "dylan")
     assert one.returncode == 0 and frames_of(path)[0][0].shape == (128, 128, 3)
+    says = "plays 25 frames a second, the nearest to 24 that such a file has" if kind == "gif" else "plays 24 frames"
+    assert says in one.stdout and abs(2 / frames_of(path)[1] - (25 if kind == "gif" else 24)) < 0.1
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 

@@ -44,7 +44,11 @@ def main() -> None:
     began = time.monotonic()
     count = video.write(flags.out, walk(sampler, seeds, labels, per_leg, flags.truncation), flags.fps, per_leg)
     seconds = time.monotonic() - began
-    print(f"{flags.out}: {count} frames, {count / seconds:.1f} a second, from {sampler.step}")
+    played = video.rate(flags.out, flags.fps)
+    if played is not None:
+        nearest = "" if played == flags.fps else f", the nearest to {flags.fps:g} that such a file has"
+        print(f"{flags.out}: plays {float(played):.4g} frames a second{nearest}: {float(count / played):.1f} s")
+    print(f"{flags.out}: {count} frames, made {count / seconds:.1f} a second, from {sampler.step}")
     launch.say_of_columns(len(labels), len(sampler.classes), flags.name)
 
 

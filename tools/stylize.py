@@ -10,12 +10,14 @@ import collections
 import functools
 import math
 import pathlib
+import sys
 import time
 
 from gan_jax import launch
 
 FRAMES = 8  # of a video, translated together, where they have no more pixels than one tile
 SHEET_SIDE = 256  # of a picture on the contact sheet, at most
+NO_FACE = 3  # exit status
 SHEET_ROWS = 50  # of the contact sheet, the first so many pictures
 
 
@@ -51,7 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--faces",
         action="store_true",
-        help="find faces, style each by itself, upright, and put it back; leave the rest",
+        help=f"style each face by itself, upright, and put it back; leave the rest (exit status {NO_FACE}: no face at all)",
     )
     flags = parser.parse_args()
     if flags.side is not None and not 1 <= flags.side <= 8192:
@@ -79,11 +81,12 @@ def main() -> None:
     if clip is not None:
         for line in clip.notes():
             print(f"{clip.path}: {line}")
-        made = [video(stylizer, clip, look, flags) for look in looks]
-        for parts in made:
-            parts.forget()
+        made = videos(stylizer, clip, looks, flags)
     else:
-        pictures(stylizer, looks, flags)
+        made = pictures(stylizer, looks, flags)
+    if not made:  # of --faces
+        print(f"{flags.input}: no face found; without --faces all of it is styled")
+        sys.exit(NO_FACE)
 
 
 def clip_in(path: pathlib.Path):
@@ -126,8 +129,8 @@ class Faces:
         return np.stack([picture for picture, _ in done])
 
 
-def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
-    """Every image in every look as a PNG; with several of either, sheet/sheet.png."""
+def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
+    """Every image in every look as a PNG; with several of either, sheet/sheet.png. Whether any was made."""
     from gan_jax import log
     from gan_jax.data import decode
     from gan_jax.data.sources import folder
@@ -154,15 +157,17 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
             name = name.with_name(f"{name.name}_{file.suffix[1:]}")
         row = [picture]
         for look in looks:
-            out = flags.out / name.with_name(f"{name.name}{f'_{look.name}' if look.name else ''}.png")
+            out = flags.out / name.with_name(_named(name.name, look, ".png"))
             keep_original(out, originals)
             row.append(stylizer(picture[None], look)[0])
-            if flags.faces and not stylizer.found and look is looks[0]:
-                print(f"{file}: no face found, left as it is.")
+            if flags.faces and not stylizer.found:
+                print(f"{file}: no face found, nothing is made of it")
+                break
             log.save_png(out, row[-1])
             made.add(out)
-        if len(rows) < SHEET_ROWS:
-            rows.append([_small(x) for x in row])
+        else:
+            if len(rows) < SHEET_ROWS:
+                rows.append([_small(x) for x in row])
         if len(files) > 1:
             rate = (number + 1) / (time.monotonic() - began)
             print(f"\r{number + 1}/{len(files)} pictures, {rate:.1f} pictures/s", end="", flush=True)
@@ -170,15 +175,19 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> None:
         print()
     for line in (*quarantine.lines(), *remarks.lines()):
         print(line)
-    if flags.faces and not stylizer.total:
-        print(f"{flags.input}: no face found in any picture; without --faces whole pictures are styled.")
-    if not rows:
+    if len(quarantine) == len(files):
         raise ValueError(f"{flags.input}: none of its {len(files)} images can be read.")
+    faceless = len(files) - len(quarantine) - len(made) // len(looks)
+    if faceless:
+        print(f"no face in {faceless} of {len(files) - len(quarantine)} pictures")
+    if not made:
+        return False
     if len(rows) > 1 or len(looks) > 1:
         place = log.save_sheet(flags.out, "sheet.png", sheet(rows, ["", *(look.name for look in looks)]))
         if len(made) > len(rows) * len(looks):
             print(f"{place} has the first {len(rows)} pictures")
     print(f"{len(made)} picture{'s' if len(made) > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")
+    return True
 
 
 def keep_original(out: pathlib.Path, originals: set[tuple[int, int]]) -> None:
@@ -210,8 +219,21 @@ def sheet(rows, names):
     return np.asarray(canvas)
 
 
+def videos(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
+    """The clip in every look, as MP4. Whether any was made."""
+    whole = []
+    for look in looks:
+        parts = video(stylizer, clip, look, flags)
+        if parts is None:
+            return False
+        whole.append(parts)
+    for parts in whole:  # not before the last is made: the same command passes over those that are whole
+        parts.forget()
+    return True
+
+
 def video(stylizer, clip, look, flags: argparse.Namespace):
-    """The clip in one look, as MP4; the clips.Parts it was made of, to be forgotten once all looks are made."""
+    """The clip in one look, as MP4: the clips.Parts it was made of, or None where `--faces` finds none."""
     import numpy as np
 
     from gan_jax import clips
@@ -220,8 +242,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace):
     frames_made = 0
     if flags.faces:
         stylizer.total = 0
-    suffix = f"_{look.name}" if look.name else ""
-    out = flags.out / f"{clip.path.stem}{suffix}.mp4"
+    out = flags.out / _named(clip.path.stem, look, ".mp4")
     keep_original(out, {_identity(clip.path)})
     stat, step = clip.path.stat(), stylizer.sampler.step
     job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(step.resolve()),
@@ -245,7 +266,10 @@ def video(stylizer, clip, look, flags: argparse.Namespace):
         if waiting:
             frames_made += len(waiting)
             frames = np.stack([_resized(frame, flags.side) for frame, _ in waiting])
-            for before, after, (_, at) in zip(frames, stylizer(frames, look), waiting, strict=True):
+            styled = stylizer(frames, look)
+            if flags.faces and stylizer.found:
+                parts.mark()
+            for before, after, (_, at) in zip(frames, styled, waiting, strict=True):
                 parts.add(after, at)
                 changes.add(before, after)
             waiting.clear()
@@ -277,6 +301,12 @@ def video(stylizer, clip, look, flags: argparse.Namespace):
     parts.finish_part()
     if not parts.done:
         raise KeyboardInterrupt
+    if flags.faces and not parts.marked:
+        if stopped:
+            print(f"{out}: no face in the first {parts.done} frames; the same command goes on after them")
+            raise KeyboardInterrupt
+        parts.forget()
+        return None
     silent = parts.join(whole=not stopped)
     if silent:
         print(f"{out}: the sound ends early, for it can't be read on ({silent})")
@@ -285,7 +315,7 @@ def video(stylizer, clip, look, flags: argparse.Namespace):
         + (", up to where it was stopped; the same command goes on" if stopped else "")
     )
     if flags.faces:
-        print(f"{stylizer.total} faces in {frames_made} frames" + ("" if stylizer.total else ": left as they are"))
+        print(f"{stylizer.total} faces in {frames_made} frames")
     found = changes.values()
     if found:
         still = f"; {found['still']:.2f} where that stands still" if np.isfinite(found["still"]) else ""
@@ -295,6 +325,11 @@ def video(stylizer, clip, look, flags: argparse.Namespace):
     if stopped:
         raise KeyboardInterrupt
     return parts
+
+
+def _named(stem: str, look, ending: str) -> str:
+    """A result's file name."""
+    return launch.file_name(f"{stem}_{look.name}" if look.name else stem, ending)
 
 
 def _identity(file: pathlib.Path) -> tuple[int, int]:
