@@ -37,6 +37,8 @@ _OTHERS = {  # how files begin that are no weights, as people have them beside t
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
+    b"RIFF": "a WebP picture, a sound or an AVI video",
+    b"\0\0\0": "an MP4 video or a HEIC picture",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run git lfs pull",
     b"<": "a web page, not the file itself: download it again",
     b"%PDF": "a PDF document",
@@ -55,8 +57,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
             line, naming the file and what was found.
     """
     path = pathlib.Path(path).expanduser()
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file of weights.")
+    is_there(path)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path}: no known kind of weights. Known: {', '.join(_READERS)}.")
@@ -72,18 +73,25 @@ def bounded(sizes: Iterable[int], size: int) -> None:
         raise Refused(f"its {size} would unfold into {wanted} of arrays. Refused.")
 
 
+def is_there(path: pathlib.Path) -> None:
+    """Raises ValueError where `path` is no file."""
+    if not path.is_file():
+        what = "that is a folder; give the file itself" if path.is_dir() else "no such file of weights"
+        raise ValueError(f"{path}: {what}.")
+
+
 @contextlib.contextmanager
 def in_one_line(path: pathlib.Path) -> Iterator[None]:
     """Whatever is wrong with the file at `path` becomes a ValueError of one line that names it."""
     try:
         yield
-    except Refused as error:
-        raise ValueError(f"{path}: {error}") from error
     except _DAMAGED as error:
         if other := _other(path):
             raise ValueError(f"{path}: this is no file of weights but {other}.") from error
+        if isinstance(error, Refused):
+            raise ValueError(f"{path}: {error}") from error
         reason = shown(str(error).splitlines()[0])[:200] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: truncated, damaged or no {path.suffix} file ({reason}).") from error
+        raise ValueError(f"{path}: truncated, damaged or no {path.suffix or 'such'} file ({reason}).") from error
 
 
 def _other(path: pathlib.Path) -> str | None:

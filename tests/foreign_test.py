@@ -16,10 +16,11 @@ import zipfile
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 from flax import traverse_util
 
 from gan_jax import checkpoint, config, export, log, main, train
-from gan_jax.foreign import pickles, r3gan, rosinality, stylegan2
+from gan_jax.foreign import pickles, r3gan, rosinality, snapshots, stylegan2
 from gan_jax.foreign.pickles import Net
 from gan_jax.models import r3gan as r3gan_model
 from gan_jax.models.stylegan2 import Generator, Mapping
@@ -451,10 +452,10 @@ def test_a_critic_without_skips_is_the_plain_one():
     assert not any("skip" in block for block in plain_one.variables["params"].values())
 
 
-def theirs(who, side=32):
+def theirs(who, side=32, arrays=None):
     """rosinality's arrays, by its names and in its shapes, made from the official ones."""
-    rename = their_critic if who == "D" else their_generator
-    return dict(rename(name, x, side) for name, x in official(who, side).items() if name != "mapping.w_avg")
+    rename, arrays = their_critic if who == "D" else their_generator, arrays or official(who, side)
+    return dict(rename(name, x, side) for name, x in arrays.items() if name != "mapping.w_avg")
 
 
 def their_critic(name, x, side):
@@ -520,6 +521,46 @@ def test_rosinality_is_read_by_the_official_names(side):
         stylegan2.generator(strange["G"])
 
 
+def gray(who):
+    """An official network for pictures of one channel."""
+    one = {"fromrgb.weight": lambda x: x[:, :1], "torgb.weight": lambda x: x[:1], "torgb.bias": lambda x: x[:1]}
+    cut = lambda name, x: next((f(x) for end, f in one.items() if name.endswith(end)), x)
+    return {name: cut(name, x) for name, x in official(who).items()}
+
+
+def test_gray_pictures():
+    nets = {who.lower(): Net("", {}, theirs(who, 32, gray(who))) for who in "GD"}
+    nets = rosinality.official(nets | {"latent_avg": Net("", {}, {"": official("G")["mapping.w_avg"]})})
+    for who, convert in CONVERT.items():
+        wanted = convert(Net("", {}, gray(who)))
+        assert wanted.shape == (32, 32, 1)
+        found = convert(nets[who])
+        jax.tree.map(np.testing.assert_array_equal, found.variables, wanted.variables)
+
+
+THEIR_SHAPES = {  # with one channel, or one of them, everywhere
+    "input.input": ((1, 1, 4, 4), (1, 4, 4)),
+    "style.1.weight": ((1, 1), (1, 1)),
+    "style.1.bias": ((1,), (1,)),
+    "conv1.conv.weight": ((1, 1, 1, 3, 3), (1, 1, 3, 3)),
+    "conv1.conv.modulation.weight": ((1, 1), (1, 1)),
+    "conv1.conv.modulation.bias": ((1,), (1,)),
+    "conv1.activate.bias": ((1,), (1,)),
+    "conv1.noise.weight": ((1,), ()),
+    "noises.noise_0": ((1, 1, 4, 4), (4, 4)),
+    "to_rgb1.conv.weight": ((1, 1, 1, 1, 1), (1, 1, 1, 1)),
+    "to_rgb1.bias": ((1, 1, 1, 1), (1,)),
+    "to_rgbs.0.bias": ((1, 7, 1, 1), (7,)),
+}
+
+
+@pytest.mark.parametrize("name", THEIR_SHAPES)
+def test_only_axes_that_rosinality_has_more_are_left_out(name):
+    shape, wanted = THEIR_SHAPES[name]
+    (array,) = rosinality.official({"g": Net("", {}, {name: np.ones(shape)})})["G"].arrays.values()
+    assert array.shape == wanted
+
+
 def test_an_average_that_the_file_lacks_is_measured():
     """By 10 000 draws: within five standard errors of another 100 000."""
     g = stylegan2.generator(Net("", {}, changed(official("G"), "mapping.w_avg", None)))
@@ -527,6 +568,105 @@ def test_an_average_that_the_file_lacks_is_measured():
     ws = np.asarray(Mapping(12, 2).apply({"params": g.variables["params"]["mapping"]}, z))
     off = np.abs(g.variables["average"]["mapping"]["w_avg"] - ws.mean(0)) / (ws.std(0) / 100)
     assert 0 < off.max() < 5
+
+
+NUMBERS = {  # a setting in the file's G or D -> (what stands there, what the error says)
+    ("G", "z_dim"): (float("nan"), "G's z_dim is nan; a whole number up to 1,048,576 belongs there."),
+    ("G", "img_resolution"): (10**9, "G's img_resolution is 1000000000; a whole number up to 1,048,576"),
+    ("G", "synthesis.b8.conv0.in_channels"): (
+        "8\x1b",
+        "G's synthesis.b8.conv0.in_channels is '8\\x1b'; a whole number",
+    ),
+    ("G", "synthesis.b8.conv0.act_gain"): (float("inf"), "G's synthesis.b8.conv0.act_gain is inf; a finite number"),
+    ("G", "synthesis.b8.conv0.conv_clamp"): (float("nan"), "conv_clamp is nan; None or a number above 0"),
+    ("D", "b8.conv0.conv_clamp"): ("256", "D's b8.conv0.conv_clamp is '256'; None or a number above 0"),
+    ("D", "b4.mbstd.group_size"): (-4, "D's b4.mbstd.group_size is -4; a whole number"),
+    ("D", "img_channels"): (True, "D's img_channels is True; a whole number"),
+    ("D", "b8.num_layers"): ([3], "D's b8.num_layers is [3]; a whole number"),
+}
+
+
+@pytest.mark.parametrize("who, name", NUMBERS)
+def test_what_is_no_number_is_named(who, name, tmp_path):
+    value, says = NUMBERS[who, name]
+    settings = SETTINGS | {who: SETTINGS[who] | {name: value}}
+    (tmp_path / "net.pkl").write_bytes(snapshot(settings=settings))
+    assert says in message(tmp_path / "net.pkl", snapshots.read)
+
+
+def test_what_a_network_was_made_with_is_looked_at_too(tmp_path):
+    made = {"c_dim": 0, "synthesis_kwargs": {"channel_max": 10**9, "channel_base": 32768}}
+    settings = SETTINGS | {"G": SETTINGS["G"] | {"_init_kwargs": Object(Global("dnnlib.util", "EasyDict"), None)}}
+    (tmp_path / "net.pkl").write_bytes(snapshot(settings=settings | {"G": settings["G"] | {"_init_kwargs": made}}))
+    says = "G's _init_kwargs.synthesis_kwargs.channel_max is 1000000000; a whole number up to"
+    assert says in message(tmp_path / "net.pkl", snapshots.read)
+
+
+def test_sizes_that_the_arrays_contradict_are_named(tmp_path):
+    for place, size, says in (("z_dim", 512, "its arrays are of 10"), ("synthesis.w_dim", 11, "its arrays are of 12")):
+        settings = SETTINGS | {"G": SETTINGS["G"] | {place: size}}
+        (tmp_path / "net.pkl").write_bytes(snapshot(settings=settings))
+        assert f"G's {place} is {size}, but {says}." in message(tmp_path / "net.pkl", snapshots.read)
+
+
+def test_arrays_that_are_not_finite_are_named():
+    arrays = official("G")
+    arrays["synthesis.b8.conv0.affine.bias"] = np.full_like(arrays["synthesis.b8.conv0.affine.bias"], np.nan)
+    with pytest.raises(ValueError, match=r"the generator's synthesis\.b8\.conv0\.affine\.bias holds NaN or infinity"):
+        stylegan2.generator(Net("", {}, arrays))
+    large = changed(official("G"), "mapping.fc0.weight", np.zeros((9000, 1), np.float32))
+    with pytest.raises(ValueError, match="gives w 9,000 numbers; 8,192 at most"):
+        stylegan2.generator(Net("", {}, large))
+    with pytest.raises(ValueError, match="group_size is 100000; 1 to 1024 is read"):
+        stylegan2.discriminator(Net("", {"b4.mbstd.group_size": 100_000}, official("D")))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0, 8), (2, 3, 4, 5, 6)])
+def test_an_array_of_any_shape_anywhere_is_an_error_of_one_line(shape):
+    for who, names in (
+        ("G", ["mapping.fc0.weight", "mapping.embed.weight", "synthesis.b4.torgb.weight", "synthesis.b8.conv1.bias"]),
+        ("D", ["b32.fromrgb.weight", "b4.conv.bias", "mapping.embed.weight", "b16.conv0.bias"]),
+    ):
+        for name in names:
+            with pytest.raises(ValueError) as error:
+                CONVERT[who](Net("", {}, changed(official(who, 32, 3), name, np.zeros(shape, np.float32))))
+            assert str(error.value).isprintable()
+
+
+# --- state dicts alone
+
+
+def alone(kind, folder):
+    """A generator's state dict in a file of its own."""
+    arrays = theirs("G") if kind == "rosinality" else official("G")
+    if kind in ("safetensors", "npz"):
+        path = folder / f"net.{kind}"
+        save = safetensors.numpy.save_file if kind == "safetensors" else lambda x, path: np.savez(path, **x)
+        save({name: np.array(x, order="C") for name, x in arrays.items()}, path)
+        return path
+    tree = {f"module.{name}": x for name, x in arrays.items()} if kind == "in a wrapper" else arrays
+    return torch_file(folder / "net.pt", {"state_dict": tree} if kind == "by another name" else tree, "zip")
+
+
+@pytest.mark.parametrize("kind", ["official", "rosinality", "in a wrapper", "by another name", "safetensors", "npz"])
+def test_a_generators_state_dict_alone_is_read(kind, tmp_path):
+    found = snapshots.read(alone(kind, tmp_path))
+    assert (found.shape, found.n_classes, found.d) == ((32, 32, 3), 0, None)
+    assert found.source == ("stylegan2-pytorch" if kind == "rosinality" else "stylegan2-ada-pytorch")
+    wanted = stylegan2.generator(Net("", {}, official("G"))).variables
+    for params in (found.g, found.ema):
+        jax.tree.map(np.testing.assert_array_equal, params["params"], wanted["params"])
+
+
+def test_a_state_dict_of_something_else_is_told_by_its_first_names(tmp_path):
+    path = torch_file(tmp_path / "net.pt", {f"layer{i}.weight": FILTER for i in range(300)}, "zip")
+    says = "it has the arrays layer0.weight, layer1.weight, layer2.weight and 297 more; none of them is a generator of"
+    assert says in message(path, snapshots.read)
+    both = {"a": official("G"), "b": official("G")}
+    path = torch_file(tmp_path / "two.pt", both, "zip")
+    assert "it has several generators: a, b." in message(path, snapshots.read)
+    safetensors.numpy.save_file({"params/g/fc/kernel": FILTER}, tmp_path / "params.safetensors")
+    assert "It is an export of gan_jax" in message(tmp_path / "params.safetensors", snapshots.read)
 
 
 # --- a run of it
@@ -654,7 +794,18 @@ def test_what_the_tool_can_not_do_is_said_in_one_line(converted, tmp_path):
     says("the generator lacks mapping.fc0.bias.", G=changed(official("G"), "mapping.fc0.bias", None))
     says("net.pkl: D is for (64, 64, 3) and 0 classes, G for (32, 32, 3) and 0.", D=official("D", 64))
     says("net.pkl: G and G_ema are not alike.", G=official("G", 64))
-    says("it has D; none of them is a generator", dumps({"D": module(official("D"), {}, persistent("Discriminator"))}))
+    says(
+        "it has the networks D; none of them is a generator",
+        dumps({"D": module(official("D"), {}, persistent("Discriminator"))}),
+    )
     says("net.pkl: it asks for posix.system;", augment_pipe=EVIL["posix.system"])
+    broken = official("G") | {"synthesis.b4.const": np.full((8, 4, 4), np.inf, np.float32)}
+    says("the generator's synthesis.b4.const holds NaN or infinity.", G=broken)
+    assert not (tmp_path / "run").exists()
+    says("net.png: this is no file of weights but a PNG picture.", b"\x89PNG\r\n\x1a\n", file="net.png")
+    says("that is a folder; give the file itself.", file="..")
+    (tmp_path / "run").write_text("")
+    says("that is a file. Give a folder for the new run.", classes=0)
+    (tmp_path / "run").unlink()
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     says("a run is there already. Give another folder.", classes=0)

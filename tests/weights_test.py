@@ -231,9 +231,27 @@ def test_a_file_without_tensors(payload, tmp_path):
 
 def test_names(tmp_path):
     assert "no such file of weights" in message(tmp_path / "absent.pth")
-    assert "no such file of weights" in message(tmp_path)
+    assert "that is a folder; give the file itself" in message(tmp_path)
     (tmp_path / "net.ckpt").write_bytes(b"x")
     assert "Known: .pth, .pt, .pkl, .safetensors, .npz, .h5, .json." in message(tmp_path / "net.ckpt")
+
+
+OTHERS = {
+    b"\x89PNG\r\n\x1a\n": "a PNG picture",
+    b"\xff\xd8\xff\xe0": "a JPEG picture",
+    b"<!DOCTYPE html>": "a web page, not the file itself: download it again",
+    b"version https://git-lfs.github.com/spec/v1\noid": "a pointer of Git LFS, not the file itself: run git lfs pull",
+    b"\x1f\x8b\x08": "packed by gzip: unpack it",
+    b"\0\0\0\x18ftypmp42": "an MP4 video or a HEIC picture",
+}
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".npz", ".h5", ".json"])
+@pytest.mark.parametrize("head", OTHERS)
+def test_what_else_a_file_is_is_said(head, suffix, tmp_path):
+    path = tmp_path / f"net{suffix}"
+    path.write_bytes(head + bytes(100))
+    assert message(path) == f"{path}: this is no file of weights but {OTHERS[head]}."
 
 
 def test_an_npz_of_objects_is_not_unpickled(tmp_path):

@@ -1,7 +1,7 @@
 """Other people's networks -> a run of ours: python tools/convert_weights.py ffhq.pkl --out runs/ffhq.
 
-Reads snapshots of stylegan2-ada-pytorch and R3GAN (.pkl) and of rosinality's stylegan2-pytorch (.pt). Nothing in a file is
-run. It writes a checkpoint at step 0, from which tools/sample.py draws, and WORKDIR/config.py, by which training goes on.
+Reads snapshots of stylegan2-ada-pytorch and R3GAN (.pkl) and of rosinality's stylegan2-pytorch (.pt), and a generator's
+state dict alone (.pt, .pth, .safetensors, .npz) with the names of any of them. Nothing in a file is run. It writes a checkpoint at step 0, from which tools/sample.py draws, and WORKDIR/config.py, by which training goes on.
 """
 
 import argparse
@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the new run's workdir")
     parser.add_argument("--classes", metavar="A,B", help="names of the labels 0, 1, ... (default: their numbers)")
     flags = parser.parse_args()
-    if (flags.out / "checkpoints").exists():
+    if flags.out.exists() and not flags.out.is_dir():
+        raise ValueError(f"--out={flags.out}: that is a file. Give a folder for the new run.")
+    if (flags.out / "checkpoints").exists() or (flags.out / "config.py").exists():
         raise ValueError(f"--out={flags.out}: a run is there already. Give another folder.")
 
     from gan_jax.foreign import snapshots
@@ -41,6 +43,7 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
     """A checkpoint at step 0 and config.py in `workdir`. Returns the state as saved."""
     import contextlib
     import dataclasses
+    import shutil
 
     from gan_jax import checkpoint, lookup, train
     from gan_jax.config import Config, make_game
@@ -56,11 +59,15 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
     checkpoint.compare(checkpoint.named(state), shapes, workdir)
     data = {"position": 0, "fingerprint": ""}
     meta = {"config": dataclasses.asdict(config), "shape": list(snapshot.shape), "classes": classes, "data": data}
-    with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
-        if not (store.save(0, new, meta) and store.finish()):
-            raise OSError(f"--out={workdir}: the checkpoint is not saved: the reason stands above.")
     text = "".join(f"        {key!r}: {value!r},\n" for key, value in settings.items())
-    (workdir / "config.py").write_text(CONFIG.format(settings=text))
+    made = workdir / "checkpoints" if workdir.exists() else workdir
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(shutil.rmtree, made, ignore_errors=True)
+        with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
+            if not (store.save(0, new, meta) and store.finish()):
+                raise OSError(f"--out={workdir}: the checkpoint is not saved: the reason stands above.")
+        (workdir / "config.py").write_text(CONFIG.format(settings=text))
+        unfinished.pop_all()
     return new
 
 

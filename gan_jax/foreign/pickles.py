@@ -18,6 +18,8 @@ from gan_jax.launch import shown
 from gan_jax.unpickle import LONGEST, Record, Refused, Unpickler, set_of
 from gan_jax.weights import Late, Names
 
+BARE = (".safetensors", ".npz")  # kinds of files that hold arrays only
+
 
 class Net(NamedTuple):
     """One network as a file has it."""
@@ -33,15 +35,16 @@ def read(path: str | pathlib.Path) -> dict[str, Net]:
     """The networks of a snapshot, {"G": ..., "D": ..., "G_ema": ...}; what is neither network nor tensor is left out.
 
     A tensor at the file's top level (`latent_avg`) is a Net of one array, named "". Where there are tensors only, as in
-    a file of one network's state dict, they are one Net, itself named "".
+    a file of one network's state dict, a .safetensors or an .npz, they are one Net, itself named "".
 
     Raises:
         ValueError: no such file; truncated or damaged; it names a class or function that no such file needs; or there is
             no network in it. One line, naming the file and what was found.
     """
     path = pathlib.Path(path).expanduser()
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file of weights.")
+    weights.is_there(path)
+    if path.suffix.lower() in BARE:
+        return {"": Net("", {}, weights.read(path))}
     with weights.in_one_line(path):
         tree, names = _tree(path), Names()
         if isinstance(tree, Mapping) and tree and all(isinstance(value, Late) for value in tree.values()):
@@ -154,9 +157,7 @@ def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names
     if id(module) in seen:
         raise Refused(f"its module {prefix!r} stands in two places.")
     seen.add(id(module))
-    for name, value in module.state.items():
-        if _plain(value):
-            net.settings[names(prefix, name)] = value
+    _note(module.state, prefix, net, names)
     for kind in ("_parameters", "_buffers"):
         for name, value in _items(module, kind):
             place = names(prefix, name)
@@ -170,6 +171,15 @@ def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names
             _collect(value, place, net, seen, names)
         elif value is not None:
             raise Refused(f"its {place} is no module.")
+
+
+def _note(state: Mapping, prefix: str, net: Net, names: Names) -> None:
+    """A module's settings, and what it was made with: "_init_kwargs.synthesis_kwargs.channel_max"."""
+    for name, value in state.items():
+        if _plain(value):
+            net.settings[names(prefix, name)] = value
+        elif isinstance(value, Mapping) and str(name).endswith("_kwargs"):
+            _note(value, names(prefix, name), net, names)
 
 
 def _items(module, kind):

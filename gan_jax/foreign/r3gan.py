@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from gan_jax.foreign.stylegan2 import Found
+from gan_jax.foreign.stylegan2 import LEVELS, Found, find, finite
 from gan_jax.models import r3gan
 
 FILTER = np.outer(r3gan.FIR, r3gan.FIR) / np.sum(r3gan.FIR) ** 2
@@ -30,13 +30,13 @@ def generator(arrays: Mapping[str, np.ndarray]) -> Found:
     """
     arrays = _checked(arrays, "generator")
     settings, levels = _settings(arrays, first=1, who="generator"), _stages(arrays)
-    start, embed = _find(arrays, "MainLayers.0.Layers.0.LinearLayer.weight", "generator", 2), None
+    start, embed = find(arrays, "MainLayers.0.Layers.0.LinearLayer.weight", "generator", 2), None
     if "EmbeddingLayer.weight" in arrays:
-        embed = _find(arrays, "EmbeddingLayer.weight", "generator", 2)
+        embed = find(arrays, "EmbeddingLayer.weight", "generator", 2)
         settings["embedding"] = len(embed)
     n_classes, z_dim = _classes(embed), start.shape[1] - (0 if embed is None else len(embed))
-    grid = _find(arrays, "MainLayers.0.Layers.0.Basis", "generator", 3).shape[1:]
-    channels = len(_find(arrays, "AggregationLayer.Layer.weight", "generator", 4))
+    grid = find(arrays, "MainLayers.0.Layers.0.Basis", "generator", 3).shape[1:]
+    channels = len(find(arrays, "AggregationLayer.Layer.weight", "generator", 4))
     shape = *(side << (levels - 1) for side in grid), channels
     names = {
         "picture.kernel": "AggregationLayer.Layer.weight",
@@ -58,9 +58,9 @@ def discriminator(arrays: Mapping[str, np.ndarray]) -> Found:
     settings, levels = _settings(arrays, first=0, who="critic"), _stages(arrays)
     settings |= {name: settings[name][::-1] for name in ("widths", "cardinality")}
     end = f"MainLayers.{levels - 1}.Layers.{settings['blocks']}"
-    embed = _find(arrays, "EmbeddingLayer.weight", "critic", 2) if "EmbeddingLayer.weight" in arrays else None
-    grid = _find(arrays, f"{end}.Basis.weight", "critic", 4).shape[2:]
-    channels = _find(arrays, "ExtractionLayer.Layer.weight", "critic", 4).shape[1]
+    embed = find(arrays, "EmbeddingLayer.weight", "critic", 2) if "EmbeddingLayer.weight" in arrays else None
+    grid = find(arrays, f"{end}.Basis.weight", "critic", 4).shape[2:]
+    channels = find(arrays, "ExtractionLayer.Layer.weight", "critic", 4).shape[1]
     n_classes, shape = _classes(embed), (*(side << (levels - 1) for side in grid), channels)
     names = {
         "picture.kernel": "ExtractionLayer.Layer.weight",
@@ -87,26 +87,21 @@ def _checked(arrays, who: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _find(arrays, name: str, who: str, ndim: int | None = None) -> np.ndarray:
-    if name not in arrays:
-        raise ValueError(f"the {who} lacks {name}.")
-    if ndim is not None and (arrays[name].ndim != ndim or 0 in arrays[name].shape):
-        raise ValueError(f"the {who}'s {name} is {list(arrays[name].shape)}; ours has {ndim} axes.")
-    return arrays[name]
-
-
 def _stages(arrays) -> int:
-    return 1 + max((int(name.split(".")[1]) for name in arrays if re.match(r"MainLayers\.\d+\.", name)), default=0)
+    stages = {int(match[1]) for name in arrays if (match := re.match(r"MainLayers\.(\d{1,2})\.", name))}
+    return 1 + max(stages, default=0)
 
 
 def _settings(arrays, first: int, who: str) -> dict:
     """Sizes by stage; `first` is the place of a stage's first block."""
     widths, cardinality = [], []
-    for stage in range(max(_stages(arrays), 1)):
+    if _stages(arrays) > LEVELS:
+        raise ValueError(f"the {who} has {_stages(arrays)} stages; {LEVELS} at most are read.")
+    for stage in range(_stages(arrays)):
         block = f"MainLayers.{stage}.Layers.{first}"
-        inner, width = _find(arrays, f"{block}.{BLOCK['expand']}", who, 4).shape[:2]
+        inner, width = find(arrays, f"{block}.{BLOCK['expand']}", who, 4).shape[:2]
         widths.append(width)
-        cardinality.append(inner // _find(arrays, f"{block}.{BLOCK['mix']}", who, 4).shape[1])
+        cardinality.append(inner // find(arrays, f"{block}.{BLOCK['mix']}", who, 4).shape[1])
     pattern = rf"MainLayers\.0\.Layers\.\d+\.{re.escape(BLOCK['expand'])}"
     blocks = sum(re.fullmatch(pattern, name) is not None for name in arrays)
     expansion = len(arrays[f"MainLayers.0.Layers.{first}.{BLOCK['expand']}"]) // widths[0]
@@ -119,18 +114,19 @@ def _classes(embed: np.ndarray | None) -> int:
 
 def _filled(net: nn.Module, n_classes: int, shape: tuple[int, ...], arrays, names: dict[str, str], who: str) -> dict:
     """The net's variables, its leaves filled with the arrays of the official `names`."""
-    x, y = np.zeros((1, *shape), np.float32), np.zeros(1, np.int32) if n_classes else None
+    x = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    y = jax.ShapeDtypeStruct((1,), np.int32) if n_classes else None
     like = traverse_util.flatten_dict(jax.eval_shape(net.init, jax.random.key(0), x, y)["params"], sep=".")
     params = {}
     for path, leaf in like.items():
-        array = _find(arrays, names[path], who)
+        array = find(arrays, names[path], who)
         moved = array.transpose({2: (1, 0), 3: (1, 2, 0), 4: (2, 3, 1, 0)}.get(array.ndim, range(array.ndim)))
         moved = moved[:, :, 0] if path == "basis" and array.ndim == 4 else moved
         if moved.shape != leaf.shape or array.dtype.kind != "f":
             raise ValueError(
                 f"the {who}'s {names[path]} is {array.dtype}{list(array.shape)}; ours is {list(leaf.shape)}."
             )
-        params[path] = np.asarray(moved, np.float32, order="C")
+        params[path] = finite(moved, names[path], who)
     unknown = set(arrays) - {names[path] for path in like}
     if unknown:
         raise ValueError(f"the {who} has {min(unknown)}, which ours has not.")
