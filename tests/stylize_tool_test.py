@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import checkpoint, clips, config, export, stylize, train
+from gan_jax.data import decode
 from gan_jax.data.sources import folder
 from tests import clips_test, frames_test
 from tests.starganv2_test import CLASSES, SETTINGS
@@ -263,6 +264,28 @@ def test_what_a_file_holds_is_told_by_its_content(tool, runs, tmp_path):
     picture(tmp_path / "e.png", (16, 16)).rename(tmp_path / "e.mp4")
     done = tool("stylize", runs / "rgb", tmp_path / "e.mp4", "--out", tmp_path / "out", "--style", "dylan")
     assert done.returncode == 0 and "1 picture in" in done.stdout, done
+
+
+def test_an_animation_stays_one(tool, runs, tmp_path, monkeypatch):
+    """All frames, restyled, with their times: alone, and in a folder beside a picture, where a video is passed over."""
+    monkeypatch.setattr(stylize.Stylizer, "__call__", lambda self, x, look: 255 - x // 2)
+    (tmp_path / "in").mkdir()
+    frames = [Image.new("RGB", (16, 16), (n, n, n)) for n in (40, 120, 200)]
+    for name in ("a.webp", "b.gif", "c.png"):
+        frames[0].save(tmp_path / "in" / name, save_all=True, append_images=frames[1:], duration=[50, 100, 150], loop=0)
+    picture(tmp_path / "in" / "d.png", (16, 16))
+    clips_test.make(tmp_path / "in" / "e.mp4", frames=1)
+    done = tool("stylize", runs / "rgb", tmp_path / "in", "--out", tmp_path / "out", "--style", "dylan")
+    assert done.returncode == 0 and "4 pictures in" in done.stdout and "passed over 1 file: 1 .mp4" in done.stdout, done
+    for name in ("a_dylan.webp", "b_dylan.gif", "c_dylan.png"):
+        back = list(decode.frames(tmp_path / "out" / name))
+        assert [time for _, time in back] == [50, 100, 150]
+        for (frame, _), n in zip(back, (40, 120, 200), strict=True):
+            assert abs(int(frame[8, 8, 0]) - (255 - n // 2)) <= 2 and frame.shape == (16, 16, 4)
+    assert decode.animation(tmp_path / "out" / "d_dylan.png") is None
+    (tmp_path / "in" / "b.gif").rename(tmp_path / "b.mp4")
+    done = tool("stylize", runs / "rgb", tmp_path / "b.mp4", "--out", tmp_path / "one", "--style", "dylan")
+    assert done.returncode == 0 and decode.animation(tmp_path / "one" / "b_dylan.gif").frames == 3
 
 
 def test_originals_are_not_written_over(tool, runs, tmp_path, monkeypatch):

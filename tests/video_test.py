@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import video
+from gan_jax.data import decode
 
 
 def frames(n, shape=(16, 24, 3)):
@@ -28,6 +29,44 @@ def test_mp4_holds_the_frames(tmp_path, shape):
         value = 250 - 40 * n
         want = value if shape[2] < 4 else value * value / 255 + 255 - value  # alpha: laid on white
         assert abs(frame.mean() - want) < 4
+
+
+@pytest.mark.parametrize(("format", "loop"), [("GIF", None), ("GIF", 3), ("PNG", 2), ("WEBP", 0), ("AVIF", None)])
+def test_an_animation_comes_back(tmp_path, format, loop):
+    """Every frame with its alpha, how long each is shown, and how often all are."""
+    made = []
+    for n in range(3):
+        frame = np.full((24, 32, 4), (220 - 20 * n, 40, 60 + 30 * n, 255), np.uint8)
+        frame[:8, : 8 * n + 4, 3] = 0
+        made.append((frame, 100 + 50 * n))
+    path = tmp_path / f"a{video.ANIMATIONS[format]}"
+    video.write_animation(path, iter(made), format, loop)
+    assert decode.animation(path) == (format, 3, loop) and [p.name for p in tmp_path.iterdir()] == [path.name]
+    back = list(decode.frames(path))
+    assert [time for _, time in back] == [100, 150, 200]
+    for (was, _), (now, _) in zip(made, back, strict=True):
+        np.testing.assert_array_equal(now[..., 3], was[..., 3])
+        assert np.abs(now.astype(int) - was)[was[..., 3] > 0].max() <= 4
+
+
+def test_the_default_picture_of_a_png_is_no_frame_and_pages_are_no_animation(tmp_path):
+    red, blue, green = (Image.new("RGB", (8, 8), color) for color in ("red", "blue", "lime"))
+    red.save(tmp_path / "a.png", save_all=True, append_images=[blue, green], default_image=True, duration=40)
+    assert decode.animation(tmp_path / "a.png").frames == 2
+    assert [frame[0, 0].tolist() for frame, _ in decode.frames(tmp_path / "a.png")] == [
+        [0, 0, 255, 255],
+        [0, 255, 0, 255],
+    ]
+    red.save(tmp_path / "a.tif", save_all=True, append_images=[blue])
+    assert decode.animation(tmp_path / "a.tif") is None
+
+
+def test_animations_too_large_for_the_memory_are_refused(tmp_path, monkeypatch):
+    red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
+    red.save(tmp_path / "a.gif", save_all=True, append_images=[blue])
+    monkeypatch.setattr(decode, "ANIMATION_PIXELS", 127)
+    with pytest.raises(decode.ImageRejected, match="frames of more than 0.000127 megapixels together; make it a video"):
+        list(decode.frames(tmp_path / "a.gif"))
 
 
 def test_png_holds_all_frames_in_rows(tmp_path):

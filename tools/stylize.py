@@ -81,7 +81,7 @@ def main() -> None:
     if clip is not None:
         for line in clip.notes():
             print(f"{clip.path}: {line}")
-        made = videos(stylizer, clip, looks, flags)
+        made = films(stylizer, clip, looks, flags)
     else:
         made = pictures(stylizer, looks, flags)
     if not made:  # of --faces
@@ -130,8 +130,11 @@ class Faces:
 
 
 def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
-    """Every image in every look as a PNG; with several of either, sheet/sheet.png. Whether any was made."""
-    from gan_jax import log
+    """Every image in every look as a PNG, or as the animation it is; with several of either, sheet/sheet.png.
+
+    Whether any was made.
+    """
+    from gan_jax import log, video
     from gan_jax.data import decode
     from gan_jax.data.sources import folder
 
@@ -144,30 +147,43 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
     stems = collections.Counter(file.with_suffix("") for file in files)
     quarantine, remarks, rows, made, began = decode.Quarantine(), decode.Remarks(), [], set(), time.monotonic()
     for number, file in enumerate(files):
+        name = file.relative_to(flags.input).with_suffix("") if flags.input.is_dir() else pathlib.Path(file.stem)
+        if stems[file.with_suffix("")] > 1:  # x.png beside x.jpg
+            name = name.with_name(f"{name.name}_{file.suffix[1:]}")
         try:
-            picture = decode.decode(file, channels=None, remark=functools.partial(remarks.add, file.name))
-            picture = _resized(picture, flags.side)
+            moving = decode.animation(file)
+            if moving:
+                frames = functools.partial(decode.frames, file)
+            else:
+                still = decode.decode(file, channels=None, remark=functools.partial(remarks.add, file.name))
+                frames = lambda still=still: [(still, 0)]
+            row = [_resized(next(iter(frames()))[0], flags.side)]
+            for look in looks:
+                out = flags.out / name.with_name(
+                    _named(name.name, look, video.ANIMATIONS[moving.format] if moving else ".png")
+                )
+                keep_original(out, originals)
+                styled, faces = [], 0
+                for picture, time_shown in frames():
+                    styled.append((stylizer(_resized(picture, flags.side)[None], look)[0], time_shown))
+                    faces += flags.faces and stylizer.found
+                if flags.faces and not faces:
+                    print(f"{file}: no face found, nothing is made of it")
+                    break
+                row.append(styled[0][0])
+                if moving:
+                    out.parent.mkdir(parents=True, exist_ok=True)
+                    video.write_animation(out, styled, moving.format, moving.loop)
+                else:
+                    log.save_png(out, row[-1])
+                made.add(out)
+            else:
+                if len(rows) < SHEET_ROWS:
+                    rows.append([_small(x) for x in row])
         except decode.ImageRejected as reason:
             if not flags.input.is_dir():
                 raise ValueError(f"{file}: {reason}.") from reason
             quarantine.add(file.relative_to(flags.input).as_posix(), reason)
-            continue
-        name = file.relative_to(flags.input).with_suffix("") if flags.input.is_dir() else pathlib.Path(file.stem)
-        if stems[file.with_suffix("")] > 1:  # x.png beside x.jpg
-            name = name.with_name(f"{name.name}_{file.suffix[1:]}")
-        row = [picture]
-        for look in looks:
-            out = flags.out / name.with_name(_named(name.name, look, ".png"))
-            keep_original(out, originals)
-            row.append(stylizer(picture[None], look)[0])
-            if flags.faces and not stylizer.found:
-                print(f"{file}: no face found, nothing is made of it")
-                break
-            log.save_png(out, row[-1])
-            made.add(out)
-        else:
-            if len(rows) < SHEET_ROWS:
-                rows.append([_small(x) for x in row])
         if len(files) > 1:
             rate = (number + 1) / (time.monotonic() - began)
             print(f"\r{number + 1}/{len(files)} pictures, {rate:.1f} pictures/s", end="", flush=True)
@@ -219,11 +235,11 @@ def sheet(rows, names):
     return np.asarray(canvas)
 
 
-def videos(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
+def films(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
     """The clip in every look, as MP4. Whether any was made."""
     whole = []
     for look in looks:
-        parts = video(stylizer, clip, look, flags)
+        parts = film(stylizer, clip, look, flags)
         if parts is None:
             return False
         whole.append(parts)
@@ -232,7 +248,7 @@ def videos(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
     return True
 
 
-def video(stylizer, clip, look, flags: argparse.Namespace):
+def film(stylizer, clip, look, flags: argparse.Namespace):
     """The clip in one look, as MP4: the clips.Parts it was made of, or None where `--faces` finds none."""
     import numpy as np
 

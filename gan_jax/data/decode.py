@@ -10,6 +10,7 @@ import pathlib
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
@@ -21,6 +22,8 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm",
     ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c",
 )  # fmt: skip
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
+ANIMATION_PIXELS = 128_000_000  # of all frames, which a writer may keep together
 MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyond it lie bombs
 FILTERS = {name: Image.Resampling[name.upper()] for name in ("lanczos", "bicubic", "bilinear", "box", "nearest")}
 CROPS = ("center", "random", "stretch")
@@ -176,6 +179,42 @@ def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
         return height, width, _channels(picture)
 
 
+class Animation(NamedTuple):
+    """The kind of file that frames shown in turn are in, how many, and the file's count of repeats (0: for ever), if any."""
+
+    format: str
+    frames: int
+    loop: int | None
+
+
+def animation(file: str | os.PathLike | bytes) -> Animation | None:
+    """What the file moves in, from its header; None of one picture, or of pages as a TIFF has them."""
+    with _opened(file, MAX_PIXELS) as (picture, _):
+        if picture.format not in ANIMATED or not picture.is_animated:
+            return None
+        frames = picture.n_frames - bool(picture.info.get("default_image"))
+        return Animation(picture.format, frames, picture.info.get("loop"))
+
+
+def frames(file: str | os.PathLike | bytes) -> Iterator[tuple[np.ndarray, float]]:
+    """Every frame of an animation as (uint8 [H, W, 4] upright and in sRGB, ms for which it is shown).
+
+    Raises:
+        ImageRejected: as `decode`, or frames of more than ANIMATION_PIXELS together.
+    """
+    with _opened(file, MAX_PIXELS) as (picture, stream):
+        pixels = picture.width * picture.height
+        if pixels * picture.n_frames > ANIMATION_PIXELS:
+            raise ImageRejected(f"frames of more than {ANIMATION_PIXELS / 1e6:g} megapixels together; make it a video")
+        to_srgb = _looked_at(picture, stream, unsaid)
+        with _room(_processes).taken(max(_CONVERTED * pixels, (_LOADED + _LOADING.get(picture.format, 0)) * pixels)):
+            for n in range(bool(picture.info.get("default_image")), picture.n_frames):
+                picture.seek(n)
+                picture.load()
+                shown = ImageOps.exif_transpose(picture)
+                yield _pixels(shown, to_srgb, 4, (255, 255, 255)), float(picture.info.get("duration", 0))
+
+
 def _sideways(picture: Image.Image) -> bool:
     return picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
 
@@ -186,7 +225,7 @@ def _channels(picture: Image.Image) -> int:
 
 def _looked_at(picture: Image.Image, stream, remark: Remark) -> ImageCms.ImageCmsTransform | None:
     """What brings the picture's colours to sRGB. Remarks what of the file is not obeyed."""
-    if picture.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF") and picture.is_animated:
+    if picture.format in (*ANIMATED, "TIFF") and picture.is_animated:
         remark("several frames, of which the first is used")
     if "progressive" in picture.info:
         place = stream.tell()
