@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
 TOOLS = [command for command in COMMANDS if "tools/" in command]
+PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_training_commands_name_configs_and_settings_that_exist(command, monkeyp
 def test_tool_commands_run(command, tool, run, monkeypatch):
     monkeypatch.chdir(run)
     python, script, *args = shlex.split(command.replace("configs/avatars.py", "configs/avatars.py:smoke"))
-    assert python == ".venv/bin/python" and (ROOT / script).is_file()
+    assert python == "python" and (ROOT / script).is_file()
     done = tool(pathlib.Path(script).stem, *args)
     assert done.returncode == 0, done.stderr
 
@@ -63,3 +64,20 @@ def test_set_up_commands_name_extras_that_exist():
     for extra in re.findall(r"\.\[(\w+)\]", README):
         assert re.search(rf"^{extra} ?=", setup, re.M), extra
     assert (ROOT / re.search(r"!\[.*?\]\((.*?)\)", README).group(1)).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_is_called_in_one_way(page):
+    words = re.findall(r"(?:^|(?<=[\s;&`]))([\w./]*python[\d.]*)(?= (?:-m|tools/))", PAGES[page], re.M)
+    assert set(words) <= {"python"} | ({"python3"} if page == "README.md" else set())  # python3 makes the environment
+    assert words.count("python3") == (2 if page == "README.md" else 0)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_the_commands_write_is_no_change_to_the_checkout(page):
+    """--out and --workdir lie in what .gitignore names, or are pictures of the docs themselves."""
+    ignored = (ROOT / ".gitignore").read_text().split()
+    for place in re.findall(r"--(?:out|workdir)[ =]([\w./$-]+)", PAGES[page]):
+        first = place.split("/")[0]
+        names = [f"/{first}/"] if not pathlib.Path(first).suffix else [f"/*{pathlib.Path(first).suffix}"]
+        assert place.startswith(("/", "docs/")) or names[0] in ignored, f"{page}: {place} is not in .gitignore"
