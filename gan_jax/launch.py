@@ -17,6 +17,8 @@ from collections.abc import Callable
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
 LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
+RUN_MARKS = ("metrics.jsonl", "evaluations.jsonl", ".lock")  # in a folder: it is a run's workdir
+RUN_FILES = (*RUN_MARKS, "config.json", "error.log", "samples", "checkpoints", "best", "tensorboard", "evaluation")
 
 
 def prepare() -> None:
@@ -36,6 +38,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         raise ValueError(f"{message}; --help says what there is.")
+
+    def parse_args(self, *args, **kwargs) -> argparse.Namespace:
+        """The flags; raises ValueError also where --out is a place of a run's own files."""
+        flags = super().parse_args(*args, **kwargs)
+        if vars(flags).get("out") is not None:
+            check_out(flags.out)
+        return flags
+
+
+def check_out(path: pathlib.Path) -> None:
+    """Raises ValueError where `path` is one of a run's own files or folders, or in one: no tool writes there."""
+    whole = path.resolve()
+    for workdir in whole.parents:
+        own = whole.relative_to(workdir).parts[0]
+        if own in RUN_FILES and any((workdir / name).is_file() for name in RUN_MARKS):
+            raise ValueError(
+                f"--out={path}: {workdir} is a run's workdir, and {own} there is its own. Give another name."
+            )
 
 
 def tool(main: Callable[[], None]) -> None:

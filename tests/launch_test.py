@@ -46,6 +46,30 @@ def test_xla_accepts_what_is_set():
     assert done.stdout.strip() == "3.0"
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "config.json", "samples/0000000016.png", "samples", "best/5/meta"])
+def test_no_tool_writes_over_a_runs_own_files(tool, tmp_path, name):
+    run = tmp_path / "a"
+    (run / "samples").mkdir(parents=True)
+    (run / "metrics.jsonl").write_text('{"images": 5}\n')
+    for words in (("report", run), ("curves", run), ("evaluate", run, run), ("sample", run), ("bench_step", run)):
+        done = tool(*words, "--out", run / name)
+        own = name.split("/")[0]
+        assert (
+            done.stderr
+            == f"error: --out={run / name}: {run} is a run's workdir, and {own} there is its own. Give another name.\n"
+        )
+    assert (run / "metrics.jsonl").read_text() == '{"images": 5}\n' and not list((run / "samples").iterdir())
+
+
+def test_other_names_beside_a_run_are_free(tmp_path):
+    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "other").mkdir()
+    for path in ("report.html", "drawn/samples", "other/config.json"):
+        launch.check_out(tmp_path / path)
+    (tmp_path / "metrics.jsonl").unlink()
+    launch.check_out(tmp_path / "samples" / "mine.png")  # no run's
+
+
 def test_a_tools_error_is_one_line():
     def main():
         raise ValueError("--seeds=x: write numbers.")
