@@ -19,16 +19,13 @@ from gan_jax.data import decode
 from gan_jax.video import import_av
 
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf"  # none that opens other files, as playlists do
+KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, TS, MPEG, WMV, FLV, OGG, MXF"  # which these are
 HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")  # brands of pictures
 TICKS = 90_000  # a second: what times are written in
 JUMP = Fraction(1, 2)  # seconds: where times go back by more, another recording begins
 PART = 100  # frames in a part: what is lost, at most, with a job that is killed
 MOST_JITTER = 0.05  # seconds by which a frame of sound may be late without silence before it
-NOTE, MARKED, WHOLE = (
-    "job.json",
-    "marked",
-    "whole",
-)  # among the parts: whose they are, that some count, that all are joined
+NOTE, MARKED, WHOLE = "job.json", "marked", "whole"  # among the parts: whose they are; `Parts.mark`; all are joined
 COPIED = ("aac", "mp3", "ac3", "alac", "opus")  # sound an MP4 takes as it is; other kinds become AAC
 
 
@@ -208,7 +205,7 @@ def open_clip(path: pathlib.Path) -> Clip:
                 is_interlaced=frame.interlaced_frame,
             )
     except av.error.ArgumentError as error:  # what CONTAINERS does not name
-        raise ValueError(f"{path}: not a video of the kinds that are read: {CONTAINERS.replace(',', ', ')}.") from error
+        raise ValueError(f"{path}: not a video of a kind that is read: {KINDS}.") from error
     except (av.error.FFmpegError, EOFError) as error:
         raise ValueError(f"{path}: not a video that can be read ({str(error).split(';')[0]}).") from error
     except ValueError as reason:

@@ -7,6 +7,8 @@ primaries (BT.2087) and a display's gamma of 2.4 (BT.1886). Up to some 90 cd/m2 
 
 import numpy as np
 
+from gan_jax.data import decode
+
 WHITE, PEAK = (
     203.0,
     1000.0,
@@ -27,7 +29,7 @@ _EXACT = 0x4 | 0x2000 | 0x40000  # swscale: bicubic, chroma interpolated in full
 
 
 def picture(frame) -> np.ndarray:
-    """An av.VideoFrame as uint8 [H, W, 3], sRGB, upright.
+    """An av.VideoFrame as uint8 [H, W, 3], sRGB, upright, on white where it is transparent.
 
     A frame without a matrix of its own is BT.709's where it is wider than 1279 or higher than 576, else BT.601's.
     Raises:
@@ -41,6 +43,8 @@ def picture(frame) -> np.ndarray:
         shown = _display(_tone_mapped(_light(_rgb(frame, "rgb48le") / np.float32(65535), transfer), primaries))
     elif primaries in _TO_BT709:
         shown = _display(_primaries((_rgb(frame, "rgb48le") / np.float32(65535)) ** GAMMA, primaries))
+    elif any(component.is_alpha for component in frame.format.components):
+        shown = decode.composite(_rgb(frame, "rgba"), (255, 255, 255))
     else:
         shown = _rgb(frame, "rgb24")
     return np.ascontiguousarray(_upright(shown, frame.side_data.get("DISPLAYMATRIX")))

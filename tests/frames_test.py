@@ -203,3 +203,15 @@ def test_colours_that_cannot_be_followed_are_refused(tmp_path, tags, message):
     path = write(tmp_path / "a.mkv", [90, 128, 128], **tags)
     with pytest.raises(ValueError, match=rf"a\.mkv: .*{message}; first make it BT.709"):
         clips.open_clip(path)
+
+
+def test_transparency_is_laid_on_white(tmp_path):
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream("qtrle", rate=12)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "argb"
+        rgba = np.full((32, 48, 4), (*RED, 255), np.uint8)
+        rgba[:, 24:, 3] = 0
+        frame = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="argb")
+        container.mux([*stream.encode(frame), *stream.encode()])
+    found = shown(tmp_path / "a.mov")
+    assert found[16, 8].tolist() == list(RED) and (found[:, 24:] == 255).all()
