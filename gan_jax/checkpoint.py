@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import pathlib
+import re
 import shutil
 
 import jax
@@ -42,10 +43,14 @@ class Store:
     def __init__(self, folder: str | pathlib.Path, keep: int = 3):
         self.folder = pathlib.Path(folder).absolute()
         self.writer = jax.process_index() == 0
+        self.keep = keep
         if self.writer:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for draft in self.folder.glob(f"*{_DRAFT}*"):  # of saves that a kill cut short
-                shutil.rmtree(draft)
+            for draft in self.folder.glob(f"[0-9]*{_DRAFT}*"):  # of saves that a kill cut short
+                if draft.is_dir() and not draft.is_symlink():
+                    shutil.rmtree(draft)
+                else:
+                    _set_aside(draft, "not a folder, as an unfinished checkpoint is")
         self._pending = None
         self.newest = self._newest_valid()  # int or None: the step to resume from
         self._manager = ocp.CheckpointManager(
@@ -134,7 +139,10 @@ class Store:
         """Called by orbax once a step is whole on disk, before it gets its final name: so the manifest is part of it."""
         if self.writer:
             (draft,) = self._drafts()
-            write_manifest(draft)
+            write_manifest(draft, self._pending)
+            for path in steps_in(self.folder)[self.keep - 1 :]:  # too old to keep; orbax can't remove a link
+                if path.is_symlink():
+                    path.unlink()
 
     def _drafts(self) -> list[pathlib.Path]:
         """Where orbax writes the pending step until it is whole."""
@@ -143,8 +151,8 @@ class Store:
     def _newest_valid(self) -> int | None:
         step = -1
         if self.writer:
-            for path in steps_in(self.folder):
-                damage = verify(path)
+            for path in _named_as_steps(self.folder):
+                damage = verify(path) if path.is_dir() else "not a folder"
                 if damage is None:
                     step = int(path.name)
                     break
@@ -155,8 +163,16 @@ class Store:
 
 def steps_in(folder: pathlib.Path) -> list[pathlib.Path]:
     """The step folders, newest first; other names ("020", "old") are not ours."""
-    found = [p for p in folder.glob("*") if p.is_dir() and p.name.isdecimal() and p.name == str(int(p.name))]
-    return sorted(found, key=lambda p: int(p.name), reverse=True)
+    return [path for path in _named_as_steps(folder) if path.is_dir()]
+
+
+def _named_as_steps(folder: pathlib.Path) -> list[pathlib.Path]:
+    """What has a step's name, newest first, whether it is a folder or not."""
+    return sorted(filter(_is_step, folder.glob("*")), key=lambda path: int(path.name), reverse=True)
+
+
+def _is_step(path: pathlib.Path) -> bool:
+    return re.fullmatch("0|[1-9][0-9]*", path.name) is not None
 
 
 def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict]:
@@ -201,23 +217,36 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
     raise ValueError(f"{path}: no checkpoint. Give a run's --workdir, its checkpoints folder or one step in it.")
 
 
-def write_manifest(path: pathlib.Path) -> None:
-    """SHA-256 of every file of a step's items; orbax's own time stamps beside them come later and are not read."""
+def write_manifest(path: pathlib.Path, step: int) -> None:
+    """The step, and the SHA-256 of every file of its items; orbax's own time stamps come later and are not read."""
     found = [f for item in ITEMS for f in sorted((path / item).rglob("*")) if f.is_file()]
-    files = {str(f.relative_to(path)): _sha256(f) for f in found}
-    (path / MANIFEST).write_text(json.dumps(files, indent=1))
+    files = {f.relative_to(path).as_posix(): _sha256(f) for f in found}
+    (path / MANIFEST).write_text(json.dumps({"step": step} | files, indent=1))
 
 
 def verify(path: pathlib.Path) -> str | None:
-    """None if every file of the manifest is there unchanged, else what is wrong, naming the file."""
+    """None if every file of the manifest is there unchanged, else what is wrong, naming the file.
+
+    A folder that has a step's name must be of that step. (Manifests of old checkpoints don't say of which they are.)
+    """
+    try:
+        return _damage_in(path)
+    except OSError as error:
+        return f"it can't be read: {error}"
+
+
+def _damage_in(path: pathlib.Path) -> str | None:
     if not (path / MANIFEST).is_file():
         return f"no {MANIFEST}: not a finished checkpoint"
     try:
         files = json.loads((path / MANIFEST).read_text())
-    except ValueError:  # also what bytes that are no UTF-8 raise
+    except (ValueError, RecursionError):  # the first is also what bytes that are no UTF-8 raise
         return f"{MANIFEST} is unreadable"
     if not isinstance(files, dict) or not all(any(name.startswith(f"{item}/") for name in files) for item in ITEMS):
         return f"{MANIFEST} does not name the files of {' and '.join(ITEMS)}"
+    step = str(files.pop("step", path.name))
+    if _is_step(path) and step != path.name:
+        return f"it is the checkpoint of step {step} under another name"
     for name, digest in files.items():
         if not (path / name).is_file():
             return f"{name} is missing"
@@ -298,16 +327,15 @@ def _sha256(path: pathlib.Path) -> str:
 
 def set_aside(path: pathlib.Path, why: str) -> pathlib.Path:
     """Renames a step's folder to "<why>-<step>", so that it is kept and no longer counts; returns its new place."""
-    place = path.with_name(f"{why}-{path.name}")
-    n = 1
-    while place.exists():
+    place, n = path.with_name(f"{why}-{path.name}"), 1
+    while place.exists() or place.is_symlink():
         place, n = path.with_name(f"{why}-{path.name}-{n}"), n + 1
     return path.rename(place)
 
 
 def _set_aside(path: pathlib.Path, damage: str) -> None:
     place = set_aside(path, "damaged")
-    logging.error("DAMAGED CHECKPOINT %s: %s. Set aside as %s; an older one is used.", path, damage, place.name)
+    logging.error("DAMAGED CHECKPOINT %s: %s. Set aside as %s.", path, damage, place.name)
 
 
 def _broadcast(value):

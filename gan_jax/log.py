@@ -1,6 +1,7 @@
 """What a run shows and writes: progress on the console, TensorBoard, JSON lines, sample grids."""
 
 import contextlib
+import errno
 import json
 import logging
 import math
@@ -8,36 +9,49 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import rich.console
 import rich.logging
 import rich.progress
-import tensorboardX
 from PIL import Image
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 from gan_jax.data.sources.folder import MARK
+from gan_jax.workdir import step_of
+
+FLUSH_SECONDS = 30  # TensorBoard's file is on the disk at least so often
 
 
 class Writer:
     """Scalars and images of a run, to TensorBoard and to `metrics.jsonl`; clu.metric_writers' method names.
 
-    A disk that is full is said once and ends nothing: the next line that can be written is.
+    A disk that is full is said once and ends nothing: the next line that can be written is. TensorBoard's file, which an
+    unfinished record would spoil, is left at the first error.
     """
 
     def __init__(self, workdir: str | pathlib.Path, start: int = 0):
-        """start: the step the run goes on from; lines of later steps, lost with a killed run, are dropped."""
+        """start: the step the run goes on from; lines of later steps, lost with a killed run, are dropped.
+
+        Raises OSError, naming the file, where those lines can't be dropped.
+        """
         self.workdir = pathlib.Path(workdir)
         self.workdir.mkdir(parents=True, exist_ok=True)
         self._failed = False
         self._lines, self._evaluations = self.workdir / "metrics.jsonl", self.workdir / "evaluations.jsonl"
         for lines in (self._lines, self._evaluations):
             _keep_until(lines, start)
-        self._board = tensorboardX.SummaryWriter(str(self.workdir / "tensorboard"), purge_step=start or None)
+        self._board, self._flushed = None, -math.inf
+        self._on_board(lambda: self._open_board(start))
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._try(lambda: self._write_scalars(step, scalars))
+        values = {name: float(value) for name, value in scalars.items()}
+        self._try(lambda: append_line(self._lines, {"step": step, **values}))
+        self._event(step, lambda: [summary.scalar(name, value).value[0] for name, value in values.items()])
 
     def write_evaluation(self, step: int, record: Mapping) -> None:
         """The whole record with its protocol, a line of `evaluations.jsonl`; its values beside the other scalars too."""
@@ -45,27 +59,49 @@ class Writer:
         self.write_scalars(step, {f"eval/{name}": value for name, value in record["values"].items()})
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """images: name -> uint8 [N, H, W, C]."""
-        for name, batch in images.items():
-            rgb = batch[..., :3] if batch.shape[-1] == 4 else batch
-            self._try(lambda name=name, rgb=rgb: self._board.add_images(name, rgb, step, dataformats="NHWC"))
+        """images: name -> uint8 [H, W, C]."""
+        shown = lambda image: image[..., :3] if image.shape[-1] == 4 else image
+        make = lambda name, image: summary.image(name, shown(image), dataformats="HWC").value[0]
+        self._event(step, lambda: [make(name, image) for name, image in images.items()])
 
     def write_hparams(self, hparams: Mapping) -> None:
         """The resolved config, as `config.json`."""
         self._try(lambda: _replace(self.workdir / "config.json", json.dumps(hparams, indent=1) + "\n"))
 
     def flush(self) -> None:
-        self._try(self._board.flush)
+        if self._board:
+            self._on_board(self._board.flush)
+            self._flushed = time.monotonic()
 
     def close(self) -> None:
-        self._try(self._board.close)
+        if self._board:
+            self._on_board(self._board.close)
 
-    def _write_scalars(self, step, scalars):
-        append_line(self._lines, {"step": step, **{k: float(v) for k, v in scalars.items()}})
-        for name, value in scalars.items():
-            self._board.add_scalar(name, value, step)
+    def _open_board(self, start: int) -> None:
+        """TensorBoard's file, written here: in tensorboardX's thread a full disk would end the thread, then hang the run."""
+        folder = self.workdir / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        self._board = EventsWriter(str(folder / "events"), f".{os.getpid()}")
+        if start:  # hides what a killed run showed of later steps
+            self._board.write_event(
+                Event(step=start, wall_time=time.time(), session_log=SessionLog(status=SessionLog.START))
+            )
 
-    def _try(self, write):
+    def _event(self, step: int, values: Callable[[], list]) -> None:
+        if self._board:
+            event = Event(step=step, wall_time=time.time(), summary=Summary(value=values()))
+            self._on_board(lambda: self._board.write_event(event))
+            if time.monotonic() > self._flushed + FLUSH_SECONDS:
+                self.flush()
+
+    def _on_board(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OSError as error:
+            self._board = None
+            logging.error("TensorBoard can't be written: %s. Training goes on; %s has its numbers.", error, self._lines)
+
+    def _try(self, write: Callable[[], object]) -> None:
         try:
             write()
             self._failed = False
@@ -76,30 +112,47 @@ class Writer:
 
 
 def append_line(path: pathlib.Path, line: Mapping) -> None:
-    """Adds a line of JSON to a file."""
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
+    """Adds a line of JSON to a file, the whole line or nothing. Raises OSError, naming the file."""
+    with path.open("ab", buffering=0) as file, _naming(path):
+        end, raw = file.seek(0, os.SEEK_END), f"{json.dumps(line)}\n".encode()
+        try:
+            if file.write(raw) < len(raw):  # the disk has just become full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(end)
+            raise
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+    """Adds the file to the error of a full disk, met in the middle of a write, which knows no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _keep_until(path: pathlib.Path, step: int) -> None:
     """Drops lines of steps after `step`, and a last line that a kill cut short."""
     if not path.is_file():
         return
-    kept = []
-    for line in path.read_text(errors="replace").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue
-    _replace(path, "".join(kept))
+    old = path.read_text("utf-8", "replace")
+    kept = [f"{line}\n" for line in old.splitlines() if (at := step_of(line)) is not None and at <= step]
+    if "".join(kept) != old:
+        _replace(path, "".join(kept))
 
 
 def _replace(path: pathlib.Path, text: str) -> None:
-    """The whole new text, or the old."""
+    """The whole new text, or the old. Raises OSError, naming the file."""
     draft = path.with_name(f".{path.name}")
-    draft.write_text(text)
-    draft.replace(path)
+    try:
+        with _naming(path):
+            draft.write_text(text, "utf-8")
+            draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 class _Console(rich.console.Console):
@@ -206,12 +259,9 @@ def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}")
     try:
-        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(draft, format="PNG")
-        draft.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:  # a full disk, met in the middle of a write, which knows no name
-            error.filename = str(path)
-        raise
+        with _naming(path):
+            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(draft, format="PNG")
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 

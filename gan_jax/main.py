@@ -12,6 +12,8 @@ import sys
 import traceback
 
 from gan_jax import launch
+from gan_jax import workdir as workdirs
+from gan_jax.signals import Signals, Stopped
 
 EXPECTED = (ValueError, OSError, FloatingPointError, RuntimeError)  # JAX's own are RuntimeErrors
 
@@ -35,6 +37,11 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--workdir", required="--config.help" not in argv, help="where checkpoints, samples and logs go"
     )
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="train: begin at step 0; what is in --workdir is moved to WORKDIR/earlier-1, -2, ...",
+    )
     parser.add_argument("--mode", choices=("train", "eval"), default="train", help="default: %(default)s")
     parser.add_argument(
         "--checkpoint", metavar="PATH", help="eval: another one, as WORKDIR/best (default: the newest in --workdir)"
@@ -57,32 +64,55 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status: 0 finished, or stopped by a signal and saved; 1 an error, said in one line."""
-    flags, overrides = parse(sys.argv[1:] if argv is None else argv)
-    launch.prepare()
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("gan_jax").setLevel(logging.INFO)
-    workdir = pathlib.Path(flags.workdir) if flags.workdir else None
+    """Returns the exit status: 0 finished; 1 an error, said in one line; 128 + its number: a signal stopped it.
+
+    What a signal stopped in training is saved: whatever starts jobs may start it again.
+    """
+    with Signals() as signals:
+        return _main(sys.argv[1:] if argv is None else argv, signals)
+
+
+def _main(argv: list[str], signals: Signals) -> int:
+    workdir = None
     try:
+        flags, overrides = parse(argv)
+        launch.prepare()
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("gan_jax").setLevel(logging.INFO)
+        workdir = workdirs.of(flags.workdir) if flags.workdir else None
         from gan_jax import cluster, config, describe, evaluate, train  # after prepare(): they import JAX
 
+        signals.check()
         settings = config.load(flags.config, overrides)
         if flags.describe:
             print(describe.settings(settings))
             return 0
+        signals.check()
+        if flags.mode == "train" and (flags.checkpoint or flags.metrics):
+            raise ValueError("--checkpoint and --metrics go with --mode eval.")
+        if flags.mode == "eval" and flags.restart:
+            raise ValueError("--restart goes with --mode train.")
+        stopped = None
         place = (flags.coordinator, flags.num_processes, flags.process_id)
         limits = (settings.heartbeat_seconds, settings.join_seconds)
         with cluster.joined(*place, *limits, functools.partial(_say_why, workdir=workdir)):
             command = {"mode": flags.mode, "checkpoint": flags.checkpoint, "metrics": flags.metrics}
             command |= {"workdir": str(workdir.absolute()), "num_processes": flags.num_processes}
-            command = {f"--{name}": value for name, value in command.items()}
+            command = {f"--{name}": value for name, value in (command | {"restart": flags.restart}).items()}
             cluster.agree(command | {"config": dataclasses.asdict(settings)} | cluster.software())
+            signals.check()
             if flags.mode == "eval":
                 evaluate.run(settings, workdir, flags.checkpoint, flags.metrics and flags.metrics.split(","))
-            elif flags.checkpoint or flags.metrics:
-                raise ValueError("--checkpoint and --metrics go with --mode eval.")
+                signals.check()
             else:
-                train.run(settings, workdir)
+                try:
+                    train.run(settings, workdir, restart=flags.restart, signals=signals)
+                except Stopped as error:
+                    if not error.saved:
+                        raise
+                    stopped = error  # all processes stop together, as at the end
+        if stopped:
+            raise stopped
     except (*EXPECTED, KeyboardInterrupt) as error:
         return _say_why(error, workdir)
     return 0
@@ -90,9 +120,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _say_why(error: BaseException, workdir: pathlib.Path | None) -> int:
     """Says what ended the run; returns the exit status."""
-    if isinstance(error, KeyboardInterrupt):
-        print("interrupted; what was saved before is whole.", file=sys.stderr)
-        return 130
+    if isinstance(error, Stopped):
+        print(f"{error} (exit status {error.status}); what is saved is whole.", file=sys.stderr)
+        return error.status
     if isinstance(error, EXPECTED):
         _explain(error, workdir)
     else:
@@ -101,18 +131,24 @@ def _say_why(error: BaseException, workdir: pathlib.Path | None) -> int:
 
 
 def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
-    """The error in one line; where it came from goes to a file, if the run has a folder already."""
-    text = str(error)
-    hint = " Out of memory: lower config.batch." if "RESOURCE_EXHAUSTED" in text else ""
-    print(f"error: {text.splitlines()[0] if text else type(error).__name__}{hint}", file=sys.stderr)
-    if workdir is not None and workdir.is_dir():
-        log = workdir / "error.log"
-        try:
-            log.write_text("".join(traceback.format_exception(error)))
-        except OSError as unwritable:
-            print(f"(the traceback can't be written: {unwritable})", file=sys.stderr)
-        else:
-            print(f"(traceback: {log})", file=sys.stderr)
+    """The error in one line; where it came from goes to a file, if the run has a folder and no other run is using it."""
+    text = str(error).partition("\n")[0] or type(error).__name__
+    if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk, met in the middle of a write
+        text += f" (--workdir={workdir})"
+    hint = " Out of memory: lower config.batch." if "RESOURCE_EXHAUSTED" in str(error) else ""
+    print(f"error: {text}{hint}", file=sys.stderr)
+    if workdir is None or not workdir.is_dir():
+        return
+    log = workdir / "error.log"
+    try:
+        with workdirs.held(workdir):
+            log.write_text("".join(traceback.format_exception(error)), "utf-8")
+    except OSError as unwritable:
+        print(f"(the traceback can't be written: {unwritable})", file=sys.stderr)
+    except workdirs.InUse:
+        pass  # it is the other run's folder
+    else:
+        print(f"(traceback: {log})", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,75 +3,106 @@
 import collections
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import logging
 import pathlib
-import signal
-from collections.abc import Iterator
 
 import jax
 import numpy as np
 
-from gan_jax import build, checkpoint, cluster, evaluate, log, statistics
+from gan_jax import build, checkpoint, cluster, evaluate, log, statistics, workdir
 from gan_jax.algorithms.base import Translator, reference_names
 from gan_jax.build import make_round, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
 from gan_jax.data import domains, pipeline
 from gan_jax.parallel import Parallel, any_process
+from gan_jax.signals import Signals, Stopped
 from gan_jax.state import TrainState
 
 AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
 
 
-def run(config: Config, workdir: str | pathlib.Path) -> TrainState:
-    """Trains to the end, or to a signal, from the newest valid checkpoint in `workdir` if there is one.
+def run(
+    config: Config, folder: str | pathlib.Path, *, restart: bool = False, signals: Signals | None = None
+) -> TrainState:
+    """Trains to the end from the newest valid checkpoint in the workdir `folder`, if there is one.
 
+    Args:
+        restart: begins at step 0; what is in the workdir is moved aside.
+        signals: as the program notes them; None: for this call only.
     Returns the state as saved. Raises:
         ValueError: the config, the data, the devices and the checkpoint don't fit together; one line says how.
         FloatingPointError: a metric became NaN or infinite; names it and the steps. Nothing saved is touched.
+        Stopped: a signal ended it; in training the state is saved first.
     """
-    workdir, parallel = pathlib.Path(workdir), Parallel(config.parallel)
-    build.check(config, parallel, new=not checkpoint.steps_in(workdir / "checkpoints"))
-    source = pipeline.open_source(config.data)
-    cluster.agree({"the fingerprint of config.data": source.fingerprint})
-    config, notes = build.fitted(config, len(source))
-    pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
-    game = make_game(config, source.shape, len(source.classes))
-    check_partner(config, game, source)
-    play = make_round(config, game, parallel)
-    samples = domains.Domains(source, reference_names(game.references)) if game.references else source
-    with _alone_in(workdir), contextlib.closing(checkpoint.Store(workdir / "checkpoints", config.keep)) as store:
-        total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
-        with log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
-            for note in (*source.notes, *notes, *build.few(config, game, len(source))):
-                progress.say(note)
-            state, position = _begin(config, game, source, parallel, store, progress.say)
-            trainer = _Run(config, workdir, source, samples, game, play, parallel, store, progress)
-            if config.eval_every_kimg is None:
-                return trainer.play_on(state, position)
-            with contextlib.closing(
-                evaluate.Judge(config, workdir, source, game, store.newest or 0, progress.say)
-            ) as trainer.judge:
-                return trainer.play_on(state, position)
+    if signals is None:
+        with Signals() as signals:
+            return run(config, folder, restart=restart, signals=signals)
+    folder = pathlib.Path(folder)
+    with _alone_in(folder):
+        parallel = Parallel(config.parallel)
+        build.check(config, parallel, new=restart or not checkpoint.steps_in(folder / "checkpoints"))
+        source = pipeline.open_source(config.data)
+        cluster.agree({"the fingerprint of config.data": source.fingerprint})
+        config, notes = build.fitted(config, len(source))
+        signals.check()
+        pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
+        game = make_game(config, source.shape, len(source.classes))
+        check_partner(config, game, source)
+        play = make_round(config, game, parallel)
+        samples = domains.Domains(source, reference_names(game.references)) if game.references else source
+        signals.check()
+        with contextlib.closing(_open_store(config, folder, restart)) as store:
+            total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
+            with log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
+                for note in (*source.notes, *notes, *build.few(config, game, len(source))):
+                    progress.say(note)
+                state, position = _begin(config, game, source, parallel, store, progress.say)
+                signals.check()
+                trainer = _Run(config, folder, source, samples, game, play, parallel, store, progress, signals)
+                if config.eval_every_kimg is None:
+                    return trainer.play_on(state, position)
+                with contextlib.closing(
+                    evaluate.Judge(config, folder, source, game, store.newest or 0, progress.say)
+                ) as trainer.judge:
+                    return trainer.play_on(state, position)
 
 
-@contextlib.contextmanager
-def _alone_in(workdir: pathlib.Path) -> Iterator[None]:
-    """Holds the workdir's lock file, so that no second run writes between the first one's lines."""
-    if jax.process_index() > 0:
-        yield
-        return
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"--workdir={workdir}: another run is using it. Wait for it, or give another.") from error
-        except OSError as error:  # some network file systems have no locks
-            logging.warning("%s can't be locked (%s): see to it that no second run uses it.", workdir, error)
-        yield
+def _alone_in(folder: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+    """Of the run's processes the first holds the workdir."""
+    return workdir.held(folder) if jax.process_index() == 0 else contextlib.nullcontext()
+
+
+def _open_store(config: Config, folder: pathlib.Path, restart: bool) -> checkpoint.Store:
+    """The run's checkpoints.
+
+    Raises:
+        ValueError: the run has begun before and no checkpoint of it can be used: to begin again would drop its log.
+    """
+    first, place = jax.process_index() == 0, folder / "checkpoints"
+    if restart and first:
+        moved = workdir.move_aside(folder)
+        if moved:
+            logging.warning("what was in %s is in %s now.", folder, moved)
+    there = place.is_dir()
+    store = checkpoint.Store(place, config.keep)
+    if first and store.newest is None:
+        lost = None
+        reached = workdir.last_step(folder)
+        if any(place.glob("damaged-*")):
+            lost = f"no checkpoint in {place} is whole"
+        elif (reached and not there) or reached > 2 * config.steps(config.save_every_kimg):  # by then one was written
+            lost = f"the run has come to step {reached}, but {place} has no checkpoint"
+        if lost:
+            store.close()
+            if not there:
+                place.rmdir()
+            raise ValueError(
+                f"{lost}. Put one back, give another --workdir, or begin at step 0 by --restart, which moves what is "
+                f"there into {folder}/earlier-1."
+            )
+    return store
 
 
 def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]:
@@ -117,11 +148,11 @@ class _Run:
 
     judge: evaluate.Judge | None = None  # None: no evaluation while training
 
-    def __init__(self, config, workdir, source, samples, game, play, parallel, store, progress):
+    def __init__(self, config, folder, source, samples, game, play, parallel, store, progress, signals):
         """samples: the source as the game takes it, with what goes with each picture."""
         self.config, self.source, self.game, self.play, self.parallel = config, source, game, play, parallel
         self.samples = samples
-        self.store, self.progress, self.workdir = store, progress, workdir
+        self.store, self.progress, self.folder, self.signals = store, progress, folder, signals
         self.saved = True  # whether the last save was begun; Store.finish says whether it ended well
         self.window = []  # (step, metrics on the devices)
         self.grid = (_Translations if isinstance(game, Translator) else _Drawings)(config, source, game, parallel)
@@ -135,23 +166,25 @@ class _Run:
             )
             return self.parallel.one(state)
         if jax.process_index() == 0:
-            self.writer = log.Writer(self.workdir, step)
+            self.writer = log.Writer(self.folder, step)
             self.writer.write_hparams(_plain(config))
         batches = pipeline.Batches(
             self.samples, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
         )
-        with contextlib.closing(batches), _stop_on_signal() as stop:
-            state, step, stopped = self.rounds(state, step, batches, stop)
+        with contextlib.closing(batches):
+            self.signals.defer()
+            state, step, stopped = self.rounds(state, step, batches)
             if not self.store.finish() or not self.saved:
                 raise OSError(f"the last checkpoint, step {step}, is not saved: the reason stands above.")
-            if stopped and step < config.total_steps:
-                who = stop[0] if stop else "another process"
-                self.progress.say(f"stopped by {who} at step {step}; the same command goes on from there.")
         if self.writer:
             self.writer.close()
+        if stopped and step < config.total_steps:
+            who = self.signals.caught[0] if self.signals.caught else "another process"
+            self.progress.say(f"stopped by {who} at step {step}; the same command goes on from there.")
+            raise Stopped(self.signals.caught[0] if self.signals.caught else "SIGTERM", saved=True)
         return self.parallel.one(state)
 
-    def rounds(self, state, step, batches, stop) -> tuple[TrainState, int, bool]:
+    def rounds(self, state, step, batches) -> tuple[TrainState, int, bool]:
         """To the end or to a signal: (state, its step, whether a signal came). The last one is saved, if it can be."""
         config, stopped = self.config, False
         kimg = {name: getattr(config, f"{name}_every_kimg") for name in ("log", "sample", "eval", "save")}
@@ -160,7 +193,7 @@ class _Run:
             state = self.round(state, batches, step)
             step += 1
             due = {name for name in every if step % every[name] == 0 or step == config.total_steps}
-            stopped = any_process(bool(stop)) if due or jax.process_count() == 1 else False
+            stopped = any_process(bool(self.signals.caught)) if due or jax.process_count() == 1 else False
             if due or stopped:
                 self.report(step)
             if "sample" in due or stopped:
@@ -210,12 +243,12 @@ class _Run:
         images, cols = self.grid(ema)
         if not self.writer:
             return
-        path = self.workdir / "samples" / f"{step * self.config.batch:010d}.png"
+        path = self.folder / "samples" / f"{step * self.config.batch:010d}.png"
         try:
             log.save_png(path, log.grid(images, cols))
         except OSError as error:
             self.progress.say(f"the sample grid can't be written: {error}. Training goes on.")
-        self.writer.write_images(step, {"samples": log.grid(images, cols)[None]})
+        self.writer.write_images(step, {"samples": log.grid(images, cols)})
         self.writer.flush()
 
     def save(self, step, state, position) -> bool:
@@ -271,21 +304,3 @@ class _Translations:
         rows = jax.device_get([self.draw(ema, x, z, self.y) for x, z in zip(self.x, self.z, strict=True)])
         parts = zip(self.pictures, map(log.to_uint8, rows), self.truth, strict=True)
         return np.concatenate([np.concatenate([x[None], row, truth]) for x, row, truth in parts]), self.cols
-
-
-@contextlib.contextmanager
-def _stop_on_signal() -> Iterator[list[str]]:
-    """Yields a list that signals put their names in: the first ends the training, a third Ctrl-C ends it unsaved."""
-    caught: list[str] = []
-
-    def note(number, frame):
-        caught.append(signal.Signals(number).name)
-        if caught.count("SIGINT") > 2:
-            raise KeyboardInterrupt
-
-    old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        yield caught
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -81,8 +81,11 @@ def flip_a_byte(file: pathlib.Path):
     file.write_bytes(bytes(data))
 
 
-@pytest.mark.parametrize("damage", ["flip", "remove", "manifest", "stray", "garbled manifest", "empty manifest"])
-def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, caplog):
+DAMAGES = ["flip", "remove", "manifest", "stray", "garbled manifest", "empty manifest", "deep manifest", "unreadable"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, caplog, monkeypatch):
     saved(tmp_path)
     file = largest_file(tmp_path / "2")
     expected = str(file.relative_to(tmp_path / "2"))
@@ -99,6 +102,19 @@ def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, capl
     elif damage == "empty manifest":
         (tmp_path / "2" / "manifest.json").write_text("{}")
         expected = "manifest.json does not name the files"
+    elif damage == "deep manifest":
+        (tmp_path / "2" / "manifest.json").write_text("[" * 100_000)
+        expected = "manifest.json is unreadable"
+    elif damage == "unreadable":
+        hashed = checkpoint._sha256
+
+        def denied(path):
+            if path == file:
+                raise PermissionError(13, "Permission denied", str(path))
+            return hashed(path)
+
+        monkeypatch.setattr(checkpoint, "_sha256", denied)
+        expected = f"it can't be read: [Errno 13] Permission denied: '{file}'"
     else:
         (tmp_path / "900").mkdir()
         (tmp_path / "900" / "notes.txt").write_text("mine")
@@ -123,6 +139,57 @@ def test_other_names_are_not_steps_and_cut_short_saves_are_cleared(tmp_path):
     assert store.newest == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["020", "1", "2"]
     assert checkpoint.find(tmp_path).name == "2"
+
+
+@pytest.mark.parametrize("stray", ["40.orbax-checkpoint-tmp", "3", "40", "99999999999999999999"])
+def test_a_file_where_a_folder_is_expected_is_set_aside(tmp_path, stray, caplog):
+    saved(tmp_path)
+    (tmp_path / stray).write_text("mine")
+    store = Store(tmp_path, keep=1)
+    assert store.newest == 2
+    assert "not a folder" in caplog.text
+    assert store.save(3, make_state(3.0), {}) and store.close()
+    assert Store(tmp_path).newest == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["3", f"damaged-{stray}"]
+    assert (tmp_path / f"damaged-{stray}").read_text() == "mine"
+
+
+@pytest.mark.parametrize("how", ["renamed", "copied", "linked"])
+def test_a_step_under_another_name_is_not_taken_for_that_step(tmp_path, how, caplog):
+    saved(tmp_path)
+    if how == "renamed":
+        (tmp_path / "2").rename(tmp_path / "40")
+    elif how == "copied":
+        shutil.copytree(tmp_path / "2", tmp_path / "40")
+    else:
+        (tmp_path / "40").symlink_to("2")
+    assert checkpoint.verify(tmp_path / "40") == "it is the checkpoint of step 2 under another name"
+    newest = 1 if how == "renamed" else 2
+    assert checkpoint.find(tmp_path).name == str(newest)
+    store = Store(tmp_path)
+    assert store.newest == newest and "step 2 under another name. Set aside as damaged-40" in caplog.text
+    assert store.save(3, make_state(3.0), {}) and store.close()
+
+
+def test_a_step_moved_elsewhere_and_linked_is_what_it_says(tmp_path, caplog):
+    saved(tmp_path / "run")
+    (tmp_path / "run" / "2").rename(tmp_path / "two")
+    (tmp_path / "run" / "2").symlink_to(tmp_path / "two")
+    store = Store(tmp_path / "run", keep=2)
+    assert store.newest == 2
+    assert all(store.save(step, make_state(float(step)), {}) for step in (3, 4, 5)) and store.close()
+    assert "NOT SAVED" not in caplog.text
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["4", "5"]
+    assert checkpoint.verify(tmp_path / "two") is None
+
+
+def test_manifests_of_old_checkpoints_do_not_say_their_step(tmp_path):
+    saved(tmp_path)
+    manifest = tmp_path / "2" / "manifest.json"
+    files = json.loads(manifest.read_text())
+    assert files.pop("step") == 2
+    manifest.write_text(json.dumps(files))
+    assert Store(tmp_path).newest == 2
 
 
 def test_a_folder_that_vanished_is_made_again(tmp_path):

@@ -9,7 +9,7 @@ import gan_jax
 
 ROOT = pathlib.Path(gan_jax.__file__).parent
 LAYERS = [  # from the bottom; "package." stands for all of its modules
-    ["launch"],
+    ["launch", "signals", "workdir"],
     ["axis", "lookup", "state", "unpickle"],
     ["weights"],
     ["losses", "regularizers", "data.", "nn.", "metrics."],

@@ -1,7 +1,10 @@
 """The run end to end on the embedded data, tiny: what it writes, how it stops, and that resuming changes nothing."""
 
+import contextlib
 import json
 import os
+import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, log, main, train
+from gan_jax import checkpoint, config, log, main, train, workdir
 from gan_jax.data import pipeline
 
 STEPS = 20
@@ -221,7 +224,7 @@ def test_a_signal_saves_and_stops(file, tmp_path, name):
         out, _ = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 0, out
+    assert process.returncode == 128 + getattr(signal, name), out
     assert f"stopped by {name} at step" in out
     step = int(out.split(f"stopped by {name} at step ")[1].split(";")[0])
     assert checkpoint.find(tmp_path / "w").name == str(step)
@@ -234,11 +237,11 @@ def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
         import os, signal, time
         from gan_jax import checkpoint, config, train
         write = checkpoint.write_manifest
-        def slowly(path):
+        def slowly(path, step):
             for _ in range(5):
                 time.sleep(0.2)
                 os.kill(os.getpid(), signal.SIGTERM)
-            write(path)
+            write(path, step)
         checkpoint.write_manifest = slowly
         train.run(config.load(sys.argv[1], ["total_kimg=0.08"]), sys.argv[2])
     """
@@ -254,9 +257,115 @@ def test_a_last_save_that_fails_is_an_error(file, tmp_path, monkeypatch, capsys)
     assert "CHECKPOINT NOT SAVED at step 10" in capsys.readouterr().err
 
 
-def test_one_run_a_workdir(file, tmp_path):
-    with train._alone_in(tmp_path), pytest.raises(ValueError, match="another run is using it"):
-        run(file, tmp_path)
+def test_one_run_a_workdir(file, tmp_path, capsys):
+    """The loser of two writes nothing into the winner's folder, whatever is wrong with it."""
+    with workdir.held(tmp_path / "w"):
+        for more in ([], ["--config.batch=7"], ["--config.no_such=1"]):
+            assert main.main(["--config", file, "--workdir", str(tmp_path / "w"), *more]) == 1
+        assert "another run is using it" in capsys.readouterr().err
+        assert [p.name for p in (tmp_path / "w").iterdir()] == [".lock"]
+
+
+def test_an_error_is_kept_with_its_traceback_where_no_other_run_is(file, tmp_path):
+    (tmp_path / "w").mkdir()
+    assert main.main(["--config", file, "--workdir", str(tmp_path / "w"), "--config.batch=7"]) == 1
+    assert "Traceback" in (tmp_path / "w" / "error.log").read_text()
+
+
+def begun(folder, step, *checkpoints):
+    """A workdir as a run leaves it that came to `step`, with (damaged) checkpoints."""
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text(f'{{"step": 5, "images": 40}}\n{{"step": {step}, "images": {step * 8}}}\n')
+    for name in checkpoints:
+        (folder / "checkpoints" / name / "state").mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("step", "checkpoints", "message"),
+    [
+        (10, [], r"the run has come to step 10, but .*checkpoints has no checkpoint"),
+        (10, ["10", "5"], r"no checkpoint in .*checkpoints is whole"),
+        (10, ["damaged-10"], r"no checkpoint in .*checkpoints is whole"),
+        (21, ["old"], r"the run has come to step 21, but .*checkpoints has no checkpoint"),
+    ],
+)
+def test_a_run_that_lost_its_checkpoints_stops_and_keeps_its_log(file, tmp_path, capsys, step, checkpoints, message):
+    folder = begun(tmp_path / "w", step, *checkpoints)
+    log_before = (folder / "metrics.jsonl").read_text()
+    for _ in range(2):  # the second time as the first
+        assert main.main(["--config", file, "--workdir", str(folder)]) == 1
+        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert len(said) == 1 and re.search(message, said[0]) and "--restart" in said[0], said
+        assert (folder / "metrics.jsonl").read_text() == log_before
+        assert len(list((folder / "checkpoints").glob("*"))) == len(checkpoints)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(file, tmp_path):
+    folder = begun(tmp_path / "w", 12)
+    (folder / "checkpoints").mkdir()
+    assert train._open_store(config.load(file), folder, restart=False).newest is None
+
+
+def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
+    folder = begun(tmp_path / "w", 10, "10")
+    args = ["--config", file, "--workdir", str(folder), "--config.total_kimg=0.04", "--restart"]
+    assert main.main(args) == 0
+    assert f"what was in {folder} is in {folder / 'earlier-1'} now" in caplog.text
+    assert [line["step"] for line in lines(folder / "earlier-1")] == [5, 10]
+    assert (folder / "earlier-1" / "checkpoints" / "10").is_dir()
+    assert [line["step"] for line in lines(folder)] == [5]
+    assert checkpoint.find(folder).name == "5"
+
+
+@pytest.mark.parametrize(
+    "stage", [(config, "load"), (pipeline, "open_source"), (train, "make_round"), (train, "_begin")], ids=lambda s: s[1]
+)
+def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(file, tmp_path, monkeypatch, capsys, stage):
+    whole = getattr(*stage)
+
+    def swallow(*args):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        return whole(*args) if stage[1] != "_begin" else (None, 0)
+
+    monkeypatch.setattr(*stage, swallow)
+    monkeypatch.setattr(train._Run, "__init__", lambda *_: pytest.fail("it went on"))
+    assert main.main(["--config", file, "--workdir", str(tmp_path / "w")]) == 143
+    assert "stopped by SIGTERM (exit status 143)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_run_and_not_by_ctrl_c(file, tmp_path):
+    command = [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path), "--config.workers=1"]
+    process = subprocess.Popen([*command, "--config.total_kimg=400"], env=env(), stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: (tmp_path / "metrics.jsonl").exists() and lines(tmp_path), process)
+        workers = [pid for pid in children_of(process.pid) if b"spawn_main" in cmdline(pid)]
+        assert len(workers) == 1
+        os.kill(workers[0], signal.SIGINT)
+        step = lines(tmp_path)[-1]["step"]
+        wait_for(lambda: lines(tmp_path)[-1]["step"] > step + 20, process)
+    finally:
+        process.kill()
+        process.wait()
+    end = time.monotonic() + 60
+    while cmdline(workers[0]):
+        assert time.monotonic() < end, "the worker lives on"
+        time.sleep(0.1)
+
+
+def children_of(pid):
+    tasks = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def cmdline(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def test_another_batch_does_not_resume(file, tmp_path):
@@ -408,8 +517,6 @@ def test_a_users_mistake_is_one_line(file, tmp_path, capsys, overrides, message)
     assert status == 1
     said = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(said) == 1 and "Traceback" not in err
-    import re
-
     assert re.search(message, said[0]), said[0]
 
 

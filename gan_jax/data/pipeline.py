@@ -7,6 +7,10 @@ all that resuming needs.
 """
 
 import math
+import multiprocessing
+import os
+import signal
+import threading
 import types
 from collections.abc import Mapping
 from typing import Protocol, Self
@@ -123,7 +127,7 @@ class Batches:
             if not absl.flags.FLAGS.is_parsed():
                 absl.flags.FLAGS.mark_as_parsed()  # grain's workers read them
             ahead = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(1, prefetch))
-            stream = stream.mp_prefetch(ahead, worker_init_fn=decode.share_memory)
+            stream = stream.mp_prefetch(ahead, worker_init_fn=_follow_the_run)
         self._batches = iter(stream)
 
     def __iter__(self) -> Self:
@@ -143,6 +147,18 @@ class Batches:
     def close(self) -> None:
         """Ends the threads and processes that read ahead. Safe to repeat."""
         self._batches.close()
+
+
+def _follow_the_run(worker: int, count: int) -> None:
+    """In a worker: it ends when the run does, also one that was killed; and not by Ctrl-C, which a terminal sends to all."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    decode.share_memory(worker, count)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class _Load:

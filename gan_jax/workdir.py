@@ -1,0 +1,86 @@
+"""The folder of a run: one run at a time writes in it, and what an earlier one left is moved, never removed."""
+
+import contextlib
+import json
+import logging
+import pathlib
+import sys
+from collections.abc import Iterator
+
+WRITTEN = ("checkpoints", "best", "samples", "tensorboard", "evaluation", "metrics.jsonl", "evaluations.jsonl",
+           "config.json", "error.log")  # what a run leaves  # fmt: skip
+
+
+class InUse(ValueError):
+    """Another run holds the folder."""
+
+
+def of(text: str) -> pathlib.Path:
+    """The folder that `--workdir` names. Raises ValueError where it is a remote address, which no folder stands for."""
+    if "://" in text:
+        raise ValueError(
+            f"--workdir={text}: a remote address. Give a folder: mount the bucket (gcsfuse, mount-s3) and name a path in it."
+        )
+    return pathlib.Path(text)
+
+
+@contextlib.contextmanager
+def held(folder: pathlib.Path) -> Iterator[None]:
+    """Holds the folder's lock file, so that no second run writes between the first one's lines.
+
+    Raises:
+        InUse: another run holds it; nothing is written.
+        OSError: the folder or the file in it can't be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        try:
+            _lock(lock)
+        except (BlockingIOError, PermissionError) as error:
+            raise InUse(f"--workdir={folder}: another run is using it. Wait for it, or give another.") from error
+        except OSError as error:  # some network file systems have no locks
+            logging.warning("%s can't be locked (%s): see to it that no second run uses it.", folder, error)
+        yield
+
+
+def _lock(file) -> None:
+    """Locks an open file until it is closed; raises at once where another has it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def last_step(folder: pathlib.Path) -> int:
+    """The last step that `metrics.jsonl` has a line of; 0 where there is none."""
+    try:
+        raw = (folder / "metrics.jsonl").read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return 0
+    return max([0, *filter(None, map(step_of, raw))])
+
+
+def step_of(line: str) -> int | None:
+    """The step of a line of JSON; None where it is damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def move_aside(folder: pathlib.Path) -> pathlib.Path | None:
+    """Moves what an earlier run left into a new folder "earlier-1", "earlier-2", ... of it; None where it left nothing."""
+    left = [folder / name for name in WRITTEN if (folder / name).exists() or (folder / name).is_symlink()]
+    if not left:
+        return None
+    n = 1
+    while (place := folder / f"earlier-{n}").exists():
+        n += 1
+    place.mkdir()
+    for path in left:
+        path.rename(place / path.name)
+    return place
