@@ -157,7 +157,7 @@ def load(path: str | pathlib.Path, kind: type[Game] = Game) -> Sampler:
     step = checkpoint.find(path)
     saved, meta = checkpoint.read(step, ("ema/",))
     config = lookup.build(Config, meta["config"], f"{step}: config")
-    shape, classes = tuple(meta["shape"]), tuple(meta["classes"])
+    shape, classes = tuple(meta["shape"]), tuple(map(lookup.normal, meta["classes"]))
     game = make_game(config, shape, len(classes))
     if not isinstance(game, kind):
         does = (
@@ -259,7 +259,7 @@ class Exported:
         """Raises ValueError where the folder lacks a file, or one is damaged."""
         try:
             about = json.loads((folder / "about.json").read_text())
-            self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(about["classes"])
+            self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(map(lookup.normal, about["classes"]))
             self.multiple = self.least = about["multiple"]
             self._z, self.step = about["z"], folder
             names = ("restyle", "restyle_part", "style")

@@ -6,9 +6,15 @@ import inspect
 import pkgutil
 import types
 import typing
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 LISTED = 60  # names, at most, in an error
+
+
+def normal(name: str) -> str:
+    """A name as it is compared: in Unicode's NFC, for macOS may write é as two characters where a keyboard gives one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -48,10 +54,13 @@ def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:
 
 
 def choose(table: Mapping[str, typing.Any], name: str, key: str):
-    """`table[name]`, or a ValueError naming the config key and what is allowed."""
-    if name not in table:
+    """`table[name]`, or a ValueError naming the config key and what is allowed. Names meet as `normal` has them."""
+    if name in table:
+        return table[name]
+    by_normal = {normal(str(known)): value for known, value in table.items()}
+    if normal(str(name)) not in by_normal:
         raise ValueError(f"{key}={name!r} is not known. {suggest(name, map(str, table))}")
-    return table[name]
+    return by_normal[normal(str(name))]
 
 
 def build(factory: typing.Callable, kwargs: Mapping[str, typing.Any], key: str, **given):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax import faces, log
+from gan_jax import faces, log, lookup
 from gan_jax.data import decode
 from gan_jax.data.sources import folder
 
@@ -71,18 +71,21 @@ class Recipe:
             )
 
 
-def pictures_in(root: pathlib.Path) -> Iterator[Picture]:
+def pictures_in(root: pathlib.Path, say: Callable[[str], None]) -> Iterator[Picture]:
     """The images below a folder; sub-folders stay, as styles or classes, and what has one name in several shares a split.
 
-    Two sub-folders with the same names throughout are pairs: where one of a pair is set aside, both are.
+    Two sub-folders with the same names throughout are pairs: where one of a pair is set aside, both are. say: is told what
+    is passed over.
     Raises:
         ValueError: no such folder, or no images in it.
     """
     try:
-        files = folder.scan(root)[0]
+        files, passed = folder.scan(root)
     except ValueError as error:
         raise ValueError(str(error).replace("config.data.path=", "")) from error
-    names = [file.relative_to(root).as_posix() for file in files]
+    for line in folder.passed_over(passed):
+        say(line)
+    names = [lookup.normal(file.relative_to(root).as_posix()) for file in files]
     below = {}
     for name in names:
         top, slash, rest = name.rpartition(".")[0].partition("/")

@@ -62,12 +62,12 @@ class Stylizer:
             ValueError: a style that the checkpoint lacks; names those it has.
         """
         classes = self.sampler.classes
-        for name in names:
-            if not classes:
-                raise ValueError(f"--style {name}: {self.sampler.step} has one style only; leave it out.")
-            lookup.choose(dict.fromkeys(classes), name, "--style")
-        names = list(names) or list(classes)
-        y = np.array([classes.index(name) for name in names], np.int32) if classes else None
+        if names and not classes:
+            raise ValueError(f"--style {names[0]}: {self.sampler.step} has one style only; leave it out.")
+        numbers = {name: number for number, name in enumerate(classes)}
+        chosen = [lookup.choose(numbers, name, "--style") for name in names] or list(numbers.values())
+        names = [classes[number] for number in chosen]
+        y = np.array(chosen, np.int32) if classes else None
         styles = np.asarray(self.sampler.styles_from_noise(seed, y, max(1, len(names))))
         return [Look(name, style) for name, style in zip(names or [""], styles, strict=True)]
 
@@ -79,10 +79,10 @@ class Stylizer:
         """
         if not self.sampler.reads_styles:
             raise ValueError(f"--reference: {self.sampler.step} takes no style from a picture; StarGAN v2's runs do.")
-        lookup.choose(dict.fromkeys(self.sampler.classes), name, "--style")
+        number = lookup.choose({c: i for i, c in enumerate(self.sampler.classes)}, name, "--style")
         x = decode.fit(self._opaque(picture)[0], self.sampler.shape[:2]).astype(np.float32)[None] / 127.5 - 1
-        y = np.array([self.sampler.classes.index(name)], np.int32)
-        return Look(name, np.asarray(self.sampler.style_from_picture(x, y))[0])
+        y = np.array([number], np.int32)
+        return Look(self.sampler.classes[number], np.asarray(self.sampler.style_from_picture(x, y))[0])
 
     def __call__(self, pictures: np.ndarray, look: Look) -> np.ndarray:
         """uint8 [n, H, W, 1, 3 or 4] of any size -> the same shape, in the look; alpha as it was."""

@@ -1,5 +1,6 @@
 """A folder of images: what is found, set aside, resized, labelled and augmented."""
 
+import json
 import logging
 import os
 
@@ -168,6 +169,124 @@ def test_another_of_its_class_takes_the_place_of_a_lost_file(images, monkeypatch
     (images / "b" / "2.png").write_bytes(b"gone")
     batch = source.load(np.array([3]), np.zeros(1, np.uint64))
     assert batch["label"] == [1] and batch["id"] == [2] and (batch["image"][0, 0, 0] == (0, 0, 255)).all()
+
+
+def test_links_to_folders_are_followed_but_not_round(images, tmp_path_factory, monkeypatch):
+    """Classes that are links, as sets under version control have them; a link to a folder above is a loop."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    save(elsewhere / "cats" / "1.png", 9, 9, 9)
+    save(elsewhere / "cats" / "deep" / "2.png", 9, 9, 9)
+    (images / "cats").symlink_to(elsewhere / "cats", target_is_directory=True)
+    (elsewhere / "cats" / "deep" / "again").symlink_to(elsewhere / "cats", target_is_directory=True)
+    (images / "a" / "up").symlink_to(images, target_is_directory=True)
+    (images / "dogs").symlink_to(images / "nowhere", target_is_directory=True)
+    os.mkfifo(images / "b" / "pipe.png")
+    for path in (str(images), "."):
+        monkeypatch.chdir(images)
+        source = folder.Source(path, 4, labels=True)
+        assert source.classes == ("a", "b", "cats") and source.names == [
+            "a/1",
+            "a/deep/2",
+            "b/1",
+            "cats/1",
+            "cats/deep/2",
+        ]
+        assert source.quarantine.files == {"b/pipe.png": "a special file"}
+    assert source.notes[-1] == (
+        "passed over 4 files: 1 .txt, 1 link to a folder that it is in (again), 1 link to a folder that it is in (up), 1 link "
+        "to nothing"
+    )
+
+
+def test_a_folder_that_can_not_be_read_is_said(images, monkeypatch):
+    def closed(path, of=os.scandir):
+        if os.fspath(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return of(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    (note,) = (note for note in folder.Source(str(images), 4).notes if "passed over" in note)
+    assert f"1 folder that can't be read ({images / 'a' / 'deep'})" in note
+
+
+def test_names_are_in_nfc(tmp_path):
+    """macOS writes é as two characters; so may one folder of two."""
+    save(tmp_path / "cafe\u0301" / "e\u0301.png", 1, 2, 3)
+    save(tmp_path / "caf\u00e9" / "a.png", 1, 2, 3)
+    source = folder.Source(str(tmp_path), 4, labels=True)
+    assert source.classes == ("caf\u00e9",) and sorted(source.names) == ["caf\u00e9/a", "caf\u00e9/\u00e9"]
+    assert not [note for note in source.notes if "no images" in note]
+
+
+def test_classes_and_their_counts_are_said(images):
+    source = folder.Source(str(images), 4, labels=True)
+    assert source.notes[0] == f"3 images of 2 classes from {images}, in memory: 'a' 2, 'b' 1"
+    for i in range(30):
+        save(images / f"c{i:02}" / "1.png", 1, 1, 1)
+    assert folder.Source(str(images), 4, labels=True).notes[0].endswith("'c16' 1, 'c17' 1, ...")
+
+
+def test_splits_are_no_classes(tmp_path):
+    for name in ("train/cat", "train/dog", "val/cat", "val/dog"):
+        save(tmp_path / name / "1.png", 1, 2, 3)
+    message = rf"the folders of {tmp_path}, train, val, are splits; .* Use one: config.data.path={tmp_path}/train\.$"
+    with pytest.raises(ValueError, match=message):
+        folder.Source(str(tmp_path), 4, labels=True)
+    assert folder.Source(str(tmp_path / "train"), 4, labels=True).classes == ("cat", "dog")
+    notes = folder.Source(str(tmp_path), 4).notes
+    assert f"all of the folders train, val are used; config.data.path={tmp_path}/train is one" in notes
+    save(tmp_path / "car" / "1.png", 1, 2, 3)  # then they may be vehicles
+    assert folder.Source(str(tmp_path), 4, labels=True).classes == ("car", "train", "val")
+
+
+@pytest.fixture
+def stylegans(tmp_path):
+    """(labels) -> the set that dataset_tool.py writes: shards of pictures, labels beside them."""
+    for i in range(4):
+        save(tmp_path / "00000" / f"img{i:08}.png", i, 0, 0)
+
+    def write(labels):
+        (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels}), encoding="utf-8")
+        return str(tmp_path)
+
+    return write
+
+
+def test_stylegans_labels_are_read(stylegans):
+    name = "00000/img{:08}.png".format
+    path = stylegans([[name(0), 2], [name(1), 0], [name(3), [0.0, 0.0, 1.0]], ["gone.png", 0]])
+    source = folder.Source(path, 4, labels=True)
+    np.testing.assert_array_equal(source.targets, [2, 0, 2])
+    assert source.classes == ("0", "1", "2") and source.names == [name(i)[:-4] for i in (0, 1, 3)]
+    assert source.quarantine.files == {name(2): "no label in dataset.json"}
+    assert f"3 images of 3 classes from {path}, in memory: '0' 1, '1' 0, '2' 2" in source.notes
+    assert source.notes[-1] == "class '1' has no image that can be used"
+    assert folder.Source(path, 4).classes == () and len(folder.Source(path, 4)) == 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "dataset.json has no labels. Set labels=False, or take it out"),
+        ([["00000/img00000000.png", [0.5, 0.5]]], r"label of '00000/img00000000.png' is no class, \[0.5, 0.5\]"),
+        (
+            [["00000/img00000000.png", -1]],
+            "is no class, -1. It must be a number, 0 to 99999, or a vector with a single 1",
+        ),
+        (["00000/img00000000.png"], "is no class, None"),
+    ],
+)
+def test_stylegans_labels_that_are_no_classes(stylegans, labels, message):
+    with pytest.raises(ValueError, match=message):
+        folder.Source(stylegans(labels), 4, labels=True)
+
+
+def test_a_dataset_json_of_another_program(images):
+    (images / "dataset.json").write_text('{"title": "mine"}', encoding="utf-8")
+    assert folder.Source(str(images), 4, labels=True).classes == ("a", "b")
+    (images / "dataset.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="dataset.json can't be read: Expecting"):
+        folder.Source(str(images), 4, labels=True)
 
 
 def test_an_empty_class_folder_is_named(images):

@@ -78,3 +78,11 @@ def test_build_says_what_is_wrong(kwargs, message):
 def test_what_the_program_gives_is_no_setting():
     with pytest.raises(ValueError, match=r"config.g.shape: no such setting. Known: width\."):
         lookup.build(Module, {"shape": (3,)}, "config.g", shape=(1,))
+
+
+def test_names_meet_in_either_form_of_unicode():
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    for known, asked in ((composed, apart), (apart, composed), (apart, apart)):
+        assert lookup.choose({known: 7, "cafe": 8}, asked, "--class") == 7
+    with pytest.raises(ValueError, match="--class='caf' is not known. Did you mean 'caf\u00e9'"):
+        lookup.choose({composed: 7, "cafe": 8}, "caf", "--class")

@@ -38,9 +38,12 @@ def test_a_folder(photos, tmp_path, tool):
     exif = sideways.getexif()
     exif[0x0112] = 6
     sideways.save(photos / "bob" / "turned.jpg", exif=exif, quality=100)
+    (photos / "bob" / "notes.txt").write_text("")
+    (photos / "ann" / "raw.heic").write_text("")
     done = tool("prepare", photos, "--out", tmp_path / "set", "--size", "16")
     assert done.returncode == 0, done.stderr
     assert "17 in train, 2 in validation, 2 in test; 3 left out" in done.stdout
+    assert "passed over 2 files: 1 .heic, 1 .txt" in done.stdout
     names = files(tmp_path / "set")
     assert len(names) == 21 and {name.split("/")[0] for name in names} == {"train", "validation", "test"}
     assert all(name.split("/")[1] in ("ann", "bob") for name in names)
@@ -136,6 +139,8 @@ def test_of_pairs_both_are_set_aside(photos, tmp_path, tool):
     for i in range(20):
         for style in ("ann", "bob"):
             picture(i + 100 * (style == "ann")).save(photos / style / f"{i}.png")
+    (photos / "ann" / "9.png").rename(photos / "ann" / "e\u0301.png")  # as macOS writes é
+    (photos / "bob" / "9.png").rename(photos / "bob" / "\u00e9.png")
     (photos / "bob" / "7.png").write_bytes(b"no")
     Image.open(photos / "ann" / "3.png").save(photos / "ann" / "4.png")
     done = tool("prepare", photos, "--out", tmp_path / "set", "--size", "16")
@@ -223,5 +228,5 @@ def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(prepare.log, "save_png", full)
     with pytest.raises(OSError, match="No space left"):
-        prepare.prepare(list(prepare.pictures_in(photos)), tmp_path / "set", prepare.Recipe(16), "", print)
+        prepare.prepare(list(prepare.pictures_in(photos, print)), tmp_path / "set", prepare.Recipe(16), "", print)
     assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".set*"))

@@ -46,6 +46,20 @@ def test_strength_mixes_what_is_shown():
     assert np.all((found == 127) | (found == 128))
 
 
+def test_a_style_is_found_in_either_form_of_unicode():
+    """As a class folder of macOS (e and an accent) and a keyboard's name (é)."""
+
+    class Styles:
+        least, multiple, shape, reads_styles, classes, step = 1, 1, (8, 8, 3), True, ("b", "\u00e9", "c"), "run"
+        styles_from_noise = staticmethod(lambda seed, y, count: np.float32(y)[:, None])
+        style_from_picture = staticmethod(lambda x, y: np.float32(y)[:, None])
+
+    stylizer = stylize.Stylizer(Styles())
+    assert [(look.name, *look.style) for look in stylizer.looks(["e\u0301", "b"], 0)] == [("\u00e9", 1), ("b", 0)]
+    look = stylizer.look_of(np.zeros((8, 8, 3), np.uint8), "e\u0301")
+    assert (look.name, *look.style) == ("\u00e9", 1)
+
+
 def test_a_small_picture_is_run_whole():
     shapes = []
     stylize.in_tiles(lambda x: shapes.append(x.shape) or x, None, np.zeros((2, 10, 400, 3), np.float32), 64, 16)

@@ -60,7 +60,10 @@ def main() -> None:
         pictures = list(prepare.emoji(flags.input, tuple(flags.category)))
         about = f"emoji of {', '.join(path.name for path in flags.input)}"
     else:
-        pictures, about = list(prepare.pictures_in(flags.input[0])), f"pictures of {flags.input[0].resolve().name}"
+        pictures, about = (
+            list(prepare.pictures_in(flags.input[0], print)),
+            f"pictures of {flags.input[0].resolve().name}",
+        )
     began = said = time.monotonic()
 
     def step(done: int, of: int) -> None:

@@ -1,10 +1,10 @@
 """Two sources as the two sides of a translation, and by which rule pictures belong together."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from gan_jax import lookup
 from gan_jax.data import pipeline
 
 SIDES = ("a", "b")
@@ -41,7 +41,7 @@ def notes(a: pipeline.Source, b: pipeline.Source) -> tuple[str, ...]:
 
 def name_of(file: str) -> str:
     """The name by which a picture meets its partner: its path below its folder, without ending, in NFC (é is one character)."""
-    return unicodedata.normalize("NFC", file.rpartition(".")[0])
+    return lookup.normal(file.rpartition(".")[0])
 
 
 def matched(sides: Mapping[str, Sequence[str]], place: str) -> np.ndarray:

@@ -2,15 +2,21 @@
 
 import collections
 import dataclasses
+import json
 import os
 import pathlib
 
 import numpy as np
 
+from gan_jax import lookup
 from gan_jax.data import decode, pairs, pipeline
 from gan_jax.data.sources import Pictures, View, fingerprint
 
 MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
+STYLEGANS_LABELS = "dataset.json"
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
+CLASSES_LISTED = 20  # with their counts, in the notes
+MOST_CLASSES = 100_000
 
 
 @dataclasses.dataclass
@@ -25,7 +31,8 @@ class Source:
         path: the folder.
         resolution: pixels, a side or (H, W).
         channels: 1 (gray), 3 (RGB) or 4 (RGBA).
-        labels: whether the first level of sub-folders names the classes.
+        labels: whether there are classes: by StyleGAN's dataset.json where that has labels, else the first level of
+            sub-folders names them.
         crop: "center", "random" (a window of the image resized to cover) or "stretch".
         enlarge: with "random": it covers so many times the resolution first.
         resize: "lanczos", "bicubic", "bilinear", "box" or "nearest".
@@ -56,23 +63,25 @@ class Source:
         view, root = View(**settings), pathlib.Path(self.path).expanduser()
         files, passed = scan(root)
         names = [file.relative_to(root).as_posix() for file in files]
-        if self.labels and not any("/" in name for name in names):
-            raise ValueError(f"config.data.labels=True: {root} has no sub-folders with images, one for each class.")
-        folders = [name.split("/")[0] if "/" in name else None for name in names]
-        loose = {i: "no class folder" for i, folder in enumerate(folders) if folder is None} if self.labels else {}
-        known = sorted({folder for folder in folders if folder}) if self.labels else []
-        labels = np.array([known.index(f) if f else -1 for f in folders]) if self.labels else None
+        by_file = _stylegans(root / STYLEGANS_LABELS) if self.labels else None
+        if by_file is not None:
+            passed -= collections.Counter({".json": 1})
+            labels = np.array([by_file.get(lookup.normal(name), -1) for name in names])
+            known, without = tuple(str(i) for i in range(labels.max() + 1)), f"no label in {STYLEGANS_LABELS}"
+        else:
+            (known, labels), without = _by_folders(root, names) if self.labels else ((), None), "no class folder"
+        loose = {} if labels is None else {int(i): without for i in np.flatnonzero(labels < 0)}
         self._pictures = Pictures(files, names, view, labels, loose)
         self.quarantine = self._pictures.quarantine
         if not len(self):
             reasons = "; ".join(self.quarantine.lines())
             raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
-        self.shape, self.classes = view.shape, tuple(known)
+        self.shape, self.classes = view.shape, known
         self.targets = self._pictures.targets
         self.names = [pairs.name_of(names[i]) for i in self._pictures.kept]
         sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
         self.fingerprint = fingerprint(settings, self.classes, sizes)
-        self.notes = self._report(root, passed)
+        self.notes = self._report(root, passed, by_file is None)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -80,17 +89,79 @@ class Source:
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
         return self._pictures.load(ids, seeds)
 
-    def _report(self, root: pathlib.Path, passed: collections.Counter) -> tuple[str, ...]:
+    def _report(self, root: pathlib.Path, passed: collections.Counter, by_folders: bool) -> tuple[str, ...]:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         where = "in memory" if self._pictures.in_memory else "read as needed"
         first = f"{len(self):,} images{of} from {root}, {where}"
-        used = set(self._pictures.labels[self._pictures.kept]) if self.classes else set()
-        bare = [f"class {name!r} has no image that can be used" for i, name in enumerate(self.classes) if i not in used]
+        bare = []
         if self.classes:
+            counts = dict(zip(self.classes, np.bincount(self.targets, minlength=len(self.classes)), strict=True))
+            listed = [f"{name!r} {count}" for name, count in list(counts.items())[:CLASSES_LISTED]]
+            first += f": {', '.join(listed)}{', ...' if len(counts) > len(listed) else ''}"
+            bare = [f"class {name!r} has no image that can be used" for name, count in counts.items() if not count]
+        if self.classes and by_folders:
             folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-            folders -= {path.parent.name for path in root.glob(f"*/{MARK}")}
+            folders = set(map(lookup.normal, folders - {path.parent.name for path in root.glob(f"*/{MARK}")}))
             bare += [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
+        splits = [] if self.classes else _splits(self.names)
+        if splits:
+            bare.append(f"all of the folders {', '.join(splits)} are used; config.data.path={root / splits[0]} is one")
         return (first, *self.quarantine.lines(), *self._pictures.remarks.lines(), *bare, *passed_over(passed))
+
+
+def _splits(names: list[str]) -> list[str]:
+    """The first folders of names, where all are called as the parts of a split set are."""
+    tops = sorted({name.partition("/")[0] for name in names if "/" in name})
+    return tops if all("/" in name for name in names) and all(top.lower() in SPLITS for top in tops) else []
+
+
+def _by_folders(root: pathlib.Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """(class names, each image's class or -1).
+
+    Raises:
+        ValueError: no classes there, or folders that are splits with the classes in them.
+    """
+    if not any("/" in name for name in names):
+        raise ValueError(f"config.data.labels=True: {root} has no sub-folders with images, one for each class.")
+    splits = _splits([name for name in names if "/" in name])
+    if splits and any(name.count("/") > 1 for name in names):
+        raise ValueError(
+            f"config.data.labels=True: the folders of {root}, {', '.join(splits)}, are splits; the classes are in them. Use "
+            f"one: config.data.path={root / splits[0]}."
+        )
+    folders = [lookup.normal(name.split("/")[0]) if "/" in name else None for name in names]
+    known = {folder: i for i, folder in enumerate(sorted({folder for folder in folders if folder}))}
+    return tuple(known), np.array([known.get(folder, -1) for folder in folders])
+
+
+def _stylegans(file: pathlib.Path) -> dict[str, int] | None:
+    """Name -> class of the dataset.json that StyleGAN's dataset_tool.py writes; None: there is none.
+
+    Raises:
+        ValueError: it can't be read, has no labels, or none that are classes.
+    """
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"config.data.labels=True: {file} can't be read: {error}.") from error
+    if not isinstance(known, dict) or "labels" not in known:
+        return None  # another program's
+    if not isinstance(known["labels"], list):
+        raise ValueError(f"config.data.labels=True: {file} has no labels. Set labels=False, or take it out.")
+    classes = {}
+    for entry in known["labels"]:
+        name, label = entry if isinstance(entry, list) and len(entry) == 2 else (entry, None)
+        if isinstance(label, list) and [x for x in label if x != 0] == [1]:
+            label = label.index(1)
+        if not isinstance(label, int) or not 0 <= label < MOST_CLASSES:
+            raise ValueError(
+                f"config.data.labels=True: {file}: the label of {str(name)[:80]!r} is no class, {str(label)[:40]}. It must "
+                f"be a number, 0 to {MOST_CLASSES - 1}, or a vector with a single 1."
+            )
+        classes[lookup.normal(str(name))] = label
+    return classes
 
 
 def passed_over(passed: collections.Counter) -> list[str]:
@@ -103,6 +174,7 @@ def passed_over(passed: collections.Counter) -> list[str]:
 def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
     """(image files below a folder in the order of their names, how many others there are of each ending).
 
+    Links are followed, to folders too.
     Raises:
         ValueError: no such folder, or no images in it.
     """
@@ -111,17 +183,28 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
     if not root.is_dir():
         raise ValueError(f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images.")
     images, passed = [], collections.Counter()
-    for folder, inner, files in os.walk(root):
+    above = {str(root): {_identity(root)}}  # folder -> itself and those that it is in: a link to one of them is a loop
+    unread = lambda error: passed.update([f"folder that can't be read ({error.filename})"])
+    for folder, inner, files in os.walk(root, onerror=unread, followlinks=True):
         found = [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
-        inner[:] = [name for name in inner if not name.startswith(".")]
+        inside = {name: _identity(os.path.join(folder, name)) for name in inner if not name.startswith(".")}
+        inner[:] = [name for name, identity in inside.items() if identity not in above[folder]]
+        passed.update([f"link to a folder that it is in ({name})" for name in inside.keys() - inner])
+        above |= {os.path.join(folder, name): above[folder] | {inside[name]} for name in inner}
         if MARK in files and folder != str(root):
             inner.clear()
             passed[f"in {pathlib.Path(folder).relative_to(root).as_posix()} (marked {MARK})"] += len(found)
             continue
         images += [path for path in found if path.suffix.lower() in decode.SUFFIXES]
+        others = [path for path in found if path.suffix.lower() not in decode.SUFFIXES]
         passed.update(
-            path.suffix.lower() or "without ending" for path in found if path.suffix.lower() not in decode.SUFFIXES
+            "link to nothing" if not path.exists() else path.suffix.lower() or "without ending" for path in others
         )
     if not images:
         raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(decode.SUFFIXES)}.")
     return sorted(images), passed
+
+
+def _identity(folder: str | os.PathLike) -> tuple[int, int]:
+    """What two paths of one folder share."""
+    return (stat := os.stat(folder)).st_dev, stat.st_ino
