@@ -188,7 +188,9 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
         settings = _with_own_data(settings, get, arg, overrides)
     for override in overrides:
         _override(settings, override)
-    return lookup.build(Config, settings, "config")
+    built = lookup.build(Config, settings, "config")
+    _check_numbers(settings, "config")
+    return built
 
 
 def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
@@ -318,6 +320,21 @@ def _override(settings: dict, text: str) -> None:
         if not isinstance(place, dict):
             raise ValueError(f"--config.{text}: config.{'.'.join(parents[: i + 1])} is {place!r}, it has no settings.")
     place[last] = _value(value)
+
+
+def _check_numbers(value, place: str) -> None:
+    """Raises ValueError at a number, however deep inside, that no setting can be: NaN, infinite, or beyond 32 bits."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            _check_numbers(part, f"{place}.{key}")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_numbers(part, place)
+    elif isinstance(value, int) and abs(value) >= 2**32:
+        shown = value if abs(value) < 10**40 else "(a number of over 40 digits)"
+        raise ValueError(f"{place}={shown}: whole numbers are at most {2**32 - 1}.")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place}={value}: it must be a finite number.")
 
 
 def _value(text: str):

@@ -8,12 +8,15 @@ import argparse
 import hashlib
 import importlib.metadata
 import importlib.util
+import math
 import mmap
 import os
 import pathlib
 import sys
 from collections.abc import Callable
 
+MOST = 2**32 - 1  # of any whole number on a command line: seeds beyond are cut to 32 bits
+MOST_NUMBERS = 1_000_000  # in a list as 0-9
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
 LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
@@ -29,12 +32,16 @@ def prepare() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A tool's command line: its description is shown as it is written, and a mistake is one line."""
+    """A tool's command line: its description is shown as it is written, and a mistake is one line.
+
+    `type=int` is `whole` here, and `type=float` is `finite`.
+    """
 
     def __init__(self, description: str):
         super().__init__(
             description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )
+        check_numbers(self)
 
     def error(self, message: str):
         raise ValueError(f"{message}; --help says what there is.")
@@ -56,6 +63,34 @@ def check_out(path: pathlib.Path) -> None:
             raise ValueError(
                 f"--out={path}: {workdir} is a run's workdir, and {own} there is its own. Give another name."
             )
+
+
+def check_numbers(parser: argparse.ArgumentParser) -> None:
+    """From now on `type=int` of this parser takes 0 to MOST only, and `type=float` no NaN and no infinity."""
+    parser.register("type", int, whole)
+    parser.register("type", float, finite)
+
+
+def whole(text: str, least: int = 0) -> int:
+    """A whole number of a command line, `least` to MOST; what it raises is argparse's."""
+    digits = text.strip().removeprefix("-")
+    number = (
+        int(text) if digits.isascii() and digits.isdecimal() and len(digits.lstrip("0")) <= len(str(MOST)) else None
+    )
+    if number is None or not least <= number <= MOST:
+        raise argparse.ArgumentTypeError(f"{_short(text)} must be a whole number, {least} to {MOST}")
+    return number
+
+
+def finite(text: str) -> float:
+    """A number of a command line; what it raises is argparse's."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{_short(text)} must be a number, as 0.7")
+    return number
 
 
 def tool(main: Callable[[], None]) -> None:
@@ -96,16 +131,30 @@ def file_name(text: str, ending: str) -> str:
 
 
 def parse_numbers(text: str, flag: str) -> list[int]:
-    """'3', '0-9' or '1,5,10-12' -> numbers; a ValueError that names the flag where it is none of these."""
-    numbers = []
+    """'3', '0-9' or '1,5,10-12' -> numbers; a ValueError that names the flag where it is none of these.
+
+    Each is at most MOST, and all are at most MOST_NUMBERS.
+    """
+    numbers, shown = [], _short(text)
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"{flag}={text}: write numbers and ranges, as in 0-9 or 1,5,10-12.")
-        numbers += range(int(first), int(last or first) + 1)
+        try:
+            start, stop = whole(first), whole(last if dash else first)
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(
+                f"{flag}={shown}: write numbers and ranges, as in 0-9 or 1,5,10-12, each 0 to {MOST}."
+            ) from error
+        if len(numbers) + stop - start >= MOST_NUMBERS:
+            raise ValueError(f"{flag}={shown}: more than {MOST_NUMBERS:,} numbers; draw them in parts.")
+        numbers += range(start, stop + 1)
     if not numbers:
-        raise ValueError(f"{flag}={text}: that range is empty; the smaller number comes first.")
+        raise ValueError(f"{flag}={shown}: that range is empty; the smaller number comes first.")
     return numbers
+
+
+def _short(text: str) -> str:
+    """What a user wrote, as an error quotes it."""
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def say_of_columns(shown: int, classes: int, name: str | None) -> None:

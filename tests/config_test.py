@@ -231,3 +231,19 @@ def test_smoke_keeps_the_data_of_its_argument():
     assert "held_out" not in config.load(f"{ROOT}/configs/emoji_pix2pix.py:smoke,batch=2").eval
     faces = config.load(f"{ROOT}/configs/starganv2_afhq.py:smoke", ["eval.held_out.path=unseen"])
     assert faces.data["path"] == "afhq/train" and faces.eval["held_out"] == {"path": "unseen"}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.identities=4294967296", r"config.data.identities=4294967296: whole numbers are at most 4294967295"),
+        ("batch=100000000000000000000", r"config.batch=100000000000000000000: whole"),
+        ("g.widths=(8, 10000000000)", r"config.g.widths=10000000000: whole"),
+        ("game.z_dim=" + "9" * 300, r"config.game.z_dim=\(a number of over 40 digits\): whole"),
+        ("opt_g.lr=1e999", r"config.opt_g.lr=inf: it must be a finite number"),
+        ("game.gamma=-1e999", r"config.game.gamma=-inf: it must be a finite number"),
+    ],
+)
+def test_numbers_that_no_setting_can_be(override, message):
+    with pytest.raises(ValueError, match=message):
+        config.load("configs/avatars.py", [override])

@@ -96,3 +96,44 @@ def test_file_names_are_safe_short_and_apart():
         assert len(os.fsencode(name)) <= 240 and name.endswith(".png")
     long = [launch.file_name("絵" * 80 + style, ".mp4") for style in ("_dylan", "_miniavs")]
     assert len({*long, launch.file_name("a_b", ""), launch.file_name("a/b", "")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("3", [3]), ("0-3", [0, 1, 2, 3]), ("1,5-6", [1, 5, 6]), ("4294967295", [2**32 - 1])]
+)
+def test_numbers_and_ranges(text, numbers):
+    assert launch.parse_numbers(text, "--seeds") == numbers
+
+
+@pytest.mark.parametrize(
+    "text", ["4294967296", "0-4294967296", f"{10**20}", "9" * 5000, "²", "1-", "-1", "1e3", "", "x"]
+)
+def test_what_is_no_number_of_32_bits_is_said(text):
+    with pytest.raises(ValueError, match=r"^--seeds=.{0,40}: write numbers and ranges, .* each 0 to 4294967295\.$"):
+        launch.parse_numbers(text, "--seeds")
+
+
+@pytest.mark.parametrize("text", ["0-1000000", "0-4294967295", "0-999999,5"])
+def test_more_numbers_than_anybody_draws_are_not_listed(text):
+    with pytest.raises(ValueError, match=f"--seeds={text}: more than 1,000,000 numbers"):
+        launch.parse_numbers(text, "--seeds")
+
+
+@pytest.mark.parametrize("name", ["seed", "strength"])
+@pytest.mark.parametrize("text", ["4294967296", f"{10**20}", "9" * 5000, "-1", "1.5", "nan", "inf", "1e999", "x"])
+def test_every_number_of_a_command_line_is_checked(name, text):
+    parser = launch.Parser("")
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--strength", type=float)
+    fits = name == "strength" and text not in ("nan", "inf", "1e999", "x", "9" * 5000)
+    if fits:
+        assert parser.parse_args([f"--{name}={text}"]).strength == float(text)
+    else:
+        with pytest.raises(ValueError, match=rf"^argument --{name}: .{{1,40}} must be a (whole )?number, [^\n]*$"):
+            parser.parse_args([f"--{name}={text}"])
+
+
+def test_the_largest_and_the_smallest_number():
+    parser = launch.Parser("")
+    parser.add_argument("--seed", type=int)
+    assert [parser.parse_args(["--seed", text]).seed for text in ("0", "4294967295", "007")] == [0, 2**32 - 1, 7]

@@ -9,6 +9,7 @@ Emoji drawn by two vendors, 3,786 pairs, split by emoji so that the skin tones o
   python tools/prepare.py emoji-datasource-*.tgz --out sets/emoji --size 64
 """
 
+import functools
 import pathlib
 import time
 
@@ -33,7 +34,7 @@ def main() -> None:
         help="leave out what has a shorter side (of bounds: the longer) below N (default: --size)",
     )
     parser.add_argument(
-        "--near", type=int, metavar="BITS",
+        "--near", type=functools.partial(launch.whole, least=-1), metavar="BITS",
         help="bits of 64 in which the looks of near-copies may differ; -1: keep them (default 3; emoji: -1)",
     )  # fmt: skip
     parser.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="(default %(default)s)")
