@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from jax import export as jax_export
 from gan_jax import checkpoint, log, lookup
 from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
 from gan_jax.config import Config, make_game
+from gan_jax.nn import conv
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 SIDES = 32  # at least, for `Sampler.multiple`
@@ -212,8 +213,7 @@ def save_stablehlo(sampler: Sampler, path: pathlib.Path) -> None:
     args = [jax.ShapeDtypeStruct((b, *z.shape[1:]), z.dtype)]
     if sampler.classes:
         args.append(jax.ShapeDtypeStruct((b,), jnp.int32))
-    call = jax.jit(lambda z, y=None: sampler.game.sample(sampler.ema, z, y))
-    path.write_bytes(jax_export.export(call, platforms=PLATFORMS)(*args).serialize())
+    path.write_bytes(for_platforms(lambda z, y=None: sampler.game.sample(sampler.ema, z, y), args).serialize())
 
 
 def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
@@ -247,9 +247,22 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
     else:
         (folder / "style_from_picture.stablehlo").unlink(missing_ok=True)  # of an earlier export
     for name, (call, args) in calls.items():
-        (folder / f"{name}.stablehlo").write_bytes(
-            jax_export.export(jax.jit(call), platforms=PLATFORMS)(*args).serialize()
-        )
+        (folder / f"{name}.stablehlo").write_bytes(for_platforms(call, args).serialize())
+
+
+def for_platforms(call: Callable, args: Sequence, platforms: Sequence[str] = PLATFORMS) -> jax_export.Exported:
+    """`call` of `args`, shapes and types, as one program for several platforms, each with its own form of convolutions."""
+
+    def on_cpus(*args):
+        with conv.for_cpu():
+            return call(*args)
+
+    def elsewhere(*args):
+        with conv.plain():
+            return call(*args)
+
+    chosen = jax.jit(lambda *args: jax.lax.platform_dependent(*args, cpu=on_cpus, default=elsewhere))
+    return jax_export.export(chosen, platforms=platforms)(*args)
 
 
 class Exported:

@@ -243,6 +243,39 @@ def test_plain_forms_elsewhere_are_the_same_numbers(monkeypatch):
         close(on_cpu[name], call(), name)
 
 
+FEW_OUTPUTS = lambda x: conv.conv(x, normal(7, 7, 5, 3), 1, 3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        FEW_OUTPUTS,
+        lambda x: conv.conv_transpose(x, normal(4, 4, 5, 6), 2, 1),
+        lambda x: conv.resample(x, (1, 3, 3, 1), 2, 1, (2, 1)),
+    ],
+)
+def test_forward_mode_in_plain_forms(f):
+    x = normal(1, 6, 6, 5)
+    with conv.plain():
+        value, slope = jax.jvp(f, (x,), (x,))
+    close(slope, value, "a linear map is its own derivative")
+    with pytest.raises(TypeError, match=r"no forward-mode derivatives .* inside `with gan_jax.nn.conv.plain\(\):`"):
+        jax.jvp(f, (x,), (x,))
+
+
+def test_what_was_compiled_before_is_not_taken_for_plain():
+    x = normal(1, 6, 6, 5)
+    f = jax.jit(FEW_OUTPUTS)
+    traced = lambda: str(f.trace(x).jaxpr)
+    f(x)
+    with conv.plain():
+        assert "custom_vjp" not in traced()
+        jax.jvp(f, (x,), (x,))
+    assert "custom_vjp" in traced()
+    with conv.for_cpu():
+        assert "custom_vjp" in traced()
+
+
 def test_no_control_flow_around_convolutions():
     """XLA's CPU backend leaves convolution gradients slow inside scan, while and cond."""
 

@@ -196,8 +196,8 @@ def guided_filter(x: jax.Array, guide: jax.Array, radius: int, eps: float = 1e-2
         raise ValueError(f"config.g.guided={radius}: it must be a radius of 1 pixel or more, or 0 for none.")
     n = 2 * radius + 1
     # the windows' shares inside the picture; avg_pool's own count costs XLA minutes to fold for large pictures
-    places = [jnp.arange(side) for side in x.shape[1:3]]
-    down, right = ((jnp.minimum(i + radius, len(i) - 1) - jnp.maximum(i - radius, 0) + 1) / n for i in places)
+    places = [(jnp.arange(side), side) for side in x.shape[1:3]]
+    down, right = ((jnp.minimum(i + radius, side - 1) - jnp.maximum(i - radius, 0) + 1) / n for i, side in places)
     inside = down[None, :, None, None] * right[None, None, :, None]
     along = lambda x, window: nn.avg_pool(x, window, padding="SAME")
     mean = lambda x: along(along(x, (n, 1)), (1, n)) / inside

@@ -4,10 +4,11 @@ On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of t
 product, so they are rewritten: 1x1 and few-channel kernels as dots, large 3x3 ones in Winograd's form, transposed
 convolutions by output phase, groups merged, depthwise kernels and FIR filters as shifted sums. A convolution, its input
 gradient and its kernel gradient are each linear in both arguments, and each one's derivatives are the other two; so second
-derivatives (gradient penalties) are fast too.
+derivatives (gradient penalties) are fast too. They have no forward mode (jax.jvp): `plain` is for that.
 No control flow: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Sequence
@@ -54,11 +55,39 @@ class Filter(NamedTuple):
     lo: int
 
 
+_forms = jax.make_user_context(None)  # "plain", "cpu" or None: by the backend; JAX's caches of traced programs go by it
+
+
+def plain() -> contextlib.AbstractContextManager:
+    """A context in which convolutions are traced in plain `lax` on every backend: all derivatives, forward mode (jvp) too."""
+    return _forms("plain")
+
+
+def for_cpu() -> contextlib.AbstractContextManager:
+    """A context in which convolutions are traced in the CPU's forms on every backend, for a program that is to run on CPUs."""
+    return _forms("cpu")
+
+
 def on_cpu() -> bool:
     """Whether convolutions traced now take the CPU's forms. The one gate; either form is right on any backend."""
-    return jax.default_backend() == "cpu"
+    return (_forms.value or jax.default_backend()) == "cpu"
 
 
+@contextlib.contextmanager
+def _forward_mode_named():
+    """JAX's refusal of forward mode, with the way out."""
+    try:
+        yield
+    except TypeError as error:
+        if "forward-mode" not in str(error):
+            raise
+        raise TypeError(
+            "the CPU's convolutions have no forward-mode derivatives (jax.jvp, jax.jacfwd, jax.hessian): take them inside "
+            "`with gan_jax.nn.conv.plain():`."
+        ) from error
+
+
+@_forward_mode_named()
 def conv(x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, groups: int = 1) -> jax.Array:
     """Convolution. x [B, H, W, I], w [kh, kw, I / groups, O] -> [B, h, w, O]; padding: zeros on each side."""
     geometry = _geometry(x.shape[1:3], w, stride, padding)
@@ -71,6 +100,7 @@ def conv(x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, grou
     return _grouped(geometry, x, w, groups)
 
 
+@_forward_mode_named()
 def conv_transpose(
     x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, size: tuple[int, int] | None = None
 ) -> jax.Array:
@@ -107,6 +137,7 @@ def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
     return conv(x, _fold(w) / 4, 2, 1)
 
 
+@_forward_mode_named()
 def resample(
     x: jax.Array, taps: Sequence[float], up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0), gain: float = 1
 ) -> jax.Array:
