@@ -251,7 +251,7 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
 
 
 def for_platforms(call: Callable, args: Sequence, platforms: Sequence[str] = PLATFORMS) -> jax_export.Exported:
-    """`call` of `args`, shapes and types, as one program for several platforms, each with its own form of convolutions."""
+    """`call` of `args`, shapes and types, for several platforms, each with its own form of every convolution."""
 
     def on_cpus(*args):
         with conv.for_cpu():

@@ -49,7 +49,7 @@ NO_ROWS = {  # functions that may draw an array of their own, and of what
 
 
 def own_draws(node, within=(), shared=False):
-    """(names of the functions and classes around it, line) of each array drawn elsewhere than in axis.draw's argument."""
+    """(names of functions and classes around it, line) of each array drawn elsewhere than in axis.draw."""
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         within = (*within, node.name)
     if isinstance(node, ast.Call):
@@ -64,7 +64,7 @@ def own_draws(node, within=(), shared=False):
 
 
 def test_arrays_are_drawn_by_axis_draw():
-    """So that devices have rows of their own: of what a game, a network, an augmentation or a penalty draws in a turn."""
+    """So that devices have rows of their own of what games, networks, augmentations and penalties draw."""
     found = [
         f"{path.relative_to(ROOT)}:{line} draws without axis.draw, so under pmap the same rows on each device"
         for path in IN_A_TURN

@@ -44,9 +44,7 @@ def test_one_module_for_all_platforms_has_each_form():
     call, side, _ = FORMS["7x7 to RGB"]
     made = export.for_platforms(call, [jax.ShapeDtypeStruct((1, side, side, 5), jnp.float32)])
     assert made.platforms == export.PLATFORMS
-    assert (
-        "x147xf32" in made.mlir_module() and "stablehlo.convolution" in made.mlir_module()
-    )  # a dot to 7 * 7 * 3; plain
+    assert "x147xf32" in made.mlir_module() and "stablehlo.convolution" in made.mlir_module()  # 7 * 7 * 3
     x = jax.random.normal(jax.random.key(0), (1, side, side, 5))
     np.testing.assert_allclose(made.call(x), call(x), rtol=1e-5)
 

@@ -59,12 +59,12 @@ _forms = jax.make_user_context(None)  # "plain", "cpu" or None: by the backend; 
 
 
 def plain() -> contextlib.AbstractContextManager:
-    """A context in which convolutions are traced in plain `lax` on every backend: all derivatives, forward mode (jvp) too."""
+    """A context in which convolutions are traced in plain `lax` on every backend: forward mode (jvp) too."""
     return _forms("plain")
 
 
 def for_cpu() -> contextlib.AbstractContextManager:
-    """A context in which convolutions are traced in the CPU's forms on every backend, for a program that is to run on CPUs."""
+    """A context in which convolutions are traced in the CPU's forms on every backend: to be run on a CPU."""
     return _forms("cpu")
 
 
