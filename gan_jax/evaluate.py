@@ -166,6 +166,7 @@ class Evaluator:
             raise ValueError(
                 f"config.eval.data: the real pictures are {list(own.shape)} in {len(own.classes)} classes, the "
                 f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
+                f"{_other_classes(source.classes, own.classes)}"
             )
         self.held_out, (self.apart, place) = None, protocol.apart(choosing)
         if self.apart is not None and (contents or USE_HELD_OUT & set(protocol.metrics)):
@@ -176,6 +177,7 @@ class Evaluator:
                 raise ValueError(
                     f"{place}: these pictures are {list(apart.shape)} in {len(apart.classes)} classes, the "
                     f"training's {list(source.shape)} in {len(source.classes)}. Both must be alike."
+                    f"{_other_classes(source.classes, apart.classes)}"
                 )
         self.fingerprint = own.fingerprint
         self.split = settings.get("split", getattr(own, "split", None))
@@ -329,6 +331,7 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
         raise ValueError(
             f"config.data: pictures are {list(source.shape)} in {len(source.classes)} classes, but {sampler.step} draws "
             f"{list(sampler.shape)} in {len(sampler.classes)}. Give the config the run was made with."
+            f"{_other_classes(sampler.classes, source.classes)}"
         )
     check_partner(config, sampler.game, source)
     trained = checkpoint.read_meta(sampler.step)["data"]["fingerprint"] == source.fingerprint
@@ -342,6 +345,11 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
         log.append_line(workdir / "evaluations.jsonl", record)
         say(f"by the protocol that stands beside them in {workdir / 'evaluations.jsonl'}")
     return record
+
+
+def _other_classes(theirs: Sequence[str], own: Sequence[str]) -> str:
+    other = checkpoint.other_classes(theirs, own)
+    return f" The labels mean other classes: {other}." if other else ""
 
 
 def stamp(protocol: Protocol, net: features.Net, images: int, real: int) -> dict:

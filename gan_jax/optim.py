@@ -24,8 +24,9 @@ clip_norm scales g first; weight_decay w is then added to it (L2, not AdamW's, w
 """
 
 import functools
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -161,6 +162,18 @@ def make(
     before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
     after = [clip_weights(clip_weight)] if clip_weight is not None else []
     return optax.chain(*before, step, *after)
+
+
+def rate(settings: Mapping, total_kimg: float, kimg: float) -> float:
+    """The learning rate after `kimg` thousand images of a run of `total_kimg`, before the lazy-regularisation correction.
+
+    settings: of one network's optimiser, as `make` takes them.
+    """
+    given = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()} | dict(settings)
+    start, length = given["decay_from_kimg"], given["decay_kimg"]
+    end = total_kimg if length is None else start + length
+    along = SCHEDULES[given["schedule"]](given["lr"], given["final_lr"], round(start * 1000), round(end * 1000))
+    return float(along(round(kimg * 1000)))
 
 
 SCHEDULES = {"constant": constant, "linear": linear, "cosine": cosine}

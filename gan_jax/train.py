@@ -6,12 +6,14 @@ import dataclasses
 import functools
 import json
 import logging
+import math
 import pathlib
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
 
-from gan_jax import build, checkpoint, cluster, evaluate, log, statistics, workdir
+from gan_jax import build, checkpoint, cluster, evaluate, log, optim, statistics, workdir
 from gan_jax.algorithms.base import Translator, reference_names
 from gan_jax.build import make_round, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
@@ -109,6 +111,13 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
     """(state on the devices, the data's position): resumed, or new."""
     new = functools.partial(new_state, config, game, source.shape, len(source.classes))
     if store.newest is not None:
+        meta = checkpoint.read_meta(store.folder / str(store.newest))
+        other = checkpoint.other_classes(meta["classes"], source.classes)
+        if other and not _unnamed(meta["classes"], source.classes):
+            raise ValueError(
+                f"config.data: the labels mean other classes than in the checkpoints in {store.folder}: {other}. Give data "
+                f"with the same class names, or another --workdir with config.init_from."
+            )
         like = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new)
         )
@@ -122,12 +131,16 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
         say(f"resumed from step {store.newest} in {store.folder}")
         for line in differences(meta["config"], _plain(config)):
             say(f"changed since that step: {line}")
+        for line in _jumps(meta["config"], _plain(config), store.newest * config.batch / 1000):
+            say(line)
+        if other:
+            say(f"the checkpoint's classes have no names; from now on they are {checkpoint.listed(source.classes)}")
         if meta["data"]["fingerprint"] != source.fingerprint:
             say("changed since that step: the data. The run goes on with what is there now.")
         return parallel.replicate(state), meta["data"]["position"]
     state = new()
     if config.init_from is not None:
-        state, report = checkpoint.warm_start(state, config.init_from)
+        state, report = checkpoint.warm_start(state, config.init_from, source.classes)
         for line in report:
             say(line)
     count = lambda who: sum(x.size for x in jax.tree.leaves(getattr(state, who).params))
@@ -136,6 +149,28 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
         f"{parallel.size} x {parallel.devices[0].device_kind} by {config.parallel}"
     )
     return parallel.replicate(state), 0
+
+
+def _unnamed(saved: Sequence[str], own: Sequence[str]) -> bool:
+    """Whether a checkpoint's classes are numbers only, as those of converted networks are, and as many as here."""
+    return list(saved) == [str(i) for i in range(len(own))]
+
+
+def _jumps(old: Mapping, new: Mapping, kimg: float) -> Iterator[str]:
+    """A line for each optimiser whose scheduled learning rate is another at this point than the old settings have it."""
+    for player in ("opt_g", "opt_d"):
+        for name in (None, *new[player].get("networks", {})):
+            place = f"config.{player}" + (f".networks.{name}" if name else "")
+            one, two = (
+                {k: v for k, v in (x[player] | x[player].get("networks", {}).get(name, {})).items() if k != "networks"}
+                for x in (old, new)
+            )
+            before, now = (optim.rate(x, run["total_kimg"], kimg) for x, run in ((one, old), (two, new)))
+            scheduled = any(x.get("schedule", "constant") != "constant" for x in (one, two))
+            if scheduled and not math.isclose(before, now, rel_tol=1e-3):
+                keep = old["total_kimg"] - one.get("decay_from_kimg", 0)
+                hint = "" if one.get("decay_kimg") else f" {place}.decay_kimg={keep:g} keeps the old schedule."
+                yield f"THE LEARNING RATE JUMPS: {place}.lr is {before:.3g} before and {now:.3g} after this step.{hint}"
 
 
 def _plain(config: Config) -> dict:

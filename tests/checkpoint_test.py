@@ -322,6 +322,18 @@ def test_warm_start_takes_what_matches_and_reports_the_rest(tmp_path):
     assert "d/params/g/extra is not there" in text
 
 
+def test_warm_start_says_where_labels_mean_other_classes(tmp_path):
+    store = Store(tmp_path)
+    assert store.save(1, make_state(), {"classes": ["cats", "dogs"]}) and store.close()
+    _, report = checkpoint.warm_start(make_state(), tmp_path, ("cats", "zebras"))
+    assert report[1] == (
+        "  the labels mean other classes: 2 classes, 'cats', 'dogs' there, 2 classes, 'cats', 'zebras' here "
+        "(label 1: 'dogs' there, 'zebras' here)"
+    )
+    for same in (("cats", "dogs"), ()):
+        assert len(checkpoint.warm_start(make_state(), tmp_path, same)[1]) == 1
+
+
 def test_warm_start_with_nothing_in_common_is_an_error(tmp_path):
     saved(tmp_path)
     other = make_state().replace(

@@ -156,6 +156,51 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys):
     assert "changed since that step: the data" in capsys.readouterr().out
 
 
+def test_a_learning_rate_that_jumps_is_said(file, tmp_path, capsys):
+    """A finished run with a linear schedule has come to rate 0; a longer one is in the middle of its own."""
+    linear = ["opt_g={'lr': 1e-3, 'schedule': 'linear', 'decay_from_kimg': 0.04}", "total_kimg=0.08"]
+    run(file, tmp_path, *linear)
+    run(file, tmp_path, *linear[:1], "total_kimg=0.088")
+    out = capsys.readouterr().out
+    assert "THE LEARNING RATE JUMPS: config.opt_g.lr is 0 before and 0.000167 after this step." in out
+    assert "config.opt_g.decay_kimg=0.04 keeps the old schedule." in out and "config.opt_d" not in out
+    kept = {"lr": 1e-3, "schedule": "linear", "decay_from_kimg": 0.04, "decay_kimg": 0.04}
+    old, new = ({"total_kimg": kimg, "opt_g": kept, "opt_d": {"lr": lr}} for kimg, lr in ((0.08, 1e-3), (0.4, 2e-3)))
+    assert not list(train._jumps(old, new, 0.08))  # a constant rate that its user changes is said among the settings
+    own = new | {"opt_g": {"lr": 1e-3, "networks": {"style": {"schedule": "cosine"}}}}
+    (line,) = train._jumps(own | {"total_kimg": 0.08}, own, 0.08)
+    assert "config.opt_g.networks.style.lr is 0 before and 0.000905 after" in line
+
+
+def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch):
+    run(file, tmp_path, "total_kimg=0.008")
+    open_source = pipeline.open_source
+
+    def renamed(change):
+        def opened(settings):
+            source = open_source(settings)
+            source.classes = change(tuple(source.classes))
+            return source
+
+        monkeypatch.setattr(pipeline, "open_source", opened)
+
+    names = open_source(config.load(file).data).classes
+    renamed(lambda classes: (*classes[1:], "zebras"))
+    with pytest.raises(
+        ValueError, match=f"the labels mean other classes.*: {len(names)} classes, .*there, .*'zebras' here"
+    ):
+        run(file, tmp_path)
+    renamed(lambda classes: (*classes, "zebras"))  # the same words, not a leaf's shape
+    with pytest.raises(ValueError, match=rf"other classes.*\(label {len(names)}: no class there, 'zebras' here\)"):
+        run(file, tmp_path)
+    assert checkpoint.find(tmp_path).name == "1"
+
+
+def test_classes_of_converted_networks_get_their_names():
+    assert train._unnamed(["0", "1"], ["cats", "dogs"]) and not train._unnamed(["0", "1"], ["a", "b", "c"])
+    assert not train._unnamed(["cats", "dogs"], ["cats", "wolves"])
+
+
 def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
     with pytest.raises(
