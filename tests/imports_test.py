@@ -14,7 +14,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["weights"],
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["augment", "augment."],
-    ["models.", "additions", "cluster", "parallel", "log", "charts", "video", "frames"],
+    ["models.", "additions", "cluster", "parallel", "log", "charts", "lettering", "video", "frames"],
     ["algorithms.", "optim", "update", "checkpoint", "clips", "faces"],
     ["config", "statistics", "classify", "foreign."],
     ["export", "translations", "runs", "prepare"],

@@ -20,17 +20,20 @@ def main() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from gan_jax import lookup, runs
+    from gan_jax import lettering, lookup, runs
 
+    found = runs.read(flags.workdirs)
+    labels, said = lettering.labels([run.label for run in found])
+    matplotlib.rcParams["font.family"] = lettering.families(labels)
     figure, axes = pyplot.subplots(figsize=(7, 4.2), dpi=150, layout="constrained")
-    for run, marker in zip(runs.read(flags.workdirs), "osD^vP*X" * len(flags.workdirs), strict=False):
+    for run, label, marker in zip(found, labels, "osD^vP*X" * len(flags.workdirs), strict=False):
         points = [(run.seconds(images) / 60, value) for images, value in run.values(flags.metric)]
         if not points:
             known = {name for evaluation in run.evaluations for name in runs.as_mapping(evaluation.get("values"))}
             raise ValueError(
                 f"--metric={flags.metric}: not measured in {run.folder}. {lookup.suggest(flags.metric, known)}"
             )
-        axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.2, label=run.label)
+        axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.2, label=label)
         print(f"{run.label}: {points[-1][1]:.4g} after {points[-1][0]:.1f} minutes of training; best {best(points)}")
     axes.set(xlabel="minutes of training (evaluations not counted)", ylabel=flags.metric)
     axes.set_yscale("linear" if flags.linear else "log")
@@ -38,7 +41,8 @@ def main() -> None:
     axes.legend()
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(flags.out)
-    print(flags.out)
+    for line in (flags.out, *said):
+        print(line)
 
 
 def best(points: list[tuple[float, float]]) -> str:

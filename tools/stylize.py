@@ -134,7 +134,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
 
     Whether any was made.
     """
-    from gan_jax import log, video
+    from gan_jax import lettering, log, video
     from gan_jax.data import decode
     from gan_jax.data.sources import folder
 
@@ -199,7 +199,10 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
     if not made:
         return False
     if len(rows) > 1 or len(looks) > 1:
-        place = log.save_sheet(flags.out, "sheet.png", sheet(rows, ["", *(look.name for look in looks)]))
+        labels, said = lettering.labels(["", *(look.name for look in looks)])
+        place = log.save_sheet(flags.out, "sheet.png", sheet(rows, labels))
+        for line in said:
+            print(f"{place}: {line}")
         if len(made) > len(rows) * len(looks):
             print(f"{place} has the first {len(rows)} pictures")
     print(f"{len(made)} picture{'s' if len(made) > 1 else ''} in {flags.out}, by {stylizer.sampler.step}")
@@ -217,7 +220,9 @@ def keep_original(out: pathlib.Path, originals: set[tuple[int, int]]) -> None:
 def sheet(rows, names):
     """Rows of uint8 [h, w, C] pictures of any size -> one uint8 [H, W, 4], each in the middle of its cell, names above."""
     import numpy as np
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
+
+    from gan_jax import lettering
 
     side = max(max(x.shape[:2]) for row in rows for x in row)
     head = 14 if any(names) else 0
@@ -227,8 +232,9 @@ def sheet(rows, names):
             cell = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).convert("RGBA")
             place = (c * side + (side - x.shape[1]) // 2, head + r * side + (side - x.shape[0]) // 2)
             canvas.alpha_composite(cell, place)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(11)
+    draw = ImageDraw.Draw(canvas)
     for c, name in enumerate(names):
+        font = lettering.font(name, 11)
         while name and draw.textlength(name, font) > side:
             name = name[:-1]
         draw.text((c * side + (side - draw.textlength(name, font)) / 2, 0), name, "black", font)
