@@ -1,5 +1,6 @@
 """What the README shows works: its commands run on a short run of the default config."""
 
+import argparse
 import pathlib
 import re
 import shlex
@@ -7,14 +8,27 @@ import shlex
 import numpy as np
 import pytest
 
-from gan_jax import config, log, main
+from gan_jax import build, config, log, lookup, main
+from gan_jax.data import outline
+from gan_jax.protocol import Protocol
 from tests import stylize_tool_test
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.S) for line in block.strip().splitlines()]
-TOOLS = [command for command in COMMANDS if "tools/" in command]
 PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+
+
+def commands(page):
+    """The lines of a page's bash blocks, each whole; a loop's once for each of its words."""
+    for block in re.findall(r"```bash\n(.*?)```", page, re.S):
+        for line in block.replace("\\\n", " ").strip().splitlines():
+            loop = re.fullmatch(r"for (\w+) in (.*?); do (.*); done", line)
+            yield from [loop[3].replace(f"${loop[1]}", word) for word in loop[2].split()] if loop else [line]
+
+
+COMMANDS = list(commands(README))
+TOOLS = [command for command in COMMANDS if "tools/" in command]
+ALL = [command for page in PAGES.values() for command in commands(page) if not command.startswith("#")]
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +46,34 @@ def run(tmp_path_factory, shared_data):
     return folder
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if "gan_jax.main" in c])
+@pytest.mark.parametrize("command", [c for c in ALL if "gan_jax.main" in c and "runs/ffhq/config.py" not in c])
 def test_training_commands_name_configs_and_settings_that_exist(command, monkeypatch):
+    """All but that their data is here."""
     monkeypatch.chdir(ROOT)
-    flags, overrides = main.parse(shlex.split(command.split("gan_jax.main", 1)[1]))
+    monkeypatch.setattr(outline.pathlib.Path, "exists", lambda self: True)
+    flags, overrides = main.parse(shlex.split(command.split("gan_jax.main", 1)[1], comments=True))
     run = config.load(flags.config, overrides)
-    make = config.make_game(run, (run.data["resolution"],) * 2 + (3,), 10 if run.data.get("labels") else 0)
-    assert make.phases
+    about = outline.outline(run.data, "config.data")
+    game = config.make_game(run, about.shape, about.classes)
+    assert game.phases and build.make_optimisers(run, game) and lookup.build(Protocol, run.eval, "config.eval")
+
+
+@pytest.mark.parametrize("command", sorted({c for c in ALL if "tools/" in c}))
+def test_tool_commands_have_flags_that_exist(command, tool, monkeypatch):
+    class Parsed(Exception):
+        """The command line is one that the tool takes."""
+
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_args(self, *args):
+        parse(self, *args)
+        raise Parsed
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+    python, script, *args = shlex.split(command, comments=True)
+    assert python == "python"
+    with pytest.raises(Parsed):
+        tool(pathlib.Path(script).stem, *args)
 
 
 @pytest.mark.parametrize("command", TOOLS, ids=lambda command: command.split()[1])
@@ -81,3 +116,23 @@ def test_what_the_commands_write_is_no_change_to_the_checkout(page):
         first = place.split("/")[0]
         names = [f"/{first}/"] if not pathlib.Path(first).suffix else [f"/*{pathlib.Path(first).suffix}"]
         assert place.startswith(("/", "docs/")) or names[0] in ignored, f"{page}: {place} is not in .gitignore"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tools").glob("*.py")), ids=lambda file: file.stem)
+def test_every_flag_of_the_tools_has_a_sentence(file, tool, monkeypatch):
+    class Bare(Exception):
+        """What has none."""
+
+    def parse_args(self, *args):
+        raise Bare(
+            [
+                action.dest
+                for action in self._actions
+                if not (action.help or action.choices and not action.option_strings)
+            ]
+        )
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+    with pytest.raises(Bare) as found:
+        tool(file.stem)
+    assert found.value.args == ([],)

@@ -308,7 +308,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workload", choices=PEERS)
     parser.add_argument("--checkout", required=True, type=pathlib.Path, help="of the repository that has the workload")
-    parser.add_argument("--layout", choices=("eager", "channels_last"), default="eager")
+    parser.add_argument(
+        "--layout", choices=("eager", "channels_last"), default="eager", help="of the memory (default %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=8, help="timed rounds, after two others (default %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
     flags = parser.parse_args()

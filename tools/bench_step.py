@@ -19,7 +19,9 @@ from gan_jax import launch
 
 def main() -> None:
     parser = launch.Parser(__doc__)
-    parser.add_argument("config", nargs="?", metavar="CONFIG[:ARG]")
+    parser.add_argument(
+        "config", nargs="?", metavar="FILE[:ARG]", help="as in configs/avatars.py, or configs/avatars.py:smoke"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32")
     parser.add_argument("--shape", help="HxWxC of the images, so that no data is opened (default: the config's data)")
     parser.add_argument("--classes", type=int, default=0, help="with --shape: how many (default 0: unconditional)")

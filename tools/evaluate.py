@@ -32,7 +32,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("generated", type=pathlib.Path, help="folder of pictures to judge")
     parser.add_argument("real", type=pathlib.Path, help="folder of pictures to judge by; with --pairs the truth")
     parser.add_argument("--held-out", type=pathlib.Path, help="real pictures the generator never saw: the control")
-    parser.add_argument("--metrics", help="as in kid,fid,memorisation (default: all for which there is enough)")
+    parser.add_argument(
+        "--metrics",
+        help="as in kid,fid,memorisation: names in docs/evaluation.md (default: all for which there is enough)",
+    )
     parser.add_argument("--pairs", action="store_true", help="compare pictures of one name: x.png with x.jpg too")
     parser.add_argument("--luma", action="store_true", help="--pairs on Y of BT.601, as restoration papers do")
     parser.add_argument("--border", type=int, default=0, help="--pairs without so many pixels at each edge")
@@ -41,9 +44,15 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--channels", type=int, choices=(1, 3, 4), help="gray, RGB or RGBA (default: as they are)")
     parser.add_argument("--labels", action="store_true", help="sub-folders are classes")
-    parser.add_argument("--features", default="efflite0", help="the net that sees them (default %(default)s)")
+    parser.add_argument(
+        "--features",
+        default="efflite0",
+        help="the net that sees them, a name in docs/evaluation.md (default %(default)s)",
+    )
     parser.add_argument("--weights", help="file of the net's weights (efflite0 has its own)")
-    parser.add_argument("--resize", default="bicubic", help="filter to the net's size (default %(default)s)")
+    parser.add_argument(
+        "--resize", default="bicubic", help="filter to the net's size, bicubic or tf1_bilinear (default %(default)s)"
+    )
     parser.add_argument(
         "--reference", type=int, default=10_000, help="real pictures used at most (default %(default)s)"
     )

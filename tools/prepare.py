@@ -37,8 +37,16 @@ def main() -> None:
         "--near", type=functools.partial(launch.whole, least=-1), metavar="BITS",
         help="bits of 64 in which the looks of near-copies may differ; -1: keep them (default 3; emoji: -1)",
     )  # fmt: skip
-    parser.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="(default %(default)s)")
-    parser.add_argument("--test", type=float, default=0.1, metavar="SHARE", help="(default %(default)s)")
+    parser.add_argument(
+        "--validation",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="of the pictures, to choose by (default %(default)s)",
+    )
+    parser.add_argument(
+        "--test", type=float, default=0.1, metavar="SHARE", help="of the pictures, to measure by (default %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the split (default %(default)s)")
     parser.add_argument("--category", action="append", default=[], help="emoji of this category only; may be repeated")
     flags = parser.parse_args()

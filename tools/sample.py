@@ -27,7 +27,9 @@ def main() -> None:
         help="likelier pictures, less variety: StyleGAN2 pulls styles to their mean (1: as they are, 0: the mean; try "
         "0.7); all others keep every number of z within it (try 1.0)",
     )
-    parser.add_argument("--cols", type=int, default=8, help="columns of the grid where there is one class or none")
+    parser.add_argument(
+        "--cols", type=int, default=8, help="columns of the grid where there is one class or none (default %(default)s)"
+    )
     parser.add_argument("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
     parser.add_argument("--layers", help="with --mix: layers from the column, 0 the coarsest (default: the first half)")
     flags = parser.parse_args()
