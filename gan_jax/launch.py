@@ -27,7 +27,7 @@ RUN_FILES = (*RUN_MARKS, "config.json", "error.log", "samples", "checkpoints", "
 def prepare() -> None:
     """Sets the CPU convolution flag in `XLA_FLAGS` where JAX will run on CPU and knows it."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if FLAG not in flags and on_cpu() and _known(FLAG.lstrip("-"), VALUE.lstrip("-").upper()):
+    if FLAG not in flags and on_cpu() and xla_knows(FLAG.lstrip("-"), VALUE.lstrip("-").upper()):
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={VALUE}".strip()
 
 
@@ -172,7 +172,7 @@ def on_cpu() -> bool:
     return not list(plugins) and importlib.util.find_spec("libtpu") is None
 
 
-def _known(*words: str) -> bool:
+def xla_knows(*words: str) -> bool:
     """Whether the installed XLA knows these words. An unknown flag would abort it, so its binary is asked."""
     spec = importlib.util.find_spec("jaxlib")
     if spec is None or not spec.submodule_search_locations:

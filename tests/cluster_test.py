@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from gan_jax import cluster, main
-from tests.train_test import FAST_COMPILE, FILE, env
+from tests.train_test import FILE, env
+from tests.xla_flags import FAST_COMPILE
 
 
 class Store(dict):

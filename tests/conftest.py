@@ -8,14 +8,13 @@ import sys
 import tempfile
 import types
 
+from gan_jax import launch
+from tests.xla_flags import FAST_COMPILE
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-FAST_COMPILE = "--xla_backend_optimization_level=0"  # halves compilation; the same mathematics
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count=2 {FAST_COMPILE}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "gan_jax_test_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-
-from gan_jax import launch
-
 launch.prepare()
 
 import jax
@@ -78,9 +77,10 @@ def toy_game():
 
 @pytest.fixture(scope="session")
 def shared_data(tmp_path_factory):
-    """The avatars of all tests are kept in one folder of this test run, not in the user's cache."""
+    """The avatars of all tests are kept in one folder of this test run, all its workers', not in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("data")
+        folder = tmp_path_factory.getbasetemp()
+        folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "data"
         patch.setenv("GAN_JAX_DATA", str(folder))
         yield folder
 

@@ -15,6 +15,7 @@ from gan_jax import statistics
 from gan_jax.metrics import frechet
 from gan_jax.models.features import Features, Net
 from gan_jax.statistics import Drawing, Extractor, Images
+from tests.xla_flags import FAST_COMPILE
 
 
 def toy_apply(params, images):
@@ -80,7 +81,7 @@ def test_two_processes_give_the_bits_of_one(tmp_path):
         port = str(free.getsockname()[1])
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
-    env |= {"PYTHONPATH": root, "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    env |= {"PYTHONPATH": root, "XLA_FLAGS": FAST_COMPILE}
 
     def start(index, port):
         (tmp_path / port).mkdir(exist_ok=True)

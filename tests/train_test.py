@@ -20,9 +20,9 @@ from PIL import Image
 
 from gan_jax import checkpoint, config, log, main, train, workdir
 from gan_jax.data import pipeline
+from tests.xla_flags import FAST_COMPILE
 
 STEPS = 20
-FAST_COMPILE = "--xla_backend_optimization_level=0"  # without conftest's two devices
 FILE = """
 import ml_collections
 
