@@ -146,7 +146,7 @@ def _keep_until(path: pathlib.Path, step: int) -> None:
 
 def _replace(path: pathlib.Path, text: str) -> None:
     """The whole new text, or the old. Raises OSError, naming the file."""
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")  # its own, should another program write the same
     try:
         with _naming(path):
             draft.write_text(text, "utf-8")
@@ -257,7 +257,7 @@ def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")  # its own, should another program write the same
     try:
         with _naming(path):
             Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(draft, format="PNG")

@@ -8,6 +8,8 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
+from gan_jax import workdir
+
 KINDS = (".mp4", ".gif", ".png")
 OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
 BT709 = 1  # H.273's number of the matrix, the primaries and the transfer of high-definition video
@@ -29,17 +31,19 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
         cols: frames a row of a PNG.
     An MP4 has no transparency: it is laid on white. Where `frames` is cut short by Ctrl-C, what was made so far is kept.
     Raises:
-        ValueError: another suffix, or MP4 without the package `av`. OSError: the folder can't be written.
+        ValueError: another suffix, MP4 without the package `av`, or another program that makes this file at the same time.
+        OSError: the folder can't be written.
     """
     check(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}{path.suffix}")
     frames = _Counted(frames)
-    try:
-        {".mp4": _mp4, ".gif": _gif, ".png": _png}[path.suffix.lower()](draft, frames, fps, cols)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with workdir.making(path):
+        try:
+            {".mp4": _mp4, ".gif": _gif, ".png": _png}[path.suffix.lower()](draft, frames, fps, cols)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     if frames.interrupted:
         raise KeyboardInterrupt
     return frames.count
@@ -68,11 +72,12 @@ def write_animation(
         times.append(round(time))
     options = _OPTIONS[format] | ({} if loop is None else {"loop": loop})
     draft = path.with_name(f".{path.name}")
-    try:
-        pictures[0].save(draft, format=format, save_all=True, append_images=pictures[1:], duration=times, **options)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with workdir.making(path):
+        try:
+            pictures[0].save(draft, format=format, save_all=True, append_images=pictures[1:], duration=times, **options)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def rate(path: pathlib.Path, fps: float) -> Fraction | None:

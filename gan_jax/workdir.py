@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ WRITTEN = ("checkpoints", "best", "samples", "tensorboard", "evaluation", "metri
 
 
 class InUse(ValueError):
-    """Another run holds the folder."""
+    """Another run holds the folder, or another program the file."""
 
 
 def of(text: str) -> pathlib.Path:
@@ -33,13 +34,40 @@ def held(folder: pathlib.Path) -> Iterator[None]:
         OSError: the folder or the file in it can't be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
+    with locked(folder / ".lock", f"--workdir={folder}: another run is using it. Wait for it, or give another."):
+        yield
+
+
+@contextlib.contextmanager
+def making(out: pathlib.Path) -> Iterator[None]:
+    """Holds a lock file beside the file `out`, gone afterwards, so that no second program makes it at the same time.
+
+    Raises:
+        InUse: another program does.
+    """
+    lock = out.with_name(f".{out.name}.lock")
+    with locked(lock, f"{out}: another program is making it. Wait for it, or give another --out."):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(PermissionError):  # Windows removes no open file
+                lock.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: pathlib.Path, taken: str) -> Iterator[None]:
+    """Holds the lock file `path`. Raises InUse with the words `taken` where another process does."""
+    with path.open("a") as lock:
         try:
             _lock(lock)
+            ours = path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
         except (BlockingIOError, PermissionError) as error:
-            raise InUse(f"--workdir={folder}: another run is using it. Wait for it, or give another.") from error
+            raise InUse(taken) from error
         except OSError as error:  # some network file systems have no locks
-            logging.warning("%s can't be locked (%s): see to it that no second run uses it.", folder, error)
+            logging.warning("%s can't be locked (%s): see to it that no second program writes there.", path, error)
+            ours = True
+        if not ours:  # removed by the one that had it, since it was opened here
+            raise InUse(taken)
         yield
 
 

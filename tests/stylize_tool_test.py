@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, clips, config, export, stylize, train
+from gan_jax import checkpoint, clips, config, export, stylize, train, workdir
 from gan_jax.data import decode
 from gan_jax.data.sources import folder
 from tests import clips_test, frames_test
@@ -244,6 +244,27 @@ def test_what_is_made_of_a_video_is_not_made_twice(tool, runs, tmp_path, monkeyp
     )
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip_dylan.mp4", "clip_miniavs.mp4"}
     assert "made before" not in run().stdout
+
+
+def test_a_second_job_of_one_output_is_refused(tool, runs, tmp_path, monkeypatch):
+    """And nothing of the first is touched; of another output it is not; what a killed one left does not count."""
+    clip, out = clips_test.make(tmp_path / "clip.mp4", frames=3, sound=False), tmp_path / "out" / "clip_dylan.mp4"
+    styles = {"--strength": "0", "--style": "dylan"}
+    run = lambda **more: tool(
+        "stylize", runs / "rgb", clip, "--out", out.parent, *sum((styles | more).items(), ())
+    )  # fmt: skip
+    out.parent.mkdir()
+    parts = clips.Parts(out, clip, {})
+    with workdir.making(out):
+        before = sorted(out.parent.rglob("*"))
+        done = run()
+        assert done.returncode == 1 and f"{out}: another program is making it" in done.stderr
+        assert sorted(out.parent.rglob("*")) == before
+        assert run(**{"--style": "miniavs"}).returncode == 0
+    parts.forget()
+    (out.parent / f".{out.name}.lock").touch()
+    assert run().returncode == 0
+    assert {path.name for path in out.parent.iterdir()} == {"clip_dylan.mp4", "clip_miniavs.mp4"}
 
 
 def test_what_a_file_holds_is_told_by_its_content(tool, runs, tmp_path):

@@ -76,6 +76,16 @@ def test_png_holds_all_frames_in_rows(tmp_path):
     assert sheet[2, 2] == 255  # no frame
 
 
+def test_two_that_write_one_file_do_not_mix(tmp_path):
+    def within():
+        with pytest.raises(ValueError, match="another program is making it"):
+            video.write(tmp_path / "a.mp4", frames(1), 10)
+        yield from frames(3)
+
+    assert video.write(tmp_path / "a.mp4", within(), 10) == 3
+    assert len(decoded(tmp_path / "a.mp4")) == 3 and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif"])
 def test_ctrl_c_keeps_what_is_done(tmp_path, name):
     def cut_short():

@@ -26,6 +26,19 @@ def test_a_second_run_is_refused_and_writes_nothing(tmp_path):
         pass
 
 
+def test_one_program_makes_a_file(tmp_path, monkeypatch):
+    """The lock goes with the file made; one that went between opening and locking is none."""
+    out = tmp_path / "walk.mp4"
+    taken = pytest.raises(workdir.InUse, match=r"walk\.mp4: another program is making it")
+    with workdir.making(out), taken, workdir.making(out):
+        pass
+    assert not list(tmp_path.iterdir())
+    lock = workdir._lock
+    monkeypatch.setattr(workdir, "_lock", lambda file: (lock(file), pathlib.Path(file.name).unlink()))
+    with pytest.raises(workdir.InUse), workdir.making(out):
+        pass
+
+
 def test_the_lock_of_windows(tmp_path, monkeypatch):
     held = []
 

@@ -7,6 +7,7 @@ leaves what is done playable, and the same command goes on from there.
 
 import argparse
 import collections
+import contextlib
 import functools
 import math
 import pathlib
@@ -74,7 +75,7 @@ def main() -> None:
     if flags.reference is not None:
         looks = [stylizer.look_of(_reference(flags.reference), flags.style[0])]
     else:
-        looks = stylizer.looks(flags.style, flags.seed)
+        looks = stylizer.looks(list(dict.fromkeys(flags.style)), flags.seed)
     if flags.faces:
         stylizer = Faces(stylizer)
     flags.out.mkdir(parents=True, exist_ok=True)
@@ -243,18 +244,25 @@ def sheet(rows, names):
 
 def films(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
     """The clip in every look, as MP4. Whether any was made."""
-    whole = []
-    for look in looks:
-        parts = film(stylizer, clip, look, flags)
-        if parts is None:
-            return False
-        whole.append(parts)
-    for parts in whole:  # not before the last is made: the same command passes over those that are whole
-        parts.forget()
+    from gan_jax import workdir
+
+    outs = [flags.out / _named(clip.path.stem, look, ".mp4") for look in looks]
+    with contextlib.ExitStack() as held:
+        for out in outs:
+            keep_original(out, {_identity(clip.path)})
+            held.enter_context(workdir.making(out))
+        whole = []
+        for look, out in zip(looks, outs, strict=True):
+            parts = film(stylizer, clip, look, out, flags)
+            if parts is None:
+                return False
+            whole.append(parts)
+        for parts in whole:  # not before the last is made: the same command passes over those that are whole
+            parts.forget()
     return True
 
 
-def film(stylizer, clip, look, flags: argparse.Namespace):
+def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
     """The clip in one look, as MP4: the clips.Parts it was made of, or None where `--faces` finds none."""
     import numpy as np
 
@@ -264,8 +272,6 @@ def film(stylizer, clip, look, flags: argparse.Namespace):
     frames_made = 0
     if flags.faces:
         stylizer.total = 0
-    out = flags.out / _named(clip.path.stem, look, ".mp4")
-    keep_original(out, {_identity(clip.path)})
     stat, step = clip.path.stat(), stylizer.sampler.step
     job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(step.resolve()),
            "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
