@@ -16,9 +16,9 @@ WHITE, PEAK = (
 GAMMA = 2.4
 
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # -> swscale's
-_UNSPECIFIED = (2, 3)
+_UNSPECIFIED = (0, 2, 3)  # 0 and 3: reserved; as a matrix 0 is that of RGB, which YUV can't have
 _PQ, _HLG = 16, 18
-_SDR = (1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 14, 15)  # of transfers: a display's gamma, or nearly
+_SDR = (*_UNSPECIFIED, 1, 4, 5, 6, 7, 11, 12, 13, 14, 15)  # of transfers: a display's gamma, or nearly
 _TO_BT709 = {
     9: ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),  # BT.2020
     12: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),  # Display P3
@@ -36,6 +36,8 @@ def picture(frame) -> np.ndarray:
         ValueError: a matrix, a transfer or a turn that can't be followed.
     """
     transfer, primaries = frame.color_trc, frame.color_primaries
+    if transfer in _UNSPECIFIED and frame.side_data.get("DOVI_METADATA") is not None:
+        raise ValueError("its colours are Dolby Vision's own (profile 5); first make it HDR10 or SDR.")
     if transfer not in (*_SDR, _PQ, _HLG):
         raise ValueError(f"its colours have the transfer {transfer} of H.273; {_CONVERT}.")
     if transfer in (_PQ, _HLG):

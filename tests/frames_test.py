@@ -1,12 +1,13 @@
 """Files that say how they are to be shown, and what arrives: written by av, their planes computed by numpy."""
 
+import types
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
-from gan_jax import clips, video
+from gan_jax import clips, frames, video
 
 RED = (220, 40, 60)
 BT601, BT2020 = (0.299, 0.114), (0.2627, 0.0593)  # shares of red and blue in luma
@@ -78,6 +79,7 @@ def shown(path):
         ((32, 48), BT709, {"colorspace": 1}),
         ((32, 48), BT2020, {"colorspace": 9}),
         ((720, 1280), BT601, {"colorspace": 6}),
+        ((720, 1280), BT709, {"colorspace": 3, "color_trc": 3}),  # reserved
     ],
 )
 @pytest.mark.parametrize("full", [False, True])
@@ -215,3 +217,9 @@ def test_transparency_is_laid_on_white(tmp_path):
         container.mux([*stream.encode(frame), *stream.encode()])
     found = shown(tmp_path / "a.mov")
     assert found[16, 8].tolist() == list(RED) and (found[:, 24:] == 255).all()
+
+
+def test_dolby_vision_without_a_base_is_refused():
+    frame = types.SimpleNamespace(color_trc=2, color_primaries=2, side_data={"DOVI_METADATA": b"profile 5"})
+    with pytest.raises(ValueError, match="its colours are Dolby Vision's own"):
+        frames.picture(frame)
