@@ -91,7 +91,7 @@ def sides(source: pipeline.Source, contents: str = "a") -> Sides:
 
 
 class Drawing:
-    """A game's generator, compiled once, as a maker of pictures: number i is drawn from z of (seed, i) alone.
+    """A game's generator, compiled once, as a maker of pictures: number i is drawn by (seed, i) alone.
 
     A translator's is picture i of `contents`, from the start again after the last, in a style drawn from that z.
     """
@@ -107,7 +107,8 @@ class Drawing:
             if isinstance(game, Translator):
                 x = game.translate(ema, to_float(pixels), z, y)
             else:
-                x = game.sample(ema, z, y, truncation)
+                noises = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
+                x = game.sample_to_measure(ema, noises, z, y, truncation)
             pixels = jnp.clip(jnp.rint((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
             return pixels, jnp.isfinite(x).all((1, 2, 3))
 

@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import config, regularizers, train
+from gan_jax import config, regularizers, statistics, train
 from gan_jax.algorithms import base, stylegan2
 from gan_jax.models import stylegan2 as networks
 from gan_jax.nn import equalized, modulated
@@ -254,6 +255,31 @@ def test_truncation(start):
     same(half, (game.styles(ema, z, y) + average.reshape(1, 1, -1)) / 2)
     same(jax.jit(game.render)(ema, half), sample(ema, z, y, 0.5))
     assert float(jnp.abs(z).max()) > 0.5, "psi is of w, z stays as it is"
+
+
+def test_measures_see_pictures_with_fresh_noise(start):
+    """As the official ones do: of the same z, pictures differ by their keys alone."""
+    game, state, _ = start
+    keys = jax.random.split(jax.random.key(0), 2)[jnp.array([0, 1, 0])]
+    z, y = jnp.tile(normal(0, 1, 5), (3, 1)), jnp.zeros(3, jnp.int32)
+    first, other, again = jax.jit(game.sample_to_measure)(state.ema, keys, z, y)
+    np.testing.assert_allclose(first, again, rtol=1e-5, atol=1e-5)
+    assert float(jnp.abs(first - other).mean()) > 0.02
+
+
+def test_a_pictures_noise_is_drawn_by_its_number():
+    """Whatever is drawn beside it, and apart from its z."""
+    game = types.SimpleNamespace(
+        settle=lambda ema, rng: ema,
+        latent=lambda rng, n, truncation: jax.random.uniform(rng, (n, 1)),
+        sample_to_measure=lambda ema, keys, z, y, truncation: jnp.concatenate(
+            [z, jax.vmap(lambda key: jax.random.uniform(key, (1,)))(keys)], 1
+        )[:, None, None],
+    )
+    drawn = statistics.Drawing(game, seed=0, truncation=None, batch=2).images({"w": jnp.zeros(())}, 5, None)
+    together, alone = drawn.load(np.array([3, 1, 4])), drawn.load(np.array([1]))
+    np.testing.assert_array_equal(together[1], alone[0])
+    assert len(np.unique(together)) == 6
 
 
 @pytest.mark.parametrize("psi", [float("nan"), float("inf"), "0.7"])

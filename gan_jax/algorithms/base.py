@@ -71,6 +71,12 @@ class FromNoise(Game):
     def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None) -> jax.Array:
         """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged weights `ema`."""
 
+    def sample_to_measure(
+        self, ema: Variables, keys: jax.Array, z: jax.Array, y: jax.Array | None, truncation: float | None = None
+    ) -> jax.Array:
+        """`sample` as measures take it; keys [n], one a picture, of what more a generator draws there. Here: nothing."""
+        return self.sample(ema, z, y, truncation)
+
 
 class Translator(Game):
     """A game whose generator turns pictures into pictures: content stays, style changes.

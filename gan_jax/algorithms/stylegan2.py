@@ -171,6 +171,14 @@ class Algorithm(additions.Additions, base.FromNoise):
         """Images of z, with each layer's own noise. truncation: see `styles`."""
         return self.render(ema, self.styles(ema, z, y, truncation))
 
+    def sample_to_measure(self, ema, keys, z, y, truncation=None):
+        """Images of z with noise that is fresh in every one, as the official measures' are."""
+
+        def render(ws, key):
+            return base.forward(self.g, *_of(ema), ws[None], rngs={"noise": key}, method="synthesis")[0][0]
+
+        return jax.vmap(render)(self.styles(ema, z, y, truncation), keys)
+
     def styles(self, ema, z, y, truncation=None):
         """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W].
 
