@@ -187,7 +187,7 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     if "smoke" in arg.split(","):
         settings = _with_own_data(settings, get, arg, overrides)
     for override in overrides:
-        _override(settings, override)
+        set_override(settings, override)
     built = lookup.build(Config, settings, "config")
     _check_numbers(settings, "config")
     return built
@@ -309,7 +309,8 @@ def _copied(settings: Mapping) -> dict:
     return {key: _copied(x) if isinstance(x, Mapping | ml_collections.ConfigDict) else x for key, x in settings.items()}
 
 
-def _override(settings: dict, text: str) -> None:
+def set_override(settings: dict, text: str) -> None:
+    """Sets "game.penalty=r1" in a config's settings. Raises ValueError where there is no value, or no such place."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"--config.{text}: give a value, as in --config.{text}=1.")

@@ -15,7 +15,7 @@ import numpy as np
 import gan_jax
 from gan_jax import checkpoint, cluster, export, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
-from gan_jax.config import Config, check_partner
+from gan_jax.config import Config, check_partner, differences
 from gan_jax.data import outline, pairs, pipeline
 from gan_jax.data.sources import View
 from gan_jax.measure import AUDIT, Say, measure
@@ -307,17 +307,28 @@ class Judge:
         self.store.close()
 
 
-def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequence[str] | None) -> dict:
+def run(
+    config: Config,
+    workdir: pathlib.Path,
+    path: str | None,
+    metrics: Sequence[str] | None,
+    overrides: Sequence[str] = (),
+) -> dict:
     """Measures a checkpoint, prints the numbers and adds the record to the workdir's `evaluations.jsonl`.
 
     Args:
-        config: its `data` and `eval`; the networks are the checkpoint's own.
+        config: its `data` and `eval`; the networks are the checkpoint's own, and where the config has others, that is said.
         path: of a checkpoint; None: the newest valid one in the workdir.
         metrics: names in METRICS; None: all for which there is enough; what is left out is said.
+        overrides: of those in `config` the ones that were given on the command line, as export.load takes them.
     """
     say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
     lookup.build(Protocol, dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}), "config.eval")
-    sampler = export.load(path or workdir)
+    sampler = export.load(path or workdir, overrides=overrides)
+    meta, now = checkpoint.read_meta(sampler.step), json.loads(json.dumps(dataclasses.asdict(config)))
+    for line in differences(*({name: settings[name] for name in export.GAME} for settings in (meta["config"], now))):
+        if line.partition(":")[0].removeprefix("config.") not in sampler.redrawn:
+            say(f"the checkpoint draws as it was trained, not as the config has it now: {line}")
     fitting = METRICS if isinstance(sampler.game, Translator) else METRICS.keys() - TRANSLATORS
     settings = dict(config.eval) | {"metrics": tuple(metrics or (name for name in METRICS if name in fitting))}
     protocol = lookup.build(Protocol, settings, "config.eval")
@@ -334,11 +345,13 @@ def run(config: Config, workdir: pathlib.Path, path: str | None, metrics: Sequen
             f"{_other_classes(sampler.classes, source.classes)}"
         )
     check_partner(config, sampler.game, source)
-    trained = checkpoint.read_meta(sampler.step)["data"]["fingerprint"] == source.fingerprint
+    trained = meta["data"]["fingerprint"] == source.fingerprint
     evaluator = Evaluator(protocol, config.data, source, sampler.game, say, trained=trained, lenient=not metrics)
     say(f"the generator of {sampler.step}")
     step = int(sampler.step.name)
     record = evaluator(sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
+    if sampler.redrawn:
+        record["protocol"]["redrawn"] = dict(sampler.redrawn)
     if jax.process_index() == 0:
         for line in lines(record):
             say(line)

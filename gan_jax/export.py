@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,22 @@ from jax import export as jax_export
 
 from gan_jax import checkpoint, log, lookup
 from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
-from gan_jax.config import Config, make_game
+from gan_jax.config import Config, make_game, set_override
 from gan_jax.nn import conv
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 SIDES = 32  # at least, for `Sampler.multiple`
+GAME = (
+    "algorithm",
+    "model",
+    "g",
+    "d",
+    "networks",
+    "game",
+    "conditional",
+    "dtype",
+    "seed",
+)  # settings that a checkpoint has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Sampler:
     classes: tuple[str, ...]  # names of the labels 0, 1, ...; empty: unconditional
     step: pathlib.Path  # the checkpoint's folder
     batch: int  # images a round while it was trained
+    redrawn: Mapping[str, object] = dataclasses.field(default_factory=dict)  # settings other than it was trained with
 
     def __call__(self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None) -> jax.Array:
         """z f32 [n, Z], y int32 [n] (None: unconditional) -> images f32 [n, H, W, C] in [-1, 1].
@@ -148,12 +160,15 @@ def _render(game, ema, ws):
     return game.render(ema, ws)
 
 
-def load(path: str | pathlib.Path, kind: type[Game] = Game) -> Sampler:
+def load(path: str | pathlib.Path, kind: type[Game] = Game, overrides: Sequence[str] = ()) -> Sampler:
     """The newest valid checkpoint under a workdir (or one step's folder) as a sampler. Needs no data.
 
-    kind: of game that is wanted, FromNoise or Translator.
+    Args:
+        kind: of game that is wanted, FromNoise or Translator.
+        overrides: of a config, "g.flat=0": those of settings in `drawing` of the game or its generator are applied.
     Raises:
-        ValueError: no checkpoint there, none that verifies, one that this version's networks don't fit, another kind.
+        ValueError: no checkpoint there, none that verifies, one that this version's networks don't fit, another kind; an
+            override of the settings GAME that would make it another network than was trained.
     """
     step = checkpoint.find(path)
     saved, meta = checkpoint.read(step, ("ema/",))
@@ -167,12 +182,36 @@ def load(path: str | pathlib.Path, kind: type[Game] = Game) -> Sampler:
             else "draws from noise: use tools/sample.py"
         )
         raise ValueError(f"{step}: {config.algorithm} {does}.")
+    config, game, redrawn = _redrawn(config, game, overrides, shape, len(classes), step)
     like, _, _ = jax.eval_shape(game.init, jax.random.key(0), game.example(shape, len(classes)))
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])
     ema = jax.device_put(jax.device_get(game.settle(ema, jax.random.key(config.seed))))
-    return Sampler(game, ema, shape, classes, step, config.batch)
+    return Sampler(game, ema, shape, classes, step, config.batch, redrawn)
+
+
+def _redrawn(config, game, overrides, shape, n_classes, step):
+    """(config, game, what was changed) with the overrides that act only when pictures are drawn."""
+    redrawn, free = {}, [f"g.{name}" for name in getattr(game.g, "drawing", ())] + [f"game.{n}" for n in game.drawing]
+    for text in overrides:
+        key = text.partition("=")[0]
+        if key.split(".")[0] not in GAME:
+            continue
+        settings = json.loads(json.dumps(dataclasses.asdict(config)))
+        set_override(settings, text)
+        changed = lookup.build(Config, settings, "config")
+        other = make_game(changed, shape, n_classes)
+        if (other, changed.seed) == (game, config.seed):
+            continue
+        if key not in free:
+            raise ValueError(
+                f"--config.{text}: {step} was trained otherwise, and draws as it was trained. Leave it out; what can be "
+                f"changed of it: {', '.join(free) or 'nothing'}."
+            )
+        config, game = changed, other
+        redrawn[key] = functools.reduce(dict.__getitem__, key.split("."), settings)
+    return config, game, redrawn
 
 
 def save_safetensors(sampler: Sampler, path: pathlib.Path) -> None:

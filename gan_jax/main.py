@@ -103,7 +103,8 @@ def _main(argv: list[str], signals: Signals) -> int:
             cluster.agree(command | {"config": dataclasses.asdict(settings)} | cluster.software())
             signals.check()
             if flags.mode == "eval":
-                evaluate.run(settings, workdir, flags.checkpoint, flags.metrics and flags.metrics.split(","))
+                asked = flags.metrics and flags.metrics.split(",")
+                evaluate.run(settings, workdir, flags.checkpoint, asked, overrides)
                 signals.check()
             else:
                 try:

@@ -1,5 +1,7 @@
 """Evaluation end to end: in a run, alone, and of folders; every number with its protocol, the same digits twice."""
 
+import contextlib
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, evaluate, log, main, measure, statistics, train
+from gan_jax import build, checkpoint, config, evaluate, log, main, measure, statistics, train
 from gan_jax.data import corrupt, pipeline
 from gan_jax.data.sources.avatars import STYLES
 from gan_jax.metrics import kid
@@ -374,11 +376,38 @@ def test_eval_mode_says_what_it_leaves_out_and_takes_another_checkpoint(file, tm
     assert "memorised_held_out_toy" not in records(workdir)[-1]["values"]
 
 
+def test_what_acts_only_when_pictures_are_drawn_is_applied(toy, shared_data, tmp_path, capsys):
+    small = [f"data.{side}.{setting}" for side in "ab" for setting in ("identities=36", "resolution=16")]
+    run = config.load(CUT, [*small, "g.flat=2", "g.residual=True", "game.taps=(0, 4)"])
+    source = pipeline.open_source(run.data)
+    state = build.new_state(run, config.make_game(run, source.shape, 0), source.shape, 0)
+    meta = {"config": dataclasses.asdict(run), "shape": source.shape, "classes": (), "data": {"fingerprint": ""}}
+    with contextlib.closing(checkpoint.Store(tmp_path / "checkpoints")) as store:
+        assert store.save(4, state, json.loads(json.dumps(meta))) and store.finish()
+    command = ["--config", CUT, "--workdir", str(tmp_path), "--mode", "eval", "--metrics", "kid"]
+    command += [f"--config.{setting}" for setting in small]
+    for flags in ([], ["--config.g.residual=True", "--config.g.flat=0"]):  # the first of them as it was trained
+        assert main.main([*command, *flags]) == 0, capsys.readouterr().err
+    out = capsys.readouterr().out
+    assert (
+        out.count("the checkpoint draws as it was trained, not as the config has it now: config.g.flat: 2 -> None") == 1
+    )
+    flat, free = records(tmp_path)
+    assert flat["values"] != free["values"]
+    assert free["protocol"]["redrawn"] == {"g.flat": 0} and "redrawn" not in flat["protocol"]
+    assert main.main([*command, "--config.g.width=8"]) == 1
+    refused = (
+        "trained otherwise, and draws as it was trained. Leave it out; what can be changed of it: g.guided, g.flat."
+    )
+    assert refused in capsys.readouterr().err and len(records(tmp_path)) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--mode", "eval", "--metrics", "fid", "--config.eval.images=6"], "config.eval: fid needs at least 7 generated images, got 6"),
         (["--mode", "eval", "--config.data.resolution=16"], "Give the config the run was made with."),
+        (["--mode", "eval", "--config.g.widths=(8,)"], "was trained otherwise, and draws as it was trained. Leave it out; what can be changed of it: game.standing_passes."),
         (["--mode", "eval", "--checkpoint", "nowhere"], "nowhere: no checkpoint."),
         (["--metrics", "kid"], "--checkpoint and --metrics go with --mode eval."),
     ],

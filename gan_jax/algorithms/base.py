@@ -29,11 +29,13 @@ class Game(abc.ABC):
         references: pictures of another class that go with each picture of a batch; see data/domains.py.
         partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/), which give each
             picture a "target"; empty: it needs no such pictures.
+        drawing: settings that act only when pictures are drawn by the trained weights, as `drawing` of a network.
     """
 
     labelled = False
     references = 0
     partners: tuple[str, ...] = ()
+    drawing: tuple[str, ...] = ()
 
     @property
     @abc.abstractmethod

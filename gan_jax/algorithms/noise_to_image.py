@@ -39,6 +39,8 @@ class Algorithm(additions.Additions, base.FromNoise):
     The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
     """
 
+    drawing = ("standing_passes",)
+
     g: nn.Module
     d: nn.Module
     z_dim: int = 128

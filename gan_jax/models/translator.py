@@ -51,7 +51,10 @@ class ResNetGenerator(nn.Module):
             follow the picture's edges: when pictures are drawn, not in training; 0, as in the papers: none.
         flat: colours that the result is drawn in (Flat): when pictures are drawn, not in training; 0, as in the papers: any.
         initializer: of the kernels.
+        drawing: the settings that act only when pictures are drawn.
     """
+
+    drawing = ("guided", "flat")
 
     shape: tuple[int, int, int]
     width: int = 64
