@@ -196,7 +196,7 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
 
 def read_meta(path: pathlib.Path) -> dict:
     """What was saved beside a step's state."""
-    return json.loads((path / "meta" / "metadata").read_text())
+    return json.loads((path / "meta" / "metadata").read_text("utf-8"))
 
 
 def find(path: str | pathlib.Path) -> pathlib.Path:
@@ -224,7 +224,7 @@ def write_manifest(path: pathlib.Path, step: int) -> None:
     """The step, and the SHA-256 of every file of its items; orbax's own time stamps come later and are not read."""
     found = [f for item in ITEMS for f in sorted((path / item).rglob("*")) if f.is_file()]
     files = {f.relative_to(path).as_posix(): _sha256(f) for f in found}
-    (path / MANIFEST).write_text(json.dumps({"step": step} | files, indent=1))
+    (path / MANIFEST).write_text(json.dumps({"step": step} | files, indent=1), "utf-8")
 
 
 def verify(path: pathlib.Path) -> str | None:
@@ -242,7 +242,7 @@ def _damage_in(path: pathlib.Path) -> str | None:
     if not (path / MANIFEST).is_file():
         return f"no {MANIFEST}: not a finished checkpoint"
     try:
-        files = json.loads((path / MANIFEST).read_text())
+        files = json.loads((path / MANIFEST).read_text("utf-8"))
     except (ValueError, RecursionError):  # the first is also what bytes that are no UTF-8 raise
         return f"{MANIFEST} is unreadable"
     if not isinstance(files, dict) or not all(any(name.startswith(f"{item}/") for name in files) for item in ITEMS):

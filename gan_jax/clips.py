@@ -231,7 +231,7 @@ class Parts:
             self.dropped = self.done
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
-            (self.folder / "draft.json").write_text(json.dumps(job))
+            (self.folder / "draft.json").write_text(json.dumps(job), "utf-8")
             (self.folder / "draft.json").replace(self.folder / NOTE)
         self.whole = (self.folder / WHOLE).exists() and out.exists()
         if not self.whole:
@@ -339,7 +339,7 @@ class Parts:
 def _read_note(folder: pathlib.Path) -> dict | None:
     """The job of the parts there; None: there is none, or it can't be read."""
     try:
-        return json.loads((folder / NOTE).read_text())
+        return json.loads((folder / NOTE).read_text("utf-8"))
     except (OSError, ValueError):
         return None
 

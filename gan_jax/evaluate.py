@@ -395,7 +395,7 @@ def commit() -> str | None:
         return None
     try:
         call = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
-        found = subprocess.run(call, capture_output=True, text=True, timeout=30)
+        found = subprocess.run(call, capture_output=True, text=True, timeout=30, encoding="utf-8")
     except (OSError, subprocess.TimeoutExpired):  # no git here
         return None
     return found.stdout.strip() or None

@@ -310,7 +310,7 @@ class Exported:
     def __init__(self, folder: pathlib.Path):
         """Raises ValueError where the folder lacks a file, or one is damaged."""
         try:
-            about = json.loads((folder / "about.json").read_text())
+            about = json.loads((folder / "about.json").read_text("utf-8"))
             self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(map(lookup.normal, about["classes"]))
             self.multiple = self.least = about["multiple"]
             self._z, self.step = about["z"], folder

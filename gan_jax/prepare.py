@@ -219,7 +219,9 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
         place.parent.mkdir(parents=True, exist_ok=True)
         (unsplit / f"{picture.name}.png").rename(place)
         counts[where] += 1
-    (whole / "rejects.tsv").write_text("".join(f"{name}\t{reason}\n" for name, reason in sorted(rejects.files.items())))
+    (whole / "rejects.tsv").write_text(
+        "".join(f"{name}\t{reason}\n" for name, reason in sorted(rejects.files.items())), "utf-8"
+    )
     card = {
         "about": about,
         "licence": "that of the originals; write it here before you pass the set on",
@@ -228,7 +230,7 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
         "recipe": dataclasses.asdict(recipe),
         "made_by": "gan_jax tools/prepare.py",
     }
-    (whole / "card.json").write_text(json.dumps(card, indent=1) + "\n")
+    (whole / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     copies = sum("a near-copy of" in reason for reason in rejects.files.values())
     others = decode.Quarantine()
     others.files = {name: reason for name, reason in rejects.files.items() if "a near-copy of" not in reason}

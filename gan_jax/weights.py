@@ -107,7 +107,7 @@ def _other(path: pathlib.Path) -> str | None:
 def parts(path: str | pathlib.Path) -> list[pathlib.Path]:
     """The files that hold what `read` gave: the path itself and, of a TensorFlow.js manifest, its shards."""
     path = pathlib.Path(path).expanduser()
-    groups = json.loads(path.read_text()) if path.suffix.lower() == ".json" else []
+    groups = json.loads(path.read_text("utf-8")) if path.suffix.lower() == ".json" else []
     return [path, *(shard for group in groups for shard in _shards(path, group))]
 
 
@@ -357,7 +357,7 @@ def _shards(path, group):
 
 def _tfjs(path):
     """Weights are float32, or integers scaled: scale * q + min."""
-    groups = json.loads(path.read_text())
+    groups = json.loads(path.read_text("utf-8"))
     shards = [shard for group in groups for shard in _shards(path, group)]
     if len(set(shards)) < len(shards) or not all(shard.is_file() for shard in shards):
         raise ValueError(

@@ -57,7 +57,7 @@ def making(out: pathlib.Path) -> Iterator[None]:
 @contextlib.contextmanager
 def locked(path: pathlib.Path, taken: str) -> Iterator[None]:
     """Holds the lock file `path`. Raises InUse with the words `taken` where another process does."""
-    with path.open("a") as lock:
+    with path.open("a", encoding="utf-8") as lock:
         try:
             _lock(lock)
             ours = path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())

@@ -317,7 +317,7 @@ def main() -> None:
     line = json.dumps(measure(flags))
     print(line)
     if flags.out:
-        with flags.out.open("a") as file:
+        with flags.out.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 

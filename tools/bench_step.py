@@ -40,14 +40,14 @@ def main() -> None:
     line = json.dumps(measure(flags))
     print(line)
     if flags.out:
-        with flags.out.open("a") as file:
+        with flags.out.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 
 def read(file: pathlib.Path) -> list[dict]:
     """The lines of a file that this tool wrote."""
     rows = []
-    for number, line in enumerate(file.read_text().splitlines(), 1):
+    for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
         try:
             rows.append(json.loads(line))
             table(rows[-1:])
@@ -156,7 +156,7 @@ def peak_bytes(device) -> int:
 
 def cpu_name() -> str:
     info = pathlib.Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.is_file() else None
+    found = re.search(r"model name\s*: (.*)", info.read_text("utf-8")) if info.is_file() else None
     return found.group(1) if found else platform.processor()
 
 

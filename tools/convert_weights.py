@@ -66,7 +66,7 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
         with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
             if not (store.save(0, new, meta) and store.finish()):
                 raise OSError(f"--out={workdir}: the checkpoint is not saved: the reason stands above.")
-        (workdir / "config.py").write_text(CONFIG.format(settings=text))
+        (workdir / "config.py").write_text(CONFIG.format(settings=text), "utf-8")
         unfinished.pop_all()
     return new
 

@@ -23,7 +23,7 @@ def main() -> None:
         print(line)
     if flags.out:
         flags.out.parent.mkdir(parents=True, exist_ok=True)
-        flags.out.write_text(json.dumps(record, indent=1) + "\n")
+        flags.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         print(f"with the protocol in {flags.out}")
 
 

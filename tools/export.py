@@ -31,7 +31,7 @@ def main() -> None:
         "classes": sampler.classes,
         "platforms": export.PLATFORMS,
     } | ({"multiple": sampler.multiple} if translates else {})
-    (flags.out / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+    (flags.out / "about.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
     for name, difference in export.round_trip(sampler, flags.out).items():
         print(f"{flags.out / name}: max difference {difference:.3g}")
 

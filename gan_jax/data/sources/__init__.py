@@ -209,7 +209,7 @@ def made_once(folder: pathlib.Path, make: Callable[[pathlib.Path], pathlib.Path]
     aside = pathlib.Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     try:
         made = make(aside)
-        (made / _MANIFEST).write_text(json.dumps(file_hashes(made), indent=1))
+        (made / _MANIFEST).write_text(json.dumps(file_hashes(made), indent=1), "utf-8")
         if folder.exists() and damage_in(folder) is not None:
             folder.rename(aside / "damaged")
         try:
