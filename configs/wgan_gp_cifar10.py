@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """WGAN-GP on CIFAR-10: residual networks, no batch norm in the critic. Gulrajani et al. 2017, arXiv:1704.00028.
 
-    FID: not yet run.
+    FID: not yet run. Differs: the critic sums its features over space; the authors' takes their mean.
     """
     arg = parse_arg(arg, batch=64)
     c = ml_collections.ConfigDict()
