@@ -73,12 +73,17 @@ class Sampler:
         return restyle
 
     def styles_from_noise(self, seed: int, y: jax.Array | None, n: int) -> jax.Array:
-        """Of a translator: n styles [n, S] of one draw of z, of classes y int32 [n] or None."""
+        """Of a translator: n styles [n, S] of one draw of z, of classes y int32 [n] or None. Raises ValueError as `__call__`."""
+        self._check_labels(y)
         z = jnp.repeat(self.game.latent(jax.random.key(seed), 1), n, 0)
         return self.game.style_from_noise(self.ema, z, y)
 
     def style_from_picture(self, x: jax.Array, y: jax.Array) -> jax.Array:
-        """Of StarGAN v2's: pictures f32 [n, H, W, C] of the run's shape, of classes y int32 [n] -> styles [n, S]."""
+        """Of StarGAN v2's: pictures f32 [n, H, W, C] of the run's shape, of classes y int32 [n] -> styles [n, S].
+
+        Raises ValueError as `__call__`.
+        """
+        self._check_labels(y)
         return self.game.style_from_picture(self.ema, x, y)
 
     @property
@@ -115,14 +120,7 @@ class Sampler:
         return list(range(len(self.classes)))[: log.MOST_COLUMNS] if name is None else [self.label(name)]
 
     def _check_labels(self, y):
-        classes = len(self.classes)
-        if (y is None) != (classes == 0):
-            raise ValueError(
-                f"{self.step}: trained on {classes or 'no'} classes, so labels must {'' if classes else 'not '}be given."
-            )
-        wrong = [] if y is None else [int(i) for i in np.asarray(y).ravel() if not 0 <= i < classes]
-        if wrong:
-            raise ValueError(f"class {wrong[0]}: {self.step} knows 0 to {classes - 1}.")
+        check_labels(y, len(self.classes), self.step)
 
     def label(self, name: str) -> int:
         """A class's number.
@@ -133,6 +131,17 @@ class Sampler:
         if not self.classes:
             raise ValueError(f"class {name!r}: {self.step} was trained without classes.")
         return lookup.choose({c: i for i, c in enumerate(self.classes)}, name, "class")
+
+
+def check_labels(y: np.ndarray | jax.Array | None, classes: int, where: pathlib.Path) -> None:
+    """Raises ValueError where labels y int [n] are missing, are too much, or have a number that is no class."""
+    if (y is None) != (classes == 0):
+        raise ValueError(
+            f"{where}: trained on {classes or 'no'} classes, so labels must {'' if classes else 'not '}be given."
+        )
+    wrong = [] if y is None else [int(i) for i in np.asarray(y).ravel() if not 0 <= i < classes]
+    if wrong:
+        raise ValueError(f"class {wrong[0]}: {where} knows 0 to {classes - 1}.")
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
@@ -244,8 +253,9 @@ def load_orbax(path: pathlib.Path) -> dict[str, np.ndarray]:
 def save_stablehlo(sampler: Sampler, path: pathlib.Path) -> None:
     """The sampler with its weights inside, any batch size, for cpu, cuda and tpu; needs none of our code to run.
 
-    It takes z f32 [b, Z] and, if conditional, y int32 [b], and returns f32 [b, H, W, C] in [-1, 1]:
-    jax.export.deserialize(path.read_bytes()).call(z, y).
+    It takes z f32 [b, Z] and, if conditional, y int32 [b], and returns f32 [b, H, W, C] in [-1, 1]: load_stablehlo(path)(z, y),
+    which checks y, or jax.export.deserialize(path.read_bytes()).call(z, y). The module itself can't refuse a y that is no
+    class: what it then draws means nothing.
     """
     (b,) = jax_export.symbolic_shape("b")
     z = jax.eval_shape(lambda: sampler.game.latent(jax.random.key(0), 1))
@@ -266,9 +276,7 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
     game, ema, f32 = sampler.game, sampler.ema, jnp.float32
     sides = ", ".join(f"{sampler.multiple}*{letter}" for letter in "mnkl")
     b, h, w, tall, wide = jax_export.symbolic_shape(f"b, {sides}")
-    width = jax.eval_shape(
-        lambda: sampler.styles_from_noise(0, jnp.zeros(1, jnp.int32) if sampler.classes else None, 1)
-    )
+    width = jax.eval_shape(lambda: sampler.styles_from_noise(0, np.zeros(1, np.int32) if sampler.classes else None, 1))
     z = jax.eval_shape(lambda: game.latent(jax.random.key(0), 1))
     row = lambda *shape, dtype=f32: jax.ShapeDtypeStruct((b, *shape), dtype)
     y = [row(dtype=jnp.int32)] if sampler.classes else []
@@ -338,9 +346,22 @@ def load_translator(path: str | pathlib.Path) -> Sampler | Exported:
     return Exported(folder) if (folder / "about.json").is_file() else load(folder, Translator)
 
 
-def load_stablehlo(path: pathlib.Path):
-    """What was saved, to be called as the functions that save say."""
-    return jax_export.deserialize(bytearray(path.read_bytes())).call
+def load_stablehlo(path: pathlib.Path) -> Callable[..., jax.Array]:
+    """What was saved, to be called as the functions that save say; labels are held against about.json beside the file.
+
+    Raises:
+        ValueError: on calling it, as Sampler's: a label that is no class.
+    """
+    exported = jax_export.deserialize(bytearray(path.read_bytes()))
+    classes = len(json.loads((path.parent / "about.json").read_text())["classes"])
+    takes_labels = exported.in_avals[-1].dtype == np.int32
+
+    def call(*args):
+        if takes_labels and len(args) == len(exported.in_avals):
+            check_labels(args[-1], classes, path)
+        return exported.call(*args)
+
+    return call
 
 
 def round_trip(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:

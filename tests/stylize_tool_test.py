@@ -121,6 +121,12 @@ def test_what_was_exported_styles_the_same(tool, runs, tmp_path):
         assert np.abs(made[0] - made[1]).max() <= 1 and made[0].shape == (21, 45, 3)
     done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path, "--style", "oil")
     assert done.returncode == 1 and "--style='oil' is not known. Known: avataaars, dylan, miniavs." in done.stderr
+    for source in (runs / "rgb", tmp_path / "exported"):
+        translator, y = export.load_translator(source), np.array([3], np.int32)
+        with pytest.raises(ValueError, match="class 3: .* knows 0 to 2"):
+            translator.styles_from_noise(0, y, 1)
+        with pytest.raises(ValueError, match="class 3: .* knows 0 to 2"):
+            translator.style_from_picture(np.zeros((1, 16, 16, 3), np.float32), y)
     for damaged in (b"short", bytes(5000)):
         (tmp_path / "exported" / "style.stablehlo").write_bytes(damaged)
         done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path)

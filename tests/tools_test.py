@@ -193,6 +193,17 @@ def test_export_round_trip(tool, runs, tmp_path, run):
     assert len(about["classes"]) == (10 if run == "styles" else 0)
     exported = jax.export.deserialize(bytearray((tmp_path / "sampler.stablehlo").read_bytes()))
     assert exported.platforms == ("cpu", "cuda", "tpu")
+    checked = export.load_stablehlo(tmp_path / "sampler.stablehlo")
+    z = np.zeros((2, 5), np.float32)
+    if run == "styles":
+        np.testing.assert_array_equal(
+            checked(z, np.array([0, 9], np.int32)), exported.call(z, np.array([0, 9], np.int32))
+        )
+        for y in ([0, 10], [-1, 0], [99, 0]):
+            with pytest.raises(ValueError, match=r"class -?\d+: .*sampler.stablehlo knows 0 to 9"):
+                checked(z, np.array(y, np.int32))
+    else:
+        assert checked(z).shape == (2, 8, 8, 3)
     for n in (1, 3):  # any batch size, by a reader that knows nothing of gan_jax
         args = (np.zeros((n, 5), np.float32), np.zeros(n, np.int32))[: 2 if run == "styles" else 1]
         assert exported.call(*args).shape == (n, 8, 8, 3)
