@@ -146,7 +146,7 @@ def _keep_until(path: pathlib.Path, step: int) -> None:
 
 def _replace(path: pathlib.Path, text: str) -> None:
     """The whole new text, or the old. Raises OSError, naming the file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")  # its own, should another program write the same
+    draft = path.with_name(f".{path.name}")
     try:
         with _naming(path):
             draft.write_text(text, "utf-8")

@@ -6,6 +6,7 @@ or not finite is said on the page and ends nothing. Needs no JAX; the same folde
 
 import json
 import math
+import os
 import pathlib
 import re
 import statistics
@@ -61,7 +62,7 @@ def write(path: str | pathlib.Path, page: str) -> None:
     """The whole new page or the old file. Raises OSError where it can't be written."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")  # its own, should another program write the same
     try:
         draft.write_bytes(page.encode("utf-8", "replace"))  # half a surrogate pair in someone's text is a "?"
         draft.replace(path)

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from gan_jax import clips, video
+from gan_jax import clips, video, video_parts
 
 
 def make(path, frames=24, sound=True, codec="aac", times=None, late=0, size=(32, 48)):
@@ -35,7 +35,7 @@ def make(path, frames=24, sound=True, codec="aac", times=None, late=0, size=(32,
 
 def copy(clip, out, stop=None, job=None):
     """The clip through Parts as it is, up to frame `stop`; how many frames were added."""
-    parts, added = clips.Parts(out, clip, job or {"job": 1}), 0
+    parts, added = video_parts.Parts(out, clip, job or {"job": 1}), 0
     done = parts.done
     for n, (frame, time) in enumerate(clip.frames()):
         if n < done:
@@ -57,7 +57,7 @@ def sound_seconds(path):
 
 
 def test_frames_times_and_sound_arrive(tmp_path, monkeypatch):
-    monkeypatch.setattr(clips, "PART", 7)  # three parts and a rest
+    monkeypatch.setattr(video_parts, "PART", 7)  # three parts and a rest
     times = [0, 100, 150, 400, *range(500, 2500, 100)]  # of a phone that skips
     clip = clips.open_clip(make(tmp_path / "in.mp4", times=times))
     assert (clip.count, clip.size, clip.has_sound) == (24, (32, 48), True)
@@ -71,7 +71,7 @@ def test_frames_times_and_sound_arrive(tmp_path, monkeypatch):
 
 
 def test_a_job_cut_short_is_playable_and_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(clips, "PART", 5)
+    monkeypatch.setattr(video_parts, "PART", 5)
     clip = clips.open_clip(make(tmp_path / "in.mp4"))
     out = tmp_path / "out.mp4"
     assert copy(clip, out, stop=12) == 12
@@ -113,7 +113,7 @@ def test_sound_begins_when_it_did(tmp_path, file, codec):
 
 def test_colours_arrive_and_are_said_to_be_bt709(tmp_path):
     clip = clips.open_clip(make(tmp_path / "in.mp4", frames=3, sound=False))
-    parts = clips.Parts(tmp_path / "out.mp4", clip, {})
+    parts = video_parts.Parts(tmp_path / "out.mp4", clip, {})
     parts.add(np.full((32, 48, 3), (255, 40, 40), np.uint8), Fraction(0))
     parts.finish_part()
     parts.join(whole=True)
@@ -225,8 +225,10 @@ def test_a_heif_picture_is_no_clip(tmp_path):
 
 def test_sound_that_cannot_be_read_on_costs_no_picture(tmp_path, monkeypatch):
     clip = clips.open_clip(make(tmp_path / "in.mp4", frames=6))
-    monkeypatch.setattr(clips, "_copy_sound", lambda *args: (_ for _ in ()).throw(av.error.ArgumentError(22, "bad")))
-    parts = clips.Parts(tmp_path / "out.mp4", clip, {})
+    monkeypatch.setattr(
+        video_parts, "_copy_sound", lambda *args: (_ for _ in ()).throw(av.error.ArgumentError(22, "bad"))
+    )
+    parts = video_parts.Parts(tmp_path / "out.mp4", clip, {})
     for frame, time in clip.frames():
         parts.add(frame, time)
     parts.finish_part()
@@ -238,7 +240,7 @@ def test_a_note_that_cannot_be_read_is_none(tmp_path):
     clip = clips.open_clip(make(tmp_path / "in.mp4", frames=6, sound=False))
     copy(clip, tmp_path / "out.mp4", stop=3)
     (tmp_path / ".out.mp4.parts" / "job.json").write_text("")
-    assert clips.Parts(tmp_path / "out.mp4", clip, {"job": 1}).dropped == 3
+    assert video_parts.Parts(tmp_path / "out.mp4", clip, {"job": 1}).dropped == 3
 
 
 def test_a_silent_clip(tmp_path):

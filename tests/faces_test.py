@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from gan_jax import clips, faces, prepare
+from gan_jax import clips, faces, prepare, video_parts
 from gan_jax.data import decode
 from tests import clips_test
 from tests.prepare_test import files
@@ -127,7 +127,7 @@ def test_where_no_face_is_found_nothing_is_made(tool, runs, tmp_path, one_face):
 
 def test_faces_of_a_video_count_though_it_was_cut_short(tool, runs, tmp_path, monkeypatch, one_face):  # noqa: F811
     """Of frames 1 to 3, which go from black to gray, the second and third have a face; the last was left to a second call."""
-    clip, add, made = clips_test.make(tmp_path / "clip.mp4", frames=4), clips.Parts.add, []
+    clip, add, made = clips_test.make(tmp_path / "clip.mp4", frames=4), video_parts.Parts.add, []
     monkeypatch.setattr(faces, "find", lambda x: [faces.Face(24, 16, 20, 0.0)] if 2 < x.mean() < 20 else [])
 
     def stop_at_3(self, frame, time):
@@ -138,9 +138,9 @@ def test_faces_of_a_video_count_though_it_was_cut_short(tool, runs, tmp_path, mo
 
     flags = ["--style", "dylan", "--faces", "--strength", "0"]
     run = lambda: tool("stylize", runs / "rgb", clip, "--out", tmp_path / "out", *flags)
-    monkeypatch.setattr(clips.Parts, "add", stop_at_3)
+    monkeypatch.setattr(video_parts.Parts, "add", stop_at_3)
     assert run().returncode == 130
-    monkeypatch.setattr(clips.Parts, "add", add)
+    monkeypatch.setattr(video_parts.Parts, "add", add)
     done = run()
     assert done.returncode == 0 and "going on after frame 3" in done.stdout and "0 faces in 1 frames" in done.stdout
     assert len(list(clips.open_clip(tmp_path / "out" / "clip_dylan.mp4").frames())) == 4
@@ -151,7 +151,7 @@ def test_a_set_of_faces(tmp_path, one_face):
     for name, x in (("a", scene()), ("b", scene()[::-1]), ("dark", 0 * scene())):
         faces._image(np.ascontiguousarray(x)).save(tmp_path / "photos" / f"{name}.png")
     recipe = prepare.Recipe(16, "face", shares=(0.0, 0.0))
-    some = list(prepare.pictures_in(tmp_path / "photos"))
+    some = list(prepare.pictures_in(tmp_path / "photos", print))
     prepare.prepare(some, tmp_path / "set", recipe, "", print)
     assert files(tmp_path / "set") == ["train/a.png", "train/b.png"]
     assert (tmp_path / "set" / "rejects.tsv").read_text() == "dark.png\tno face found\n"

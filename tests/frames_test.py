@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from gan_jax import clips, frames, video
+from gan_jax import clips, frames, video, video_parts
 
 RED = (220, 40, 60)
 BT601, BT2020 = (0.299, 0.114), (0.2627, 0.0593)  # shares of red and blue in luma
@@ -95,7 +95,7 @@ def test_what_is_written_is_what_it_says(tmp_path, size):
     """Both writers: their planes, by BT.709's matrix, are the colours that went in, and the file's tags say BT.709."""
     red = np.full((*size, 3), RED, np.uint8)
     video.write(tmp_path / "walk.mp4", [red], 12)
-    parts = clips.Parts(tmp_path / "styled.mp4", clips.open_clip(tmp_path / "walk.mp4"), {})
+    parts = video_parts.Parts(tmp_path / "styled.mp4", clips.open_clip(tmp_path / "walk.mp4"), {})
     parts.add(red, 0)
     parts.finish_part()
     parts.join(whole=True)
@@ -138,7 +138,7 @@ def test_turns_mirrors_and_pixel_aspect(tmp_path, name):
     want = change((luma.astype(float) - 16) * 255 / 219)
     assert clip.size == want.shape
     assert np.abs(shown(path).mean(-1) - want).max() <= 4
-    parts = clips.Parts(tmp_path / "out.mp4", clip, {})
+    parts = video_parts.Parts(tmp_path / "out.mp4", clip, {})
     for frame, time in clip.frames():
         parts.add(frame, time)
     parts.finish_part()

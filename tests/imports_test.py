@@ -16,7 +16,7 @@ LAYERS = [  # from the bottom; "package." stands for all of its modules
     ["augment", "augment."],
     ["models.", "additions", "cluster", "parallel", "log", "charts", "lettering", "video", "frames"],
     ["algorithms.", "optim", "update", "checkpoint", "clips", "faces"],
-    ["config", "statistics", "classify", "foreign."],
+    ["config", "video_parts", "statistics", "classify", "foreign."],
     ["export", "translations", "runs", "prepare"],
     ["protocol"],
     ["measure"],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, clips, config, export, stylize, train, workdir
+from gan_jax import checkpoint, clips, config, export, stylize, train, video_parts, workdir
 from gan_jax.data import decode
 from gan_jax.data.sources import folder
 from tests import clips_test, frames_test
@@ -192,7 +192,7 @@ def test_a_folder_with_sub_folders_and_a_broken_file(tool, runs, tmp_path):
 def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
     clip = clips_test.make(tmp_path / "clip.mp4", frames=24)
     run = lambda: tool("stylize", runs / "rgb", clip, "--out", tmp_path / "out", "--style", "dylan")
-    add, made = clips.Parts.add, []
+    add, made = video_parts.Parts.add, []
 
     def stop_at_20(self, frame, time):
         if len(made) == 19:
@@ -200,12 +200,12 @@ def test_a_video_keeps_its_sound_and_goes_on(tool, runs, tmp_path, monkeypatch):
         made.append(time)
         add(self, frame, time)
 
-    monkeypatch.setattr(clips.Parts, "add", stop_at_20)
+    monkeypatch.setattr(video_parts.Parts, "add", stop_at_20)
     stopped = run()
     assert stopped.returncode == 130 and "the same command goes on" in stopped.stdout
     out = tmp_path / "out" / "clip_dylan.mp4"
     assert len(list(clips.open_clip(out).frames())) == 19
-    monkeypatch.setattr(clips.Parts, "add", add)
+    monkeypatch.setattr(video_parts.Parts, "add", add)
     done = run()
     assert done.returncode == 0 and "going on after frame 19" in done.stdout
     assert "from frame to frame it changes by " in done.stdout and "of 255, the original by " in done.stdout
@@ -229,7 +229,7 @@ def test_long_names_are_shortened(tool, runs, tmp_path):
 
 def test_what_is_made_of_a_video_is_not_made_twice(tool, runs, tmp_path, monkeypatch):
     """Stopped in the second style, the same command goes on there."""
-    clip, join = clips_test.make(tmp_path / "clip.mp4", frames=3, sound=False), clips.Parts.join
+    clip, join = clips_test.make(tmp_path / "clip.mp4", frames=3, sound=False), video_parts.Parts.join
     run = lambda: tool(
         "stylize", runs / "rgb", clip, "--out", tmp_path / "out", "--style", "dylan", "--style", "miniavs"
     )
@@ -239,9 +239,9 @@ def test_what_is_made_of_a_video_is_not_made_twice(tool, runs, tmp_path, monkeyp
             raise KeyboardInterrupt
         return join(self, whole)
 
-    monkeypatch.setattr(clips.Parts, "join", stop_second)
+    monkeypatch.setattr(video_parts.Parts, "join", stop_second)
     assert run().returncode == 130
-    monkeypatch.setattr(clips.Parts, "join", join)
+    monkeypatch.setattr(video_parts.Parts, "join", join)
     done = run()
     assert (
         done.returncode == 0
@@ -260,7 +260,7 @@ def test_a_second_job_of_one_output_is_refused(tool, runs, tmp_path, monkeypatch
         "stylize", runs / "rgb", clip, "--out", out.parent, *sum((styles | more).items(), ())
     )  # fmt: skip
     out.parent.mkdir()
-    parts = clips.Parts(out, clip, {})
+    parts = video_parts.Parts(out, clip, {})
     with workdir.making(out):
         before = sorted(out.parent.rglob("*"))
         done = run()
@@ -395,7 +395,7 @@ def test_bad_input(tool, runs, tmp_path):
 def test_a_full_disk_is_named_and_what_is_done_kept(tool, runs, tmp_path, monkeypatch):
     clip, me = clips_test.make(tmp_path / "clip.mp4", frames=24), picture(tmp_path / "me.png", (16, 16))
     run = lambda path: tool("stylize", runs / "rgb", path, "--out", tmp_path / "out", "--style", "dylan")
-    full, add, save = OSError(errno.ENOSPC, "No space left on device"), clips.Parts.add, Image.Image.save
+    full, add, save = OSError(errno.ENOSPC, "No space left on device"), video_parts.Parts.add, Image.Image.save
 
     def refuse(*args, **kwargs):
         raise full
@@ -410,9 +410,9 @@ def test_a_full_disk_is_named_and_what_is_done_kept(tool, runs, tmp_path, monkey
     done = run(me)
     assert done.returncode == 1 and f"No space left on device: '{tmp_path / 'out' / 'me_dylan.png'}'" in done.stderr
     monkeypatch.setattr(Image.Image, "save", save)
-    monkeypatch.setattr(clips.Parts, "add", full_after_part)
+    monkeypatch.setattr(video_parts.Parts, "add", full_after_part)
     done = run(clip)
     assert done.returncode == 1 and "16 frames are kept" in done.stdout and "No space left" in done.stderr
-    monkeypatch.setattr(clips.Parts, "add", add)
+    monkeypatch.setattr(video_parts.Parts, "add", add)
     done = run(clip)
     assert done.returncode == 0 and "going on after frame 16" in done.stdout

@@ -263,10 +263,10 @@ def films(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
 
 
 def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
-    """The clip in one look, as MP4: the clips.Parts it was made of, or None where `--faces` finds none."""
+    """The clip in one look, as MP4: the video_parts.Parts it was made of, or None where `--faces` finds none."""
     import numpy as np
 
-    from gan_jax import clips
+    from gan_jax import clips, video_parts
     from gan_jax.metrics import flicker
 
     frames_made = 0
@@ -277,7 +277,7 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
            "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
            "style": [float(x) for x in look.style], "strength": flags.strength, "side": flags.side, "tile": flags.tile,
            "overlap": flags.overlap, "faces": flags.faces}  # fmt: skip
-    parts = clips.Parts(out, clip, job)
+    parts = video_parts.Parts(out, clip, job)
     if parts.whole:
         print(f"{out}: made before")
         return parts
