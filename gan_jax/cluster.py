@@ -217,7 +217,7 @@ class Peers:
     def end(self, line: str) -> None:
         """Ends this process, from any thread, with a line; unless it is leaving by itself."""
         if self._ending.acquire(blocking=False) and not self._closed.is_set():
-            os.write(2, f"error: {line}\n".encode())
+            os.write(2, f"error: {line}\n".encode("utf-8", "backslashreplace"))
             self.exit(1)
 
     def outwait(self) -> None:

@@ -353,7 +353,7 @@ def load_stablehlo(path: pathlib.Path) -> Callable[..., jax.Array]:
         ValueError: on calling it, as Sampler's: a label that is no class.
     """
     exported = jax_export.deserialize(bytearray(path.read_bytes()))
-    classes = len(json.loads((path.parent / "about.json").read_text())["classes"])
+    classes = len(json.loads((path.parent / "about.json").read_text("utf-8"))["classes"])
     takes_labels = exported.in_avals[-1].dtype == np.int32
 
     def call(*args):

@@ -31,6 +31,12 @@ def prepare() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={VALUE}".strip()
 
 
+def print_any_text() -> None:
+    """Names that the console's encoding lacks, or that are no Unicode, are printed with escapes and end nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")
+
+
 class Parser(argparse.ArgumentParser):
     """A tool's command line: its description is shown as it is written, and a mistake is one line.
 
@@ -99,6 +105,7 @@ def tool(main: Callable[[], None]) -> None:
     Modules in the current folder are found, as `python -m gan_jax.main` finds them: a game of one's own.
     """
     prepare()
+    print_any_text()
     sys.path.insert(0, os.getcwd())
     try:
         main()

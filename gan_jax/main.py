@@ -78,6 +78,7 @@ def _main(argv: list[str], signals: Signals) -> int:
     try:
         flags, overrides = parse(argv)
         launch.prepare()
+        launch.print_any_text()
         logging.basicConfig(format="%(message)s")
         logging.getLogger("gan_jax").setLevel(logging.INFO)
         workdir = workdirs.of(flags.workdir) if flags.workdir else None

@@ -220,7 +220,9 @@ def _written(pictures, unsplit, whole, recipe, about, say, step) -> dict:
         (unsplit / f"{picture.name}.png").rename(place)
         counts[where] += 1
     (whole / "rejects.tsv").write_text(
-        "".join(f"{name}\t{reason}\n" for name, reason in sorted(rejects.files.items())), "utf-8"
+        "".join(f"{name}\t{reason}\n" for name, reason in sorted(rejects.files.items())),
+        "utf-8",
+        "backslashreplace",  # names that are no Unicode
     )
     card = {
         "about": about,
@@ -278,7 +280,9 @@ def in_bounds(image: np.ndarray) -> np.ndarray:
 
 def split(groups: set[str], recipe: Recipe) -> dict[str, str]:
     """Group -> split, by the hash of its name: as many as the shares say, and mostly the same when more are added."""
-    order = sorted(groups, key=lambda group: hashlib.sha256(f"{recipe.seed}/{group}".encode()).digest())
+    order = sorted(
+        groups, key=lambda group: hashlib.sha256(f"{recipe.seed}/{group}".encode("utf-8", "surrogateescape")).digest()
+    )
     n_validation, n_test = (round(share * len(order)) for share in recipe.shares)
     parts = {"test": order[:n_test], "validation": order[n_test : n_test + n_validation]}
     found = dict.fromkeys(order, "train")

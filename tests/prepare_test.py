@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import sys
 import tarfile
 
 import numpy as np
@@ -220,6 +222,20 @@ def test_bad_input(photos, packages, tmp_path, tool, monkeypatch, flags, message
     done = tool("prepare", *flags, *size, *out)
     assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1, done
     assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".set*"))
+
+
+def test_names_that_the_console_or_unicode_lacks(photos, tmp_path, tool, monkeypatch):
+    """As on a console of another encoding, and files named in another system's bytes."""
+    (photos / "bob" / "\u732b.png").write_bytes(b"no")
+    (photos / "bob" / os.fsdecode(b"\xff.png")).write_bytes(b"no")
+    picture(70).save(photos / "ann" / os.fsdecode(b"\xfe.png"))
+    console = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    assert tool("prepare", photos, "--out", tmp_path / "set", "--size", "16").returncode == 0
+    console.seek(0)
+    assert r"bob/\u732b.png, bob/\udcff.png" in console.read()
+    lines = (tmp_path / "set" / "rejects.tsv").read_text("utf-8").splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["bob/\u732b.png", r"bob/\udcff.png"]
 
 
 def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):

@@ -437,8 +437,8 @@ def _strip(picture: Image.Image, to_srgb, channels: int, background: tuple[int, 
 
 def composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """uint8 [H, W, 4] over a plain colour -> uint8 [H, W, 3], rounded to nearest."""
-    color, alpha = rgba[..., :3].astype(np.uint32), rgba[..., 3:].astype(np.uint32)
-    return ((color * alpha + np.asarray(background, np.uint32) * (255 - alpha) + 127) // 255).astype(np.uint8)
+    colors, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)  # the sum is 65,152 at most
+    return ((colors * alpha + np.asarray(background, np.uint16) * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _shallow(picture: Image.Image) -> Image.Image:
