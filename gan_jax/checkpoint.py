@@ -20,6 +20,7 @@ from etils import epath
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
+from gan_jax import lookup
 from gan_jax.parallel import any_process
 from gan_jax.state import PyTree
 
@@ -272,7 +273,8 @@ def compare(wanted: dict, saved: dict, path: pathlib.Path) -> None:
 
 def other_classes(saved: Sequence[str], own: Sequence[str]) -> str | None:
     """What differs between a checkpoint's classes, by their labels 0, 1, ..., and the data's; None where nothing does."""
-    if list(saved) == list(own):
+    saved, own = (list(map(lookup.normal, classes)) for classes in (saved, own))
+    if saved == own:
         return None
     pairs = enumerate(itertools.zip_longest(saved, own))
     label, one, two = next((i, a, b) for i, (a, b) in pairs if a != b)

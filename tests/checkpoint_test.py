@@ -322,6 +322,12 @@ def test_warm_start_takes_what_matches_and_reports_the_rest(tmp_path):
     assert "d/params/g/extra is not there" in text
 
 
+def test_classes_are_the_same_in_either_form_of_unicode():
+    """A run of before, or from macOS, may have e and an accent where a folder now gives é."""
+    assert checkpoint.other_classes(["a", "e\u0301"], ("a", "\u00e9")) is None
+    assert "label 0: 'a' there, 'b' here" in checkpoint.other_classes(["a", "e\u0301"], ("b", "\u00e9"))
+
+
 def test_warm_start_says_where_labels_mean_other_classes(tmp_path):
     store = Store(tmp_path)
     assert store.save(1, make_state(), {"classes": ["cats", "dogs"]}) and store.close()

@@ -31,7 +31,13 @@ def main() -> None:
 
 def names(text: str | None, n_classes: int) -> list[str]:
     """Of the labels 0, 1, ..."""
-    classes = [str(i) for i in range(n_classes)] if text is None else [name.strip() for name in text.split(",")]
+    from gan_jax import lookup
+
+    classes = (
+        [str(i) for i in range(n_classes)]
+        if text is None
+        else [lookup.normal(name.strip()) for name in text.split(",")]
+    )
     if len(classes) != n_classes or len(set(classes)) != n_classes or not all(classes):
         raise ValueError(
             f"--classes={text}: the file's networks know {n_classes} classes; give each a name of its own."
