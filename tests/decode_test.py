@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image, ImageFile
+from PIL import EpsImagePlugin, Image, ImageFile, PngImagePlugin
 
 from gan_jax.data import decode
 from gan_jax.data.decode import ImageRejected
@@ -154,6 +154,18 @@ def test_no_image_no_pixels(name):
     with pytest.raises(ImageRejected, match=f"^({reason})$"):
         decode.decode(file)
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_the_header_of_a_png_costs_no_pixels(monkeypatch):
+    """Wherever its EXIF stands, before the pixels, behind them or nowhere."""
+    turned = upright(6)
+    at = turned.index(b"eXIf") - 4
+    chunk = turned[at : at + 12 + struct.unpack_from(">I", turned, at)[0]]
+    behind = turned.replace(chunk, b"")[:-12] + chunk + turned[-12:]
+    assert decode.header(encode(RGB)) == (3, 2, 3) and decode.header(turned) == decode.header(behind) == (2, 3, 3)
+    np.testing.assert_array_equal(decode.decode(behind), np.rot90(RGB, -1))
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", None)
+    assert decode.header(encode(RGB)) == (3, 2, 3) and decode.header(turned) == (2, 3, 3)
 
 
 def test_only_formats_of_the_list_are_opened(tmp_path, monkeypatch):

@@ -336,3 +336,20 @@ def test_errors_say_what_to_do(name, tmp_path, monkeypatch):
     prepare(tmp_path)
     with pytest.raises(ValueError, match=message):
         folder.Source(**{"path": str(tmp_path), "resolution": 4} | settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "cover"),
+    [
+        ({"resolution": (4, 6)}, (4, 6)),
+        ({"resolution": 4, "crop": "random", "enlarge": 1.5}, (6, 6)),
+        ({"resolution": 4, "half": "left"}, (4, 8)),  # of the whole file, which is twice as wide
+        ({"resolution": 4, "resize": "nearest"}, None),  # it takes pixels as they are
+    ],
+)
+def test_files_are_read_no_larger_than_they_are_used(images, monkeypatch, settings, cover):
+    asked, decoded = [], sources.decode.decoded
+    spy = lambda file, *, cover, **more: asked.append(cover) or decoded(file, cover=cover, **more)
+    monkeypatch.setattr(sources.decode, "decoded", spy)
+    folder.Source(str(images), **settings)
+    assert asked == [cover] * 3

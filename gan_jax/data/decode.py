@@ -174,8 +174,10 @@ def check(file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS, rema
 
 def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
     """(height, width, channels 1, 3 or 4) as `decode` would give them upright, from the header alone."""
-    with _opened(file, MAX_PIXELS) as (picture, _):
-        height, width = (picture.width, picture.height) if _sideways(picture) else (picture.height, picture.width)
+    with _opened(file, MAX_PIXELS) as (picture, stream):
+        upright = picture.format == "PNG" and not _png_has_exif(stream)
+        turned = not upright and _sideways(picture)
+        height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
         return height, width, _channels(picture)
 
 
@@ -217,6 +219,20 @@ def frames(file: str | os.PathLike | bytes) -> Iterator[tuple[np.ndarray, float]
 
 def _sideways(picture: Image.Image) -> bool:
     return picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+
+
+def _png_has_exif(stream: io.BufferedIOBase) -> bool:
+    """Whether EXIF or XMP is in a PNG: where it is not before the pixels, Pillow would decode them to look behind."""
+    start, place, found = stream.tell(), 8, False
+    stream.seek(place)
+    while not found and len(head := stream.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        text = stream.read(21) if kind in (b"tEXt", b"zTXt", b"iTXt") else b""
+        found = kind == b"eXIf" or text.startswith((b"Raw profile type exif", b"XML:com.adobe.xmp"))
+        place += 12 + size
+        stream.seek(place)
+    stream.seek(start)
+    return found
 
 
 def _channels(picture: Image.Image) -> int:
