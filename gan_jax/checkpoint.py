@@ -8,9 +8,12 @@ import hashlib
 import itertools
 import json
 import logging
+import math
+import os
 import pathlib
 import re
 import shutil
+import sys
 from collections.abc import Sequence
 
 import jax
@@ -29,6 +32,7 @@ ITEMS = ("state", "meta")
 _DRAFT = ".orbax-checkpoint-tmp"  # what orbax adds to the name of a step it is still writing
 _DISK_ERRORS = (OSError, ValueError, RuntimeError)  # how tensorstore and orbax report a disk's errors
 MOST_NAMES = 20  # of classes, in a message
+FILES = 100  # of a checkpoint: some twenty, and as many folders, beside those of the next
 _SPARE = 1.2  # free space asked for, in sizes of the state
 
 
@@ -94,9 +98,11 @@ class Store:
         """What stands against writing so many bytes; the folder is made again if somebody removed it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            free = shutil.disk_usage(self.folder).free
+            free, files = shutil.disk_usage(self.folder).free, _free_files(self.folder)
         except OSError as error:
             return str(error)
+        if files < FILES:
+            return f"{self.folder} has room for {files} more files (inodes), {FILES} are needed"
         if free >= needed:
             return None
         return f"{self.folder} has {free / 2**20:.1f} MiB free, {needed / 2**20:.1f} MiB are needed"
@@ -343,6 +349,14 @@ def _nest(flat: dict) -> dict:
 
 def _abstract(x):
     return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=getattr(x, "sharding", None))
+
+
+def _free_files(folder: pathlib.Path) -> float:
+    """How many more files the file system takes; infinity where it has no such limit."""
+    if sys.platform == "win32":
+        return math.inf
+    found = os.statvfs(folder)
+    return found.f_favail if found.f_files else math.inf
 
 
 def _sha256(path: pathlib.Path) -> str:

@@ -1,7 +1,8 @@
 """What must be set in the environment before JAX is imported, and what the tools share. Imports nothing of JAX itself.
 
 On CPU, XLA's YNNPACK takes over convolutions that its own kernels run 2-3 times faster; `XLA_FLAGS` gives them back.
-Programs call `prepare()` first thing; a user's own value of the flag always wins.
+What is compiled is kept between runs, in a folder of the user's cache. Programs call `prepare()` first thing; a user's own
+setting always wins.
 """
 
 import argparse
@@ -12,8 +13,12 @@ import math
 import mmap
 import os
 import pathlib
+import platform
+import re
 import sys
 from collections.abc import Callable
+
+from gan_jax.signals import Signals, Stopped
 
 MOST = 2**32 - 1  # of any whole number on a command line: seeds beyond are cut to 32 bits
 MOST_NUMBERS = 1_000_000  # in a list as 0-9
@@ -25,10 +30,28 @@ RUN_FILES = (*RUN_MARKS, "config.json", "error.log", "samples", "checkpoints", "
 
 
 def prepare() -> None:
-    """Sets the CPU convolution flag in `XLA_FLAGS` where JAX will run on CPU and knows it."""
+    """Sets the CPU convolution flag in `XLA_FLAGS` where JAX will run on CPU and knows it; JAX keeps what it compiles."""
     flags = os.environ.get("XLA_FLAGS", "")
     if FLAG not in flags and on_cpu() and xla_knows(FLAG.lstrip("-"), VALUE.lstrip("-").upper()):
         os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={VALUE}".strip()
+    if not any(os.environ.get(name) for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")):
+        folder = compiled()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return  # a home that can't be written: each run compiles anew
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+
+
+def compiled() -> pathlib.Path:
+    """Where compiled programs are kept, for each kind of processor apart: one's code can't run on another."""
+    root = pathlib.Path(os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
+    try:
+        about = pathlib.Path("/proc/cpuinfo").read_text("utf-8", "replace")
+        kind = next((line for line in about.splitlines() if line.startswith(("flags", "Features"))), "")
+    except OSError:  # not Linux
+        kind = platform.processor()
+    return root / "compiled" / hashlib.sha256(f"{platform.machine()} {kind}".encode()).hexdigest()[:12]
 
 
 def print_any_text() -> None:
@@ -54,10 +77,21 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, *args, **kwargs) -> argparse.Namespace:
         """The flags; raises ValueError also where --out is a place of a run's own files."""
+        for word in sys.argv[1:] if not args else args[0]:
+            flag, _, value = word.rpartition("=")
+            check_local(flag or "a path", value)
         flags = super().parse_args(*args, **kwargs)
         if vars(flags).get("out") is not None:
             check_out(flags.out)
         return flags
+
+
+def check_local(flag: str, text: str) -> None:
+    """Raises ValueError where a path is a remote address, as gs://bucket/run: it would become a folder `gs:` here."""
+    if re.match("[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise ValueError(
+            f"{flag}={text}: a remote address. Give a path of this machine: mount the bucket, by gcsfuse or mount-s3."
+        )
 
 
 def check_out(path: pathlib.Path) -> None:
@@ -108,14 +142,16 @@ def tool(main: Callable[[], None]) -> None:
     print_any_text()
     sys.path.insert(0, os.getcwd())
     try:
-        main()
+        with Signals() as signals:
+            main()
+            signals.check()
     except (ValueError, OSError, RuntimeError) as error:  # JAX's own, out of memory among them, are RuntimeErrors
         sys.exit(f"error: {shown(str(error))}")
     except MemoryError:
         sys.exit("error: the memory is full: it is too small for this file, or others use it.")
-    except KeyboardInterrupt:
-        print("interrupted.", file=sys.stderr)
-        sys.exit(130)
+    except Stopped as stopped:
+        print(f"{stopped}.", file=sys.stderr)
+        sys.exit(stopped.status)
 
 
 def shown(text: str) -> str:

@@ -190,6 +190,7 @@ class _Run:
         self.store, self.progress, self.folder, self.signals = store, progress, folder, signals
         self.saved = True  # whether the last save was begun; Store.finish says whether it ended well
         self.window = []  # (step, metrics on the devices)
+        self.compiled = set()  # phases that were played, and whether the grid was drawn
         self.grid = (_Translations if isinstance(game, Translator) else _Drawings)(config, source, game, parallel)
         self.writer = None
 
@@ -208,6 +209,9 @@ class _Run:
         )
         with contextlib.closing(batches):
             self.signals.defer()
+            self.progress.begin()
+            if not step:
+                self.sample(0, state)
             state, step, stopped = self.rounds(state, step, batches)
             if not self.store.finish() or not self.saved:
                 raise OSError(f"the last checkpoint, step {step}, is not saved: the reason stands above.")
@@ -225,7 +229,8 @@ class _Run:
         kimg = {name: getattr(config, f"{name}_every_kimg") for name in ("log", "sample", "eval", "save")}
         every = {name: config.steps(length) for name, length in kimg.items() if length is not None}
         while step < config.total_steps and not stopped:
-            state = self.round(state, batches, step)
+            with self.compiling(config.batch, *self.play.due(step)):
+                state = self.round(state, batches, step)
             step += 1
             due = {name for name in every if step % every[name] == 0 or step == config.total_steps}
             stopped = any_process(bool(self.signals.caught)) if due or jax.process_count() == 1 else False
@@ -241,6 +246,16 @@ class _Run:
                     self.saved &= self.store.finish()
                     self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
         return state, step, stopped
+
+    @contextlib.contextmanager
+    def compiling(self, images, *programs):
+        """Says so where one of the programs is run for the first time; waits for its end then."""
+        new = set(programs) - self.compiled
+        self.compiled |= new
+        with self.progress.compiling(images) if new else contextlib.nullcontext():
+            yield
+            if new and self.window:
+                jax.block_until_ready(self.window[-1][1])
 
     def round(self, state, batches, step):
         pulled = [next(batches) for _ in range(self.play.batches)]
@@ -274,8 +289,9 @@ class _Run:
 
     def sample(self, step, state):
         """The averaged generator's grid: see _Drawings and _Translations."""
-        ema = self.game.settle(self.parallel.one(state.ema), jax.random.key(self.config.seed))
-        images, cols = self.grid(ema)
+        with self.compiling(0, "grid"):
+            ema = self.game.settle(self.parallel.one(state.ema), jax.random.key(self.config.seed))
+            images, cols = self.grid(ema)
         if not self.writer:
             return
         path = self.folder / "samples" / f"{step * self.config.batch:010d}.png"

@@ -107,6 +107,10 @@ class Round:
         self.parallel = parallel
         self.batches = max(phase.repeat for phase in phases)  # a round takes this many
 
+    def due(self, step: int) -> list[int]:
+        """The places of the phases that round `step` plays."""
+        return [n for n, (phase, _) in enumerate(self.turns) if step % phase.every == 0]
+
     def __call__(self, state: TrainState, batches: Sequence[PyTree], step: int) -> tuple[TrainState, Metrics]:
         """batches: one pytree [B, ...] a turn of the longest phase; step: the host's count of rounds."""
         metrics, k = {}, 0

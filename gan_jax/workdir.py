@@ -8,8 +8,9 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-WRITTEN = ("checkpoints", "best", "samples", "tensorboard", "evaluation", "metrics.jsonl", "evaluations.jsonl",
-           "config.json", "error.log")  # what a run leaves  # fmt: skip
+from gan_jax import launch
+
+WRITTEN = tuple(name for name in launch.RUN_FILES if name != ".lock")  # what a run leaves
 
 
 class InUse(ValueError):
@@ -18,10 +19,7 @@ class InUse(ValueError):
 
 def of(text: str) -> pathlib.Path:
     """The folder that `--workdir` names. Raises ValueError where it is a remote address, which no folder stands for."""
-    if "://" in text:
-        raise ValueError(
-            f"--workdir={text}: a remote address. Give a folder: mount the bucket (gcsfuse, mount-s3) and name a path in it."
-        )
+    launch.check_local("--workdir", text)
     return pathlib.Path(text)
 
 

@@ -9,8 +9,9 @@ import gan_jax
 
 ROOT = pathlib.Path(gan_jax.__file__).parent
 LAYERS = [  # from the bottom; "package." stands for all of its modules
-    ["launch", "signals", "workdir"],
-    ["axis", "lookup", "state", "unpickle"],
+    ["signals"],
+    ["launch"],
+    ["axis", "lookup", "state", "unpickle", "workdir"],
     ["weights"],
     ["losses", "regularizers", "data.", "nn.", "metrics."],
     ["augment", "augment."],

@@ -1,7 +1,10 @@
+import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -137,3 +140,55 @@ def test_the_largest_and_the_smallest_number():
     parser = launch.Parser("")
     parser.add_argument("--seed", type=int)
     assert [parser.parse_args(["--seed", text]).seed for text in ("0", "4294967295", "007")] == [0, 2**32 - 1, 7]
+
+
+def test_a_tool_that_a_signal_stops_has_the_shells_status(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        launch.tool(lambda: (os.kill(os.getpid(), signal.SIGTERM), time.sleep(5)))
+    assert stopped.value.code == 143 and capsys.readouterr().err == "stopped by SIGTERM.\n"
+
+
+def test_a_ctrl_c_that_was_swallowed_does_not_look_like_success():
+    def main():
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(SystemExit) as stopped:
+        launch.tool(main)
+    assert stopped.value.code == 130
+
+
+@pytest.mark.parametrize("argv", [["--out", "gs://bucket/x"], ["--out=gs://bucket/x"]])
+def test_a_remote_path_of_a_tool_is_one_line(argv):
+    parser = launch.Parser("")
+    parser.add_argument("--out", type=pathlib.Path)
+    with pytest.raises(ValueError, match=r"gs://bucket/x: a remote address. Give a path of this machine: mount"):
+        parser.parse_args(argv)
+
+
+def test_what_is_compiled_is_kept_unless_the_user_says_otherwise(tmp_path, monkeypatch):
+    for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GAN_JAX_DATA", str(tmp_path / "data"))
+    launch.prepare()
+    folder = pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    assert folder.is_dir() and folder.parent == tmp_path / "data" / "compiled"
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "mine")
+    launch.prepare()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "mine"
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "false")
+    launch.prepare()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    monkeypatch.delenv("JAX_ENABLE_COMPILATION_CACHE")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GAN_JAX_DATA", str(tmp_path / "file"))  # can't be written
+    launch.prepare()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+
+
+def test_other_processors_have_what_was_compiled_for_them(monkeypatch):
+    ours = launch.compiled()
+    monkeypatch.setattr(pathlib.Path, "read_text", lambda *_: "flags\t\t: fpu avx512f\n")
+    assert launch.compiled() != ours and launch.compiled().parent == ours.parent

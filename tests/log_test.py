@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import re
 import resource
 import signal
 import struct
@@ -163,11 +164,48 @@ def shown(terminal):
     return out.getvalue()
 
 
-def test_plain_lines_when_not_a_terminal():
+def test_plain_lines_with_their_times_when_not_a_terminal():
     lines = shown(False).splitlines()
-    assert lines[0] == "a note [with brackets]"
-    assert lines[1].startswith("50.0/100 kimg") and "d/loss 0.500" in lines[1] and "ETA 0:00:0" in lines[1]
+    time = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
+    assert re.fullmatch(time + re.escape("a note [with brackets]"), lines[0])
+    assert re.match(time + r"50\.0/100 kimg .* d/loss 0\.500  ETA 0:00:0", lines[1])
     assert "\x1b" not in shown(False)
+
+
+def test_the_eta_leaves_out_what_is_compiled_and_the_start(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(log.time, "monotonic", lambda: now[0])
+
+    def passes(seconds):
+        now[0] += seconds
+
+    out = io.StringIO()
+    with log.Progress(1000, 0, rich.console.Console(file=out, force_terminal=False, width=200)) as progress:
+        passes(50)  # opening the data
+        progress.begin()
+        with progress.compiling(10):
+            passes(60)
+        progress.show({}, progress.rate(10))
+        passes(9)
+        progress.show({}, progress.rate(100))  # 90 images in 9 s: 900 to go take 90 s
+        with progress.compiling(100):
+            passes(500)
+        with progress.aside():
+            passes(10)  # an evaluation takes its time again and again
+        passes(1)
+        progress.show({}, progress.rate(210))  # 100 images in 20 s: 790 take 158 s
+    said = [line[20:] for line in out.getvalue().splitlines()]
+    assert said[0] == "compiling" == said[3]
+    assert "ETA" not in said[1]
+    assert said[2].endswith("ETA 0:01:30") and said[4].endswith("ETA 0:02:38")
+
+
+def test_compiling_is_said_on_a_terminal(monkeypatch):
+    out = io.StringIO()
+    with log.Progress(1000, 0, rich.console.Console(file=out, force_terminal=True, width=200)) as progress:
+        with progress.compiling():
+            progress._bar.refresh()
+        assert "compiling" in out.getvalue()
 
 
 def test_one_live_line_on_a_terminal():

@@ -122,7 +122,8 @@ def test_what_a_run_writes(file, tmp_path, capsys):
     assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15, 20]
     assert lines(tmp_path)[-1]["images"] == 160
     grids = sorted((tmp_path / "samples").iterdir())
-    assert [g.name for g in grids] == ["0000000080.png", "0000000160.png"]
+    assert [g.name for g in grids] == ["0000000000.png", "0000000080.png", "0000000160.png"]
+    assert out.count(" compiling\n") == 2  # the grid, and the phases: all are played in the first round
     width, height = Image.open(grids[0]).size
     n_classes = len(
         pipeline.open_source({"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}).classes
@@ -229,6 +230,15 @@ def test_init_from_takes_what_fits(file, tmp_path, capsys):
     for name, x in checkpoint.named(first).items():
         if name.startswith("g/params/"):
             np.testing.assert_array_equal(leaves[name], x)
+
+
+def test_phases_that_a_resumed_run_plays_later_are_compiled_apart(file, tmp_path, capsys):
+    run(file, tmp_path, "total_kimg=0.08")
+    capsys.readouterr()
+    run(file, tmp_path, "total_kimg=0.12")
+    out = capsys.readouterr().out  # step 10 plays two phases, step 12 the penalty too, step 15 draws the grid
+    assert out.count(" compiling\n") == 3
+    assert not (tmp_path / "samples" / "0000000088.png").exists()
 
 
 def test_nan_stops_the_run_and_names_metric_and_steps(file, tmp_path):
