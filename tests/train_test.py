@@ -20,9 +20,11 @@ from PIL import Image
 
 from gan_jax import checkpoint, config, log, main, train, workdir
 from gan_jax.data import pipeline
+from gan_jax.signals import Stopped
 from tests.xla_flags import FAST_COMPILE
 
 STEPS = 20
+SOAK_MIB = 0.1  # an iteration
 FILE = """
 import ml_collections
 
@@ -389,6 +391,27 @@ def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(file, tmp
     monkeypatch.setattr(train._Run, "__init__", lambda *_: pytest.fail("it went on"))
     assert main.main(["--config", file, "--workdir", str(tmp_path / "w")]) == 143
     assert "stopped by SIGTERM (exit status 143)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_memory_in_a_soak(file, tmp_path, monkeypatch):
+    """An iteration of save, grid and log after the other, for as long as GAN_JAX_SOAK_SECONDS says (an hour)."""
+    seconds = float(os.environ.get("GAN_JAX_SOAK_SECONDS", "3600"))
+    began, used, play = time.monotonic(), [], train._Run.round
+
+    def round_and_measure(self, state, batches, step):
+        used.append(int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        if time.monotonic() - began > seconds:
+            self.signals.caught.append("SIGTERM")
+        return play(self, state, batches, step)
+
+    monkeypatch.setattr(train._Run, "round", round_and_measure)
+    every = [f"{name}_every_kimg=0.008" for name in ("log", "sample", "save")]
+    with pytest.raises(Stopped):
+        run(file, tmp_path, *every, "total_kimg=8000", "keep=2")
+    assert len(used) > 100
+    half = used[len(used) // 2 :]
+    assert np.polyfit(np.arange(len(half)), half, 1)[0] < SOAK_MIB, used[:: max(1, len(used) // 20)]
 
 
 @pytest.mark.slow
