@@ -1,6 +1,8 @@
 """Config -> what a run is made of; and what can be told of a config before any data is opened."""
 
 import dataclasses
+import inspect
+import traceback
 
 import jax
 import jax.numpy as jnp
@@ -35,9 +37,42 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     game = make_game(config, about.shape, about.classes)
     check_partner(config, game, about)
     make_round(config, game, parallel)
+    if "." in config.model and isinstance(game, FromNoise):
+        check_own_networks(config, game, about.shape, about.classes)
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
         evaluate.best_on(protocol, evaluate.check(protocol, config.data, game, choosing=True), game)
+
+
+def check_own_networks(config: Config, game: FromNoise, shape: tuple[int, int, int], n_classes: int) -> None:
+    """Raises ValueError where networks of one's own don't take what a game from noise gives them, or give what it takes.
+
+    Generator: (z f32 [B, Z], y int32 [B] or None, *, train) -> f32 [B, H, W, C]. Discriminator: (x f32 [B, H, W, C], y, *,
+    train) -> logits f32 [B, ...].
+    """
+    key, batch = jax.random.key(0), game.example(shape, n_classes)
+    y, n = batch.get("label"), len(batch["image"])
+    z, x = game.latent(key, n), batch["image"].astype(jnp.float32)
+    for net, first, name, gives in ((game.g, z, "z", [n, *shape]), (game.d, x, "x", [n])):
+        where = f"config.model={config.model!r}: {type(net).__name__}"
+        try:
+            inspect.signature(net.__call__).bind(first, y, train=True)
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"{where} must have __call__(self, {name}, y, *, train): {error}.") from error
+        try:
+            found = jax.eval_shape(lambda net=net, first=first: net.init_with_output(key, first, y, train=True)[0])
+        except Exception as error:  # the network is the user's code: whatever it raises is about that code
+            text = str(error).splitlines()[0] if str(error) else ""
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == inspect.getsourcefile(type(net))]
+            at = f", line {lines[-1]}" if lines else ""
+            raise ValueError(f"{where}{at}: {type(error).__name__}: {text}") from error
+        if not isinstance(found, jax.ShapeDtypeStruct) or list(found.shape[: len(gives)]) != gives:
+            got = list(found.shape) if isinstance(found, jax.ShapeDtypeStruct) else type(found).__name__
+            raise ValueError(
+                f"{where} gives {got} for {n} images; it must give "
+                + (f"images f32 {gives}." if name == "z" else f"logits f32 [{n}, ...], some for each.")
+            )
 
 
 def fitted(config: Config, images: int) -> tuple[Config, list[str]]:

@@ -68,7 +68,60 @@ def unopened(monkeypatch):
 def test_what_is_wrong_is_said_before_data_is_opened(file, override, message, unopened, tmp_path):
     with pytest.raises(ValueError, match=message):
         train.run(config.load(f"{CONFIGS / file}", [override]), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert {path.name for path in (tmp_path / "run").glob("*")} == {".lock"}
+
+
+NETWORKS = """
+import flax.linen as nn
+
+class Generator(nn.Module):
+    shape: tuple
+
+    @nn.compact
+    def __call__(self, {z}, *, train):
+        return {picture}
+
+class Discriminator(nn.Module):
+    @nn.compact
+    def __call__(self, x, y=None, *, train):
+        return {logit}
+"""
+FITS = dict(
+    z="z, y=None",
+    picture="nn.tanh(nn.Dense(8 * 8 * 3)(z)).reshape(-1, *self.shape)",
+    logit="nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]",
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"z": "z"}, r"Generator must have __call__\(self, z, y, \*, train\): too many positional arguments"),
+        (
+            {"picture": "nn.Dense(64)(z)"},
+            r"Generator gives \[2, 64\] for 2 images; it must give images f32 \[2, 8, 8, 3\]",
+        ),
+        (
+            {"logit": "nn.Dense(1)(x).mean()"},
+            r"Discriminator gives \[\] for 2 images; it must give logits f32 \[2, ...\]",
+        ),
+        ({"logit": "(x, x)"}, r"Discriminator gives tuple for 2 images"),
+        ({"picture": "z.rehsape(2)"}, r"Generator, line 9: AttributeError: .*rehsape"),
+    ],
+)
+def test_networks_of_ones_own_are_told_what_they_must_take_and_give(change, message, tmp_path, monkeypatch, unopened):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path.name  # another for each case: a module is imported once
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "networks.py").write_text(NETWORKS.format(**(FITS | change)))
+    own = [f"model={package}.networks", "g={}", "d={}", "data.resolution=8", "eval_every_kimg=None"]
+    run = config.load(f"{CONFIGS / DEFAULT}", own)
+    if message is None:
+        return build.check(run, Parallel("jit"), new=True)
+    with pytest.raises(ValueError, match=message) as caught:
+        build.check(run, Parallel("jit"), new=True)
+    assert "\n" not in str(caught.value) and f"config.model='{package}.networks'" in str(caught.value)
 
 
 def test_few_images_are_augmented_and_many_are_not(toy_game):

@@ -128,7 +128,7 @@ def test_every_flag_of_the_tools_has_a_sentence(file, tool, monkeypatch):
             [
                 action.dest
                 for action in self._actions
-                if not (action.help or action.choices and not action.option_strings)
+                if not (action.help or (action.choices and not action.option_strings))
             ]
         )
 
