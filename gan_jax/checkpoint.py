@@ -23,7 +23,7 @@ from etils import epath
 from flax import traverse_util
 from jax.experimental import multihost_utils
 
-from gan_jax import lookup
+from gan_jax import lookup, weights
 from gan_jax.parallel import any_process
 from gan_jax.state import PyTree
 
@@ -193,6 +193,10 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
     """
     path = pathlib.Path(path).absolute()
     saved = _leaves(path)
+    with weights.in_one_line(path):
+        chunks = (math.prod(x.storage.chunk_shape or x.shape) for x in saved.values())  # read as wholes
+        sizes = (max(math.prod(x.shape), n) * x.dtype.itemsize for x, n in zip(saved.values(), chunks, strict=True))
+        weights.bounded(sizes, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
     item = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in saved.items() if name.startswith(prefixes)}
     how = {name: ocp.RestoreArgs(restore_type=np.ndarray) for name in item}
     args = ocp.args.PyTreeRestore(item=_nest(item), restore_args=_nest(how), partial_restore=True)
@@ -202,8 +206,11 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
 
 
 def read_meta(path: pathlib.Path) -> dict:
-    """What was saved beside a step's state."""
-    return json.loads((path / "meta" / "metadata").read_text("utf-8"))
+    """What was saved beside a step's state. Raises ValueError where it is not readable."""
+    try:
+        return json.loads((path / "meta" / "metadata").read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: its meta is no JSON ({error}).") from error
 
 
 def find(path: str | pathlib.Path) -> pathlib.Path:
@@ -224,7 +231,11 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
         logging.warning("checkpoint %s is damaged (%s); looking at an older one.", step, damage)
     if damages:
         raise ValueError(f"{path}: no checkpoint there is whole: {damages[0][0].name}: {damages[0][1]}.")
-    raise ValueError(f"{path}: no checkpoint. Give a run's --workdir, its checkpoints folder or one step in it.")
+    why = "" if path.is_dir() else "It is a file. " if path.exists() else "There is no such folder. "
+    convert = " Of other people's networks tools/convert_weights.py makes a run." if path.is_file() else ""
+    raise ValueError(
+        f"{path}: no checkpoint. {why}Give a run's --workdir, its checkpoints folder or one step in it.{convert}"
+    )
 
 
 def write_manifest(path: pathlib.Path, step: int) -> None:

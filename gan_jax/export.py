@@ -181,16 +181,18 @@ def load(path: str | pathlib.Path, kind: type[Game] = Game, overrides: Sequence[
     """
     step = checkpoint.find(path)
     saved, meta = checkpoint.read(step, ("ema/",))
+    _check_meta(meta, step)
     config = lookup.build(Config, meta["config"], f"{step}: config")
     shape, classes = tuple(meta["shape"]), tuple(map(lookup.normal, meta["classes"]))
     game = make_game(config, shape, len(classes))
     if not isinstance(game, kind):
         does = (
-            "turns pictures into pictures: use tools/stylize.py"
+            "turns pictures into pictures, and draws none from noise: use tools/stylize.py"
             if kind is FromNoise
-            else "draws from noise: use tools/sample.py"
+            else "draws new pictures from noise, and can't change one of yours. tools/sample.py draws with it; for "
+            "tools/stylize.py train a translator: cut, cyclegan, pix2pix or starganv2"
         )
-        raise ValueError(f"{step}: {config.algorithm} {does}.")
+        raise ValueError(f"{step}: this run's {config.algorithm} {does}.")
     config, game, redrawn = _redrawn(config, game, overrides, shape, len(classes), step)
     like, _, _ = jax.eval_shape(game.init, jax.random.key(0), game.example(shape, len(classes)))
     wanted = checkpoint.named({"ema": like})
@@ -223,10 +225,20 @@ def _redrawn(config, game, overrides, shape, n_classes, step):
     return config, game, redrawn
 
 
+def _check_meta(meta: object, step: pathlib.Path) -> None:
+    """Raises ValueError, naming it, where something else stands there than a run writes."""
+    sides = lambda x: isinstance(x, list) and len(x) == 3 and all(type(n) is int and 1 <= n <= 2**16 for n in x)
+    words = lambda x: isinstance(x, list) and all(isinstance(word, str) for word in x)
+    config = lambda x: isinstance(x, dict)
+    for name, fits in {"config": config, "shape": sides, "classes": words}.items():
+        if not isinstance(meta, dict) or name not in meta or not fits(meta[name]):
+            raise ValueError(f"{step}: its meta has no {name} as a run of gan_jax writes it.")
+
+
 def save_safetensors(sampler: Sampler, path: pathlib.Path) -> None:
     """The averaged weights, "params/g/Dense_0/kernel" -> array, with shape and classes as metadata."""
     note = {"shape": "x".join(map(str, sampler.shape)), "classes": ",".join(sampler.classes), "format": "gan_jax"}
-    safetensors.numpy.save_file(_flat(sampler.ema), path, metadata=note)
+    path.write_bytes(safetensors.numpy.save(_flat(sampler.ema), note))  # its own save_file hides the file from others
 
 
 def load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:

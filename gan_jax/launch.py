@@ -16,6 +16,7 @@ import pathlib
 import platform
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
 
 from gan_jax.signals import Signals, Stopped
@@ -24,6 +25,7 @@ MOST = 2**32 - 1  # of any whole number on a command line: seeds beyond are cut 
 MOST_NUMBERS = 1_000_000  # in a list as 0-9
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # marks that turn the text after them round
 LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
 RUN_MARKS = ("metrics.jsonl", "evaluations.jsonl", ".lock")  # in a folder: it is a run's workdir
 RUN_FILES = (*RUN_MARKS, "config.json", "error.log", "samples", "checkpoints", "best", "tensorboard", "evaluation")
@@ -145,8 +147,8 @@ def tool(main: Callable[[], None]) -> None:
         with Signals() as signals:
             main()
             signals.check()
-    except (ValueError, OSError, RuntimeError) as error:  # JAX's own, out of memory among them, are RuntimeErrors
-        sys.exit(f"error: {shown(str(error))}")
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:  # JAX's own are RuntimeErrors
+        sys.exit(f"error: {shown(in_words(error))}")
     except MemoryError:
         sys.exit("error: the memory is full: it is too small for this file, or others use it.")
     except Stopped as stopped:
@@ -154,9 +156,20 @@ def tool(main: Callable[[], None]) -> None:
         sys.exit(stopped.status)
 
 
+def in_words(error: Exception) -> str:
+    """An error's text; the system's own without its number, and with what it means."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            return f"{error.filename}: a file stands there, or above it, where a folder is needed."
+        return f"{error.filename}: {error.strerror}."
+    lines = str(error).splitlines() if isinstance(error, RuntimeError) else [str(error)]  # JAX's have many
+    return "".join(lines[:1]) or type(error).__name__
+
+
 def shown(text: str) -> str:
     """Text that may come out of a file, as it may be printed: line ends and what else steers a terminal as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    steers = lambda c: unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(c) in _TURNS
+    return "".join(ascii(c)[1:-1] if steers(c) else c for c in text)
 
 
 def file_name(text: str, ending: str) -> str:

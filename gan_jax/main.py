@@ -135,7 +135,7 @@ def _say_why(error: BaseException, workdir: pathlib.Path | None) -> int:
 
 def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
     """The error in one line; where it came from goes to a file, if the run has a folder and no other run is using it."""
-    text = str(error).partition("\n")[0] or type(error).__name__
+    text = launch.shown(launch.in_words(error).partition("\n")[0])
     if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk, met in the middle of a write
         text += f" (--workdir={workdir})"
     hint = " Out of memory: lower config.batch." if "RESOURCE_EXHAUSTED" in str(error) else ""

@@ -59,7 +59,7 @@ def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
     folders = [pathlib.Path(folder) for folder in folders]
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"{folder}: no such folder.")
+            raise ValueError(f"{folder}: {'that is a file, not a folder' if folder.exists() else 'no such folder'}.")
         if not any((folder / name).exists() for name in ("metrics.jsonl", "evaluations.jsonl", "samples")):
             raise ValueError(f"{folder}: not a run's workdir: no metrics.jsonl, evaluations.jsonl or samples/.")
     return [_read_run(folder, label) for folder, label in zip(folders, _labels(folders), strict=True)]

@@ -121,7 +121,7 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
         like = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new)
         )
-        state, meta = store.restore(store.newest, like)
+        state, meta = _restored(config, store, like)
         if meta["config"]["batch"] != config.batch:
             raise ValueError(
                 f"config.batch={config.batch}: the checkpoints in {store.folder} were made with "
@@ -171,6 +171,27 @@ def _jumps(old: Mapping, new: Mapping, kimg: float) -> Iterator[str]:
                 keep = old["total_kimg"] - one.get("decay_from_kimg", 0)
                 hint = "" if one.get("decay_kimg") else f" {place}.decay_kimg={keep:g} keeps the old schedule."
                 yield f"THE LEARNING RATE JUMPS: {place}.lr is {before:.3g} before and {now:.3g} after this step.{hint}"
+
+
+NETWORKS = ("config.algorithm", "config.model", "config.g.", "config.d.", "config.g:", "config.d:", "config.game",
+            "config.conditional", "config.data.resolution", "config.data.channels", "config.data.labels")  # fmt: skip
+"""Settings that networks may get another shape by."""
+
+
+def _restored(config: Config, store: checkpoint.Store, like: TrainState) -> tuple[TrainState, dict]:
+    """Raises ValueError where the checkpoint has other networks, naming the settings that have changed since."""
+    try:
+        return store.restore(store.newest, like)
+    except ValueError as error:
+        saved = checkpoint.read_meta(store.folder / str(store.newest))["config"]
+        lines = [line for line in differences(saved, _plain(config)) if line.startswith(NETWORKS)]
+        if not lines:
+            raise
+        more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+        raise ValueError(
+            f"--workdir={store.folder.parent}: the run there was made with another config: "
+            f"{'; '.join(f'{line:.120}' for line in lines[:3])}{more}. ({error})"
+        ) from error
 
 
 def _plain(config: Config) -> dict:

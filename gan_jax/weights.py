@@ -38,7 +38,7 @@ _OTHERS = {  # how files begin that are no weights, as people have them beside t
     b"\xff\xd8\xff": "a JPEG picture",
     b"GIF8": "a GIF picture",
     b"RIFF": "a WebP picture, a sound or an AVI video",
-    b"\0\0\0": "an MP4 video or a HEIC picture",
+    b"ftyp": "an MP4 video or a HEIC picture",
     b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run git lfs pull",
     b"<": "a web page, not the file itself: download it again",
     b"%PDF": "a PDF document",
@@ -59,6 +59,8 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     path = pathlib.Path(path).expanduser()
     is_there(path)
     reader = _READERS.get(path.suffix.lower())
+    if reader is None and (other := _other(path)):
+        raise ValueError(f"{path}: this is no file of weights but {other}.")
     if reader is None:
         raise ValueError(f"{path}: no known kind of weights. Known: {', '.join(_READERS)}.")
     with in_one_line(path):
@@ -101,7 +103,8 @@ def _other(path: pathlib.Path) -> str | None:
             head = file.read(32)
     except OSError:
         return None
-    return next((words for sign, words in _OTHERS.items() if head.startswith(sign)), None)
+    at = lambda sign: 4 if sign == b"ftyp" else 0
+    return next((words for sign, words in _OTHERS.items() if head.startswith(sign, at(sign))), None)
 
 
 def parts(path: str | pathlib.Path) -> list[pathlib.Path]:

@@ -306,7 +306,7 @@ def test_find_takes_a_workdir_its_folder_or_one_step(tmp_path, caplog):
     assert checkpoint.find(tmp_path / "run").name == "1" and "damaged" in caplog.text
     with pytest.raises(ValueError, match="no checkpoint there is whole: 2: .* has changed"):
         checkpoint.find(tmp_path / "run/checkpoints/2")
-    with pytest.raises(ValueError, match="no checkpoint. Give a run's --workdir"):
+    with pytest.raises(ValueError, match="no checkpoint. There is no such folder. Give a run's"):
         checkpoint.find(tmp_path / "nowhere")
 
 

@@ -286,6 +286,9 @@ def test_lpips_heads(tmp_path, monkeypatch):
     refused("reads two files: trunk,heads", "lpips_alex", f"{trunk},{file},{file}")
     other = saved(tmp_path / "vgg_heads.npz", heads(perceptual.VGG_CHANNELS))
     refused("lin1.model.1.weight is [1, 128, 1, 1] in the file, [1, 192, 1, 1]", "lpips_alex", f"{trunk},{other}")
+    broken = heads((64, 192, 384, 256, 256))
+    broken["lin2.model.1.weight"][0, 3] = np.nan
+    refused("lin2.model.1.weight holds NaN or infinity", "lpips_alex", f"{trunk},{saved(tmp_path / 'nan.npz', broken)}")
     negative = heads((64, 192, 384, 256, 256))
     negative["lin2.model.1.weight"][0, 3] = -0.5
     refused("lin2.model.1.weight holds -0.5", "lpips_alex", f"{trunk},{saved(tmp_path / 'negative.npz', negative)}")

@@ -1,5 +1,6 @@
 """Files of weights that mean harm end in one line: none takes long, fills the memory, ends the program or is obeyed."""
 
+import collections
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import pytest
 
 from gan_jax import launch
+from gan_jax.data import decode
+from gan_jax.data.sources import folder
 from gan_jax.foreign import pickles
 from tests import harmful
 
@@ -44,6 +47,11 @@ def test_a_name_of_a_file_is_printed_with_its_escapes_shown(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         launch.tool(main)
     assert end.value.code == f"error: {path}: no class 'x\\x1b[31m\\ny\\u202e' and no 'Zoë'."
+    assert launch.shown("👩‍🎨 नी 日本\xa0") == "👩‍🎨 नी 日本\xa0"
+    quarantine = decode.Quarantine()
+    quarantine.add("a\x1b[2J.png", "truncated")
+    assert quarantine.lines() == ("set aside 1 as 'truncated': a\\x1b[2J.png",)
+    assert folder.passed_over(collections.Counter({".x\n": 1})) == ["passed over 1 file: 1 .x\\n"]
     with pytest.raises(ValueError, match="no networks in it"):
         pickles.read(path)
 

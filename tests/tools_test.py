@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import json
+import os
+import shutil
 
 import av
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, export, log, train
+from gan_jax import checkpoint, config, export, log, train, weights
 from gan_jax import runs as runs_module
 
 FILE = """
@@ -109,7 +111,7 @@ def test_sample_without_classes(tool, runs, tmp_path):
         ("none", ["--truncation", "half"], "argument --truncation: invalid float value: 'half'; --help says"),
         ("none", ["--truncation", "0"], "truncation=0.0: it must be a number above 0"),
         ("none", ["--cols", "0"], "--cols=0: it must be at least 1"),
-        ("nowhere", [], "no checkpoint. Give a run's --workdir"),
+        ("nowhere", [], "no checkpoint. There is no such folder. Give a run's --workdir"),
     ],
 )
 def test_sample_mistakes_are_one_line(tool, runs, tmp_path, run, flags, message):
@@ -207,6 +209,108 @@ def test_export_round_trip(tool, runs, tmp_path, run):
     for n in (1, 3):  # any batch size, by a reader that knows nothing of gan_jax
         args = (np.zeros((n, 5), np.float32), np.zeros(n, np.int32))[: 2 if run == "styles" else 1]
         assert exported.call(*args).shape == (n, 8, 8, 3)
+
+
+def test_others_may_read_what_is_written(tool, runs, tmp_path):
+    """As much as the umask lets them: no file is its writer's alone."""
+    before = os.umask(0o027)
+    try:
+        for name, *flags in (["export"], ["sample", "--seeds", "0"], ["interpolate", "--frames", "1"]):
+            out = tmp_path / name / ("walk.gif" if name == "interpolate" else "")
+            done = tool(name, runs / "none", "--out", out, *flags)
+            assert done.returncode == 0, done.stderr
+    finally:
+        os.umask(before)
+    modes = {path: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert len(modes) > 10
+    for path, mode in modes.items():
+        assert mode == (0o750 if path.is_dir() else 0o640), path
+
+
+META = {  # what stands in a checkpoint's meta -> what is said
+    "config": ([1], "its meta has no config as"),
+    "classes": ([1, 2], "its meta has no classes as"),
+    "shape": ([10**9, 8, 3], "its meta has no shape as"),
+    "shape text": (["8", 8, 3], "its meta has no shape as"),
+    "shape short": ([8, 8], "its meta has no shape as"),
+    "shape nan": ([float("nan"), 8, 3], "its meta has no shape as"),
+    "z_dim": (float("inf"), "config.game.z_dim=inf is a float"),
+    "z_dim huge": (10**9, "float32[1000000000, 128] here"),
+}
+
+
+@pytest.mark.parametrize("name", META)
+def test_a_checkpoint_with_something_else_where_a_number_belongs(name, runs, tmp_path):
+    value, says = META[name]
+    step = changed_step(runs, tmp_path)
+    meta = checkpoint.read_meta(step)
+    where = meta["config"]["game"] if name.startswith("z_dim") else meta
+    where[name.split()[0]] = value
+    (step / "meta" / "metadata").write_text(json.dumps(meta))
+    checkpoint.write_manifest(step, 2)
+    with pytest.raises(ValueError) as error:
+        export.load(step)
+    assert says in str(error.value)
+
+
+def changed_step(runs, folder):
+    """A copy of a checkpoint."""
+    return shutil.copytree(checkpoint.find(runs / "none"), folder / "2")
+
+
+def test_a_checkpoint_whose_meta_nests_without_end(runs, tmp_path):
+    step = changed_step(runs, tmp_path)
+    (step / "meta" / "metadata").write_text("[" * 10**5)
+    checkpoint.write_manifest(step, 2)
+    with pytest.raises(ValueError, match="its meta is no JSON"):
+        export.load(step)
+
+
+def test_a_checkpoint_that_unfolds_into_far_more_than_its_size_is_refused(runs, monkeypatch):
+    """All that stands in the tree is compared with the files' size; the bound is lowered, for a small one to pass it."""
+    step = checkpoint.find(runs / "none")
+    checkpoint.read(step, ("ema/",))
+    monkeypatch.setattr(weights, "LEAST", 1000)
+    monkeypatch.setattr(weights, "MULTIPLE", 0)
+    with pytest.raises(ValueError, match="would unfold into 0.0 MiB of arrays. Refused"):
+        checkpoint.read(step, ("ema/",))
+
+
+WRONG = {  # a tool given another kind of file or folder -> what it says
+    ("sample", "picture"): "picture.png: no checkpoint. It is a file. Give a run's --workdir",
+    ("export", "network"): "Of other people's networks tools/convert_weights.py makes a run.",
+    ("interpolate", "folder"): "folder: no checkpoint. Give a run's --workdir",
+    ("report", "picture"): "picture.png: that is a file, not a folder.",
+    ("report", "folder"): "folder: not a run's workdir",
+    ("convert_weights", "picture"): "picture.png: this is no file of weights but a PNG picture.",
+    ("convert_weights", "folder"): "folder: that is a folder; give the file itself.",
+    ("convert_weights", "run"): "none: that is a folder; give the file itself.",
+    ("stylize", "run"): "this run's noise_to_image draws new pictures from noise, and can't change one of yours. tools/sample.py",
+    ("evaluate", "picture"): "picture.png': not a folder.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind"), WRONG)
+def test_a_tool_given_another_kind_of_thing_says_what_it_is(name, kind, tool, runs, tmp_path):
+    things = {"picture": tmp_path / "picture.png", "network": tmp_path / "net.pkl", "folder": tmp_path / "folder"}
+    log.save_png(things["picture"], np.zeros((8, 8, 3), np.uint8))
+    things["network"].write_bytes(b"\x80\x02N.")
+    log.save_png(things["folder"] / "a.png", np.zeros((8, 8, 3), np.uint8))
+    thing = things.get(kind, runs / "none")
+    also = {"stylize": [things["picture"]], "evaluate": [things["folder"]]}.get(name, [])
+    done = tool(name, thing, *also, "--out", tmp_path / "out.gif")
+    assert done.returncode == 1 and WRONG[name, kind] in done.stderr and "config." not in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.gif").exists()
+
+
+@pytest.mark.parametrize("name", ["sample", "export", "interpolate"])
+def test_a_file_where_the_results_would_go_is_named(name, tool, runs, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    out = tmp_path / "out" / ("walk.gif" if name == "interpolate" else "x")
+    done = tool(name, runs / "none", "--out", out, *(["--frames", "1"] if name == "interpolate" else []))
+    assert done.returncode == 1 and "a file stands there, or above it, where a folder is needed." in done.stderr
+    assert "Errno" not in done.stderr and (tmp_path / "out").read_text() == "mine"
 
 
 def test_export_leaves_what_is_not_its_own(tool, runs, tmp_path):

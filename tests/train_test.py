@@ -208,7 +208,8 @@ def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
     with pytest.raises(
         ValueError,
-        match=r"does not fit the checkpoint .*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here",
+        match=r"made with another config: config\.g\.widths: \[16\] -> \[24\]\. \(the config does not fit the checkpoint "
+        r".*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here",
     ):
         run(file, tmp_path, "g.widths=(24,)")
     assert int(run(file, tmp_path, "total_kimg=0.088").step) == 11

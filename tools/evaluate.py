@@ -18,11 +18,15 @@ def main() -> None:
 
     from gan_jax import evaluate
 
-    record = pairs(flags) if flags.pairs else sets(flags)
+    if flags.out:  # before anything is measured
+        flags.out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        record = pairs(flags) if flags.pairs else sets(flags)
+    except ValueError as error:
+        raise ValueError(str(error).replace("config.data.path=", "")) from error
     for line in evaluate.lines(record):
         print(line)
     if flags.out:
-        flags.out.parent.mkdir(parents=True, exist_ok=True)
         flags.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
         print(f"with the protocol in {flags.out}")
 

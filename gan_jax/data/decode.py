@@ -16,6 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from gan_jax.data import color
+from gan_jax.launch import shown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")  # of Pillow's; none runs a program
 SUFFIXES = (
@@ -94,7 +95,7 @@ def _ranked(said) -> Iterator[tuple[str, int, str]]:
     for file, words in said:
         by_words[words].append(file)
     for words, files in sorted(by_words.items(), key=lambda item: (-len(item[1]), item[0])):
-        yield words, len(files), ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
+        yield shown(words), len(files), ", ".join(map(shown, files[:3])) + (", ..." if len(files) > 3 else "")
 
 
 Remark = Callable[[str], None]

@@ -11,6 +11,7 @@ import numpy as np
 from gan_jax import lookup
 from gan_jax.data import decode, pairs, pipeline
 from gan_jax.data.sources import Pictures, View, fingerprint
+from gan_jax.launch import shown
 
 MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
 STYLEGANS_LABELS = "dataset.json"
@@ -167,7 +168,7 @@ def _stylegans(file: pathlib.Path) -> dict[str, int] | None:
 def passed_over(passed: collections.Counter) -> list[str]:
     """What `scan` left out in a line, or none: "passed over 3 files: 2 .txt, 1 in sheet (marked .nomedia)"."""
     total, most_first = passed.total(), sorted(passed.items(), key=lambda item: (-item[1], item[0]))
-    listed = ", ".join(f"{n} {what}" for what, n in most_first)
+    listed = ", ".join(f"{n} {shown(what)}" for what, n in most_first)
     return [f"passed over {total} file{'s' if total > 1 else ''}: {listed}"] if total else []
 
 

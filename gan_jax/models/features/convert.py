@@ -96,6 +96,7 @@ def params_of(
     params = {}
     for place in kernels:
         kernel, bias = _folded(sources("/".join(place)), arrays)
+        finite({"/".join(place): kernel, f"the bias of {'/'.join(place)}": bias}, path)
         params |= {(*place, "kernel"): kernel, (*place, "bias"): bias}
     return {"params": traverse_util.unflatten_dict(params)}
 
@@ -107,6 +108,13 @@ def check(wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, 
         want = list(wanted[name]) if name in wanted else "not in the net"
         if have != want:
             raise ValueError(f"{path}: not this net's weights: {name} is {have} in the file, {want} here.")
+
+
+def finite(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
+    """Raises ValueError, naming the first array with NaN or infinity in it: every number measured by it would be NaN."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinity.")
 
 
 def _names(source, shape):

@@ -16,7 +16,7 @@ import numpy as np
 from flax import traverse_util
 
 from gan_jax import weights
-from gan_jax.models.features.convert import Conv, Features, Loaded, check
+from gan_jax.models.features.convert import Conv, Features, Loaded, check, finite
 from gan_jax.models.features.images import RESIZES, to_rgb
 from gan_jax.state import PyTree
 
@@ -82,6 +82,7 @@ def params_of(net: FaceNet, arrays: Mapping[str, np.ndarray], path: pathlib.Path
         parts = ("conv.bias", "scale.weights", "scale.biases")
         wanted |= {f"{layer}.conv.filters": shape} | {f"{layer}.{part}": shape[-1:] for part in parts}
     check(wanted, {name: x.shape for name, x in arrays.items()}, path)
+    finite(arrays, path)
     params = {("fc",): arrays["fc"].astype(np.float32)}
     for layer in layers:
         get = lambda part, layer=layer: arrays[f"{layer}.{part}"].astype(np.float64)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import weights
-from gan_jax.models.features.convert import Conv, Features, Loaded, Source, check, params_of
+from gan_jax.models.features.convert import Conv, Features, Loaded, Source, check, finite, params_of
 from gan_jax.models.features.images import to_rgb
 
 VGG = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))  # torchvision's numbers of the convolutions by stage
@@ -127,6 +127,7 @@ def heads(file: pathlib.Path, channels: Sequence[int]) -> list[np.ndarray]:
     names = [f"lin{k}.model.1.weight" for k in range(len(channels))]
     wanted = {name: (1, c, 1, 1) for name, c in zip(names, channels, strict=True)}
     check(wanted, {name: x.shape for name, x in arrays.items()}, file)
+    finite({name: arrays[name] for name in names}, file)
     for name in names:
         if not np.min(arrays[name]) >= 0:
             raise ValueError(f"{file}: {name} holds {np.min(arrays[name]):.3g}; weights of a distance are 0 and more.")
