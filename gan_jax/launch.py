@@ -228,14 +228,17 @@ def on_cpu() -> bool:
     return not list(plugins) and importlib.util.find_spec("libtpu") is None
 
 
-def xla_knows(*words: str) -> bool:
-    """Whether the installed XLA knows these words. An unknown flag would abort it, so its binary is asked."""
+def xla_knows(flag: str, *values: str) -> bool:
+    """Whether the installed XLA has this flag, and knows these words. An unknown flag would abort it: its binary is asked.
+
+    A flag stands there as a C string; the names of flags that are gone may still be parts of others.
+    """
     spec = importlib.util.find_spec("jaxlib")
     if spec is None or not spec.submodule_search_locations:
         return False
     for folder in spec.submodule_search_locations:
         for library in pathlib.Path(folder).glob("*jax_common*"):
             with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as binary:
-                if all(binary.find(word.encode()) >= 0 for word in words):
+                if all(binary.find(word.encode()) >= 0 for word in (f"\0{flag}\0", *values)):
                     return True
     return False

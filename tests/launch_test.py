@@ -42,6 +42,12 @@ def test_not_set_where_xla_does_not_know_it(monkeypatch):
     assert os.environ["XLA_FLAGS"] == ""
 
 
+def test_a_part_of_a_flags_name_is_no_flag():
+    """As is left of "xla_cpu_use_fusion_emitters" in an XLA that no longer has it, and ends at the flag."""
+    assert launch.xla_knows("xla_backend_optimization_level")
+    assert not launch.xla_knows("xla_backend_optimization") and not launch.xla_knows("backend_optimization_level")
+
+
 def test_xla_accepts_what_is_set():
     run = "from gan_jax import launch; launch.prepare(); import jax; print(jax.numpy.ones(3).sum())"
     env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"JAX_PLATFORMS": "cpu"}
