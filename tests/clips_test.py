@@ -136,10 +136,10 @@ def test_damaged_places_are_left_out_and_said(tmp_path):
     assert "places can't be decoded and were left out, the first: " in faults.lines()[0] and 0 < len(frames) < 24
 
 
-def remuxed(path, times, base=1000, codec="mpeg4", options=None):
+def remuxed(path, times, base=1000, codec="mpeg4", options=None, rate=12):
     """A clip 32 x 48 without sound whose packets have these times, in 1/base s; None: what the encoder gives."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=12)
+        stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width, stream.pix_fmt, stream.options = 32, 48, "yuv420p", options or {}
         packets = []
         for n in range(len(times)):
@@ -162,6 +162,15 @@ def rising(clip, out):
         written = [frame.pts * frame.time_base for frame in container.decode(video=0)]
     assert written == times == sorted(set(times)), times
     return times
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.3gp", "mpeg4"), ("a.flv", "flv"), ("a.ts", "mpeg2video"), ("a", "wmv2")]
+)
+def test_kinds_of_files(tmp_path, name, codec):
+    path = tmp_path / name if "." in name else tmp_path / "a.wmv"
+    clip = clips.open_clip(remuxed(path, [None] * 4, codec=codec, rate=25).rename(tmp_path / f"{name}.png"))
+    assert len(list(clip.frames())) == 4
 
 
 def test_two_equal_times(tmp_path):
