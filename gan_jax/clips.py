@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import pathlib
+import types
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -97,8 +98,9 @@ class Faults:
     times: int = 0
     sizes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
-    def add(self, error: Exception) -> None:
-        self.damaged.append(str(error).split(";")[0])
+    def add(self, error) -> None:
+        """error: an av.error.FFmpegError."""
+        self.damaged.append(error.strerror)
 
     def lines(self) -> list[str]:
         lines = []
@@ -114,9 +116,11 @@ class Faults:
 @contextlib.contextmanager
 def opened(path: pathlib.Path) -> Iterator:
     """The file for reading, as av opens it: by its content, a kind of CONTAINERS only, and nothing that it refers to."""
-    limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
-    with import_av().open(f"file:{path}", container_options=limits) as container:
-        yield container
+    limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
+    with path.open("rb") as file:  # av sees bytes only: a name would count as much as they do, or be an address
+        nameless = types.SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+        with import_av().open(nameless, container_options=limits) as container:
+            yield container
 
 
 def pictures_of(container):
@@ -197,7 +201,7 @@ def open_clip(path: pathlib.Path) -> Clip:
             )
     except av.error.ArgumentError as error:  # what CONTAINERS does not name
         raise ValueError(f"{path}: not a video of a kind that is read: {KINDS}.") from error
-    except (av.error.FFmpegError, EOFError) as error:
-        raise ValueError(f"{path}: not a video that can be read ({str(error).split(';')[0]}).") from error
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{path}: not a video that can be read ({error.strerror}).") from error
     except ValueError as reason:
         raise ValueError(f"{path}: {reason}") from reason

@@ -105,7 +105,7 @@ class Parts:
                     except av.error.FFmpegError as error:
                         if isinstance(error, OSError):  # the disk refuses, not the sound
                             raise
-                        silent = str(error).split(";")[0]
+                        silent = error.strerror
             draft.replace(self.out)
         finally:
             draft.unlink(missing_ok=True)

@@ -165,7 +165,8 @@ def rising(clip, out):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.3gp", "mpeg4"), ("a.flv", "flv"), ("a.ts", "mpeg2video"), ("a", "wmv2")]
+    ("name", "codec"),
+    [("a.3gp", "mpeg4"), ("a.flv", "flv"), ("a.mpg", "mpeg1video"), ("a", "wmv2")],
 )
 def test_kinds_of_files(tmp_path, name, codec):
     path = tmp_path / name if "." in name else tmp_path / "a.wmv"
