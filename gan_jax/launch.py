@@ -143,15 +143,17 @@ def tool(main: Callable[[], None]) -> None:
     prepare()
     print_any_text()
     sys.path.insert(0, os.getcwd())
+    signals = Signals()
     try:
-        with Signals() as signals:
+        with signals:
             main()
             signals.check()
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:  # JAX's own are RuntimeErrors
         sys.exit(f"error: {shown(in_words(error))}")
     except MemoryError:
         sys.exit("error: the memory is full: it is too small for this file, or others use it.")
-    except Stopped as stopped:
+    except KeyboardInterrupt:  # Stopped, or what a tool raises after it
+        stopped = Stopped(signals.caught[0] if signals.caught else "SIGINT")
         print(f"{stopped}.", file=sys.stderr)
         sys.exit(stopped.status)
 

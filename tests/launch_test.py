@@ -154,6 +154,19 @@ def test_a_tool_that_a_signal_stops_has_the_shells_status(capsys):
     assert stopped.value.code == 143 and capsys.readouterr().err == "stopped by SIGTERM.\n"
 
 
+def test_a_tool_may_end_its_work_and_raise_what_python_raises(capsys):
+    def main():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(SystemExit) as stopped:
+        launch.tool(main)
+    assert stopped.value.code == 143 and capsys.readouterr().err == "stopped by SIGTERM.\n"
+
+
 def test_a_ctrl_c_that_was_swallowed_does_not_look_like_success():
     def main():
         with contextlib.suppress(KeyboardInterrupt):
