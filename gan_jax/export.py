@@ -331,6 +331,7 @@ class Exported:
         """Raises ValueError where the folder lacks a file, or one is damaged."""
         try:
             about = json.loads((folder / "about.json").read_text("utf-8"))
+            _check_about(about)
             self.shape, self.classes = tuple(about["images"]["shape"][1:]), tuple(map(lookup.normal, about["classes"]))
             self.multiple = self.least = about["multiple"]
             self._z, self.step = about["z"], folder
@@ -339,7 +340,7 @@ class Exported:
             path = folder / "style_from_picture.stablehlo"
             self.reads_styles = path.is_file()
             self.style_from_picture = load_stablehlo(path) if self.reads_styles else None
-        except (OSError, KeyError, ValueError, TypeError, AttributeError, struct.error) as error:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError, struct.error) as error:
             raise ValueError(f"{folder}: no translator that tools/export.py wrote ({error}).") from error
 
     def part_of(self, whole: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
@@ -350,6 +351,20 @@ class Exported:
         """As Sampler's; z is standard normal."""
         z = np.repeat(np.asarray(jax.random.normal(jax.random.key(seed), (1, *self._z))), n, 0)
         return self._style(z, *(() if y is None else (y,)))
+
+
+def _check_about(about: dict) -> None:
+    """Raises ValueError, naming it, where something else stands in about.json than `tools/export.py` writes there."""
+    sizes = lambda x: isinstance(x, list) and 0 < len(x) <= 4 and all(type(n) is int and 1 <= n <= 2**16 for n in x)
+    fits = {
+        "images' shape": sizes(about["images"]["shape"][1:]),
+        "z": sizes(about["z"]),
+        "multiple": sizes([about["multiple"]]),
+        "classes": isinstance(about["classes"], list) and all(isinstance(name, str) for name in about["classes"]),
+    }
+    for name, fit in fits.items():
+        if not fit:
+            raise ValueError(f"the {name} in about.json is not as it writes it")
 
 
 def load_translator(path: str | pathlib.Path) -> Sampler | Exported:

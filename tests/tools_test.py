@@ -108,7 +108,7 @@ def test_sample_without_classes(tool, runs, tmp_path):
         ("none", ["--class", "dylan"], "was trained without classes"),
         ("none", ["--seeds", "a-b"], "--seeds=a-b: write numbers and ranges"),
         ("none", ["--seeds", "5-2"], "--seeds=5-2: that range is empty"),
-        ("none", ["--truncation", "half"], "argument --truncation: invalid float value: 'half'; --help says"),
+        ("none", ["--truncation", "half"], "argument --truncation: half must be a number, as 0.7; --help says"),
         ("none", ["--truncation", "0"], "truncation=0.0: it must be a number above 0"),
         ("none", ["--cols", "0"], "--cols=0: it must be at least 1"),
         ("nowhere", [], "no checkpoint. There is no such folder. Give a run's --workdir"),
@@ -165,7 +165,7 @@ def frames_of(path):
         (["--frames", "0"], "--frames=0: it must be at least 1"),
         (["--fps", "0"], "--fps=0.0: it must be 1 to 240"),
         (["--class", "dylan"], "was trained without classes"),
-        (["--truncation", "nan"], "truncation=nan: it must be a number above 0"),
+        (["--truncation", "nan"], "--truncation: nan must be a number, as 0.7"),
         (["--out", "walk.avi"], "walk.avi: no known kind of file. Known: .mp4, .gif, .png"),
     ],
 )
@@ -274,6 +274,25 @@ def test_a_checkpoint_that_unfolds_into_far_more_than_its_size_is_refused(runs, 
     monkeypatch.setattr(weights, "MULTIPLE", 0)
     with pytest.raises(ValueError, match="would unfold into 0.0 MiB of arrays. Refused"):
         checkpoint.read(step, ("ema/",))
+
+
+ABOUT = {"images": {"shape": ["b", 8, 8, 3]}, "z": [5], "multiple": 32, "classes": []}
+WRONG_ABOUT = {"z": [10**9], "multiple": float("nan"), "classes": [1], "images": {"shape": ["b", "8", 8, 3]}}
+
+
+@pytest.mark.parametrize("name", WRONG_ABOUT)
+def test_an_export_with_something_else_where_a_number_belongs(name, tmp_path):
+    (tmp_path / "about.json").write_text(json.dumps(ABOUT | {name: WRONG_ABOUT[name]}))
+    with pytest.raises(
+        ValueError, match=f"no translator that tools/export.py wrote .the {name}.* in about.json is not as"
+    ):
+        export.load_translator(tmp_path)
+    (tmp_path / "about.json").write_text("[" * 10**5)
+    with pytest.raises(ValueError, match="no translator that tools/export.py wrote"):
+        export.load_translator(tmp_path)
+    (tmp_path / "about.json").write_text(json.dumps(ABOUT))
+    with pytest.raises(ValueError, match="restyle.stablehlo"):
+        export.load_translator(tmp_path)
 
 
 WRONG = {  # a tool given another kind of file or folder -> what it says
