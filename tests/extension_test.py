@@ -7,9 +7,22 @@ import re
 import subprocess
 import sys
 
-from gan_jax import main
+from gan_jax import build, config, main
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_docs_own_network_fits(tmp_path, monkeypatch):
+    docs = (pathlib.Path(__file__).parent.parent / "docs" / "generators.md").read_text()
+    (tmp_path / "own_networks").mkdir()
+    (tmp_path / "own_networks" / "network.py").write_text(
+        re.search(r"<!-- own network -->\n```python\n(.*?)```", docs, re.S).group(1)
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    run = config.Config("noise_to_image", "own_networks.network", {}, batch=4, total_kimg=1.0, g={"width": 3})
+    game = config.make_game(run, (4, 6, 3), 0)
+    build.check_own_networks(run, game, (4, 6, 3), 0)
+    assert game.g.width == 3 and game.d.width == 64
 
 
 def test_the_readmes_own_game_trains(tmp_path, monkeypatch, shared_data):

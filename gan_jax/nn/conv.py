@@ -82,8 +82,8 @@ def _forward_mode_named():
         if "forward-mode" not in str(error):
             raise
         raise TypeError(
-            "the CPU's convolutions have no forward-mode derivatives (jax.jvp, jax.jacfwd, jax.hessian): take them inside "
-            "`with gan_jax.nn.conv.plain():`."
+            "the CPU's convolutions have no forward-mode derivatives (jax.jvp, jax.jacfwd, jax.hessian): take them "
+            "inside `with gan_jax.nn.conv.plain():`."
         ) from error
 
 
