@@ -324,7 +324,7 @@ def run(
     """
     say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
     lookup.build(Protocol, dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}), "config.eval")
-    sampler = export.load(path or workdir, overrides=overrides)
+    sampler = export.load(path or workdir, trusted=(config.algorithm, config.model), overrides=overrides)
     meta, now = checkpoint.read_meta(sampler.step), json.loads(json.dumps(dataclasses.asdict(config)))
     for line in differences(*({name: settings[name] for name in export.GAME} for settings in (meta["config"], now))):
         if line.partition(":")[0].removeprefix("config.") not in sampler.redrawn:

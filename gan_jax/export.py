@@ -6,7 +6,7 @@ import json
 import math
 import pathlib
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -169,20 +169,25 @@ def _render(game, ema, ws):
     return game.render(ema, ws)
 
 
-def load(path: str | pathlib.Path, kind: type[Game] = Game, overrides: Sequence[str] = ()) -> Sampler:
+def load(
+    path: str | pathlib.Path, kind: type[Game] = Game, trusted: Iterable[str] = (), overrides: Sequence[str] = ()
+) -> Sampler:
     """The newest valid checkpoint under a workdir (or one step's folder) as a sampler. Needs no data.
 
     Args:
         kind: of game that is wanted, FromNoise or Translator.
+        trusted: dotted paths of modules that may be imported where the checkpoint names them.
         overrides: of a config, "g.flat=0": those of settings in `drawing` of the game or its generator are applied.
     Raises:
         ValueError: no checkpoint there, none that verifies, one that this version's networks don't fit, another kind; an
-            override of the settings GAME that would make it another network than was trained.
+            override of the settings GAME that would make it another network than was trained; a game or a network from
+            outside gan_jax that is not among the trusted.
     """
     step = checkpoint.find(path)
     saved, meta = checkpoint.read(step, ("ema/",))
     _check_meta(meta, step)
     config = lookup.build(Config, meta["config"], f"{step}: config")
+    lookup.check_trusted({"algorithm": config.algorithm, "model": config.model}, trusted, str(step))
     shape, classes = tuple(meta["shape"]), tuple(map(lookup.normal, meta["classes"]))
     game = make_game(config, shape, len(classes))
     if not isinstance(game, kind):
@@ -367,10 +372,10 @@ def _check_about(about: dict) -> None:
             raise ValueError(f"the {name} in about.json is not as it writes it")
 
 
-def load_translator(path: str | pathlib.Path) -> Sampler | Exported:
+def load_translator(path: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler | Exported:
     """A translator's run, one of its checkpoints, or what was exported of it. Raises ValueError as `load`."""
     folder = pathlib.Path(path)
-    return Exported(folder) if (folder / "about.json").is_file() else load(folder, Translator)
+    return Exported(folder) if (folder / "about.json").is_file() else load(folder, Translator, trusted)
 
 
 def load_stablehlo(path: pathlib.Path) -> Callable[..., jax.Array]:

@@ -17,7 +17,7 @@ import platform
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gan_jax.signals import Signals, Stopped
 
@@ -26,6 +26,7 @@ MOST_NUMBERS = 1_000_000  # in a list as 0-9
 FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # marks that turn the text after them round
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}  # of Windows
 LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
 RUN_MARKS = ("metrics.jsonl", "evaluations.jsonl", ".lock")  # in a folder: it is a run's workdir
 RUN_FILES = (*RUN_MARKS, "config.json", "error.log", "samples", "checkpoints", "best", "tensorboard", "evaluation")
@@ -136,13 +137,9 @@ def finite(text: str) -> float:
 
 
 def tool(main: Callable[[], None]) -> None:
-    """Runs a command-line tool; an error that its user can mend is one line and exit status 1.
-
-    Modules in the current folder are found, as `python -m gan_jax.main` finds them: a game of one's own.
-    """
+    """Runs a command-line tool; an error that its user can mend is one line and exit status 1."""
     prepare()
     print_any_text()
-    sys.path.insert(0, os.getcwd())
     signals = Signals()
     try:
         with signals:
@@ -174,18 +171,47 @@ def shown(text: str) -> str:
     return "".join(ascii(c)[1:-1] if steers(c) else c for c in text)
 
 
-def file_name(text: str, ending: str) -> str:
+def file_name(text: str, ending: str, among: Iterable[str] = ()) -> str:
     """`text` + ending as the name of one file, on any system: no separators, no hidden file, at most LONGEST_NAME bytes.
 
     What had to be changed or cut gets a digest of the whole, so that names that differ still do.
+
+    Args:
+        among: texts of other files in the folder: one that differs in case or in how accents are composed only, which
+            some systems take for the same, gives this one a digest too.
     """
     plain = "".join("_" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in text)
     plain = f"_{plain[1:]}" if plain.startswith(".") else plain
+    plain = f"_{plain}" if plain.partition(".")[0].strip().lower() in DEVICES else plain
     raw, room = os.fsencode(plain), LONGEST_NAME - len(os.fsencode(ending))
-    if plain == text and len(raw) <= room:
+    if plain == text and len(raw) <= room and not any(_alike(text) == _alike(other) for other in {*among} - {text}):
         return text + ending
     digest = f"-{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
     return raw[: room - len(digest)].decode("utf-8", "ignore") + digest + ending
+
+
+def _alike(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def trusts_code(parser: argparse.ArgumentParser) -> None:
+    """Adds --trust-code: names of modules that may be imported though only a checkpoint names them."""
+    parser.add_argument(
+        "--trust-code",
+        action="append",
+        default=[],
+        type=_importable,
+        metavar="MODULE",
+        help="run this module of your own, which the checkpoint names (my_project.my_game); it is looked for in the "
+        "current folder too; may be repeated",
+    )
+
+
+def _importable(name: str) -> str:
+    """The name; from now on modules in the current folder are found, as `python -m gan_jax.main` finds them."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return name
 
 
 def parse_numbers(text: str, flag: str) -> list[int]:

@@ -53,6 +53,22 @@ def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:
     raise ValueError(f"{key}={name!r}: no module {path}. {suggest(name, known)}")
 
 
+def check_trusted(names: Mapping[str, str], trusted: Iterable[str], where: str) -> None:
+    """Raises ValueError where a name that came out of a file would import code from outside gan_jax.
+
+    Args:
+        names: {what it names, "algorithm": the name, as `by_name` takes it}; without dots it is one of ours.
+        trusted: dotted paths that the user has named.
+        where: the file, for the error.
+    """
+    for kind, name in names.items():
+        if "." in name and not name.startswith("gan_jax.") and name not in trusted:
+            raise ValueError(
+                f"{where}: its {kind}, {name!r}, is Python from outside gan_jax, which would run. If you trust it: "
+                f"--trust-code {name}"
+            )
+
+
 def choose(table: Mapping[str, typing.Any], name: str, key: str):
     """`table[name]`, or a ValueError naming the config key and what is allowed. Names meet as `normal` has them."""
     if name in table:

@@ -144,7 +144,7 @@ def _package(path: pathlib.Path) -> tuple[str, list[Mapping], dict[str, bytes]]:
                 parts = pathlib.PurePosixPath(member.name).parts
                 if member.isfile() and parts[1:] == ("emoji.json",):
                     known = json.load(archive.extractfile(member))
-                elif member.isfile() and len(parts) == 5 and parts[1] == "img" and parts[3] == "64":
+                elif member.isfile() and len(parts) == 5 and (parts[1], parts[3]) == ("img", "64") and parts[2] != "..":
                     found.setdefault(parts[2], {})[parts[4]] = archive.extractfile(member).read()
     except (OSError, tarfile.TarError, EOFError, ValueError) as error:
         raise ValueError(f"{path}: can't be read as a package of npm: {error}.") from error

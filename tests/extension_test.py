@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 
-from gan_jax import build, config, main
+import pytest
+
+from gan_jax import build, checkpoint, config, main
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 
@@ -42,6 +44,60 @@ def test_the_readmes_own_game_trains(tmp_path, monkeypatch, shared_data):
     root = pathlib.Path(__file__).parent.parent
     sample = [sys.executable, root / "tools" / "sample.py", "run", "--out", "out", "--seeds", "0"]
     env = os.environ | {"PYTHONPATH": str(root)}
+    sample += ["--trust-code", "my_project.my_game"]
     done = subprocess.run(sample, cwd=tmp_path, env=env, capture_output=True, text=True)  # finds it from its folder
     assert done.returncode == 0 and (tmp_path / "out" / "sheet" / "grid.png").is_file(), done.stderr
     assert "WARNING" not in done.stderr
+
+
+@pytest.fixture
+def foreign_game(tmp_path, monkeypatch):
+    """A checkpoint whose meta names a module that lies in the working directory; the module leaves a mark when it runs."""
+    folder = tmp_path / "evilpkg"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "game.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    step = tmp_path / "run" / "checkpoints" / "4"
+    settings = {
+        "algorithm": "evilpkg.game",
+        "model": "mlp",
+        "data": {"source": "avatars"},
+        "batch": 8,
+        "total_kimg": 1.0,
+    }
+    monkeypatch.setattr(checkpoint, "find", lambda path: step)
+    monkeypatch.setattr(checkpoint, "read", lambda *args: ({}, {"config": settings, "shape": [8, 8, 3], "classes": []}))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    yield settings
+    sys.modules.pop("evilpkg.game", None)
+    sys.modules.pop("evilpkg", None)
+
+
+@pytest.mark.parametrize("kind", ["algorithm", "model"])
+@pytest.mark.parametrize(
+    "call", ["sample run --out out", "interpolate run --out out.gif", "stylize run . --out out", "export run --out out"]
+)
+def test_a_checkpoint_runs_no_code_that_nobody_trusts(foreign_game, tmp_path, tool, kind, call):
+    foreign_game |= {"algorithm": "noise_to_image", "model": "mlp", kind: "evilpkg.game"}
+    done = tool(*call.split())
+    assert done.returncode == 1 and not (tmp_path / "ran").exists() and str(tmp_path) not in sys.path
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {tmp_path / 'run' / 'checkpoints' / '4'}: its {kind}, 'evilpkg.game', is Python from outside gan_jax, "
+        "which would run. If you trust it: --trust-code evilpkg.game"
+    )
+    other = tool(*call.split(), "--trust-code", "evilpkg")  # the package is not the module
+    assert other.returncode == 1 and not (tmp_path / "ran").exists()
+    trusted = tool(*call.split(), "--trust-code", "evilpkg.game")
+    assert (tmp_path / "ran").exists() and "evilpkg.game has no " in trusted.stderr
+
+
+def test_evaluation_trusts_what_the_users_own_config_names(foreign_game, tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(f"def get_config(arg=None):\n    return {foreign_game | {'algorithm': 'noise_to_image'}!r}\n")
+    call = ["--config", str(mine), "--workdir", str(tmp_path / "run"), "--mode", "eval"]
+    assert main.main(call) == 1
+    assert "'evilpkg.game', is Python from outside" in capsys.readouterr().err and not (tmp_path / "ran").exists()
+    sys.path.insert(0, str(tmp_path))  # as python -m has it
+    assert main.main([*call, "--config.algorithm=evilpkg.game"]) == 1
+    assert (tmp_path / "ran").exists()

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 
 import pytest
 
@@ -211,3 +212,16 @@ def test_other_processors_have_what_was_compiled_for_them(monkeypatch):
     ours = launch.compiled()
     monkeypatch.setattr(pathlib.Path, "read_text", lambda *_: "flags\t\t: fpu avx512f\n")
     assert launch.compiled() != ours and launch.compiled().parent == ours.parent
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "Com1", "LPT9.old", "aux"])
+def test_no_file_is_named_as_a_device_of_windows(name):
+    assert launch.file_name(name, ".png").startswith(f"_{name}-")
+
+
+def test_names_that_some_systems_take_for_one_get_files_of_their_own():
+    names = ["Cat", "cat", "caf\u00e9", "cafe\u0301", "dog"]
+    files = [launch.file_name(name, ".png", names) for name in names]
+    assert files[-1] == "dog.png"
+    folded = {unicodedata.normalize("NFC", file).casefold() for file in files}
+    assert len(folded) == len(names)

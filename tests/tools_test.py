@@ -65,13 +65,30 @@ def test_sample_one_class_and_truncation(tool, runs, tmp_path):
     assert near < far / 10
 
 
-def test_of_very_many_classes_the_first_are_drawn(tool, tmp_path):
+def run_of_classes(folder, names):
+    """A checkpoint of an untrained generator of these classes."""
     run = config.Config("noise_to_image", "mlp", {}, batch=4, total_kimg=1.0, g={"widths": (4,)}, d={"widths": (4,)})
-    names = [f"class{i:03d}" for i in range(100)]
-    state = train.new_state(run, config.make_game(run, (2, 2, 3), 100), (2, 2, 3), 100)
-    with contextlib.closing(checkpoint.Store(tmp_path / "run" / "checkpoints")) as store:
+    state = train.new_state(run, config.make_game(run, (2, 2, 3), len(names)), (2, 2, 3), len(names))
+    with contextlib.closing(checkpoint.Store(folder / "checkpoints")) as store:
         meta = {"config": dataclasses.asdict(run), "shape": [2, 2, 3], "classes": names}
         assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
+
+
+def test_classes_with_any_name_stay_in_the_folder_and_apart(tool, tmp_path):
+    names = ["/../../x", "..", "a/b", "a_b", "Cat", "cat", 'what?"<>|', "\n", "x" * 400, "plain"]
+    run_of_classes(tmp_path / "run", names)
+    done = tool("sample", tmp_path / "run", "--out", tmp_path / "a" / "b" / "out", "--seeds", "0")
+    assert done.returncode == 0, done.stderr
+    drawn = {path for path in tmp_path.rglob("*.png") if path.parent.name != "sheet"}
+    assert {path.parent for path in drawn} == {tmp_path / "a" / "b" / "out"}
+    files = [path.name for path in drawn]
+    assert len({name.casefold() for name in files}) == len(names) and "seed0000_plain.png" in files
+    assert not any(set(name) & set('/\\:*?"<>|\n') for name in files)
+
+
+def test_of_very_many_classes_the_first_are_drawn(tool, tmp_path):
+    names = [f"class{i:03d}" for i in range(100)]
+    run_of_classes(tmp_path / "run", names)
     done = tool("sample", tmp_path / "run", "--out", tmp_path, "--seeds", "0-1")
     assert done.returncode == 0 and "the first 32 of 100 classes" in done.stdout, done.stderr
     assert pixels(tmp_path / "sheet" / "grid.png").shape == (4, 64, 3)

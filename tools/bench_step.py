@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, default=2, help="rounds before them (default %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
     parser.add_argument("--compare", nargs="+", type=pathlib.Path, metavar="FILE", help="print a table of such lines")
+    launch.trusts_code(parser)
     flags = parser.parse_args()
     if flags.compare:
         print(table([row for file in flags.compare for row in read(file)]))

@@ -10,12 +10,13 @@ def main() -> None:
     parser = launch.Parser(__doc__)
     parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
+    launch.trusts_code(parser)
     flags = parser.parse_args()
 
     from gan_jax import export
     from gan_jax.algorithms.base import Translator
 
-    sampler = export.load(flags.checkpoint)
+    sampler = export.load(flags.checkpoint, trusted=flags.trust_code)
     translates = isinstance(sampler.game, Translator)
     flags.out.mkdir(parents=True, exist_ok=True)
     export.save_safetensors(sampler, flags.out / "params.safetensors")

@@ -25,6 +25,7 @@ def main() -> None:
         "--class", dest="name", metavar="NAME", help="only this class (default: all, side by side, 32 at most)"
     )
     parser.add_argument("--truncation", type=float, metavar="PSI", help="as in tools/sample.py")
+    launch.trusts_code(parser)
     flags = parser.parse_args()
     seeds = launch.parse_numbers(flags.seeds, "--seeds")
     if len(seeds) < 2:
@@ -39,7 +40,7 @@ def main() -> None:
 
     video.check(flags.out)
     per_leg = flags.frames or (8 if flags.out.suffix.lower() == ".png" else 48)
-    sampler = export.load(flags.checkpoint, FromNoise)
+    sampler = export.load(flags.checkpoint, FromNoise, flags.trust_code)
     labels = sampler.columns(flags.name)
     began = time.monotonic()
     count = video.write(flags.out, walk(sampler, seeds, labels, per_leg, flags.truncation), flags.fps, per_leg)

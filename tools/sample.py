@@ -32,6 +32,7 @@ def main() -> None:
     )
     parser.add_argument("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
     parser.add_argument("--layers", help="with --mix: layers from the column, 0 the coarsest (default: the first half)")
+    launch.trusts_code(parser)
     flags = parser.parse_args()
     if flags.cols < 1:
         raise ValueError(f"--cols={flags.cols}: it must be at least 1.")
@@ -43,7 +44,7 @@ def main() -> None:
     from gan_jax import export
     from gan_jax.algorithms.base import FromNoise
 
-    sampler = export.load(flags.checkpoint, FromNoise)
+    sampler = export.load(flags.checkpoint, FromNoise, flags.trust_code)
     if columns:
         mix(sampler, seeds, columns, flags)
     else:
@@ -65,7 +66,9 @@ def draw(sampler, seeds: list[int], flags: argparse.Namespace) -> None:
         z = np.repeat(np.asarray(z), max(1, len(labels)), axis=0)
         rows.append(log.to_uint8(sampler(z, np.asarray(labels, np.int32) if labels else None, flags.truncation)))
         for image, name in zip(rows[-1], names or [""], strict=True):
-            log.save_png(flags.out / f"seed{seed:04d}{'_' if name else ''}{name}.png", image)
+            stem = f"seed{seed:04d}"
+            file = launch.file_name(f"{stem}_{name}", ".png", [f"{stem}_{other}" for other in sampler.classes])
+            log.save_png(flags.out / (file if name else f"{stem}.png"), image)
     pictures = np.concatenate(rows)
     grid = log.save_sheet(flags.out, "grid.png", log.grid(pictures, len(names) if len(names) > 1 else flags.cols))
     print(f"{len(pictures)} pictures in {flags.out}, all of them on {grid}, from {sampler.step}")

@@ -56,6 +56,7 @@ def main() -> None:
         action="store_true",
         help=f"style each face by itself, upright, and put it back; leave the rest (exit status {NO_FACE}: no face at all)",
     )
+    launch.trusts_code(parser)
     flags = parser.parse_args()
     if flags.side is not None and not 1 <= flags.side <= 8192:
         raise ValueError(f"--side={flags.side}: it must be 1 to 8192 pixels.")
@@ -67,7 +68,7 @@ def main() -> None:
     from gan_jax import export
     from gan_jax.stylize import Stylizer
 
-    sampler = export.load_translator(flags.checkpoint)
+    sampler = export.load_translator(flags.checkpoint, flags.trust_code)
     clip = None if flags.input.is_dir() else clip_in(flags.input)
     stylizer = Stylizer(
         sampler, strength=flags.strength, tile=flags.tile, overlap=flags.overlap, buckets=clip is None or flags.faces
@@ -161,7 +162,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
             row = [_resized(next(iter(frames()))[0], flags.side)]
             for look in looks:
                 out = flags.out / name.with_name(
-                    _named(name.name, look, video.ANIMATIONS[moving.format] if moving else ".png")
+                    _named(name.name, look, video.ANIMATIONS[moving.format] if moving else ".png", stylizer)
                 )
                 keep_original(out, originals)
                 styled, faces = [], 0
@@ -246,7 +247,7 @@ def films(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
     """The clip in every look, as MP4. Whether any was made."""
     from gan_jax import workdir
 
-    outs = [flags.out / _named(clip.path.stem, look, ".mp4") for look in looks]
+    outs = [flags.out / _named(clip.path.stem, look, ".mp4", stylizer) for look in looks]
     with contextlib.ExitStack() as held:
         for out in outs:
             keep_original(out, {_identity(clip.path)})
@@ -355,9 +356,11 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
     return parts
 
 
-def _named(stem: str, look, ending: str) -> str:
+def _named(stem: str, look, ending: str, stylizer) -> str:
     """A result's file name."""
-    return launch.file_name(f"{stem}_{look.name}" if look.name else stem, ending)
+    if not look.name:
+        return launch.file_name(stem, ending)
+    return launch.file_name(f"{stem}_{look.name}", ending, [f"{stem}_{name}" for name in stylizer.sampler.classes])
 
 
 def _identity(file: pathlib.Path) -> tuple[int, int]:
