@@ -54,7 +54,7 @@ class Store:
         self.keep = keep
         if self.writer:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for draft in self.folder.glob(f"[0-9]*{_DRAFT}*"):  # of saves that a kill cut short
+            for draft in _all_drafts(self.folder):  # of saves that a kill cut short
                 if draft.is_dir() and not draft.is_symlink():
                     shutil.rmtree(draft)
                 else:
@@ -156,7 +156,8 @@ class Store:
 
     def _drafts(self) -> list[pathlib.Path]:
         """Where orbax writes the pending step until it is whole."""
-        return list(self.folder.glob(f"{self._pending}{_DRAFT}*")) if self.writer else []
+        drafts = _all_drafts(self.folder) if self.writer else []
+        return [path for path in drafts if path.name.startswith(f"{self._pending}{_DRAFT}")]
 
     def _newest_valid(self) -> int | None:
         step = -1
@@ -169,6 +170,11 @@ class Store:
                 _set_aside(path, damage)
         step = int(_broadcast(np.int32(step)))
         return None if step < 0 else step
+
+
+def _all_drafts(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Steps that orbax has not finished. One pattern for all: Python keeps each that it has seen."""
+    return list(folder.glob(f"[0-9]*{_DRAFT}*"))
 
 
 def steps_in(folder: pathlib.Path) -> list[pathlib.Path]:

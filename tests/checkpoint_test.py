@@ -282,13 +282,16 @@ def test_full_disk_is_said_and_training_goes_on(tmp_path, monkeypatch, caplog):
 
 def test_a_disk_without_room_for_more_files_is_full_too(tmp_path, monkeypatch, caplog):
     store = saved(tmp_path)
-    monkeypatch.setattr(checkpoint.os, "statvfs", lambda _: types.SimpleNamespace(f_files=1000, f_favail=7))
+    space = {"f_bavail": 10**9, "f_bfree": 10**9, "f_blocks": 10**9, "f_frsize": 4096}
+    files = lambda **values: monkeypatch.setattr(
+        checkpoint.os, "statvfs", lambda _: types.SimpleNamespace(**space, **values)
+    )
+    files(f_files=1000, f_favail=7)
     assert store.save(3, make_state(), {}) is False
     assert "has room for 7 more files (inodes)" in caplog.text
-    monkeypatch.setattr(checkpoint.os, "statvfs", lambda _: types.SimpleNamespace(f_files=0, f_favail=0))  # as on Btrfs
+    files(f_files=0, f_favail=0)  # no limit, as on Btrfs
     assert store.save(4, make_state(), {}) and store.close()
-    files = sum(1 for _ in (tmp_path / "4").rglob("*"))
-    assert 2 * files < checkpoint.FILES
+    assert 2 * sum(1 for _ in (tmp_path / "4").rglob("*")) < checkpoint.FILES
 
 
 def test_saving_a_step_twice_keeps_it(tmp_path):
