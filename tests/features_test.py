@@ -279,6 +279,22 @@ def test_files_that_are_missing_or_not_given(tmp_path, monkeypatch):
     refused("pip install no-such-package", "efflite0", None)
 
 
+def test_weights_that_are_not_finite_are_named():
+    """Also where the file's own are: a batch norm's negative variance folds into NaN."""
+    good = {"c.weight": np.ones((2, 3, 1, 1), np.float32)} | {
+        f"n.{part}": np.ones(2, np.float32) for part in ("weight", "bias", "running_mean", "running_var")
+    }
+
+    def params(arrays):
+        source = lambda place: convert.Source("c", "n", 1e-3)
+        return convert.params_of(convert.Conv(2, (1, 1), name="conv"), 4, source, arrays, pathlib.Path("x.pth"))
+
+    assert np.isfinite(params(good)["params"]["kernel"]).all()
+    for name, value in (("c.weight", np.nan), ("n.bias", np.inf), ("n.running_var", -2)):
+        with pytest.raises(ValueError, match=r"^x\.pth: .* holds NaN or infinity\.$"):
+            params(good | {name: np.full_like(good[name], value)})
+
+
 def test_lpips_heads(tmp_path, monkeypatch):
     trunk, file = lpips_files(tmp_path, "alex")
     monkeypatch.setattr(perceptual.importlib.metadata, "files", lambda name: None)  # not installed, or no list
