@@ -45,7 +45,7 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
         finally:
             draft.unlink(missing_ok=True)
     if frames.interrupted:
-        raise KeyboardInterrupt
+        raise frames.interrupted
     return frames.count
 
 
@@ -91,15 +91,15 @@ class _Counted:
     """The frames, which end at Ctrl-C too, so that the file is finished."""
 
     def __init__(self, frames: Iterable[np.ndarray]):
-        self._frames, self.count, self.interrupted = frames, 0, False
+        self._frames, self.count, self.interrupted = frames, 0, None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         try:
             for frame in self._frames:
                 self.count += 1
                 yield frame
-        except KeyboardInterrupt:
-            self.interrupted = True
+        except KeyboardInterrupt as signal:
+            self.interrupted = signal
             if not self.count:
                 raise
 

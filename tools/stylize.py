@@ -303,7 +303,7 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
                 changes.add(before, after)
             waiting.clear()
 
-    stopped, faults = False, clips.Faults()
+    stopped, faults = None, clips.Faults()
     try:
         for number, (frame, at) in enumerate(clip.frames(faults), 1):
             if number <= done:
@@ -315,8 +315,8 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
                 left = f", {(clip.count - number) / rate:.0f} s left" if clip.count > number else ""
                 print(f"\r{number}/{clip.count or '?'} frames, {rate:.1f} frames/s{left}   ", end="", flush=True)
         flush()
-    except KeyboardInterrupt:
-        stopped = True
+    except KeyboardInterrupt as signal:
+        stopped = signal
     except OSError:  # of the disk: it may refuse what would be written now
         print(f"\n{out}: {parts.done} frames are kept; once that is mended, the same command goes on after them")
         raise
@@ -328,12 +328,12 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
     for line in faults.lines():
         print(f"{clip.path}: {line}")
     parts.finish_part()
-    if not parts.done:
-        raise KeyboardInterrupt
+    if stopped and not parts.done:
+        raise stopped
     if flags.faces and not parts.marked:
         if stopped:
             print(f"{out}: no face in the first {parts.done} frames; the same command goes on after them")
-            raise KeyboardInterrupt
+            raise stopped
         parts.forget()
         return None
     silent = parts.join(whole=not stopped)
@@ -352,7 +352,7 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
             f"from frame to frame it changes by {found['output']:.2f} of 255, the original by {found['input']:.2f}{still}"
         )
     if stopped:
-        raise KeyboardInterrupt
+        raise stopped
     return parts
 
 
