@@ -401,7 +401,7 @@ def test_a_full_disk_is_named_and_what_is_done_kept(tool, runs, tmp_path, monkey
 
     monkeypatch.setattr(Image.Image, "save", refuse)
     done = run(me)
-    assert done.returncode == 1 and f"No space left on device: '{tmp_path / 'out' / 'me_dylan.png'}'" in done.stderr
+    assert done.returncode == 1 and f"{tmp_path / 'out' / 'me_dylan.png'}: No space left on device." in done.stderr
     monkeypatch.setattr(Image.Image, "save", save)
     monkeypatch.setattr(video_parts.Parts, "add", full_after_part)
     done = run(clip)
