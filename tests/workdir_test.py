@@ -69,7 +69,9 @@ def test_nothing_of_posix_alone_is_needed_on_import(path):
 
 @pytest.mark.parametrize("address", ["gs://bucket/run", "s3://bucket/run", "file:///tmp/run"])
 def test_a_remote_workdir_is_one_line(address):
-    with pytest.raises(ValueError, match=f"--workdir={address}: a remote address. Give a path of this machine: mount the bucket"):
+    with pytest.raises(
+        ValueError, match=f"--workdir={address}: a remote address. Give a path of this machine: mount the bucket"
+    ):
         workdir.of(address)
 
 
