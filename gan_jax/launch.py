@@ -153,9 +153,6 @@ def tool(main: Callable[[], None]) -> None:
         stopped = Stopped(signals.caught[0] if signals.caught else "SIGINT")
         print(f"{stopped}.", file=sys.stderr)
         sys.exit(stopped.status)
-    except KeyboardInterrupt:  # that no signal of ours made
-        print("interrupted.", file=sys.stderr)
-        sys.exit(130)
 
 
 def in_words(error: Exception) -> str:
