@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import checkpoint, evaluate, lookup, optim
-from gan_jax.algorithms.base import FromNoise, Game
+from gan_jax.algorithms.base import FromNoise, Game, Translator
 from gan_jax.config import Config, check_partner, make_game
 from gan_jax.data import outline, pipeline
 from gan_jax.parallel import Parallel
@@ -37,8 +37,11 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     game = make_game(config, about.shape, about.classes)
     check_partner(config, game, about)
     make_round(config, game, parallel)
-    if "." in config.model and isinstance(game, FromNoise):
-        check_own_networks(config, game, about.shape, about.classes)
+    if "." in config.model:
+        if isinstance(game, FromNoise):
+            check_own_networks(config, game, about.shape, about.classes)
+        else:
+            check_own_calls(config, game)
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
         evaluate.best_on(protocol, evaluate.check(protocol, config.data, game, choosing=True), game)
@@ -73,6 +76,17 @@ def check_own_networks(config: Config, game: FromNoise, shape: tuple[int, int, i
                 f"{where} gives {got} for {n} images; it must give "
                 + (f"images f32 {gives}." if name == "z" else f"logits f32 [{n}, ...], some for each.")
             )
+
+
+def check_own_calls(config: Config, game: Translator) -> None:
+    """Raises ValueError where networks of one's own can't be called as a translator calls them."""
+    for name, arguments in game.calls:
+        net = getattr(game, name)
+        try:
+            inspect.signature(net.__call__).bind(*arguments.split(", "), train=True)
+        except (AttributeError, TypeError) as error:
+            where = f"config.model={config.model!r}: {type(net).__name__}"
+            raise ValueError(f"{where} must have __call__(self, {arguments}, *, train): {error}.") from error
 
 
 def fitted(config: Config, images: int) -> tuple[Config, list[str]]:

@@ -7,9 +7,11 @@ import re
 import subprocess
 import sys
 
+import flax.linen as nn
 import pytest
 
 from gan_jax import build, checkpoint, config, main
+from gan_jax.algorithms import cut, cyclegan, pix2pix, starganv2
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 
@@ -25,6 +27,37 @@ def test_the_docs_own_network_fits(tmp_path, monkeypatch):
     game = config.make_game(run, (4, 6, 3), 0)
     build.check_own_networks(run, game, (4, 6, 3), 0)
     assert game.g.width == 3 and game.d.width == 64
+
+
+class Apart(nn.Module):
+    """Takes what no translator gives."""
+
+    def __call__(self, x, y, z):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("game", "needed"),
+    [
+        (pix2pix.Algorithm(Apart(), Apart()), "x"),
+        (cyclegan.Algorithm(Apart(), Apart()), "x"),
+        (cut.Algorithm(Apart(), Apart(), Apart()), "x, taps"),
+        (starganv2.Algorithm(Apart(), Apart(), Apart(), Apart()), "x, style"),
+    ],
+)
+def test_a_translators_own_network_is_told_what_it_must_take(game, needed):
+    run = config.Config("x", "own.network", {}, batch=4, total_kimg=1.0)
+    needed = rf"config.model='own.network': Apart must have __call__\(self, {needed}, \*, train\): "
+    with pytest.raises(ValueError, match=needed):
+        build.check_own_calls(run, game)
+
+
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "cut", "starganv2"])
+def test_the_models_here_take_what_translators_give(name):
+    run = config.Config(name, name, {}, batch=4, total_kimg=1.0)
+    game = config.make_game(run, (32, 32, 3), 3)
+    assert len(game.calls) >= 2
+    build.check_own_calls(run, game)
 
 
 def test_the_readmes_own_game_trains(tmp_path, monkeypatch, shared_data):

@@ -87,9 +87,11 @@ class Translator(Game):
 
     Attributes:
         contents: of data with two sides (data/pairs.py), the one that `restyle` takes.
+        calls: what it calls its networks with, (("g", "x"), ...): networks of one's own are held to that.
     """
 
     contents = "a"
+    calls: tuple[tuple[str, str], ...] = ()
 
     def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
         return jnp.zeros((n, 0))

@@ -34,6 +34,7 @@ class Algorithm(base.Translator):
         temporal: weight of regularizers.crop_consistency, for video.
     """
 
+    calls = (("g", "x, taps"), ("d", "x"), ("heads", "patches"))
     partners = ("unpaired", "paired")
 
     g: nn.Module

@@ -29,6 +29,7 @@ class Algorithm(base.Translator):
     Shrivastava et al. 2017, arXiv:1612.07828, section 2.3: the pool.
     """
 
+    calls = (("g", "x"), ("d", "x"))
     partners = ("unpaired", "paired")
 
     g: nn.Module

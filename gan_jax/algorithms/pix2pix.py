@@ -22,6 +22,7 @@ class Algorithm(base.Translator):
         temporal: weight of regularizers.crop_consistency, for video.
     """
 
+    calls = (("g", "x"), ("d", "x"))
     partners = ("paired",)
 
     g: nn.Module

@@ -37,6 +37,7 @@ class Algorithm(base.Translator):
     G need not keep them, for E(x) can carry them past it.
     """
 
+    calls = (("g", "x, style"), ("d", "x, y"), ("mapping", "z, y"), ("encoder", "x, y"))
     references = 2
     labelled = True
 
