@@ -168,3 +168,19 @@ def test_evaluation_alone_is_checked_first(tmp_path, capsys, shared_data, unopen
     args = ["--config", f"{CONFIGS / DEFAULT}", "--workdir", str(tmp_path), "--mode", "eval"]
     assert main.main([*args, "--metrics", "kidd"]) == 1
     assert "Did you mean 'kid'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--metrics", "kidd"], "Did you mean 'kid'"),
+        (["--features", "inceptio"], "Did you mean 'inception'"),
+        (["--resize", "bicubc"], "Did you mean 'bicubic'"),
+        (["--reference", "0"], "reference=0: it must be at least 1"),
+        (["--pairs", "--metrics", "psnrr"], "Did you mean 'psnr'"),
+        (["--pairs", "--metrics", "lpips"], "lpips needs --features"),
+    ],
+)
+def test_evaluating_folders_is_checked_before_they_are_opened(flags, message, tool, tmp_path):
+    done = tool("evaluate", tmp_path / "nowhere", tmp_path / "nowhere", *flags)
+    assert done.returncode == 1 and message in done.stderr, done.stderr

@@ -72,15 +72,17 @@ def sets(flags: argparse.Namespace) -> dict:
     from gan_jax.models import features
     from gan_jax.protocol import METRICS, TRANSLATORS, Protocol, Sets, lacking
 
+    net = features.load(flags.features, flags.weights, flags.resize)
+    fitting = tuple(name for name in METRICS if name not in TRANSLATORS)
+    asked = tuple(flags.metrics.split(",")) if flags.metrics else fitting
+    how = {"reference": flags.reference, "features": flags.features, "seed": flags.seed}
+    how |= {"weights": flags.weights, "resize": flags.resize}
+    Protocol(metrics=asked, **how)  # what is wrong with it is said before a folder is opened
     folders = [folder for folder in (flags.generated, flags.real, flags.held_out) if folder]
     view = common(flags, folders)
     opened = [statistics.of_source(opened_folder(folder, view, flags.labels)) for folder in folders]
     compared = Sets(*opened)
-    net = features.load(flags.features, flags.weights, flags.resize)
-    fitting = tuple(name for name in METRICS if name not in TRANSLATORS)
-    asked = tuple(flags.metrics.split(",")) if flags.metrics else fitting
-    how = {"images": compared.fake.count, "reference": flags.reference, "features": flags.features, "seed": flags.seed}
-    how |= {"weights": flags.weights, "resize": flags.resize, "batch": min(32, compared.fake.count)}
+    how |= {"images": compared.fake.count, "batch": min(32, compared.fake.count)}
     protocol = Protocol(metrics=asked, **how)
     if not flags.metrics:
         reasons = {metric: lacking(protocol, metric, compared, net) for metric in fitting}
@@ -105,16 +107,16 @@ def pairs(flags: argparse.Namespace) -> dict:
     from gan_jax.data.pairs import matched
     from gan_jax.metrics import pixels
 
-    view = common(flags, [flags.generated, flags.real])
     wanted = flags.metrics.split(",") if flags.metrics else ["mae", "psnr", "ssim"]
     for name in wanted:
         lookup.choose(dict.fromkeys(PAIR_METRICS), name, "--metrics")
+    net = perceptual_net(flags) if "lpips" in wanted else None
+    view = common(flags, [flags.generated, flags.real])
     a, b = (opened_folder(folder, view, False) for folder in (flags.generated, flags.real))
     for source in (a, b):
         if len(source.quarantine):
             raise ValueError(f"{source.path}: {'; '.join(source.quarantine.lines())}. Pairs need every picture.")
     rows = matched({"generated": a.names, "real": b.names}, "--pairs")
-    net = perceptual_net(flags) if "lpips" in wanted else None
     scores = {name: [] for name in wanted}
     cut = slice(flags.border, -flags.border or None)
     for row in rows:
