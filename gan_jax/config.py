@@ -236,7 +236,7 @@ def _with_own_data(small: dict, get: Callable[[str | None], dict], arg: str, ove
     small["data"] = _own_data(*data, _below("data", keys) + _below("eval.held_out", keys))
     old, own, usual = (x.get("eval", {}).get("held_out") or {} for x in (small, whole, default))
     if own and not old and (_located(own) != _located(usual) or _below("eval.held_out", keys)):
-        small["eval"]["held_out"] = own
+        small.setdefault("eval", {})["held_out"] = own
     return small
 
 

@@ -20,7 +20,7 @@ def settings(config: Config) -> str:
     """All settings of a run, part by part. Raises ValueError where a part is named that is not there."""
     parts = []
     for place, factory, values, given in _parts(config):
-        said, default = sentences(factory), defaults(factory)
+        said, default = sentences(factory), lookup.defaults(factory)
         lines = [f"{place}: {_first_line(factory)}"]
         for name in lookup.settings_of(factory):
             if name not in given:
@@ -50,15 +50,6 @@ def sentences(factory: Callable) -> dict[str, str]:
         if others:
             said.setdefault(name, f"see {others[0]}.")
     return said
-
-
-def defaults(factory: Callable) -> dict:
-    """Argument -> its default; without those that have none."""
-    found = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
-    if dataclasses.is_dataclass(factory):
-        fields = dataclasses.fields(factory)
-        found |= {f.name: f.default_factory() for f in fields if f.default_factory is not dataclasses.MISSING}
-    return {name: default for name, default in found.items() if default is not inspect.Parameter.empty}
 
 
 def _listed(source: Callable, sentence: str) -> str:

@@ -326,7 +326,8 @@ def run(
     lookup.build(Protocol, dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}), "config.eval")
     sampler = export.load(path or workdir, trusted=(config.algorithm, config.model), overrides=overrides)
     meta, now = checkpoint.read_meta(sampler.step), json.loads(json.dumps(dataclasses.asdict(config)))
-    for line in differences(*({name: settings[name] for name in export.GAME} for settings in (meta["config"], now))):
+    saved = lookup.defaults(Config) | meta["config"]  # it may be older than a setting
+    for line in differences(*({name: settings[name] for name in export.GAME} for settings in (saved, now))):
         if line.partition(":")[0].removeprefix("config.") not in sampler.redrawn:
             say(f"the checkpoint draws as it was trained, not as the config has it now: {line}")
     fitting = METRICS if isinstance(sampler.game, Translator) else METRICS.keys() - TRANSLATORS

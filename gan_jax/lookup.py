@@ -1,5 +1,6 @@
 """Names in a config -> code. The only place that imports by name; every failure is one line that says the fix."""
 
+import dataclasses
 import difflib
 import importlib
 import inspect
@@ -115,6 +116,15 @@ def settings_of(factory: typing.Callable) -> list[str]:
     """Names of its arguments; of a Flax module without those that are Flax's own."""
     parameters = inspect.signature(factory).parameters
     return [name for name in parameters if "parent" not in parameters or name not in ("parent", "name")]
+
+
+def defaults(factory: typing.Callable) -> dict[str, typing.Any]:
+    """Argument -> its default; without those that have none."""
+    found = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
+    if dataclasses.is_dataclass(factory):
+        fields = dataclasses.fields(factory)
+        found |= {f.name: f.default_factory() for f in fields if f.default_factory is not dataclasses.MISSING}
+    return {name: default for name, default in found.items() if default is not inspect.Parameter.empty}
 
 
 def _plain(value):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
-from gan_jax import build, checkpoint, cluster, evaluate, log, optim, statistics, workdir
+from gan_jax import build, checkpoint, cluster, evaluate, log, lookup, optim, statistics, workdir
 from gan_jax.algorithms.base import Translator, reference_names
 from gan_jax.build import make_round, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
@@ -129,9 +129,10 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
                 f"config.init_from."
             )
         say(f"resumed from step {store.newest} in {store.folder}")
-        for line in differences(meta["config"], _plain(config)):
+        saved = lookup.defaults(Config) | meta["config"]  # it may be older than a setting
+        for line in differences(saved, _plain(config)):
             say(f"changed since that step: {line}")
-        for line in _jumps(meta["config"], _plain(config), store.newest * config.batch / 1000):
+        for line in _jumps(saved, _plain(config), store.newest * config.batch / 1000):
             say(line)
         if other:
             say(f"the checkpoint's classes have no names; from now on they are {checkpoint.listed(source.classes)}")
@@ -169,7 +170,7 @@ def _jumps(old: Mapping, new: Mapping, kimg: float) -> Iterator[str]:
             scheduled = any(x.get("schedule", "constant") != "constant" for x in (one, two))
             if scheduled and not math.isclose(before, now, rel_tol=1e-3):
                 keep = old["total_kimg"] - one.get("decay_from_kimg", 0)
-                hint = "" if one.get("decay_kimg") else f" {place}.decay_kimg={keep:g} keeps the old schedule."
+                hint = f" {place}.decay_kimg={keep:g} keeps the old schedule." if one == two else ""
                 yield f"THE LEARNING RATE JUMPS: {place}.lr is {before:.3g} before and {now:.3g} after this step.{hint}"
 
 

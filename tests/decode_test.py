@@ -278,7 +278,7 @@ def test_threads_share_the_memory(room):
 def test_worker_processes_have_a_share_each(room, monkeypatch):
     room(8)
     monkeypatch.setattr(decode, "_processes", 1)
-    decode.share_memory(0, 4)
+    decode.share_memory(4)
     assert decode._room(decode._processes).share == 2 << 20
     large = Image.new("L", (512, 600))  # more than a share: it works alone
     assert decode.decode(encode(large)).shape == (600, 512, 3)

@@ -147,14 +147,23 @@ def test_grid_does_not_disturb_the_run(file, tmp_path):
     assert_equal(often, run(file, tmp_path / "b", "sample_every_kimg=1.0"))
 
 
-def test_changed_settings_are_named_on_resume(file, tmp_path, capsys):
+def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatch):
+    meta = train._Run.meta
+
+    def older(self, position):
+        """As saved before there was the setting."""
+        saved = meta(self, position)
+        del saved["config"]["join_seconds"]
+        return saved
+
+    monkeypatch.setattr(train._Run, "meta", older)
     run(file, tmp_path, "total_kimg=0.08")
     run(file, tmp_path, "opt_g.lr=5e-4")
     out = capsys.readouterr().out
     assert "resumed from step 10" in out
     assert "changed since that step: config.opt_g.lr: 0.001 -> 0.0005" in out
     assert "changed since that step: config.total_kimg: 0.08 -> 0.16" in out
-    assert "the data" not in out
+    assert "the data" not in out and "join_seconds" not in out
     run(file, tmp_path, "total_kimg=0.24", "data.flip=False")
     assert "changed since that step: the data" in capsys.readouterr().out
 
@@ -170,6 +179,9 @@ def test_a_learning_rate_that_jumps_is_said(file, tmp_path, capsys):
     kept = {"lr": 1e-3, "schedule": "linear", "decay_from_kimg": 0.04, "decay_kimg": 0.04}
     old, new = ({"total_kimg": kimg, "opt_g": kept, "opt_d": {"lr": lr}} for kimg, lr in ((0.08, 1e-3), (0.4, 2e-3)))
     assert not list(train._jumps(old, new, 0.08))  # a constant rate that its user changes is said among the settings
+    whole = [old | {"opt_g": {"lr": lr, "schedule": "linear", "decay_from_kimg": 0.04}} for lr in (1e-3, 2e-3)]
+    (line,) = train._jumps(*whole, 0.06)
+    assert line.endswith("config.opt_g.lr is 0.0005 before and 0.001 after this step.")  # the schedule is the old one
     own = new | {"opt_g": {"lr": 1e-3, "networks": {"style": {"schedule": "cosine"}}}}
     (line,) = train._jumps(own | {"total_kimg": 0.08}, own, 0.08)
     assert "config.opt_g.networks.style.lr is 0 before and 0.000905 after" in line

@@ -294,7 +294,7 @@ def _room(processes: int = 1) -> _Room:
 _processes = 1
 
 
-def share_memory(index: int, processes: int) -> None:
+def share_memory(processes: int) -> None:
     """Called in each of so many worker processes: a share of the memory is its own."""
     global _processes
     _processes = processes

@@ -156,7 +156,7 @@ def _follow_the_run(worker: int, count: int) -> None:
         multiprocessing.parent_process().join()
         os._exit(1)
 
-    decode.share_memory(worker, count)
+    decode.share_memory(count)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=wait, daemon=True).start()
 
