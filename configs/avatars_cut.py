@@ -18,10 +18,8 @@ def get_config(arg=None):
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 4.0, 4.0, 1.0
     held_out = dict(a=dict(split="test"), b=dict(split="test"))
     validation = dict(a=dict(split="validation"), b=dict(split="validation"))
-    c.eval_every_kimg, c.eval = (
-        8.0,
-        dict(metrics=("kid", "style"), images=100, held_out=held_out, validation=validation),
-    )
+    c.eval_every_kimg = 8.0
+    c.eval = dict(metrics=("kid", "style"), images=100, held_out=held_out, validation=validation)
     if arg.smoke:
         c.g, c.d = dict(width=4, blocks=1), dict(width=4, levels=1)
         c.networks, c.game = dict(heads=dict(features=8)), dict(patches=8, taps=(0, 4, 8, 12))

@@ -17,10 +17,8 @@ def get_config(arg=None):
     c.opt_g, c.opt_d = dict(adam, lr=1e-3, networks=dict(mapping=dict(lr=1e-4))), dict(adam, lr=4e-4)
     c.batch, c.total_kimg = arg.batch, 40.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 1.0, 8.0, 8.0, 2.0
-    c.eval_every_kimg, c.eval = (
-        40.0,
-        dict(images=1000, reference=2000, held_out=dict(split="test"), validation=dict(split="validation")),
-    )
+    c.eval_every_kimg = 40.0
+    c.eval = dict(images=1000, reference=2000, held_out=dict(split="test"), validation=dict(split="validation"))
     if arg.smoke:
         c.data.identities, c.data.resolution = 12, 32
         c.g = dict(width=4, widest=8, levels=1, patch=2, palette=4)

@@ -23,17 +23,8 @@ from gan_jax.nn import conv
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 SIDES = 32  # at least, for `Sampler.multiple`
-GAME = (
-    "algorithm",
-    "model",
-    "g",
-    "d",
-    "networks",
-    "game",
-    "conditional",
-    "dtype",
-    "seed",
-)  # settings that a checkpoint has
+GAME = ("algorithm", "model", "g", "d", "networks", "game", "conditional", "dtype", "seed")
+"""Settings of a config by which a checkpoint draws: its own, whatever the config has now."""
 
 
 @dataclasses.dataclass(frozen=True)

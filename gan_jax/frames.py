@@ -9,10 +9,7 @@ import numpy as np
 
 from gan_jax.data import decode
 
-WHITE, PEAK = (
-    203.0,
-    1000.0,
-)  # cd/m2: of SDR's white in an HDR picture (BT.2408), and of the brightest that is told apart
+WHITE, PEAK = 203.0, 1000.0  # cd/m2: SDR's white in an HDR picture (BT.2408), and the brightest that is told apart
 GAMMA = 2.4
 
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # -> swscale's

@@ -3,8 +3,28 @@
 import functools
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib import font_manager, ft2font
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
+
+
+def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndarray:
+    """Rows of uint8 [h, w, C] pictures of any size -> one uint8 [H, W, 4], each in the middle of its cell, names above."""
+    side = max(max(x.shape[:2]) for row in rows for x in row)
+    head = 14 if any(names) else 0
+    canvas = Image.new("RGBA", (side * len(names), head + side * len(rows)), "white")
+    for r, row in enumerate(rows):
+        for c, x in enumerate(row):
+            cell = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).convert("RGBA")
+            place = (c * side + (side - x.shape[1]) // 2, head + r * side + (side - x.shape[0]) // 2)
+            canvas.alpha_composite(cell, place)
+    draw = ImageDraw.Draw(canvas)
+    for c, name in enumerate(names):
+        face = font(name, 11)
+        while name and draw.textlength(name, face) > side:
+            name = name[:-1]
+        draw.text((c * side + (side - draw.textlength(name, face)) / 2, 0), name, "black", face)
+    return np.asarray(canvas)
 
 
 def labels(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -41,9 +61,7 @@ def font_file(text: str) -> str | None:
 @functools.cache
 def _files() -> tuple[str, ...]:
     plain = lambda entry: (entry.style != "normal", entry.weight not in (400, "normal", "regular"), entry.name)
-    known = [
-        entry for entry in font_manager.fontManager.ttflist if "Last Resort" not in entry.name
-    ]  # that has boxes for all
+    known = [entry for entry in font_manager.fontManager.ttflist if "Last Resort" not in entry.name]  # boxes for all
     return (font_manager.findfont("DejaVu Sans"), *(entry.fname for entry in sorted(known, key=plain)))
 
 

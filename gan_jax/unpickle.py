@@ -158,9 +158,7 @@ class Unpickler:
         call = self.known[function]
         if call is None:
             raise Refused(f"it calls {'.'.join(function)}, which no file of weights does. Refused; nothing was run.")
-        self.left -= sum(
-            len(items) for items in arguments if type(items) in (list, tuple)
-        )  # the call goes through them
+        self.left -= sum(len(x) for x in arguments if type(x) in (list, tuple))  # the call goes through them
         return call(*arguments)
 
 

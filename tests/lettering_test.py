@@ -1,8 +1,5 @@
 """Names on pictures: in a font that has their characters, or as numbers with a legend; never as boxes."""
 
-import pathlib
-import runpy
-
 import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
@@ -10,8 +7,6 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
 from gan_jax import lettering
-
-sheet = runpy.run_path(str(pathlib.Path(__file__).parent.parent / "tools" / "stylize.py"))["sheet"]
 
 
 @pytest.fixture
@@ -46,7 +41,7 @@ def fonts(tmp_path, monkeypatch):
 
 def head(name):
     """What stands above the one column of a sheet."""
-    return sheet([[np.zeros((100, 100, 3), np.uint8)]], [name])[:-100]
+    return lettering.sheet([[np.zeros((100, 100, 3), np.uint8)]], [name])[:-100]
 
 
 def test_greek_and_cyrillic_are_no_boxes(fonts):

@@ -1,7 +1,8 @@
 """Other people's networks -> a run of ours: python tools/convert_weights.py ffhq.pkl --out runs/ffhq.
 
 Reads snapshots of stylegan2-ada-pytorch and R3GAN (.pkl) and of rosinality's stylegan2-pytorch (.pt), and a generator's
-state dict alone (.pt, .pth, .safetensors, .npz) with the names of any of them. Nothing in a file is run. It writes a checkpoint at step 0, from which tools/sample.py draws, and WORKDIR/config.py, by which training goes on.
+state dict alone (.pt, .pth, .safetensors, .npz) with the names of any of them. Nothing in a file is run. It writes a
+checkpoint at step 0, from which tools/sample.py draws, and WORKDIR/config.py, by which training goes on.
 """
 
 import argparse

@@ -202,7 +202,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
         return False
     if len(rows) > 1 or len(looks) > 1:
         labels, said = lettering.labels(["", *(look.name for look in looks)])
-        place = log.save_sheet(flags.out, "sheet.png", sheet(rows, labels))
+        place = log.save_sheet(flags.out, "sheet.png", lettering.sheet(rows, labels))
         for line in said:
             print(f"{place}: {line}")
         if len(made) > len(rows) * len(looks):
@@ -217,30 +217,6 @@ def keep_original(out: pathlib.Path, originals: set[tuple[int, int]]) -> None:
         raise ValueError(
             f"--out={out.parent}: {out.name} there is one of those that go in, and would be lost. Give another folder."
         )
-
-
-def sheet(rows, names):
-    """Rows of uint8 [h, w, C] pictures of any size -> one uint8 [H, W, 4], each in the middle of its cell, names above."""
-    import numpy as np
-    from PIL import Image, ImageDraw
-
-    from gan_jax import lettering
-
-    side = max(max(x.shape[:2]) for row in rows for x in row)
-    head = 14 if any(names) else 0
-    canvas = Image.new("RGBA", (side * len(names), head + side * len(rows)), "white")
-    for r, row in enumerate(rows):
-        for c, x in enumerate(row):
-            cell = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).convert("RGBA")
-            place = (c * side + (side - x.shape[1]) // 2, head + r * side + (side - x.shape[0]) // 2)
-            canvas.alpha_composite(cell, place)
-    draw = ImageDraw.Draw(canvas)
-    for c, name in enumerate(names):
-        font = lettering.font(name, 11)
-        while name and draw.textlength(name, font) > side:
-            name = name[:-1]
-        draw.text((c * side + (side - draw.textlength(name, font)) / 2, 0), name, "black", font)
-    return np.asarray(canvas)
 
 
 def films(stylizer, clip, looks, flags: argparse.Namespace) -> bool:
@@ -273,12 +249,7 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
     frames_made = 0
     if flags.faces:
         stylizer.total = 0
-    stat, step = clip.path.stat(), stylizer.sampler.step
-    job = {"input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns], "step": str(step.resolve()),
-           "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
-           "style": [float(x) for x in look.style], "strength": flags.strength, "side": flags.side, "tile": flags.tile,
-           "overlap": flags.overlap, "faces": flags.faces}  # fmt: skip
-    parts = video_parts.Parts(out, clip, job)
+    parts = video_parts.Parts(out, clip, _job(stylizer.sampler.step, clip, look, flags))
     if parts.whole:
         print(f"{out}: made before")
         return parts
@@ -339,21 +310,33 @@ def film(stylizer, clip, look, out: pathlib.Path, flags: argparse.Namespace):
     silent = parts.join(whole=not stopped)
     if silent:
         print(f"{out}: the sound ends early, for it can't be read on ({silent})")
-    print(
-        f"{parts.done if stopped else number} frames in {out}"
-        + (", up to where it was stopped; the same command goes on" if stopped else "")
-    )
+    so_far = ", up to where it was stopped; the same command goes on" if stopped else ""
+    print(f"{parts.done if stopped else number} frames in {out}{so_far}")
     if flags.faces:
         print(f"{stylizer.total} faces in {frames_made} frames")
-    found = changes.values()
-    if found:
-        still = f"; {found['still']:.2f} where that stands still" if np.isfinite(found["still"]) else ""
-        print(
-            f"from frame to frame it changes by {found['output']:.2f} of 255, the original by {found['input']:.2f}{still}"
-        )
+    _say_changes(changes.values())
     if stopped:
         raise stopped
     return parts
+
+
+def _say_changes(found: dict[str, float]) -> None:
+    """How much a film changes from frame to frame, as flicker.Changes has it; nothing where it has nothing."""
+    if found:
+        still = f"; {found['still']:.2f} where that stands still" if math.isfinite(found["still"]) else ""
+        both = f"{found['output']:.2f} of 255, the original by {found['input']:.2f}"
+        print(f"from frame to frame it changes by {both}{still}")
+
+
+def _job(step: pathlib.Path, clip, look, flags: argparse.Namespace) -> dict:
+    """All that decides a video's pictures."""
+    stat = clip.path.stat()
+    return {
+        "input": [str(clip.path.resolve()), stat.st_size, stat.st_mtime_ns],
+        "step": str(step.resolve()),
+        "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
+        "style": [float(x) for x in look.style],
+    } | {name: vars(flags)[name] for name in ("strength", "side", "tile", "overlap", "faces")}
 
 
 def _named(stem: str, look, ending: str, stylizer) -> str:

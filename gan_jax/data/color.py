@@ -104,14 +104,7 @@ def _marked_adobe_rgb(exif: Image.Exif) -> bool:
     try:
         color_space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
         index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex, "")
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        LookupError,
-        TypeError,
-        struct.error,
-    ):  # damaged; no reason to refuse pixels
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):  # no reason to refuse the pixels
         return False
     return color_space == 2 or str(index).startswith("R03")
 

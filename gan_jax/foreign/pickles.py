@@ -134,9 +134,8 @@ def _tree(path):
 
     with weights.in_memory(path) as file:
         tree = _unpickler().load(file, storage)
-    return (
-        weights.torch_tree(path, _unpickler()) if isinstance(tree, int) else tree
-    )  # PyTorch's files open with a number
+    opens_with_number = isinstance(tree, int)  # as PyTorch's own files do
+    return weights.torch_tree(path, _unpickler()) if opens_with_number else tree
 
 
 def _net(value, names: Names) -> Net | None:
