@@ -195,8 +195,8 @@ def test_jpeg_2000_and_bmp_hold_profiles_too():
     (outer,) = struct.unpack_from(">I", file, head)
     file = file[:head] + struct.pack(">I", outer + len(box) - size) + file[head + 4 :]
     np.testing.assert_allclose(shown(file), (217, 42, 52), atol=2)
-    pixels = bytes((60, 60, 200)) * 256
-    info = struct.pack("<IiiHHIIiiII", 124, 16, 16, 1, 24, 0, len(pixels), 0, 0, 0, 0) + bytes(16) + b"DEBM"
+    pixels = bytes((60, 60, 200)) * 900**2  # the profile comes behind them
+    info = struct.pack("<IiiHHIIiiII", 124, 900, 900, 1, 24, 0, len(pixels), 0, 0, 0, 0) + bytes(16) + b"DEBM"
     info = info.ljust(112, b"\0") + struct.pack("<III", 124 + len(pixels), len(P3), 0)
     bmp = b"BM" + struct.pack("<IHHI", 0, 0, 0, 138) + info + pixels + P3
     np.testing.assert_allclose(shown(bmp), (217, 42, 52), atol=1)

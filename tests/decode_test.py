@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -300,6 +301,19 @@ def test_jpegs_are_reduced_on_load():
                 assert np.abs(difference).mean() < 0.5
     with decode.decoded(encode(Image.new("L", (999, 999)), "png"), cover=(9, 9)) as image:
         assert image.shape[:2] == (999, 999)
+
+
+@pytest.mark.parametrize("how", [{}, {"format": "bmp"}, {"format": "jpeg"}, {"format": "jpeg", "progressive": True}])
+def test_a_check_reads_the_header_alone(how, tmp_path):
+    """A large set is looked through before training: its pixels are not to be read then."""
+    file = tmp_path / "x"
+    file.write_bytes(encode(Image.effect_noise((900, 900), 90), **how))
+    assert file.stat().st_size > 300_000
+    tracemalloc.start()
+    assert decode.check(file) == (900, 900)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 100_000
 
 
 def test_progressive_scans_are_bounded():

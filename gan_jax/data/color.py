@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageCms
 GRAY = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 """The modes of one colour that Pillow gives a file's pixels."""
 
-HEADER_BYTES = 2**21  # of a file, at most, that are searched for code points and profiles
+HEADER_BYTES = 2**21  # of a file, at most, that are searched for code points, or are a profile
 
 _D65 = (0.3127, 0.3290)
 _SRGB = (_D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
@@ -73,18 +73,17 @@ def _profile(picture: Image.Image, stream: io.BufferedIOBase) -> bytes | None:
     if picture.format in ("PNG", "AVIF", "JPEG2000", "BMP"):
         place = stream.tell()
         stream.seek(0)
-        header = stream.read(HEADER_BYTES)
-        stream.seek(place)
         if picture.format == "BMP":
-            profile = _of_bmp(header)
+            profile = _of_bmp(stream)
         elif picture.format == "PNG":
-            points = next((struct.unpack_from("BBBB", body) for kind, body in _chunks(header) if kind == b"cICP"), None)
+            points = _cicp(stream)
         elif picture.format == "AVIF":
-            bodies = [body for body in _boxes(header, b"meta", b"iprp", b"ipco", b"colr") if body[:4] == b"nclx"]
-            points = (*struct.unpack_from(">HHH", bodies[0], 4), 1) if bodies else None
+            boxes = _boxes(stream.read(HEADER_BYTES), b"meta", b"iprp", b"ipco", b"colr")
+            points = next(((*struct.unpack_from(">HHH", body, 4), 1) for body in boxes if body[:4] == b"nclx"), None)
         else:
-            bodies = [body for body in _boxes(header, b"jp2h", b"colr") if body[:1] in (b"\2", b"\3")]
-            profile = bytes(bodies[0][3:]) if bodies else None
+            boxes = _boxes(stream.read(HEADER_BYTES), b"jp2h", b"colr")
+            profile = next((bytes(body[3:]) for body in boxes if body[:1] in (b"\2", b"\3")), None)
+        stream.seek(place)
     if points is not None and (profile is None or picture.format == "PNG"):
         return _of_code_points(*points)
     if profile is not None:
@@ -198,23 +197,25 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
     return None if np.abs(made - probe.reshape(*made.shape[:2], -1)).max() <= 1 else transform
 
 
-def _of_bmp(header: bytes) -> bytes | None:
-    """The profile embedded in a BITMAPV5HEADER."""
+def _of_bmp(stream: io.BufferedIOBase) -> bytes | None:
+    """The profile that a BITMAPV5HEADER says is in the file, as a rule behind the pixels."""
+    header = stream.read(138)
     if len(header) < 138 or struct.unpack_from("<I", header, 14) != (124,) or header[70:74] != b"DEBM":
         return None
     start, size = struct.unpack_from("<II", header, 126)
-    return header[14 + start : 14 + start + size]
+    stream.seek(14 + start)
+    return stream.read(min(size, HEADER_BYTES))
 
 
-def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(kind, body) of each chunk before the pixels."""
-    place = 8
-    while place + 8 <= len(png):
-        size, kind = struct.unpack_from(">I4s", png, place)
-        if kind == b"IDAT":
-            return
-        yield kind, png[place + 8 : place + 8 + size]
-        place += 12 + size
+def _cicp(stream: io.BufferedIOBase) -> tuple[int, ...] | None:
+    """A PNG's code points, which stand before its pixels."""
+    place = stream.seek(8)
+    while len(head := stream.read(8)) == 8 and not head.endswith(b"IDAT"):
+        size, kind = struct.unpack(">I4s", head)
+        if kind == b"cICP":
+            return struct.unpack("BBBB", stream.read(4))
+        place = stream.seek(place + 12 + size)
+    return None
 
 
 def _boxes(file: bytes, *path: bytes) -> Iterator[bytes]:

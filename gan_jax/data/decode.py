@@ -152,6 +152,8 @@ def decoded(
     with contextlib.ExitStack() as held:
         with _opened(file, max_pixels) as (picture, stream):
             to_srgb = _looked_at(picture, stream, remark)
+            if "progressive" in picture.info:
+                _check_scans(stream)
             channels = channels or _channels(picture)
             pixels = picture.width * picture.height
             if cover is not None and picture.format in ("JPEG", "MPO"):
@@ -244,19 +246,22 @@ def _looked_at(picture: Image.Image, stream, remark: Remark) -> ImageCms.ImageCm
     """What brings the picture's colours to sRGB. Remarks what of the file is not obeyed."""
     if picture.format in (*ANIMATED, "TIFF") and picture.is_animated:
         remark("several frames, of which the first is used")
-    if "progressive" in picture.info:
-        place = stream.tell()
-        stream.seek(0)
-        scans = stream.read().count(b"\xff\xda")
-        stream.seek(place)
-        if scans > _MOST_SCANS:
-            raise ImageRejected(f"more than {_MOST_SCANS} scans")
     try:
         return color.to_srgb(picture, stream)
     except color.HighDynamicRange as error:
         raise ImageRejected("high dynamic range (PQ or HLG): make it SDR first") from error
     except color.Unusable:
         remark("a colour profile that can't be used, taken as sRGB")
+
+
+def _check_scans(stream: io.BufferedIOBase) -> None:
+    """Raises ImageRejected for a progressive JPEG with so many scans that it would take minutes to decode."""
+    place = stream.tell()
+    stream.seek(0)
+    scans = stream.read().count(b"\xff\xda")
+    stream.seek(place)
+    if scans > _MOST_SCANS:
+        raise ImageRejected(f"more than {_MOST_SCANS} scans")
 
 
 class _Room:
