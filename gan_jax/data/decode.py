@@ -265,7 +265,11 @@ def _check_scans(stream: io.BufferedIOBase) -> None:
 
 
 class _Room:
-    """Bytes that several threads share: `share` of them at a time, and no picture takes more than `most`."""
+    """Bytes that several threads share: `share` of them at a time, and no picture takes more than `most`.
+
+    A picture that takes more than the share is decoded alone, beyond the share: several processes may then take more than
+    `most` together.
+    """
 
     def __init__(self, most: int, share: int):
         self.most, self.share, self.free = most, share, share
@@ -273,7 +277,7 @@ class _Room:
 
     @contextlib.contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Waits until there are so many; who asks for the whole share, or more, works alone."""
+        """Waits until there are so many. Raises ImageRejected where there never are."""
         if size > self.most:
             raise ImageRejected(f"more than {self.most >> 20} MiB of memory to decode ($GAN_JAX_DECODE_MIB)")
         size = min(size, self.share)
