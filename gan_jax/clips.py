@@ -16,7 +16,7 @@ from gan_jax.video import import_av
 
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf"  # none that opens other files, as playlists do
 KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, TS, MPEG, WMV, FLV, OGG, MXF"  # which these are
-HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis")  # brands of pictures
+HEIF = (*decode.HEIF_BRANDS, *decode.AVIF_BRANDS, b"mif1", b"msf1")  # brands of pictures
 TICKS = 90_000  # a second: what times are written in
 JUMP = Fraction(1, 2)  # seconds: where times go back by more, another recording begins
 

@@ -101,6 +101,23 @@ def test_colours_are_exact(name):
     np.testing.assert_array_equal(image, expected)
 
 
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff", "avif"])
+def test_the_header_tells_the_upright_size(format):
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        file = encode(Image.new("RGB", (6, 4)), format, exif=exif)
+        shape = (4, 6, 3) if orientation < 5 else (6, 4, 3)
+        assert decode.decode(file).shape == shape == decode.header(file)
+
+
+def test_integers_of_no_agreed_range_are_said():
+    said = []
+    decode.decode(encode(GRAY16.astype(np.int32), "tiff"), remark=said.append)
+    decode.decode(encode(GRAY16, "tiff"), remark=said.append)
+    assert len(said) == 1 and said[0].startswith("signed or 32-bit integers, taken as 0 to 65535")
+
+
 def test_lossy_colour_spaces_are_close():
     for mode, color in (("CMYK", (0, 255, 255, 0)), ("YCbCr", (76, 85, 255))):
         image = decode.decode(encode(Image.new(mode, (8, 8), color), "jpeg", quality=95))
@@ -135,6 +152,11 @@ REJECTED = {
     "html": (b"\n<!DOCTYPE html><html><body>404</body>", "HTML, not an image"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "XML or SVG, not a raster image"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer, not an image"),
+    "heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIF picture, which is not read; make it a JPEG or PNG first"),
+    "heic by its second brand": (
+        b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic",
+        "a HEIF picture, which is not read; make it a JPEG or PNG first",
+    ),
     "empty": (b"", "empty"),
     "text": (b"hello, I am no image", "no known image format"),
     "bomb": (png(struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0), b""), "more than 64 megapixels"),

@@ -23,6 +23,8 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm",
     ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c",
 )  # fmt: skip
+AVIF_BRANDS = (b"avif", b"avis")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")  # of pictures in HEVC, which are not read
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 ANIMATION_PIXELS = 128_000_000  # of all frames, which a writer may keep together
 MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyond it lie bombs
@@ -169,7 +171,7 @@ def decoded(
 
 
 def check(file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS, remark: Remark = unsaid) -> tuple[int, int]:
-    """(height, width) as stored, from the header alone. Raises ImageRejected where that already tells enough."""
+    """(height, width) as stored, a TIFF's upright, from the header alone. Raises ImageRejected where that tells enough."""
     with _opened(file, max_pixels) as (picture, stream):
         _looked_at(picture, stream, remark)
         return picture.height, picture.width
@@ -221,7 +223,8 @@ def frames(file: str | os.PathLike | bytes) -> Iterator[tuple[np.ndarray, float]
 
 
 def _sideways(picture: Image.Image) -> bool:
-    return picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+    """Whether width and height change places when the picture is turned upright: of a TIFF Pillow gives them so at once."""
+    return picture.format != "TIFF" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
 
 
 def _png_has_exif(stream: io.BufferedIOBase) -> bool:
@@ -246,6 +249,8 @@ def _looked_at(picture: Image.Image, stream, remark: Remark) -> ImageCms.ImageCm
     """What brings the picture's colours to sRGB. Remarks what of the file is not obeyed."""
     if picture.format in (*ANIMATED, "TIFF") and picture.is_animated:
         remark("several frames, of which the first is used")
+    if picture.format == "TIFF" and picture.mode == "I":
+        remark("signed or 32-bit integers, taken as 0 to 65535: save them as 8 or 16 bits if that is not their range")
     try:
         return color.to_srgb(picture, stream)
     except color.HighDynamicRange as error:
@@ -422,8 +427,17 @@ def _stream(file) -> Iterator[io.BufferedIOBase]:
         for start, reason in _NO_IMAGE.items():
             if head.startswith(start):
                 raise ImageRejected(reason)
+        if _is_heif(head):
+            raise ImageRejected("a HEIF picture, which is not read; make it a JPEG or PNG first")
         stream.seek(0)
         yield stream
+
+
+def _is_heif(head: bytes) -> bool:
+    """Whether a file that begins so (its first 64 bytes) is a HEIC or the like: by its brands, of which any may come first."""
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[i : i + 4] for i in range(8, size, 4)} if head[4:8] == b"ftyp" else set()
+    return not brands.isdisjoint(HEIF_BRANDS) and brands.isdisjoint(AVIF_BRANDS)
 
 
 def _tile(picture: Image.Image) -> int:
