@@ -31,6 +31,12 @@ TOOLS = [command for command in COMMANDS if "tools/" in command]
 ALL = [command for page in PAGES.values() for command in commands(page) if not command.startswith("#")]
 
 
+def test_the_layout_has_every_file():
+    layout = README.partition("## Layout")[2]
+    files = {path.name for path in (ROOT / "gan_jax").glob("*.py")} - {"__init__.py"}
+    assert not files - set(re.findall(r"\w+\.py", layout))
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, shared_data):
     folder = tmp_path_factory.mktemp("readme")
