@@ -189,7 +189,7 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         set_override(settings, override)
     built = lookup.build(Config, settings, "config")
-    _check_numbers(settings, "config")
+    _check_values(settings, "config")
     return built
 
 
@@ -323,19 +323,22 @@ def set_override(settings: dict, text: str) -> None:
     place[last] = _value(value)
 
 
-def _check_numbers(value, place: str) -> None:
-    """Raises ValueError at a number, however deep inside, that no setting can be: NaN, infinite, or beyond 32 bits."""
+def _check_values(value, place: str) -> None:
+    """Raises ValueError at what no setting can be, however deep inside: a NaN, an infinity, a number beyond 32 bits, or an
+    empty text, which as a path is the current folder."""
     if isinstance(value, Mapping):
         for key, part in value.items():
-            _check_numbers(part, f"{place}.{key}")
+            _check_values(part, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for part in value:
-            _check_numbers(part, place)
+            _check_values(part, place)
     elif isinstance(value, int) and abs(value) >= 2**32:
         shown = value if abs(value) < 10**40 else "(a number of over 40 digits)"
         raise ValueError(f"{place}={shown}: whole numbers are at most {2**32 - 1}.")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{place}={value}: it must be a finite number.")
+    elif value == "":
+        raise ValueError(f"{place}='': it is empty, as a variable that is not set is. Give a value, or leave it out.")
 
 
 def _value(text: str):

@@ -66,14 +66,14 @@ def print_any_text() -> None:
 class Parser(argparse.ArgumentParser):
     """A tool's command line: its description is shown as it is written, and a mistake is one line.
 
-    `type=int` is `whole` here, and `type=float` is `finite`.
+    `type=int` is `whole` here, `type=float` is `finite`, and no text or path may be empty.
     """
 
     def __init__(self, description: str):
         super().__init__(
             description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )
-        check_numbers(self)
+        check_values(self)
 
     def error(self, message: str):
         raise ValueError(f"{message}; --help says what there is.")
@@ -108,10 +108,20 @@ def check_out(path: pathlib.Path) -> None:
             )
 
 
-def check_numbers(parser: argparse.ArgumentParser) -> None:
-    """From now on `type=int` of this parser takes 0 to MOST only, and `type=float` no NaN and no infinity."""
+def check_values(parser: argparse.ArgumentParser) -> None:
+    """From now on `type=int` of this parser takes 0 to MOST only, `type=float` no NaN and no infinity, and no text or path
+    may be empty: an empty path is the current folder."""
     parser.register("type", int, whole)
     parser.register("type", float, finite)
+    parser.register("type", None, given)
+    parser.register("type", pathlib.Path, lambda text: pathlib.Path(given(text)))
+
+
+def given(text: str) -> str:
+    """A text of a command line, not empty; what it raises is argparse's."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty, as a variable that is not set is. Give a value, or leave it out")
+    return text
 
 
 def whole(text: str, least: int = 0) -> int:

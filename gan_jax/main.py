@@ -28,7 +28,7 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
         "them all, with what each means. The config file is Python and runs as code: use only files you trust.",
         allow_abbrev=False,
     )
-    launch.check_numbers(parser)
+    launch.check_values(parser)
     parser.add_argument(
         "--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds"
     )

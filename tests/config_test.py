@@ -240,6 +240,8 @@ def test_smoke_keeps_the_data_of_its_argument():
         ("batch=100000000000000000000", r"config.batch=100000000000000000000: whole"),
         ("g.widths=(8, 10000000000)", r"config.g.widths=10000000000: whole"),
         ("game.z_dim=" + "9" * 300, r"config.game.z_dim=\(a number of over 40 digits\): whole"),
+        ("data.path=", "config.data.path='': it is empty, as a variable that is not set is"),
+        ("init_from=''", "config.init_from='': it is empty"),
         ("opt_g.lr=1e999", r"config.opt_g.lr=inf: it must be a finite number"),
         ("game.gamma=-1e999", r"config.game.gamma=-inf: it must be a finite number"),
     ],

@@ -9,7 +9,7 @@ import unicodedata
 
 import pytest
 
-from gan_jax import launch
+from gan_jax import launch, main
 
 PRINT = "import os; from gan_jax import launch; launch.prepare(); print(os.environ.get('XLA_FLAGS', ''))"
 
@@ -69,6 +69,28 @@ def test_no_tool_writes_over_a_runs_own_files(tool, tmp_path, name):
             == f"error: --out={run / name}: {run} is a run's workdir, and {own} there is its own. Give another name.\n"
         )
     assert (run / "metrics.jsonl").read_text() == '{"images": 5}\n' and not list((run / "samples").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("stylize", "run", "", "--out", "x"), "input"),
+        (("stylize", "run", "me.jpg", "--out", ""), "--out"),
+        (("stylize", "", "me.jpg", "--out=x"), "checkpoint"),
+        (("sample", "run", "--out="), "--out"),
+        (("report", "run", "", "--out", "x"), "WORKDIR"),
+        (("evaluate", "a", "b", "--weights", ""), "--weights"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(tool, words, named):
+    done = tool(*words)
+    assert done.returncode == 1 and f"argument {named}: it is empty, as a variable that is not set is." in done.stderr
+
+
+def test_an_empty_workdir_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main.main(["--config", "configs/avatars.py", "--workdir", ""])
+    assert "argument --workdir: it is empty, as a variable that is not set is." in capsys.readouterr().err
 
 
 def test_other_names_beside_a_run_are_free(tmp_path):
