@@ -211,6 +211,16 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
     return traverse_util.flatten_dict(tree, sep="/"), read_meta(path)
 
 
+def step_of(path: pathlib.Path) -> int:
+    """The step that a checkpoint is of, whatever its folder is called. Raises ValueError where it is not known."""
+    step = str(json.loads((path / MANIFEST).read_text("utf-8")).get("step", path.name))
+    if not _is_step(pathlib.Path(step)):
+        raise ValueError(
+            f"{path}: its {MANIFEST} does not say of which step it is. Name the folder by the step, as 2000."
+        )
+    return int(step)
+
+
 def read_meta(path: pathlib.Path) -> dict:
     """What was saved beside a step's state. Raises ValueError where it is not readable."""
     try:

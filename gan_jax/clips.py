@@ -44,12 +44,13 @@ class Clip:
         """(uint8 [H, W, 3] upright, seconds from the first frame), in the order they are shown, each later than the last.
 
         A frame of another size is fitted into the first one's, with black beside it. Where the file's times jump back by
-        more than JUMP, as in two files joined, they go on a frame later; other times that do not rise are moved by a tick.
+        more than JUMP, or to where they began, as in files joined, they go on a frame later; other times that do not
+        rise are moved by a tick.
         Args:
             faults: takes what had to be mended or left out.
         """
         faults = Faults() if faults is None else faults
-        at, shift, tick = None, Fraction(0), -1
+        at, began, shift, tick, half = None, None, Fraction(0), -1, 1 / (2 * self.rate)
         with opened(self.path) as container:
             stream = pictures_of(container)
             stream.thread_type = "AUTO"
@@ -58,8 +59,8 @@ class Clip:
                 stamp = frame.pts if stamped else frame.dts
                 following = Fraction(0) if at is None else at + 1 / self.rate
                 time = following if stamp is None else stamp * frame.time_base + shift
-                if at is None or at - time > JUMP:
-                    shift, time = shift + following - time, following
+                if at is None or at - time > JUMP or (at - time > half and time - began < half):
+                    shift, time, began = shift + following - time, following, following
                 faults.times += round(time * TICKS) <= tick
                 at, tick = time, max(tick + 1, round(time * TICKS))
                 yield self._fitted(_shown(self.path, frame), faults), Fraction(tick, TICKS)

@@ -79,8 +79,10 @@ class Config:
             raise ValueError(f"config.augment_below={self.augment_below}: it must be at least 1, or None for any data.")
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
             raise ValueError(f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp.")
-        if self.workers < 0 or not 0 <= self.seed < 2**32:
-            raise ValueError(f"config.workers={self.workers}, config.seed={self.seed}: 0 or more; a seed below 2**32.")
+        if self.workers < 0:
+            raise ValueError(f"config.workers={self.workers}: it must be at least 0.")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"config.seed={self.seed}: it must be 0 to {2**32 - 1}.")
 
     @property
     def total_steps(self) -> int:

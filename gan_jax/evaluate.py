@@ -325,6 +325,7 @@ def run(
     say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
     lookup.build(Protocol, dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}), "config.eval")
     sampler = export.load(path or workdir, trusted=(config.algorithm, config.model), overrides=overrides)
+    step = checkpoint.step_of(sampler.step)
     meta, now = checkpoint.read_meta(sampler.step), json.loads(json.dumps(dataclasses.asdict(config)))
     saved = lookup.defaults(Config) | meta["config"]  # it may be older than a setting
     for line in differences(*({name: settings[name] for name in export.GAME} for settings in (saved, now))):
@@ -349,7 +350,6 @@ def run(
     trained = meta["data"]["fingerprint"] == source.fingerprint
     evaluator = Evaluator(protocol, config.data, source, sampler.game, say, trained=trained, lenient=not metrics)
     say(f"the generator of {sampler.step}")
-    step = int(sampler.step.name)
     record = evaluator(sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
     if sampler.redrawn:
         record["protocol"]["redrawn"] = dict(sampler.redrawn)

@@ -134,7 +134,10 @@ def _say_why(error: BaseException, workdir: pathlib.Path | None) -> int:
 
 
 def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
-    """The error in one line; where it came from goes to a file, if the run has a folder and no other run is using it."""
+    """The error in one line; where it came from goes to a file, if the run has a folder and no other run is using it.
+
+    Nothing is written among other things, as pictures.
+    """
     text = launch.shown(launch.in_words(error).partition("\n")[0])
     if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk, met in the middle of a write
         text += f" (--workdir={workdir})"
@@ -144,6 +147,8 @@ def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
         return
     log = workdir / "error.log"
     try:
+        if not workdirs.is_run(workdir) and any(workdir.iterdir()):
+            return
         with workdirs.held(workdir):
             log.write_text("".join(traceback.format_exception(error)), "utf-8")
     except OSError as unwritable:

@@ -16,6 +16,7 @@ import numpy as np
 from gan_jax import faces, log, lookup
 from gan_jax.data import decode
 from gan_jax.data.sources import folder
+from gan_jax.launch import shown
 
 SPLITS = ("train", "validation", "test")
 CROPS = ("center", "stretch", "bounds", "face")
@@ -77,7 +78,7 @@ def pictures_in(root: pathlib.Path, say: Callable[[str], None]) -> Iterator[Pict
     Two sub-folders with the same names throughout are pairs: where one of a pair is set aside, both are. say: is told what
     is passed over.
     Raises:
-        ValueError: no such folder, or no images in it.
+        ValueError: no such folder, no images in it, or folders of several splits: a new split would mix them.
     """
     try:
         files, passed = folder.scan(root)
@@ -86,6 +87,14 @@ def pictures_in(root: pathlib.Path, say: Callable[[str], None]) -> Iterator[Pict
     for line in folder.passed_over(passed):
         say(line)
     names = [lookup.normal(file.relative_to(root).as_posix()) for file in files]
+    folders = {part for name in names for part in name.split("/")[:-1]}
+    parts = {part: part.removesuffix("A").removesuffix("B").lower() for part in sorted(folders)}  # trainA, trainB
+    splits = [part for part, plain in parts.items() if plain in folder.SPLITS]
+    if len({parts[part] for part in splits}) > 1:
+        raise ValueError(
+            f"{root}: it is split already, into {shown(', '.join(splits))}, and a new split would mix them. Give one of "
+            f"them, as {root / splits[0]}; or put all pictures in one folder first."
+        )
     below = {}
     for name in names:
         top, slash, rest = name.rpartition(".")[0].partition("/")

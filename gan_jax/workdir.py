@@ -23,6 +23,11 @@ def of(text: str) -> pathlib.Path:
     return pathlib.Path(text)
 
 
+def is_run(folder: pathlib.Path) -> bool:
+    """Whether a run has begun there."""
+    return any((folder / name).exists() for name in (*launch.RUN_MARKS, "checkpoints"))
+
+
 @contextlib.contextmanager
 def held(folder: pathlib.Path) -> Iterator[None]:
     """Holds the folder's lock file, so that no second run writes between the first one's lines.

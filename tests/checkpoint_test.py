@@ -40,6 +40,17 @@ def saved(folder, steps=(1, 2), **values):
     return Store(folder)
 
 
+def test_a_step_is_known_by_its_manifest_under_any_name(tmp_path):
+    checkpoint.write_manifest(tmp_path, 30)
+    assert checkpoint.step_of(tmp_path) == 30
+    (tmp_path / "20").mkdir()
+    for folder in (tmp_path, tmp_path / "20"):
+        (folder / "manifest.json").write_text("{}")  # of an old one
+    assert checkpoint.step_of(tmp_path / "20") == 20
+    with pytest.raises(ValueError, match="manifest.json does not say of which step it is"):
+        checkpoint.step_of(tmp_path)
+
+
 def test_every_leaf_comes_back(tmp_path):
     store = saved(tmp_path)
     assert store.newest == 2

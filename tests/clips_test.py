@@ -194,6 +194,15 @@ def test_b_frames_in_an_avi_come_evenly(tmp_path):
     assert times == [Fraction(n, 12) for n in range(16)]
 
 
+def test_short_recordings_joined(tmp_path):
+    """Each goes on a frame after the one before, also where its times go back by less than half a second."""
+    part = remuxed(tmp_path / "a.ts", [None] * 4, codec="mpeg2video", rate=25).read_bytes()
+    (tmp_path / "in.ts").write_bytes(part * 3)
+    faults = clips.Faults()
+    times = [time for _, time in clips.open_clip(tmp_path / "in.ts").frames(faults)]
+    assert times == [Fraction(n, 25) for n in range(12)] and not faults.lines()
+
+
 def test_two_recordings_joined(tmp_path):
     """Times and sound go on where the second begins; its other size is fitted into the first."""
     parts = [make(tmp_path / "a.ts"), make(tmp_path / "b.ts", size=(32, 32))]

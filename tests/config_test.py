@@ -78,8 +78,9 @@ def test_file_argument_and_overrides(file):
         ("{}", ["total_kimg=0"], r"config.total_kimg=0: it must be above 0"),
         ("{}", ["total_kimg=1e999"], r"config.total_kimg=inf: it must be above 0"),
         ("{}", ["ema_rampup=-1.0"], r"config.ema_rampup=-1.0: it must be above 0, or None"),
-        ("{}", ["seed=4294967296"], r"a seed below 2\*\*32"),
-        ("{}", ["seed=-1"], r"config.seed=-1: 0 or more"),
+        ("{}", ["seed=4294967296"], r"^config.seed=4294967296: it must be 0 to 4294967295"),
+        ("{}", ["seed=-1"], r"^config.seed=-1: it must be 0 to 4294967295"),
+        ("{}", ["workers=-1"], r"^config.workers=-1: it must be at least 0"),
         ("{}", ["batch"], r"--config.batch: give a value"),
         ("{}", ["batch.size=3"], r"config.batch is 64, it has no settings"),
         (

@@ -54,7 +54,9 @@ def test_a_sample_is_the_same_again_and_in_a_worker():
 def test_one_class_is_an_error():
     source = Colours()
     source.targets = np.zeros(10, np.int32)
-    with pytest.raises(ValueError, match="1 classes with pictures; going from style to style takes two or more"):
+    with pytest.raises(
+        ValueError, match="config.data: one class with pictures; going from style to style takes two or more"
+    ):
         domains.Domains(source, ("target",))
 
 

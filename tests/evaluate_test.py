@@ -365,11 +365,13 @@ def test_eval_mode_says_what_it_leaves_out_and_takes_another_checkpoint(file, tm
     workdir = tmp_path / "a"
     train.run(config.load(file), workdir)
     best = checkpoint.find(workdir / "best")
+    step = int(best.name)
+    best = best.rename(workdir / "final")  # a name of the user's own
     capsys.readouterr()
     command = ["--config", file, "--workdir", str(workdir), "--mode", "eval", "--config.eval.held_out=None"]
-    assert main.main([*command, "--checkpoint", str(workdir / "best"), "--config.eval.images=6"]) == 0
+    assert main.main([*command, "--checkpoint", str(best), "--config.eval.images=6"]) == 0
     out = capsys.readouterr().out
-    assert f"the generator of {best}" in out and records(workdir)[-1]["step"] == int(best.name)
+    assert f"the generator of {best}" in out and records(workdir)[-1]["step"] == step
     assert "left out: fid needs at least 7 generated images, got 6" in out
     assert "left out: is needs at least 10 generated images" in out
     assert "left out: usefulness needs held-back real pictures" in out

@@ -324,6 +324,7 @@ ERRORS = {
     "channels": (broken, {"channels": 2}, r"config.data.channels=2: it must be 1 \(gray\)"),
     "crop": (broken, {"crop": "centre"}, "config.data.crop='centre' is not known. Did you mean 'center'"),
     "resize": (broken, {"resize": "lancos"}, "config.data.resize='lancos' is not known. Did you mean 'lanczos'"),
+    "enlarge": (broken, {"enlarge": 9.0}, r"config.data.enlarge=9.0: it must be 1 to 8\.$"),
     "rotate": (broken, {"rotate_degrees": 181.0}, "config.data.rotate_degrees=181.0: it must be 0 to 180"),
     "background": (broken, {"background": (0, 0, 256)}, r"config.data.background=\(0, 0, 256\): "),
 }

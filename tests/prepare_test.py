@@ -104,6 +104,16 @@ def test_one_name_in_several_folders_has_one_split(tmp_path, tool):
     assert halves[0] == halves[1] and len(halves[0]) == 30
 
 
+@pytest.mark.parametrize("before", [("train", "val"), ("trainA", "testA"), ("a/train", "a/test")])
+def test_a_split_is_not_mixed_into_a_new_one(tmp_path, before):
+    for i, part in enumerate((*before, "trainB")):
+        (tmp_path / part).mkdir(parents=True, exist_ok=True)
+        picture(i).save(tmp_path / part / f"{i}.png")
+    with pytest.raises(ValueError, match="it is split already, into .*train.* Give one of"):
+        list(prepare.pictures_in(tmp_path, print))
+    assert len(list(prepare.pictures_in(tmp_path / before[0], print))) == 1
+
+
 def test_the_split_is_of_names_and_hardly_changes(photos):
     recipe = prepare.Recipe(16)
     names = {f"p{i}" for i in range(200)}

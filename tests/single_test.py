@@ -58,8 +58,8 @@ def test_side_resizes_first(file):
     ("settings", "message"),
     [
         ({"resolution": 32}, "40 x 60 pixels, its widest window 64 x 64"),
-        ({"resolution": 8, "count": 0}, "config.data.count=0, widest=2.0: at least 1 both"),
-        ({"resolution": 8, "widest": 0.5}, "widest=0.5: at least 1"),
+        ({"resolution": 8, "count": 0}, "^config.data.count=0: it must be at least 1"),
+        ({"resolution": 8, "widest": 0.5}, "^config.data.widest=0.5: it must be 1 to 64"),
         ({"path": "nowhere.png"}, "config.data.path='nowhere.png': no such file"),
         ({"path": "text.png"}, "config.data.path='text.png': no known image format"),
     ],

@@ -113,7 +113,8 @@ def test_a_label_that_is_no_class_is_refused(runs):
 
 
 def test_sample_without_classes(tool, runs, tmp_path):
-    assert tool("sample", runs / "none", "--out", tmp_path, "--seeds", "0-2", "--cols", "3").returncode == 0
+    done = tool("sample", runs / "none", "--out", tmp_path, "--seeds", "0-2,1-2", "--cols", "3")
+    assert done.returncode == 0 and done.stdout.startswith("3 pictures in ")  # each seed once
     assert pixels(tmp_path / "sheet" / "grid.png").shape == (8, 24, 3)
     assert (tmp_path / "seed0002.png").is_file()
 

@@ -9,11 +9,18 @@ import types
 import pytest
 
 import gan_jax
-from gan_jax import workdir
+from gan_jax import main, workdir
 
 ROOT = pathlib.Path(gan_jax.__file__).parent.parent
 POSIX = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
 TOOLS = [path for path in ROOT.glob("tools/*.py") if not path.name.startswith("bench_")]  # which ask for memory used
+
+
+@pytest.mark.parametrize(("left", "kept"), [("me.png", False), ("metrics.jsonl", True), ("checkpoints", True)])
+def test_no_traceback_is_left_in_a_folder_that_is_no_run(tmp_path, left, kept):
+    (tmp_path / left).touch()
+    assert main.main(["--config", "nowhere.py", "--workdir", str(tmp_path), "--mode", "eval"]) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {left} | ({"error.log", ".lock"} if kept else set())
 
 
 def test_a_second_run_is_refused_and_writes_nothing(tmp_path):

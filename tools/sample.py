@@ -38,7 +38,7 @@ def main() -> None:
         raise ValueError(f"--cols={flags.cols}: it must be at least 1.")
     if flags.layers is not None and flags.mix is None:
         raise ValueError("--layers is for style mixing: give --mix too.")
-    seeds = launch.parse_numbers(flags.seeds, "--seeds")
+    seeds = list(dict.fromkeys(launch.parse_numbers(flags.seeds, "--seeds")))  # a file each
     columns = launch.parse_numbers(flags.mix, "--mix") if flags.mix is not None else []
 
     from gan_jax import export

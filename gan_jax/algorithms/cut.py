@@ -55,11 +55,12 @@ class Algorithm(base.Translator):
     def __post_init__(self):
         lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
         base.check_weights(self, "nce", "l1", "gamma", "temporal")
-        if not self.taps or self.patches < 2 or not self.temperature > 0:
-            raise ValueError(
-                f"config.game.taps={self.taps}, patches={self.patches}, temperature={self.temperature}: give at least one "
-                f"layer, 2 patches or more, a temperature above 0."
-            )
+        if not self.taps:
+            raise ValueError(f"config.game.taps={self.taps}: give at least one layer.")
+        if self.patches < 2:
+            raise ValueError(f"config.game.patches={self.patches}: it must be at least 2.")
+        if not self.temperature > 0:
+            raise ValueError(f"config.game.temperature={self.temperature}: it must be above 0.")
 
     @property
     def phases(self):

@@ -48,9 +48,11 @@ class View:
             raise ValueError(f"config.data.channels={self.channels}: it must be 1 (gray), 3 (RGB) or 4 (RGBA).")
         lookup.choose(dict.fromkeys(decode.CROPS), self.crop, "config.data.crop")
         lookup.choose(decode.FILTERS, self.resize, "config.data.resize")
-        if not 1 <= self.enlarge <= 8 or (self.enlarge > 1 and self.crop != "random"):
+        if not 1 <= self.enlarge <= 8:
+            raise ValueError(f"config.data.enlarge={self.enlarge}: it must be 1 to 8.")
+        if self.enlarge > 1 and self.crop != "random":
             raise ValueError(
-                f"config.data.enlarge={self.enlarge}: it must be 1 to 8, above 1 only with crop='random', here {self.crop!r}."
+                f"config.data.enlarge={self.enlarge}: it goes with crop='random' only, here {self.crop!r}."
             )
         if self.half is not None:
             lookup.choose(decode.HALVES, self.half, "config.data.half")

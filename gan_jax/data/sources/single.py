@@ -45,10 +45,10 @@ class Source:
             View(self.resolution, self.channels, flip=self.flip, background=self.background),
             pathlib.Path(self.path),
         )
-        if self.count < 1 or not 1 <= self.widest <= 64:
-            raise ValueError(
-                f"config.data.count={self.count}, widest={self.widest}: at least 1 both, widest at most 64."
-            )
+        if self.count < 1:
+            raise ValueError(f"config.data.count={self.count}: it must be at least 1.")
+        if not 1 <= self.widest <= 64:
+            raise ValueError(f"config.data.widest={self.widest}: it must be 1 to 64.")
         if not file.expanduser().is_file():
             raise ValueError(f"config.data.path={self.path!r}: no such file. Give one picture.")
         remarks = decode.Remarks()
