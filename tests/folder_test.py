@@ -193,9 +193,42 @@ def test_links_to_folders_are_followed_but_not_round(images, tmp_path_factory, m
         ]
         assert source.quarantine.files == {"b/pipe.png": "a special file"}
     assert source.notes[-1] == (
-        "passed over 4 files: 1 .txt, 1 link to a folder that it is in (again), 1 link to a folder that it is in (up), 1 link "
-        "to nothing"
+        "passed over 4 files: 2 folder used already under another name (a/up, cats/deep/again), 1 .txt, 1 link to nothing"
     )
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_folder_with_several_names_is_used_once(tmp_path, labels):
+    """As `latest` and `best` beside the folder they name; its own name is kept, though it is not the first."""
+    save(tmp_path / "2023" / "1.png", 9, 9, 9)
+    for name in ("0-latest", "best"):
+        (tmp_path / name).symlink_to("2023", target_is_directory=True)
+    source = folder.Source(str(tmp_path), 4, labels=labels)
+    assert source.names == ["2023/1"] and source.classes == (("2023",) if labels else ())
+    assert source.notes[-1] == "passed over 2 files: 2 folder used already under another name (0-latest, best)"
+
+
+def test_folders_that_link_to_each_other_are_looked_into_once(tmp_path, monkeypatch):
+    for i in range(7):
+        save(tmp_path / "outside" / f"{i}" / "1.png", i, 0, 0)
+        for other in range(7):
+            (tmp_path / "outside" / f"{i}" / f"to{other}").symlink_to(f"../{other}", target_is_directory=True)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "in").symlink_to("../outside/0", target_is_directory=True)
+    looked, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or scandir(path))
+    files, _ = folder.scan(tmp_path / "set")
+    assert [path.relative_to(tmp_path / "set").parts[:-1] for path in files] == [
+        ("in",), *(("in", f"to{i}") for i in range(1, 7)),
+    ] and len(looked) <= 1 + 1 + 7 * 7  # fmt: skip
+
+
+def test_links_to_one_file_are_said(images):
+    (images / "a" / "latest.png").symlink_to(images / "b" / "1.PNG")
+    (images / "a" / "first.png").symlink_to(images / "b" / "1.PNG")
+    source = folder.Source(str(images), 4)
+    assert len(source) == 5
+    assert "only 3 files: images that are links to one file count once for each name" in source.notes
 
 
 def test_a_folder_that_can_not_be_read_is_said(images, monkeypatch):

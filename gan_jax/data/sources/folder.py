@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -107,6 +108,11 @@ class Source:
         splits = [] if self.classes else _splits(self.names)
         if splits:
             bare.append(f"all of the folders {', '.join(splits)} are used; config.data.path={root / splits[0]} is one")
+        real = functools.cache(os.path.realpath)
+        used = [self._pictures.files[i] for i in self._pictures.kept]
+        files = {real(file) if file.is_symlink() else os.path.join(real(file.parent), file.name) for file in used}
+        if len(files) < len(used):
+            bare.append(f"only {len(files):,} files: images that are links to one file count once for each name")
         return (first, *self.quarantine.lines(), *self._pictures.remarks.lines(), *bare, *passed_over(passed))
 
 
@@ -175,7 +181,8 @@ def passed_over(passed: collections.Counter) -> list[str]:
 def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
     """(image files below a folder in the order of their names, how many others there are of each ending).
 
-    Links are followed, to folders too.
+    Links are followed, to folders too. A folder with several names is looked into once: under its own where that is below
+    `root`, else under the first link to it.
     Raises:
         ValueError: no such folder, or no images in it.
     """
@@ -183,24 +190,33 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
         raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
     if not root.is_dir():
         raise ValueError(f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images.")
-    images, passed = [], collections.Counter()
-    above = {str(root): {_identity(root)}}  # folder -> itself and those that it is in: a link to one of them is a loop
+    images, passed, seen, again = [], collections.Counter(), set(), []
     unread = lambda error: passed.update([f"folder that can't be read ({error.filename})"])
-    for folder, inner, files in os.walk(root, onerror=unread, followlinks=True):
-        found = [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
-        inside = {name: _identity(os.path.join(folder, name)) for name in inner if not name.startswith(".")}
-        inner[:] = [name for name, identity in inside.items() if identity not in above[folder]]
-        passed.update([f"link to a folder that it is in ({name})" for name in inside.keys() - inner])
-        above |= {os.path.join(folder, name): above[folder] | {inside[name]} for name in inner}
-        if MARK in files and folder != str(root):
-            inner.clear()
-            passed[f"in {pathlib.Path(folder).relative_to(root).as_posix()} (marked {MARK})"] += len(found)
-            continue
-        images += [path for path in found if path.suffix.lower() in decode.SUFFIXES]
-        others = [path for path in found if path.suffix.lower() not in decode.SUFFIXES]
-        passed.update(
-            "link to nothing" if not path.exists() else path.suffix.lower() or "without ending" for path in others
-        )
+    starts = collections.deque([str(root)])  # and the links to folders, which wait until all real ones are seen
+    while starts:
+        for folder, inner, files in os.walk(starts.popleft(), onerror=unread):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            found = [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
+            below = pathlib.Path(folder).relative_to(root).as_posix()
+            identity = _identity(folder)
+            if identity in seen:
+                again.append(below)
+                inner.clear()
+                continue
+            seen.add(identity)
+            if MARK in files and folder != str(root):
+                inner.clear()
+                passed[f"in {below} (marked {MARK})"] += len(found)
+                continue
+            starts += [path for name in inner if os.path.islink(path := os.path.join(folder, name))]
+            images += [path for path in found if path.suffix.lower() in decode.SUFFIXES]
+            others = [path for path in found if path.suffix.lower() not in decode.SUFFIXES]
+            passed.update(
+                "link to nothing" if not path.exists() else path.suffix.lower() or "without ending" for path in others
+            )
+    if again:
+        some = ", ".join(sorted(again)[:3]) + (", ..." if len(again) > 3 else "")
+        passed[f"folder used already under another name ({some})"] = len(again)
     if not images:
         raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(decode.SUFFIXES)}.")
     return sorted(images), passed
