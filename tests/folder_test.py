@@ -297,6 +297,16 @@ def test_stylegans_labels_are_read(stylegans):
     assert folder.Source(path, 4).classes == () and len(folder.Source(path, 4)) == 4
 
 
+def test_many_empty_classes_are_counted(stylegans, tmp_path):
+    path = stylegans([["00000/img00000000.png", 99_999]])
+    notes = folder.Source(path, 4, labels=True).notes
+    assert len(notes) == 23 and notes[-2:] == ("class '19' has no image that can be used", "99,979 more like the last")
+    (tmp_path / "dataset.json").unlink()
+    for i in range(22):
+        (tmp_path / f"empty{i:02}").mkdir()
+    assert folder.Source(path, 4, labels=True).notes[-1] == "2 more like the last"
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

@@ -17,7 +17,7 @@ from gan_jax.launch import shown
 MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
 STYLEGANS_LABELS = "dataset.json"
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
-CLASSES_LISTED = 20  # with their counts, in the notes
+CLASSES_LISTED = 20  # in one note, or in notes that say the same
 MOST_CLASSES = 100_000
 
 
@@ -100,11 +100,15 @@ class Source:
             counts = dict(zip(self.classes, np.bincount(self.targets, minlength=len(self.classes)), strict=True))
             listed = [f"{name!r} {count}" for name, count in list(counts.items())[:CLASSES_LISTED]]
             first += f": {', '.join(listed)}{', ...' if len(counts) > len(listed) else ''}"
-            bare = [f"class {name!r} has no image that can be used" for name, count in counts.items() if not count]
+            bare = _some(
+                [f"class {name!r} has no image that can be used" for name, count in counts.items() if not count]
+            )
         if self.classes and by_folders:
             folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
             folders = set(map(lookup.normal, folders - {path.parent.name for path in root.glob(f"*/{MARK}")}))
-            bare += [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
+            bare += _some(
+                [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
+            )
         splits = [] if self.classes else _splits(self.names)
         if splits:
             bare.append(f"all of the folders {', '.join(splits)} are used; config.data.path={root / splits[0]} is one")
@@ -114,6 +118,12 @@ class Source:
         if len(files) < len(used):
             bare.append(f"only {len(files):,} files: images that are links to one file count once for each name")
         return (first, *self.quarantine.lines(), *self._pictures.remarks.lines(), *bare, *passed_over(passed))
+
+
+def _some(lines: list[str]) -> list[str]:
+    """The first CLASSES_LISTED of lines that say the same of classes, and how many more there are."""
+    more = len(lines) - CLASSES_LISTED
+    return lines[:CLASSES_LISTED] + ([f"{more:,} more like the last"] if more > 0 else [])
 
 
 def _splits(names: list[str]) -> list[str]:
