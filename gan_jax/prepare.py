@@ -66,10 +66,12 @@ class Recipe:
             raise ValueError(f"--crop={self.crop!r}: it must be {', '.join(CROPS)}.")
         if self.near is not None and not 0 <= self.near <= 32:
             raise ValueError(f"--near={self.near}: it must be 0 to 32 bits of 64.")
-        if min(self.shares) < 0 or not sum(self.shares) < 1:
-            raise ValueError(
-                f"--validation={self.shares[0]} --test={self.shares[1]}: shares of 0 or more, below 1 together."
-            )
+        named = dict(zip(("--validation", "--test"), self.shares, strict=True))
+        for name, share in named.items():
+            if not 0 <= share < 1:
+                raise ValueError(f"{name}={share}: it must be a share of 0 or more, below 1.")
+        if sum(self.shares) >= 1:
+            raise ValueError(f"{' '.join(f'{name}={x}' for name, x in named.items())}: together they must be below 1.")
 
 
 def pictures_in(root: pathlib.Path, say: Callable[[str], None]) -> Iterator[Picture]:
@@ -92,8 +94,8 @@ def pictures_in(root: pathlib.Path, say: Callable[[str], None]) -> Iterator[Pict
     splits = [part for part, plain in parts.items() if plain in folder.SPLITS]
     if len({parts[part] for part in splits}) > 1:
         raise ValueError(
-            f"{root}: it is split already, into {shown(', '.join(splits))}, and a new split would mix them. Give one of "
-            f"them, as {root / splits[0]}; or put all pictures in one folder first."
+            f"{root}: it is split already, into {shown(', '.join(splits))}, and a new split would mix them. Give one "
+            f"of them, as {root / splits[0]}; or put all pictures in one folder first."
         )
     below = {}
     for name in names:

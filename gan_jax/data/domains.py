@@ -20,8 +20,8 @@ class Domains:
         )
         if len(members) < 2:
             raise ValueError(
-                f"config.data: {'one class' if members else 'no classes'} with pictures; going from style to style takes two "
-                f"or more. Set config.data.labels, or add a folder for each style."
+                f"config.data: {'one class' if members else 'no classes'} with pictures; going from style to style "
+                f"takes two or more. Set config.data.labels, or add a folder for each style."
             )
         self.members = members
 
