@@ -46,9 +46,12 @@ class Stylizer:
     ):
         if not 0 <= strength <= 1:
             raise ValueError(f"--strength={strength}: it must be within 0 (as it is) and 1.")
-        if overlap < 0 or tile < 2 * overlap + SMALLEST_TILE:
+        if overlap < 0:
+            raise ValueError(f"--overlap={overlap}: it must be at least 0.")
+        if tile < 2 * overlap + SMALLEST_TILE:
             raise ValueError(
-                f"--tile={tile}, --overlap={overlap}: a tile must be at least twice the overlap and {SMALLEST_TILE}."
+                f"--tile={tile}: with --overlap={overlap} it must be at least {2 * overlap + SMALLEST_TILE}, twice the "
+                f"overlap and {SMALLEST_TILE}."
             )
         self.sampler, self.strength, self.tile, self.overlap = sampler, strength, tile, overlap
         self.channels = sampler.shape[2]
