@@ -23,7 +23,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=1)
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
-    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known[:LISTED])}{more}."
+    return (f"Did you mean {close[0]!r}? " if close else "") + f"Known: {', '.join(known[:LISTED]) or 'none'}{more}."
 
 
 def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:

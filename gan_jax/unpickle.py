@@ -104,15 +104,15 @@ class Unpickler:
                     stack.append(marked())
                 case "APPEND":
                     item = stack.pop()
-                    _the(list, stack[-1]).append(item)
+                    the(list, stack[-1]).append(item)
                 case "APPENDS":
                     items = marked()
-                    _the(list, stack[-1]).extend(items)
+                    the(list, stack[-1]).extend(items)
                 case "EMPTY_SET" | "EMPTY_DICT":
                     stack.append({})
                 case "ADDITEMS":
                     items = marked()
-                    _the(dict, stack[-1]).update(set_of(items))
+                    the(dict, stack[-1]).update(set_of(items))
                 case "FROZENSET":
                     stack.append(set_of(marked()))
                 case "DICT":
@@ -121,17 +121,17 @@ class Unpickler:
                     _put(stack[-1], items)
                 case "SETITEM":
                     items = [stack.pop(-2), stack.pop()]
-                    _put(_the(dict, stack[-1]), items)
+                    _put(the(dict, stack[-1]), items)
                 case "SETITEMS":
                     items = marked()
-                    _put(_the(dict, stack[-1]), items)
+                    _put(the(dict, stack[-1]), items)
                 case "GLOBAL":
                     stack.append(self._named(*argument.split(" ", 1)))
                 case "STACK_GLOBAL":
                     name, module = stack.pop(), stack.pop()
-                    stack.append(self._named(_the(str, module), _the(str, name)))
+                    stack.append(self._named(the(str, module), the(str, name)))
                 case "REDUCE" | "NEWOBJ":
-                    arguments, function = _the(tuple, stack.pop()), _the(Named, stack.pop())
+                    arguments, function = the(tuple, stack.pop()), the(Named, stack.pop())
                     stack.append(self._called(function, arguments))
                 case "BUILD":
                     state = stack.pop()
@@ -158,7 +158,7 @@ class Unpickler:
         call = self.known[function]
         if call is None:
             raise Refused(f"it calls {'.'.join(function)}, which no file of weights does. Refused; nothing was run.")
-        self.left -= sum(len(x) for x in arguments if type(x) in (list, tuple))  # the call goes through them
+        self.left -= len(arguments) + sum(len(x) for x in arguments if type(x) in (list, tuple))  # it goes through them
         return call(*arguments)
 
 
@@ -174,8 +174,9 @@ def key(value) -> str | int:
 
 
 def set_of(items: list) -> dict:
-    """What stands for a set: a dictionary of its items, which must be names."""
-    return {key(item): None for item in items}
+    """What stands for a set: a dictionary of its items, which must be names, in a list: the calls of a pickle go through
+    lists and tuples only, whose lengths are counted."""
+    return {key(item): None for item in the(list, items)}
 
 
 def _index(argument: int) -> int:
@@ -184,7 +185,8 @@ def _index(argument: int) -> int:
     return argument
 
 
-def _the(kind: type, value):
+def the(kind: type, value):
+    """`value`, which must be of that very type; raises ValueError."""
     if type(value) is not kind:
         raise ValueError(f"a {type(value).__name__} stands where a {kind.__name__} belongs")
     return value

@@ -18,7 +18,8 @@ import safetensors
 import safetensors.numpy
 
 from gan_jax.launch import shown
-from gan_jax.unpickle import LONGEST, Named, Refused, Unpickler, key
+from gan_jax.unpickle import LONGEST, Named, Refused, Unpickler, key, the
+from gan_jax.unpickle import MOST as MOST_WALKED
 
 MULTIPLE, LEAST = 8, 2**26  # a file's arrays may take so many times its own size, or these bytes where that is more
 MOST = 50_000  # names in a file
@@ -53,7 +54,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         path: PyTorch's .pth, .pt or .pkl (a state dict, both layouts), .safetensors, .npz, Keras' .h5 (with h5py), or a
             TensorFlow.js manifest (*.json, its shards beside it).
     Raises:
-        ValueError: no such file, another kind, truncated or damaged, or a pickle that names anything but tensors; one
+        ValueError: no such file, another kind, truncated or damaged, without arrays, or a pickle that names anything but tensors; one
             line, naming the file and what was found.
     """
     path = pathlib.Path(path).expanduser()
@@ -64,7 +65,10 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     if reader is None:
         raise ValueError(f"{path}: no known kind of weights. Known: {', '.join(_READERS)}.")
     with in_one_line(path):
-        return reader(path)
+        arrays = reader(path)
+        if not arrays:
+            raise Refused("no tensors in it.")
+        return arrays
 
 
 def bounded(sizes: Iterable[int], size: int) -> None:
@@ -123,7 +127,15 @@ class Names:
     """Makes the dotted names of what is in a file, which may have MOST of LONGEST characters."""
 
     def __init__(self):
-        self.left = MOST
+        self.left, self.unwalked = MOST, MOST_WALKED
+
+    def walk(self, tree: Mapping) -> Iterator[tuple[str | int, object]]:
+        """A dictionary's names and values. One may stand in many places: all walks of a file are counted together."""
+        for item in tree.items():
+            self.unwalked -= 1
+            if self.unwalked < 0:
+                raise Refused(f"its dictionaries unfold into more than {MOST_WALKED:,} entries. Refused.")
+            yield item
 
     def __call__(self, prefix: str, name: str | int) -> str:
         """The name of what `prefix` holds as `name`, "synthesis.b4" and "const", as it may be printed."""
@@ -137,7 +149,7 @@ class Names:
 def flat(tree: Mapping, names: Names, prefix: str = "") -> dict[str, np.ndarray]:
     """Tensors of nested dictionaries by dotted name; what is no tensor (counts, settings) is left out."""
     found = {}
-    for part, value in tree.items():
+    for part, value in names.walk(tree):
         name = names(prefix, part)
         if isinstance(value, Mapping):
             found |= flat(value, names, name)
@@ -192,12 +204,12 @@ def _rebuild_parameter(tensor, *_):
 
 
 KNOWN: dict[tuple[str, str], Callable | None] = {
-    ("collections", "OrderedDict"): lambda pairs=(): {key(name): value for name, value in pairs},
+    ("collections", "OrderedDict"): lambda pairs=None: {key(name): value for name, value in the(list, pairs or [])},
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
-    ("torch", "Size"): lambda sizes: tuple(sizes),
+    ("torch", "Size"): lambda sizes: the(tuple, sizes),
 } | {("torch", name): None for name in _STORAGES}
 """What files of tensors name, and what a call of it gives; see unpickle.Unpickler."""
 TENSORS = "dictionaries of plain float, int and bool tensors"
@@ -207,7 +219,7 @@ def _persistent(storage: Callable[[str, type, int], Storage]) -> Callable[[objec
     """What stands for a pickle's ("storage", type, key, place, size, ...): storage(key, dtype, size)."""
 
     def found(pid):
-        whole = type(pid) is tuple and len(pid) >= 5 and pid[0] == "storage"
+        whole = type(pid) is tuple and len(pid) in (5, 6) and pid[0] == "storage"
         if not (whole and type(pid[1]) is Named and pid[1].name in _STORAGES):
             what = repr(shown(pid[:80])) if type(pid) is str else f"a {type(pid).__name__}"
             raise Refused(f"it refers to {what}, which is no tensor's storage. Refused; nothing was run.")
@@ -224,8 +236,6 @@ def _persistent(storage: Callable[[str, type, int], Storage]) -> Callable[[objec
 def _torch(path: pathlib.Path) -> dict[str, np.ndarray]:
     tree = torch_tree(path, Unpickler(KNOWN, TENSORS))
     arrays = flat(tree, Names()) if isinstance(tree, Mapping) else {}
-    if not arrays:
-        raise Refused("no tensors in it.")
     bounded((x.nbytes for x in arrays.values()), path.stat().st_size)
     return arrays
 

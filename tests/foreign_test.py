@@ -614,9 +614,10 @@ def test_arrays_that_are_not_finite_are_named():
     arrays["synthesis.b8.conv0.affine.bias"] = np.full_like(arrays["synthesis.b8.conv0.affine.bias"], np.nan)
     with pytest.raises(ValueError, match=r"the generator's synthesis\.b8\.conv0\.affine\.bias holds NaN or infinity"):
         stylegan2.generator(Net("", {}, arrays))
-    large = changed(official("G"), "mapping.fc0.weight", np.zeros((9000, 1), np.float32))
-    with pytest.raises(ValueError, match="gives w 9,000 numbers; 8,192 at most"):
-        stylegan2.generator(Net("", {}, large))
+    for shape, sizes in (((9000, 1), "9,000 x 1"), ((1, 9000), "1 x 9,000")):
+        large = changed(official("G"), "mapping.fc0.weight", np.zeros(shape, np.float32))
+        with pytest.raises(ValueError, match=f"fc0.weight is {sizes}; 8,192 at most"):
+            stylegan2.generator(Net("", {}, large))
     with pytest.raises(ValueError, match="group_size is 100000; 1 to 1024 is read"):
         stylegan2.discriminator(Net("", {"b4.mbstd.group_size": 100_000}, official("D")))
 

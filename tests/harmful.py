@@ -107,6 +107,9 @@ def torch_files() -> dict[str, bytes]:
         "a list in one call after another": zipped(
             pairs + b"(" + (b"ccollections\nOrderedDict\n" + get(0) + b"\x85R") * 5000 + b"l"
         ),
+        "a size of bytes in one call after another": zipped(_many(b"ctorch\nSize\n", text("a" * 200_000).replace(b"X", b"B", 1), 3000)),
+        "a size of a dictionary in one call after another": zipped(_many(b"ctorch\nSize\n", _numbered(50_000), 5000)),
+        "a storage told at length": zipped(storage(4)[:-2] + b"N" * 20_000 + b"t" + put(1) + b"0" + (get(1) + b"Q0") * 20_000 + b"N", floats),
         "views of one storage": zipped(
             storage(2**18) + put(1) + b"0" + views, many
         ),
@@ -124,6 +127,16 @@ def torch_files() -> dict[str, bytes]:
         "a call of a storage's type": zipped(_FLOATS + b")R"),
         "overlapping": _overlapping(zipped(b"}" + text("x") + one + b"s", np.zeros(2**20, np.float32)), 2000),
     }  # fmt: skip
+
+
+def _many(function: bytes, argument: bytes, times: int) -> bytes:
+    """A list of what that many calls of one argument give."""
+    calls = (get(0) + get(1) + b"\x85R") * times
+    return function + put(0) + b"0" + argument + put(1) + b"0" + b"(" + calls + b"l"
+
+
+def _numbered(entries: int, value: bytes = b"N") -> bytes:
+    return b"}(" + b"".join(number(n) + value for n in range(entries)) + b"u"
 
 
 def _overlapping(archive: bytes, times: int) -> bytes:
@@ -156,6 +169,14 @@ def snapshots() -> dict[str, bytes]:
             "one state in many modules": shared
             + b"}" + text("G") + record + b"}" + text("_modules") + b"}(" + layers + b"usbs",
             "one list in many settings": numbers + b"}" + text("G") + settings + b"s",
+            "one dictionary in many modules": b"]]a" + put(0) + b"0" + _numbered(8000, get(0)) + put(1) + b"0}" + text("G")
+            + record + b"}" + text("_modules") + _numbered(8000, record + get(1) + b"b") + b"sbs",
+            "one dictionary by many names": view(stored, 1).replace(get(0), bytes_once + get(0)) + put(1) + b"0"
+            + _numbered(20_000, get(1)) + text("last") + b"Ns" + put(2) + b"0" + _numbered(20_000, get(2)),
+            "a set of a dictionary": _many(b"cbuiltins\nset\n", _numbered(1500), 20_000),
+            "a call of much": record[:-2] + put(0) + b"0(" + number(1) * 30_000 + b"t" + put(1) + b"0(" + (get(0) + get(1) + b"R") * 30_000 + b"l",
+            "a long name of a class": _many(b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n", b"}(" + text("type")
+            + text("class") + text("class_name") + text("x" * 300) + b"u", 130_000),
             "modules without end": b"}" + text("G") + deep + b"s",
             "a change of a class": b"cR3GAN.Networks\nGenerator\n}" + text("state") + b"Nsb",
             "source text of no network": b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n" + doubled(b"}") + b"\x85R",

@@ -86,3 +86,8 @@ def test_names_meet_in_either_form_of_unicode():
         assert lookup.choose({known: 7, "cafe": 8}, asked, "--class") == 7
     with pytest.raises(ValueError, match="--class='caf' is not known. Did you mean 'caf\u00e9'"):
         lookup.choose({composed: 7, "cafe": 8}, "caf", "--class")
+
+
+def test_of_nothing_none_is_known():
+    with pytest.raises(ValueError, match=r"Known: none\.$"):
+        lookup.choose({}, "mapping", "config.networks")

@@ -229,6 +229,16 @@ def test_a_file_without_tensors(payload, tmp_path):
     assert "no tensors in it" in message(legacy(tmp_path / "b.pth", payload, keys=()))
 
 
+def test_arrays_only_files_without_arrays(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "net.h5", "w") as file:
+        file["words"] = "no number"
+    np.savez(tmp_path / "net.npz")
+    for name in ("net.h5", "net.npz"):
+        assert "no tensors in it" in message(tmp_path / name)
+
+
 def test_names(tmp_path):
     assert "no such file of weights" in message(tmp_path / "absent.pth")
     assert "that is a folder; give the file itself" in message(tmp_path)

@@ -69,7 +69,7 @@ def _persistent(meta):
     """Stands for torch_utils.persistence._reconstruct_persistent_obj, which would run meta["module_src"]."""
     if not (isinstance(meta, dict) and meta.get("type") == "class" and isinstance(meta.get("class_name"), str)):
         raise Refused("it makes something of source text that is no network. Refused; nothing was run.")
-    record = Record(shown(meta["class_name"][:LONGEST]))
+    record = Record(meta["class_name"][:LONGEST])
     record.state = meta["state"] if isinstance(meta.get("state"), dict) else {}
     return record
 
@@ -146,7 +146,7 @@ def _net(value, names: Names) -> Net | None:
         net = Net(value.kind, {}, {})
         _collect(value, "", net, set(), names)
         return net
-    if isinstance(value, Mapping) and all(isinstance(item, Late) for item in value.values()):
+    if isinstance(value, Mapping) and all(isinstance(item, Late) for _, item in names.walk(value)):
         return Net("", {}, weights.flat(value, names))
     return None
 
@@ -158,13 +158,13 @@ def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names
     seen.add(id(module))
     _note(module.state, prefix, net, names)
     for kind in ("_parameters", "_buffers"):
-        for name, value in _items(module, kind):
+        for name, value in _items(module, kind, names):
             place = names(prefix, name)
             if isinstance(value, Late):
                 net.arrays[place] = value.array()
             elif value is not None:
                 raise Refused(f"its {place} is no tensor.")
-    for name, value in _items(module, "_modules"):
+    for name, value in _items(module, "_modules", names):
         place = names(prefix, name)
         if isinstance(value, Record):
             _collect(value, place, net, seen, names)
@@ -174,18 +174,18 @@ def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names
 
 def _note(state: Mapping, prefix: str, net: Net, names: Names) -> None:
     """A module's settings, and what it was made with: "_init_kwargs.synthesis_kwargs.channel_max"."""
-    for name, value in state.items():
+    for name, value in names.walk(state):
         if _plain(value):
             net.settings[names(prefix, name)] = value
         elif isinstance(value, Mapping) and str(name).endswith("_kwargs"):
             _note(value, names(prefix, name), net, names)
 
 
-def _items(module, kind):
+def _items(module, kind, names):
     found = module.state.get(kind, {})
     if not isinstance(found, Mapping):
-        raise Refused(f"its {module.kind} has {kind} that are no dictionary.")
-    return found.items()
+        raise Refused(f"its {shown(module.kind)} has {kind} that are no dictionary.")
+    return names.walk(found)
 
 
 def _plain(value) -> bool:

@@ -20,7 +20,7 @@ from gan_jax.nn.equalized import FIR
 FILTER = np.outer(FIR, FIR) / np.sum(FIR) ** 2
 MOST_GROUPED = 1024  # pictures, of which the critic's last layer takes the deviation
 LEVELS = 12  # sides of 4 to 8192
-WIDEST = 8192  # numbers in w, at most
+WIDEST = 8192  # numbers in w, and in z with a label beside it, at most
 AVERAGED = 10_000  # draws of z whose mean w stands in for an average that the file lacks
 SAME = {  # what every layer of a file must be like: (its place, setting) -> value
     "generator": {
@@ -59,8 +59,8 @@ def generator(net: Net) -> Found:
     side, widths = _widths(arrays, r"synthesis\.b(\d+)\.conv1\.bias", "generator")
     n_classes = _classes(arrays, "generator")
     w_dim, z_dim = find(arrays, "mapping.fc0.weight", "generator", 2).shape
-    if w_dim > WIDEST:
-        raise ValueError(f"the generator's mapping.fc0.weight gives w {w_dim:,} numbers; {WIDEST:,} at most are read.")
+    if max(w_dim, z_dim) > WIDEST:
+        raise ValueError(f"the generator's mapping.fc0.weight is {w_dim:,} x {z_dim:,}; {WIDEST:,} at most are read.")
     z_dim -= w_dim if n_classes else 0
     layers = sum(re.fullmatch(r"mapping\.fc\d+\.weight", name) is not None for name in arrays)
     settings = {"w_dim": w_dim, "map_layers": layers, **widths, "conv_clamp": _clamp(net, "generator")}
