@@ -307,6 +307,13 @@ def test_many_empty_classes_are_counted(stylegans, tmp_path):
     assert folder.Source(path, 4, labels=True).notes[-1] == "2 more like the last"
 
 
+def test_fingerprint_follows_stylegans_labels(stylegans):
+    names = [f"00000/img{i:08}.png" for i in range(4)]
+    prints = {folder.Source(stylegans(list(zip(names, labels, strict=True))), 4, labels=True).fingerprint
+              for labels in ([0, 1, 0, 1], [1, 0, 0, 1])}  # fmt: skip
+    assert len(prints) == 2
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -345,6 +352,16 @@ def test_fingerprint_follows_the_data_and_the_settings(images):
     assert prints[0] == prints[1] and len(set(prints)) == 4
     save(images / "z.png", 0, 0, 0)
     assert folder.Source(str(images), 4).fingerprint not in prints
+
+
+def test_fingerprint_follows_the_contents(tmp_path):
+    (tmp_path / "deep").mkdir()
+    image = noisy(tmp_path, (40, 40))
+    prints = set()
+    for pixels in (image, 255 - image, np.concatenate([image[:39], 255 - image[39:]]), image):
+        Image.fromarray(pixels).save(tmp_path / "deep" / "b.bmp")
+        prints.add(folder.Source(str(tmp_path), 4).fingerprint)
+    assert len(prints) == 3
 
 
 def broken(tmp_path):

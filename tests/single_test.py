@@ -48,6 +48,13 @@ def test_pictures_that_are_measured_differ(file):
     assert len(np.unique(found.reshape(20, -1), axis=0)) > 15
 
 
+def test_fingerprint_follows_the_pixels(file, tmp_path):
+    with Image.open(file) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "mirrored.png")
+    prints = [single.Source(str(path), resolution=8).fingerprint for path in (file, tmp_path / "mirrored.png")]
+    assert prints[0] != prints[1]
+
+
 def test_side_resizes_first(file):
     source = single.Source(file, resolution=16, side=20, widest=1.2)
     assert source.picture.shape == (20, 30, 3) and "20 x 30 pixels" in source.notes[0]

@@ -6,12 +6,13 @@ import functools
 import json
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from gan_jax import lookup
 from gan_jax.data import decode, pairs, pipeline
-from gan_jax.data.sources import Pictures, View, fingerprint
+from gan_jax.data.sources import Pictures, View, ends, fingerprint
 from gan_jax.launch import shown
 
 MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
@@ -44,6 +45,8 @@ class Source:
         half: "left" or "right": use that half of each file, which is two pictures side by side.
     Attributes:
         names: of each sample, its path under the folder without ending, in NFC.
+        fingerprint: of the settings, and of each file in use its name, label, size, first and last kB. Checkpoints of versions
+            that took names and sizes only have another: on the first resume from one the data count as changed.
     Raises:
         ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for labels.
     """
@@ -81,8 +84,12 @@ class Source:
         self.shape, self.classes = view.shape, known
         self.targets = self._pictures.targets
         self.names = [pairs.name_of(names[i]) for i in self._pictures.kept]
-        sizes = [(names[i], files[i].stat().st_size) for i in self._pictures.kept]
-        self.fingerprint = fingerprint(settings, self.classes, sizes)
+        used = [files[i] for i in self._pictures.kept]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            looks = list(zip((names[i] for i in self._pictures.kept), threads.map(ends, used), strict=True))
+        self.fingerprint = fingerprint(
+            settings, self.classes, labels if labels is None else self.targets.tolist(), looks
+        )
         self.notes = self._report(root, passed, by_file is None)
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 
 import numpy as np
@@ -70,7 +71,7 @@ class Source:
                 f"Use a larger picture, a larger side, or a lower resolution or widest."
             )
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "path"}
-        self.fingerprint = fingerprint(settings, picture.shape, int(picture.astype(np.int64).sum()))
+        self.fingerprint = fingerprint(settings, picture.shape, hashlib.sha256(picture.tobytes()).hexdigest())
         self.notes = (f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels", *remarks.lines())
 
     def __len__(self) -> int:
