@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax import checkpoint, cluster, export, log, lookup, statistics
+from gan_jax import checkpoint, cluster, export, launch, log, lookup, statistics
 from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config, check_partner, differences
 from gan_jax.data import outline, pairs, pipeline
@@ -322,7 +322,7 @@ def run(
         metrics: names in METRICS; None: all for which there is enough; what is left out is said.
         overrides: of those in `config` the ones that were given on the command line, as export.load takes them.
     """
-    say = lambda text: print(text, flush=True) if jax.process_index() == 0 else None
+    say = lambda text: print(launch.shown(text), flush=True) if jax.process_index() == 0 else None
     lookup.build(Protocol, dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}), "config.eval")
     sampler = export.load(path or workdir, trusted=(config.algorithm, config.model), overrides=overrides)
     step = checkpoint.step_of(sampler.step)
@@ -421,4 +421,4 @@ def lines(record: Mapping) -> Sequence[str]:
     for name, table in record.get("tables", {}).items():
         rows += [f"{name}: " + " | ".join(table["columns"])]
         rows += ["  " + " | ".join(map(str, row)) for row in table["rows"]]
-    return rows
+    return list(map(launch.shown, rows))

@@ -1,5 +1,6 @@
 """A checkpoint -> a sampler; a sampler -> files for inference: safetensors, a bare orbax tree, StableHLO."""
 
+import collections
 import dataclasses
 import functools
 import json
@@ -16,7 +17,7 @@ import safetensors.numpy
 from flax import traverse_util
 from jax import export as jax_export
 
-from gan_jax import checkpoint, log, lookup
+from gan_jax import checkpoint, launch, log, lookup
 from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
 from gan_jax.config import Config, make_game, set_override
 from gan_jax.nn import conv
@@ -190,7 +191,7 @@ def load(
         )
         raise ValueError(f"{step}: this run's {config.algorithm} {does}.")
     config, game, redrawn = _redrawn(config, game, overrides, shape, len(classes), step)
-    like, _, _ = jax.eval_shape(game.init, jax.random.key(0), game.example(shape, len(classes)))
+    like, _, _ = jax.eval_shape(game.init, jax.random.key(0), game.example_shapes(shape, len(classes)))
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])
@@ -229,11 +230,27 @@ def _check_meta(meta: object, step: pathlib.Path) -> None:
     for name, fits in {"config": config, "shape": sides, "classes": words}.items():
         if not isinstance(meta, dict) or name not in meta or not fits(meta[name]):
             raise ValueError(f"{step}: its meta has no {name} as a run of gan_jax writes it.")
+    _check_names(meta["classes"], f"{step}: its meta")
+
+
+def _check_names(classes: Sequence[str], where: str) -> None:
+    """Raises ValueError where two classes have one name, or one has a name that no file can have."""
+    for name, count in collections.Counter(map(lookup.normal, classes)).items():
+        if count > 1:
+            raise ValueError(f"{where} has {count} classes of the name {name!r}. Each must have its own.")
+        try:
+            name.encode("utf-8", "surrogateescape")  # as the names of folders are read
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{where} has a class named {name!r}, which is no Unicode text.") from error
 
 
 def save_safetensors(sampler: Sampler, path: pathlib.Path) -> None:
     """The averaged weights, "params/g/Dense_0/kernel" -> array, with shape and classes as metadata."""
-    note = {"shape": "x".join(map(str, sampler.shape)), "classes": ",".join(sampler.classes), "format": "gan_jax"}
+    note = {
+        "shape": "x".join(map(str, sampler.shape)),
+        "classes": ",".join(map(launch.shown, sampler.classes)),
+        "format": "gan_jax",
+    }
     path.write_bytes(safetensors.numpy.save(_flat(sampler.ema), note))  # its own save_file hides the file from others
 
 
@@ -361,6 +378,7 @@ def _check_about(about: dict) -> None:
     for name, fit in fits.items():
         if not fit:
             raise ValueError(f"the {name} in about.json is not as it writes it")
+    _check_names(about["classes"], "about.json")
 
 
 def load_translator(path: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler | Exported:

@@ -27,6 +27,7 @@ FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 VALUE = "-individual_convolution"
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # marks that turn the text after them round
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10))}  # of Windows
+LONGEST_ERROR = 6000  # characters of what a tool says in the end; a list of LISTED names has fewer
 LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
 RUN_MARKS = ("metrics.jsonl", "evaluations.jsonl", ".lock")  # in a folder: it is a run's workdir
 RUN_FILES = (*RUN_MARKS, "config.json", "error.log", "samples", "checkpoints", "best", "tensorboard", "evaluation")
@@ -166,13 +167,15 @@ def tool(main: Callable[[], None]) -> None:
 
 
 def in_words(error: Exception) -> str:
-    """An error's text; the system's own without its number, and with what it means."""
+    """An error's text; the system's own without its number, and with what it means. Of over LONGEST_ERROR characters, as
+    a name in a file may have, its beginning and end."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         if isinstance(error, FileExistsError | NotADirectoryError):
             return f"{error.filename}: a file stands there, or above it, where a folder is needed."
         return f"{error.filename}: {error.strerror}."
     lines = str(error).splitlines() if isinstance(error, RuntimeError) else [str(error)]  # JAX's have many
-    return "".join(lines[:1]) or type(error).__name__
+    text, half = "".join(lines[:1]) or type(error).__name__, LONGEST_ERROR // 2
+    return text if len(text) <= LONGEST_ERROR else f"{text[:half]} ... {text[-half:]}"
 
 
 def shown(text: str) -> str:

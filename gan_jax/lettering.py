@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib import font_manager, ft2font
 from PIL import Image, ImageDraw, ImageFont
 
+from gan_jax.launch import shown
+
 
 def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndarray:
     """Rows of uint8 [h, w, C] pictures of any size -> one uint8 [H, W, 4], each in the middle of its cell, names above."""
@@ -29,9 +31,9 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndar
 
 def labels(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """(what to write for each name, a line on those that no font here has, which their places stand for: "1 is 猫")."""
-    shown = [name if font_file(name) else str(place) for place, name in enumerate(names)]
-    stand = [f"{label} is {name}" for label, name in zip(shown, names, strict=True) if label != name]
-    return shown, [f"no font here has these names: {', '.join(stand)}"] if stand else []
+    found = [name if font_file(name) else str(place) for place, name in enumerate(names)]
+    stand = [f"{label} is {shown(name)}" for label, name in zip(found, names, strict=True) if label != name]
+    return found, [f"no font here has these names: {', '.join(stand)}"] if stand else []
 
 
 def font(text: str, size: int) -> ImageFont.FreeTypeFont:

@@ -21,6 +21,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
+from gan_jax import launch
 from gan_jax.data.sources.folder import MARK
 from gan_jax.workdir import step_of
 
@@ -199,7 +200,7 @@ class Progress:
     def say(self, text: str) -> None:
         """One line that stays; with the time, where it goes to a file."""
         text = text if self._bar else f"{time.strftime(TIME)} {text}"
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(launch.shown(text), markup=False, highlight=False, soft_wrap=True)
 
     def rate(self, done: int) -> float:
         """Images a second since the last call, of wall-clock time: what the user waits for."""

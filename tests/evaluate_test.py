@@ -669,3 +669,9 @@ def test_label_accuracy_tells_obedient_pictures_from_others(toy, tmp_path, monke
         assert found["label_accuracy_real"] == pytest.approx(1, abs=0.02)
         assert found["label_accuracy_input"] == pytest.approx(untouched, abs=0.02)
         assert {"label_accuracy_std", "label_accuracy_real_std"} <= set(found)
+
+
+def test_a_class_name_in_what_is_printed_steers_no_terminal():
+    table = {"columns": ["a\x1b[2J"], "rows": [["b\x1b[2J"]]}
+    lines = evaluate.lines({"values": {"c\x1b[2J": 1.0}, "tables": {"diversity": table}})
+    assert [line.split() for line in lines] == [["c\\x1b[2J", "1"], ["diversity:", "a\\x1b[2J"], ["b\\x1b[2J"]]

@@ -110,6 +110,15 @@ def test_a_tools_error_is_one_line():
         launch.tool(main)
 
 
+def test_a_tools_error_is_no_page():
+    def main():
+        raise ValueError(f"a/1: algorithm={'x' * 100_000}: no such game.")
+
+    with pytest.raises(SystemExit, match=r"^error: a/1: algorithm=x+ \.\.\. x+: no such game\.$") as end:
+        launch.tool(main)
+    assert len(end.value.code) < 6100
+
+
 def test_file_names_are_safe_short_and_apart():
     assert launch.file_name("me_dylan", ".png") == "me_dylan.png"
     for text in (

@@ -64,5 +64,6 @@ def test_names_that_no_font_has_are_numbers_with_a_legend(fonts):
     fonts("")
     labels, said = lettering.labels(["", "\u732b", "dylan", "\u72ac"])
     assert labels == ["", "1", "dylan", "3"] and said == ["no font here has these names: 1 is \u732b, 3 is \u72ac"]
+    assert lettering.labels(["\u732b\x1b[2J"]) == (["0"], ["no font here has these names: 0 is \u732b\\x1b[2J"])
     with pytest.raises(ValueError, match="no font here has all characters of '\u732b'"):
         lettering.font("\u732b", 11)

@@ -159,7 +159,7 @@ def shown(terminal):
     out = io.StringIO()
     console = rich.console.Console(file=out, force_terminal=terminal, width=200)
     with log.Progress(100_000, 0, console) as progress:
-        progress.say("a note [with brackets]")
+        progress.say("a note [with brackets] of \x1b[2J")
         progress.show({"d/loss": 0.5}, progress.rate(50_000))
     return out.getvalue()
 
@@ -167,7 +167,7 @@ def shown(terminal):
 def test_plain_lines_with_their_times_when_not_a_terminal():
     lines = shown(False).splitlines()
     time = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
-    assert re.fullmatch(time + re.escape("a note [with brackets]"), lines[0])
+    assert re.fullmatch(time + re.escape("a note [with brackets] of \\x1b[2J"), lines[0])
     assert re.match(time + r"50\.0/100 kimg .* d/loss 0\.500  ETA 0:00:0", lines[1])
     assert "\x1b" not in shown(False)
 

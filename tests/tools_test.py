@@ -14,6 +14,7 @@ from PIL import Image
 
 from gan_jax import checkpoint, config, export, log, train, weights
 from gan_jax import runs as runs_module
+from gan_jax.algorithms import base
 
 FILE = """
 import ml_collections
@@ -248,6 +249,8 @@ def test_others_may_read_what_is_written(tool, runs, tmp_path):
 META = {  # what stands in a checkpoint's meta -> what is said
     "config": ([1], "its meta has no config as"),
     "classes": ([1, 2], "its meta has no classes as"),
+    "classes alike": (["x", "y", "x"], "its meta has 2 classes of the name 'x'"),
+    "classes without text": (["x", "\ud800"], "its meta has a class named '\\ud800', which is no Unicode text"),
     "shape": ([10**9, 8, 3], "its meta has no shape as"),
     "shape text": (["8", 8, 3], "its meta has no shape as"),
     "shape short": ([8, 8], "its meta has no shape as"),
@@ -269,6 +272,18 @@ def test_a_checkpoint_with_something_else_where_a_number_belongs(name, runs, tmp
     with pytest.raises(ValueError) as error:
         export.load(step)
     assert says in str(error.value)
+
+
+def test_a_size_that_a_checkpoint_states_takes_no_memory(runs, tmp_path, monkeypatch):
+    def pictures(*sizes):
+        raise MemoryError
+
+    step = changed_step(runs, tmp_path)
+    (step / "meta" / "metadata").write_text(json.dumps(checkpoint.read_meta(step) | {"shape": [2**16, 2**16, 3]}))
+    checkpoint.write_manifest(step, 2)
+    monkeypatch.setattr(base, "example_batch", pictures)  # of 24 GiB
+    with pytest.raises(ValueError, match="does not fit the checkpoint"):
+        export.load(step)
 
 
 def changed_step(runs, folder):

@@ -34,7 +34,9 @@ def main() -> None:
                 f"--metric={flags.metric}: not measured in {run.folder}. {lookup.suggest(flags.metric, known)}"
             )
         axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.2, label=label)
-        print(f"{run.label}: {points[-1][1]:.4g} after {points[-1][0]:.1f} minutes of training; best {best(points)}")
+        print(
+            f"{launch.shown(run.label)}: {points[-1][1]:.4g} after {points[-1][0]:.1f} minutes of training; best {best(points)}"
+        )
     axes.set(xlabel="minutes of training (evaluations not counted)", ylabel=flags.metric)
     axes.set_yscale("linear" if flags.linear else "log")
     axes.grid(which="both", alpha=0.25)

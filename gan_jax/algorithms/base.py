@@ -60,7 +60,16 @@ class Game(abc.ABC):
 
     def example(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
         """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only: numpy, n rows."""
-        batch = example_batch(shape, n_classes, n)
+        return self._with_partners(example_batch(shape, n_classes, n))
+
+    def example_shapes(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
+        """`example` as jax.ShapeDtypeStructs, which take no memory however large `shape` is."""
+        batch = {"image": jax.ShapeDtypeStruct((n, *shape), np.uint8)}
+        batch |= {"label": jax.ShapeDtypeStruct((n,), np.int32)} if n_classes else {}
+        return jax.eval_shape(self._with_partners, batch)
+
+    def _with_partners(self, batch):
+        batch = dict(batch)
         for name in reference_names(self.references):
             batch |= {name: batch["image"][::-1], "target_label": batch["label"][::-1]}
         return batch | {"target": batch["image"][::-1]} if self.partners else batch
