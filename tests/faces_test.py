@@ -109,14 +109,14 @@ def test_where_no_face_is_found_nothing_is_made(tool, runs, tmp_path, one_face):
     """Said of each picture and of all; exit status 3 where there is none at all, in pictures as in a video."""
     (tmp_path / "in").mkdir()
     picture(tmp_path / "in" / "me.png", (48, 64))
-    dark = tmp_path / "in" / "dark.png"
+    dark = tmp_path / "in" / "dark\u202e.png"  # a mark that turns the text after it round
     faces._image(np.zeros((30, 30, 3), np.uint8)).save(dark)
     clip = clips_test.make(tmp_path / "black.mp4", frames=1)
     flags = ["--style", "dylan", "--faces", "--strength", "0"]
     run = lambda path, out: tool("stylize", runs / "rgb", path, "--out", tmp_path / out, *flags)
     done = run(tmp_path / "in", "some")
     assert done.returncode == 0 and "1 picture in" in done.stdout, done.stderr
-    assert "dark.png: no face found, nothing is made of it\n" in done.stdout
+    assert "dark\\u202e.png: no face found, nothing is made of it\n" in done.stdout
     assert "no face in 1 of 2 pictures\n" in done.stdout
     assert [path.name for path in (tmp_path / "some").iterdir()] == ["me_dylan.png"]
     for path in (dark, clip):

@@ -189,7 +189,7 @@ def opened_folder(folder: pathlib.Path, view: dict, labels: bool):
 
     source = sources.Source(path=str(folder), labels=labels, **view)
     for note in source.notes:
-        print(note)
+        print(launch.shown(note))
     return source
 
 

@@ -170,7 +170,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
                     styled.append((stylizer(_resized(picture, flags.side)[None], look)[0], time_shown))
                     faces += flags.faces and stylizer.found
                 if flags.faces and not faces:
-                    print(f"{file}: no face found, nothing is made of it")
+                    print(f"{launch.shown(str(file))}: no face found, nothing is made of it")
                     break
                 row.append(styled[0][0])
                 if moving:
