@@ -23,6 +23,7 @@ from gan_jax.config import Config
 from gan_jax.models.starganv2 import Discriminator, Generator, Mapping, StyleEncoder
 from gan_jax.state import Player, TrainState
 from gan_jax.update import make_turn
+from tests.xla_flags import AS_USERS
 
 REFERENCE = dict(np.load(pathlib.Path(__file__).parent / "fixtures" / "starganv2.npz"))
 SIDE, STYLE, Z, CLASSES, N = 32, 6, 5, 3, 4
@@ -152,7 +153,8 @@ def test_a_round(game, variables, monkeypatch):
     batch = {name: image(name) for name in ("image", "target", "target2")} | {"label": Y, "target_label": Y_NEW}
     parts = {"d": ("d/r1",), "g": ("loss", "style", "diversity", "cycle")}
     for phase, tag in zip(game.phases, ("d_latent", "d_reference", "g_latent", "g_reference"), strict=True):
-        state, found = jax.jit(make_turn(phase, tx[phase.who]))(state, batch, jnp.int32(0))
+        turn = jax.jit(make_turn(phase, tx[phase.who]), compiler_options=AS_USERS)
+        state, found = turn(state, batch, jnp.int32(0))
         if phase.who == "d":
             close(found["d/loss"], REFERENCE[f"loss/{tag}/real"] + REFERENCE[f"loss/{tag}/fake"], tag)
             close(found["d/r1"] / 2, REFERENCE[f"loss/{tag}/reg"], tag)

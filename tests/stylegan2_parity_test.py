@@ -25,6 +25,7 @@ from gan_jax.foreign import stylegan2
 from gan_jax.foreign.pickles import Net
 from gan_jax.models.stylegan2 import Discriminator, Generator
 from gan_jax.state import Player, TrainState
+from tests.xla_flags import AS_USERS
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 N, Z, W, BASE, MOST, LAYERS, CLASSES = 8, 10, 12, 128, 8, 2, 3
@@ -195,7 +196,7 @@ def test_one_step_of_each_turn(kind, monkeypatch):
     steady = {}  # numbers whose gradients are far enough from zero for the sign of Adam's first steps to be certain
     for name, phase in turns:
         me = getattr(state, phase.who)
-        play = jax.jit(jax.value_and_grad(phase.loss, has_aux=True))
+        play = jax.jit(jax.value_and_grad(phase.loss, has_aux=True), compiler_options=AS_USERS)
         with monkeypatch.context() as patch:
             patch.setattr(jax.random, "normal", functools.partial(given, name))
             (_, aux), grads = play(me.params, state, batch, jax.random.key(0))

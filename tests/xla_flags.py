@@ -3,5 +3,7 @@
 from gan_jax import launch
 
 FAST_COMPILE = "--xla_backend_optimization_level=0"
+AS_USERS = {}  # compiler_options of jax.jit where rounding must be what users get: sums are rounded less
 if launch.xla_knows("xla_cpu_use_fusion_emitters"):
     FAST_COMPILE += " --xla_cpu_use_fusion_emitters=false"
+    AS_USERS["xla_cpu_use_fusion_emitters"] = True
