@@ -16,7 +16,8 @@ CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py")
 # Their games and networks are those of another config, which is always tried; run these with -m slow.
 ALIKE = {"biggan_cifar10", "biggan_imagenet128", "sagan_imagenet128", "stylegan2_cifar10", "stylegan2_ffhq256",
          "r3gan_cifar10", "r3gan_ffhq256", "r3gan_imagenet64", "starganv2_afhq", "starganv2_celeba_hq",
-         "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut", "single_cut", "few_shot", "dcgan_celeba64", "wgan_cifar10"}  # fmt: skip
+         "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut", "single_cut", "few_shot", "dcgan_celeba64", "dcgan_cifar10",
+         "wgan_cifar10"}  # fmt: skip
 # Of games that keep more than weights between rounds: what makes them use it within two rounds, and after them.
 KEEPS = {
     "avatars_biggan": [],
