@@ -12,10 +12,21 @@ def get_config(arg=None):
     c.networks = dict(heads=dict(features=64))
     c.game = dict(patches=64, taps=(0, 4, 8, 12, 15))
     avatars = dict(source="avatars", resolution=64, labels=None, flip=True)
-    c.data = dict(source="unpaired", a=dict(avatars, styles=(arg.origin,)), b=dict(avatars, styles=(arg.style,)))
-    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=8.0)
+    c.data = dict(
+        source="unpaired",
+        a=dict(avatars, styles=(arg.origin,)),
+        b=dict(avatars, styles=(arg.style,)),
+    )
+    c.opt_g = c.opt_d = dict(
+        name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=8.0
+    )
     c.batch, c.total_kimg = arg.batch, 16.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 4.0, 4.0, 1.0
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
+        0.5,
+        4.0,
+        4.0,
+        1.0,
+    )
     held_out = dict(a=dict(split="test"), b=dict(split="test"))
     validation = dict(a=dict(split="validation"), b=dict(split="validation"))
     c.eval_every_kimg = 8.0

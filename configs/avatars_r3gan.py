@@ -4,7 +4,8 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """R3GAN on the embedded portraits, told their style, for two CPU cores. kid_efflite0 0.360 after seven minutes."""
+    """R3GAN on the embedded portraits, told their style, for two CPU cores. kid_efflite0 0.360
+    after seven minutes."""
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "r3gan", "r3gan"
@@ -14,7 +15,9 @@ def get_config(arg=None):
     c.augment.update(target=None, p=0.3, rise_kimg=36.0)
     c.data = dict(source="avatars", resolution=32, labels="style")
     c.conditional = True
-    c.opt_g = c.opt_d = dict(name="adam", lr=4e-4, final_lr=1e-4, b1=0.0, b2=0.9, final_b2=0.99, schedule="cosine")
+    c.opt_g = c.opt_d = dict(
+        name="adam", lr=4e-4, final_lr=1e-4, b1=0.0, b2=0.9, final_b2=0.99, schedule="cosine"
+    )
     c.batch, c.total_kimg = arg.batch, 36.0
     c.ema_halflife_kimg, c.ema_rise_kimg, c.ema_rampup = 2.0, 36.0, None
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 2.0, 6.0, 6.0

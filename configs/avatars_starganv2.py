@@ -4,26 +4,45 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """StarGAN v2 on the embedded portraits: any of ten drawing styles to any other, for two CPU cores: an hour."""
+    """StarGAN v2 on the embedded portraits: any of ten drawing styles to any other, for two CPU
+    cores: an hour."""
     arg = parse_arg(arg, batch=4)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "starganv2", "starganv2"
     c.g = dict(width=32, widest=192, levels=2, patch=2, palette=16)
     c.d = dict(width=48, widest=128, patch=2)
-    c.networks = dict(mapping=dict(features=32, width=128), encoder=dict(features=32, width=16, widest=64, patch=2))
+    c.networks = dict(
+        mapping=dict(features=32, width=128),
+        encoder=dict(features=32, width=16, widest=64, patch=2),
+    )
     c.game = dict(z_dim=16, style=0.1, diversity=0.0, color=10.0)
     c.data = dict(source="avatars", resolution=64, labels="style")
     adam = dict(name="adam", b1=0.0, b2=0.99, weight_decay=1e-4)
-    c.opt_g, c.opt_d = dict(adam, lr=1e-3, networks=dict(mapping=dict(lr=1e-4))), dict(adam, lr=4e-4)
+    c.opt_g, c.opt_d = (
+        dict(adam, lr=1e-3, networks=dict(mapping=dict(lr=1e-4))),
+        dict(adam, lr=4e-4),
+    )
     c.batch, c.total_kimg = arg.batch, 40.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 1.0, 8.0, 8.0, 2.0
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
+        1.0,
+        8.0,
+        8.0,
+        2.0,
+    )
     c.eval_every_kimg = 40.0
-    c.eval = dict(images=1000, reference=2000, held_out=dict(split="test"), validation=dict(split="validation"))
+    c.eval = dict(
+        images=1000,
+        reference=2000,
+        held_out=dict(split="test"),
+        validation=dict(split="validation"),
+    )
     if arg.smoke:
         c.data.identities, c.data.resolution = 12, 32
         c.g = dict(width=4, widest=8, levels=1, patch=2, palette=4)
         c.d = dict(width=4, widest=8, patch=2)
-        c.networks = dict(mapping=dict(features=4, width=8), encoder=dict(features=4, width=4, widest=8, patch=2))
+        c.networks = dict(
+            mapping=dict(features=4, width=8), encoder=dict(features=4, width=4, widest=8, patch=2)
+        )
         c.batch, c.total_kimg = 8, 0.032
         c.eval_every_kimg, c.eval = 0.032, dict(images=8, reference=8, batch=8)
     return c

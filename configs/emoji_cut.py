@@ -11,17 +11,36 @@ def get_config(arg=None):
     c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8, flat=8), dict(width=24, levels=2)
     c.networks = dict(heads=dict(features=64))
     c.game = dict(patches=64, taps=(0, 4, 8, 12, 15))
-    c.data = dict(source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter"))
-    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=4.0)
+    c.data = dict(
+        source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter")
+    )
+    c.opt_g = c.opt_d = dict(
+        name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=4.0
+    )
     c.batch, c.total_kimg = arg.batch, 8.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 4.0, 4.0, 1.0
-    held_out = dict(source="paired", a=dict(path=f"{arg.path}/test/google"), b=dict(path=f"{arg.path}/test/twitter"))
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
+        0.5,
+        4.0,
+        4.0,
+        1.0,
+    )
+    held_out = dict(
+        source="paired",
+        a=dict(path=f"{arg.path}/test/google"),
+        b=dict(path=f"{arg.path}/test/twitter"),
+    )
     validation = dict(
-        source="paired", a=dict(path=f"{arg.path}/validation/google"), b=dict(path=f"{arg.path}/validation/twitter")
+        source="paired",
+        a=dict(path=f"{arg.path}/validation/google"),
+        b=dict(path=f"{arg.path}/validation/twitter"),
     )
     c.eval_every_kimg = 4.0
     c.eval = dict(
-        metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out, validation=validation
+        metrics=("kid", "style", "fidelity"),
+        images=336,
+        reference=3000,
+        held_out=held_out,
+        validation=validation,
     )
     if arg.smoke:
         c.g, c.d = dict(width=4, blocks=1, residual=True, guided=8, flat=8), dict(width=4, levels=1)
@@ -38,6 +57,8 @@ def side(path):
 def smoke(c, source):
     """The avatars, who need no files: a person in one style, and in another."""
     avatars = dict(source="avatars", labels=None, identities=24, resolution=32)
-    c.data = dict(source=source, a=dict(avatars, styles=("dylan",)), b=dict(avatars, styles=("personas",)))
+    c.data = dict(
+        source=source, a=dict(avatars, styles=("dylan",)), b=dict(avatars, styles=("personas",))
+    )
     c.batch, c.total_kimg, c.eval_every_kimg = 4, 0.016, 0.016
     c.eval = dict(metrics=("kid", "style"), images=4, reference=8, batch=4)

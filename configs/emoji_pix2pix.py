@@ -4,23 +4,42 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """pix2pix, google's emoji into twitter's, for two CPU cores. tools/prepare.py makes sets/emoji."""
+    """pix2pix, google's emoji into twitter's, for two CPU cores. tools/prepare.py makes
+    sets/emoji."""
     arg = parse_arg(arg, batch=8, path="sets/emoji")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "pix2pix", "cyclegan"  # whose generator can start as the identity
     c.g, c.d = dict(width=24, blocks=4, residual=True, guided=24, flat=8), dict(width=24, levels=2)
-    c.data = dict(source="paired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter"))
-    c.opt_g = c.opt_d = dict(name="adam", lr=4e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=2.0)
+    c.data = dict(
+        source="paired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter")
+    )
+    c.opt_g = c.opt_d = dict(
+        name="adam", lr=4e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=2.0
+    )
     c.batch, c.total_kimg = arg.batch, 4.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = 0.5, 2.0, 2.0, 1.0
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
+        0.5,
+        2.0,
+        2.0,
+        1.0,
+    )
     held_out = dict(a=dict(path=f"{arg.path}/test/google"), b=dict(path=f"{arg.path}/test/twitter"))
-    validation = dict(a=dict(path=f"{arg.path}/validation/google"), b=dict(path=f"{arg.path}/validation/twitter"))
+    validation = dict(
+        a=dict(path=f"{arg.path}/validation/google"), b=dict(path=f"{arg.path}/validation/twitter")
+    )
     c.eval_every_kimg = 2.0
     c.eval = dict(
-        metrics=("kid", "style", "fidelity"), images=336, reference=3000, held_out=held_out, validation=validation
+        metrics=("kid", "style", "fidelity"),
+        images=336,
+        reference=3000,
+        held_out=held_out,
+        validation=validation,
     )
     if arg.smoke:
-        c.g, c.d = dict(width=4, blocks=1, residual=True, guided=24, flat=8), dict(width=4, levels=1)
+        c.g, c.d = (
+            dict(width=4, blocks=1, residual=True, guided=24, flat=8),
+            dict(width=4, levels=1),
+        )
         smoke(c, "paired")
     return c
 
@@ -32,6 +51,8 @@ def side(path):
 def smoke(c, source):
     """The avatars, who need no files: a person in one style, and in another."""
     avatars = dict(source="avatars", labels=None, identities=24, resolution=32)
-    c.data = dict(source=source, a=dict(avatars, styles=("dylan",)), b=dict(avatars, styles=("personas",)))
+    c.data = dict(
+        source=source, a=dict(avatars, styles=("dylan",)), b=dict(avatars, styles=("personas",))
+    )
     c.batch, c.total_kimg, c.eval_every_kimg = 4, 0.016, 0.016
     c.eval = dict(metrics=("kid", "style", "fidelity"), images=4, reference=8, batch=4)

@@ -4,10 +4,11 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """A few dozen pictures, from a run of folder.py on many like them: --config.data.path=few --config.init_from=runs/many.
+    """A few dozen pictures, from a run of folder.py on many like them: --config.data.path=few
+    --config.init_from=runs/many.
 
-    Its networks are those of folder.py, so that all weights are taken over; lower rates, DiffAugment and LeCam hold the
-    critic back.
+    Its networks are those of folder.py, so that all weights are taken over; lower rates,
+    DiffAugment and LeCam hold the critic back.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()

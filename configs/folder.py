@@ -4,7 +4,8 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """Your own pictures: --config configs/folder.py --config.data.path=photos. 64x64; sub-folders with data.labels=True.
+    """Your own pictures: --config configs/folder.py --config.data.path=photos. 64x64; sub-folders
+    with data.labels=True.
 
     Fewer than 1,000 are augmented; for fewer than 100 see few_shot.py.
     """
@@ -14,7 +15,9 @@ def get_config(arg=None):
     c.g = dict(width=32, up="folded")
     c.d = dict(width=32, block="single", norm="none", slope=0.1, spectral_norm=True)
     c.game = dict(z_dim=64, loss="hinge")
-    c.data = dict(source="folder", path="photos", resolution=64, crop="random", flip=True, rotate_degrees=5.0)
+    c.data = dict(
+        source="folder", path="photos", resolution=64, crop="random", flip=True, rotate_degrees=5.0
+    )
     c.augment, c.augment_below = dict(name="diffaugment", policy="color,translation,cutout"), 1000
     c.opt_g = c.opt_d = dict(name="adam", lr=5e-4, b1=0.0, b2=0.99)
     c.batch, c.total_kimg = arg.batch, 500.0

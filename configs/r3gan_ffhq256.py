@@ -5,11 +5,13 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """R3GAN on FFHQ at 256x256, or on any folder of pictures: --config.data.path=photos. FID: not yet run.
+    """R3GAN on FFHQ at 256x256, or on any folder of pictures: --config.data.path=photos. FID: not
+    yet run.
 
-    The official preset (Huang et al. 2024, arXiv:2501.05441); ":side=64" gives that of 64x64. The official run had 8 GPUs
-    and computed most of the networks in bfloat16: dtype="bfloat16" does, accumulate=8 or g.remat=d.remat=True save
-    memory. Published figures are of pictures resized by a box filter.
+    The official preset (Huang et al. 2024, arXiv:2501.05441); ":side=64" gives that of 64x64. The
+    official run had 8 GPUs and computed most of the networks in bfloat16: dtype="bfloat16" does,
+    accumulate=8 or g.remat=d.remat=True save memory. Published figures are of pictures resized by a
+    box filter.
     """
     arg = parse_arg(arg, side=256)
     c = ml_collections.ConfigDict(r3gan.preset(f"FFHQ-{arg.side}"))

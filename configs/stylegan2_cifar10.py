@@ -5,7 +5,8 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """StyleGAN2-ADA on CIFAR-10, told the class, by its "cifar" preset. Karras et al. 2020, arXiv:2006.06676.
+    """StyleGAN2-ADA on CIFAR-10, told the class, by its "cifar" preset. Karras et al. 2020,
+    arXiv:2006.06676.
 
     FID: not yet run.
     """

@@ -1,4 +1,5 @@
-"""What a run's settings are, how a config file and the command line give them, and the game they name."""
+"""What a run's settings are, how a config file and the command line give them, and the game they
+name."""
 
 import ast
 import dataclasses
@@ -12,23 +13,31 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
-from gan_jax import augment, lookup
+from gan_jax import augment
 from gan_jax.algorithms.base import Game
 from gan_jax.data.pairs import SIDES
+from gan_jax.runtime import registry
 
 Settings = Mapping[str, object]  # the keyword arguments of some callable
-DTYPES = {"float32": "as accurate as the hardware is", "bfloat16": "half the memory and, on GPU and TPU, faster"}
+DTYPES = {
+    "float32": "as accurate as the hardware is",
+    "bfloat16": "half the memory and, on GPU and TPU, faster",
+}
 
 LOCATIONS = ("path", "name", "data_dir")  # settings of config.data that say which data it is
-SIZES = ("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion", "cardinality",
-         "channel_base", "channel_max", "mbstd_group")  # settings of networks that make none of them if below 1  # fmt: skip
+SIZES = (  # settings of networks: below 1 they make none
+    *("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion"),
+    *("cardinality", "channel_base", "channel_max", "mbstd_group"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A run's settings: the top level of a config file. Plain values; durations in thousands of images (kimg).
+    """A run's settings: the top level of a config file. Plain values; durations in thousands of
+    images (kimg).
 
-    Images are counted as the generator's: rounds x `batch`. A critic that takes n steps a round sees n times as many.
+    Images are counted as the generator's: rounds x `batch`. A critic that takes n steps a round
+    sees n times as many.
     """
 
     algorithm: str  # gan_jax/algorithms/<name>.py, or a dotted path of your own
@@ -38,47 +47,79 @@ class Config:
     total_kimg: float  # the run's length
     g: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Generator
     d: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Discriminator
-    networks: dict = dataclasses.field(default_factory=dict)  # {name: arguments}, of the model's further networks
+    # {name: arguments}, of the model's further networks
+    networks: dict = dataclasses.field(default_factory=dict)
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
-    augment: dict = dataclasses.field(default_factory=dict)  # {"name": in augment.AUGMENTS, ...}: what critics see
+    # {"name": in augment.AUGMENTS, ...}: what critics see
+    augment: dict = dataclasses.field(default_factory=dict)
     augment_below: int | None = None  # images: augment data of fewer only; None: any data
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them
-    dtype: str = "float32"  # or "bfloat16": of activations; weights, logits, losses and penalties stay float32
+    # or "bfloat16": of activations; weights, logits, losses and penalties stay float32
+    dtype: str = "float32"
     accumulate: int = 1  # parts a turn's batch is seen in, one after the other, to save memory
     opt_g: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, G's side
     opt_d: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, D's side
     ema_halflife_kimg: float = 10.0  # of the averaged generator, which sampling uses
-    ema_rampup: float | None = 0.05  # half-life at most this share of the images seen so far; None: no ramp
-    ema_rise_kimg: float | None = None  # the half-life rises along half a cosine over so many; None: at once
+    # half-life at most this share of the images seen so far; None: no ramp
+    ema_rampup: float | None = 0.05
+    # the half-life rises along half a cosine over so many; None: at once
+    ema_rise_kimg: float | None = None
     seed: int = 0  # of initialisation, noise and the order of the data
     parallel: str = "jit"  # or "pmap": how a turn is compiled for several devices
     workers: int = 0  # processes that read images; 0: a thread of this one
     log_every_kimg: float = 1.0  # from a line of the log to the next
     sample_every_kimg: float = 20.0  # from a sample grid to the next
     save_every_kimg: float = 20.0  # from a checkpoint to the next
-    eval_every_kimg: float | None = None  # from an evaluation to the next; None: none while training
+    # from an evaluation to the next; None: none while training
+    eval_every_kimg: float | None = None
     eval: dict = dataclasses.field(default_factory=dict)  # arguments of protocol.Protocol
     keep: int = 3  # checkpoints kept, the newest
     grid_rows: int = 8  # pictures a class in the sample grid
     grid_cols: int = 8  # columns of the grid where there are no classes
-    init_from: str | None = None  # workdir or checkpoint whose matching weights a new run starts from
-    heartbeat_seconds: int = 100  # several processes: one silent for so long is gone, and ends the others
+    # workdir or checkpoint whose matching weights a new run starts from
+    init_from: str | None = None
+    # several processes: one silent for so long is gone, and ends the others
+    heartbeat_seconds: int = 100
     join_seconds: int = 300  # several processes: how long each waits for the others at the start
 
     def __post_init__(self):
-        durations = ["total_kimg", "ema_halflife_kimg", "log_every_kimg", "sample_every_kimg", "save_every_kimg"]
-        durations += [name for name in ("eval_every_kimg", "ema_rise_kimg") if getattr(self, name) is not None]
+        durations = [
+            "total_kimg",
+            "ema_halflife_kimg",
+            "log_every_kimg",
+            "sample_every_kimg",
+            "save_every_kimg",
+        ]
+        durations += [
+            name for name in ("eval_every_kimg", "ema_rise_kimg") if getattr(self, name) is not None
+        ]
         for name in durations:
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of images).")
-        for name in ("batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds", "join_seconds"):
+                raise ValueError(
+                    f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of"
+                    " images)."
+                )
+        for name in (
+            "batch",
+            "accumulate",
+            "keep",
+            "grid_rows",
+            "grid_cols",
+            "heartbeat_seconds",
+            "join_seconds",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
-        lookup.choose(DTYPES, self.dtype, "config.dtype")
+        registry.choose(DTYPES, self.dtype, "config.dtype")
         if self.augment_below is not None and self.augment_below < 1:
-            raise ValueError(f"config.augment_below={self.augment_below}: it must be at least 1, or None for any data.")
+            raise ValueError(
+                f"config.augment_below={self.augment_below}: it must be at least 1, or None for any"
+                " data."
+            )
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
-            raise ValueError(f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp.")
+            raise ValueError(
+                f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp."
+            )
         if self.workers < 0:
             raise ValueError(f"config.workers={self.workers}: it must be at least 0.")
         if not 0 <= self.seed < 2**32:
@@ -94,54 +135,68 @@ class Config:
 
 
 def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
-    """The game a config names, for images of `shape` (H, W, C) and so many classes (0: unconditional).
+    """The game a config names, for images of `shape` (H, W, C) and so many classes (0:
+    unconditional).
 
     Raises:
-        ValueError: an unknown algorithm, model or setting; names the nearest known one. A conditional config on data
+        ValueError: an unknown algorithm, model or setting; names the nearest known one. A
+        conditional config on data
             without labels, or the reverse.
     """
     if config.conditional is not None and config.conditional != bool(n_classes):
         raise ValueError(
-            "config.conditional=True, but the data has no labels. Set config.data.labels, or conditional=False."
+            "config.conditional=True, but the data has no labels. Set config.data.labels, or"
+            " conditional=False."
             if config.conditional
             else "config.conditional=False, but the data has classes. Set config.data.labels=False."
         )
-    algorithm = lookup.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
-    model = lookup.by_name("models", config.model, "config.model", "Generator", "Discriminator")
+    algorithm = registry.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
+    model = registry.by_name("models", config.model, "config.model", "Generator", "Discriminator")
     if algorithm.Algorithm.labelled and not n_classes:
         raise ValueError(
-            f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes from class to class. Set "
-            f"config.data.labels."
+            f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
+            " from class to class. Set config.data.labels."
         )
     takes = {field.name for field in dataclasses.fields(algorithm.Algorithm)}
     further = {name: net for name, net in getattr(model, "NETWORKS", {}).items() if name in takes}
     for name in config.networks:
-        lookup.choose(further, name, "config.networks")
-    settings = {"g": config.g, "d": config.d} | {name: config.networks.get(name, {}) for name in further}
+        registry.choose(further, name, "config.networks")
+    settings = {"g": config.g, "d": config.d} | {
+        name: config.networks.get(name, {}) for name in further
+    }
     networks = {}
     for name, net in {"g": model.Generator, "d": model.Discriminator, **further}.items():
         given = {"shape": tuple(shape), "n_classes": n_classes}
         fields = {field.name for field in dataclasses.fields(net)}
         given = {key: value for key, value in given.items() if key in fields}
         place = f"config.networks.{name}" if name in further else f"config.{name}"
-        networks[name] = lookup.build(net, settings[name], place, **given, **_dtype(config, net))
+        networks[name] = registry.build(net, settings[name], place, **given, **_dtype(config, net))
         _check_sizes(networks[name], place)
     given = {"batch": config.batch} if "batch" in takes else {}
     if config.augment:
         if "augment" not in takes:
-            raise ValueError(f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it out.")
+            raise ValueError(
+                f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it"
+                " out."
+            )
         given["augment"] = _augment(config)
-    return lookup.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
+    return registry.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
 
 
 def check_partner(config: Config, game: Game, source) -> None:
-    """Raises ValueError where a game that goes from one set of pictures to another is given data without, or the reverse."""
+    """Raises ValueError where a game that goes from one set of pictures to another is given data
+    without, or the reverse."""
     kind = getattr(source, "partner", None)
     if kind in (game.partners or (None,)):
         return
-    wants = f"{' or '.join(map(repr, game.partners))} as its source" if game.partners else "one set of pictures"
+    wants = (
+        f"{' or '.join(map(repr, game.partners))} as its source"
+        if game.partners
+        else "one set of pictures"
+    )
     raise ValueError(
-        f"config.data.source={config.data['source']!r}: config.algorithm={config.algorithm!r} takes {wants}."
+        f"config.data.source={config.data['source']!r}: config.algorithm={config.algorithm!r} takes"
+        f" {wants}."
     )
 
 
@@ -149,7 +204,10 @@ def _check_sizes(net, place: str) -> None:
     """Raises ValueError where a network of no channels, or the like, is asked for."""
     for name in SIZES:
         sizes = getattr(net, name, 1)
-        if not all(isinstance(size, int) and size >= 1 for size in (sizes if isinstance(sizes, tuple) else (sizes,))):
+        if not all(
+            isinstance(size, int) and size >= 1
+            for size in (sizes if isinstance(sizes, tuple) else (sizes,))
+        ):
             raise ValueError(f"{place}.{name}={sizes!r}: it must be at least 1.")
 
 
@@ -158,28 +216,37 @@ def _dtype(config: Config, net: type) -> dict:
     if "dtype" in {field.name for field in dataclasses.fields(net)}:
         return {"dtype": config.dtype}
     if config.dtype != "float32":
-        raise ValueError(f"config.dtype={config.dtype!r}: {net.__module__}.{net.__name__} has no dtype; use 'float32'.")
+        raise ValueError(
+            f"config.dtype={config.dtype!r}: {net.__module__}.{net.__name__} has no dtype; use"
+            " 'float32'."
+        )
     return {}
 
 
 def _augment(config: Config) -> augment.Augment:
     settings = dict(config.augment)
     if "name" not in settings:
-        raise ValueError(f"config.augment lacks name. {lookup.suggest('', augment.AUGMENTS)}")
-    factory = lookup.choose(augment.AUGMENTS, settings.pop("name"), "config.augment.name")
-    given = {"batch": config.batch} if "batch" in {field.name for field in dataclasses.fields(factory)} else {}
-    return lookup.build(factory, settings, "config.augment", **given)
+        raise ValueError(f"config.augment lacks name. {registry.suggest('', augment.AUGMENTS)}")
+    factory = registry.choose(augment.AUGMENTS, settings.pop("name"), "config.augment.name")
+    given = (
+        {"batch": config.batch}
+        if "batch" in {field.name for field in dataclasses.fields(factory)}
+        else {}
+    )
+    return registry.build(factory, settings, "config.augment", **given)
 
 
 def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     """Reads a config file, which is Python and runs as code, and applies overrides.
 
     Args:
-        spec: "configs/avatars.py", or with an argument for its get_config: "configs/avatars.py:smoke".
-        overrides: "game.penalty=r1", "data={'source': 'folder', 'path': 'photos'}": a dotted key and a Python value;
-            what is no Python value is a string. Any setting can be given, also one that the file leaves at its default.
-            With "smoke" among the arguments, data that the overrides or another argument name are used, shrunk, in
-            place of the data that stand in for the config's own.
+        spec: "configs/avatars.py", or with an argument for its get_config:
+            "configs/avatars.py:smoke".
+        overrides: "game.penalty=r1", "data={'source': 'folder', 'path': 'photos'}": a dotted key
+            and a Python value; what is no Python value is a string. Any setting can be given, also
+            one that the file leaves at its default. With "smoke" among the arguments, data that the
+            overrides or another argument name are used, shrunk, in place of the data that stand in
+            for the config's own.
     Raises:
         ValueError: no such file, no get_config in it, an unknown setting or a wrong type.
     """
@@ -190,13 +257,14 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
         settings = _with_own_data(settings, get, arg, overrides)
     for override in overrides:
         set_override(settings, override)
-    built = lookup.build(Config, settings, "config")
+    built = registry.build(Config, settings, "config")
     _check_values(settings, "config")
     return built
 
 
 def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
-    """A config file's argument -> values: "smoke" or "smoke,batch=32" against `smoke=False, batch=64`.
+    """A config file's argument -> values: "smoke" or "smoke,batch=32" against `smoke=False,
+    batch=64`.
 
     Raises:
         ValueError: a name that `defaults` lacks, or a value of another type.
@@ -204,11 +272,12 @@ def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
     values = {"smoke": False, **defaults}
     for item in filter(None, (arg or "").split(",")):
         name, _, text = item.partition("=")
-        old = lookup.choose(values, name, "the config's argument")
+        old = registry.choose(values, name, "the config's argument")
         new = _value(text) if text else True
         if type(new) is not type(old):
             raise ValueError(
-                f"the config's argument {item!r}: {name} must be {type(old).__name__}, as in {name}={old}."
+                f"the config's argument {item!r}: {name} must be {type(old).__name__}, as in"
+                f" {name}={old}."
             )
         values[name] = new
     return types.SimpleNamespace(**values)
@@ -226,11 +295,14 @@ def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]
     return lines
 
 
-def _with_own_data(small: dict, get: Callable[[str | None], dict], arg: str, overrides: Sequence[str]) -> dict:
+def _with_own_data(
+    small: dict, get: Callable[[str | None], dict], arg: str, overrides: Sequence[str]
+) -> dict:
     """A smoke run's settings, in which the data that its user names are kept and only made smaller.
 
-    small: those of `get(arg)`, in which other data may stand in for the config's own. Data are named by an override
-    (data.a.path=horses) or by an argument (photo=me.jpg), each side of two for itself.
+    small: those of `get(arg)`, in which other data may stand in for the config's own. Data are
+    named by an override (data.a.path=horses) or by an argument (photo=me.jpg), each side of two for
+    itself.
     """
     whole = get(",".join(item for item in arg.split(",") if item != "smoke") or None)
     default, keys = get(None), [text.partition("=")[0].strip() for text in overrides]
@@ -243,24 +315,39 @@ def _with_own_data(small: dict, get: Callable[[str | None], dict], arg: str, ove
 
 
 def _own_data(small: dict, whole: dict, default: dict, keys: Sequence[str]) -> dict:
-    """config.data of a smoke run: `whole`, no larger than `small`, where the user names data; else `small`.
+    """config.data of a smoke run: `whole`, no larger than `small`, where the user names data; else
+    `small`.
 
-    default: what the config has where no argument is given. keys: of the overrides, below config.data.
+    default: what the config has where no argument is given. keys: of the overrides, below
+        config.data.
     """
     if "a" in small and "a" in whole:
-        sides = {side: _own_data(small[side], whole[side], default.get(side, {}), _below(side, keys)) for side in SIDES}
-        if whole.get("source") == "paired" and any(sides[side] is not small[side] for side in SIDES):
-            sides = {side: _shrunk(whole[side], small[side]) for side in SIDES}  # one alone would have no partner
+        sides = {
+            side: _own_data(small[side], whole[side], default.get(side, {}), _below(side, keys))
+            for side in SIDES
+        }
+        if whole.get("source") == "paired" and any(
+            sides[side] is not small[side] for side in SIDES
+        ):
+            sides = {
+                side: _shrunk(whole[side], small[side]) for side in SIDES
+            }  # one alone would have no partner
         return small | sides
     if small.get("source") == whole.get("source"):
         return small
-    taken = inspect.signature(lookup.by_name("data.sources", small["source"], "config.data.source", "Source").Source)
+    taken = inspect.signature(
+        registry.by_name("data.sources", small["source"], "config.data.source", "Source").Source
+    )
     named = any(key in LOCATIONS or key.partition(".")[0] not in taken.parameters for key in keys)
     return _shrunk(whole, small) if named or _located(whole) != _located(default) else small
 
 
 def _shrunk(whole: dict, small: dict) -> dict:
-    return whole | {"resolution": small["resolution"]} if "resolution" in whole and "resolution" in small else whole
+    return (
+        whole | {"resolution": small["resolution"]}
+        if "resolution" in whole and "resolution" in small
+        else whole
+    )
 
 
 def _located(data: dict) -> dict:
@@ -279,7 +366,9 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
     file = pathlib.Path(path)
     if not file.is_file():
         known = [str(p) for p in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
-        raise ValueError(f"--config={path}: no such file. " + (lookup.suggest(path, known) if known else ""))
+        raise ValueError(
+            f"--config={path}: no such file. " + (registry.suggest(path, known) if known else "")
+        )
     module_spec = importlib.util.spec_from_file_location("gan_jax_config", file)
     if module_spec is None:
         raise ValueError(f"--config={path}: not a Python file (.py).")
@@ -293,13 +382,20 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
             raise ValueError(f"--config={path}: line {error.lineno}: {error.msg}.") from error
         except ValueError as error:
             raise ValueError(f"--config={path}: {error}") from error
-        except Exception as error:  # the file is the user's code: whatever it raises is about that file
-            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        except (
+            Exception
+        ) as error:  # the file is the user's code: whatever it raises is about that file
+            lines = [
+                frame.lineno
+                for frame in traceback.extract_tb(error.__traceback__)
+                if frame.filename == str(file)
+            ]
             where = f"line {lines[-1]}: " if lines else ""
             raise ValueError(f"--config={path}: {where}{type(error).__name__}: {error}") from error
         if not isinstance(settings, ml_collections.ConfigDict | dict):
             raise ValueError(
-                f"--config={path}: it has no get_config(arg=None) that returns the settings, a ConfigDict."
+                f"--config={path}: it has no get_config(arg=None) that returns the settings, a"
+                " ConfigDict."
             )
         return _copied(settings)
 
@@ -307,12 +403,17 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
 
 
 def _copied(settings: Mapping) -> dict:
-    """Plain dicts all the way down, none of them shared: an override of opt_g must not reach opt_d."""
-    return {key: _copied(x) if isinstance(x, Mapping | ml_collections.ConfigDict) else x for key, x in settings.items()}
+    """Plain dicts all the way down, none of them shared: an override of opt_g must not reach
+    opt_d."""
+    return {
+        key: _copied(x) if isinstance(x, Mapping | ml_collections.ConfigDict) else x
+        for key, x in settings.items()
+    }
 
 
 def set_override(settings: dict, text: str) -> None:
-    """Sets "game.penalty=r1" in a config's settings. Raises ValueError where there is no value, or no such place."""
+    """Sets "game.penalty=r1" in a config's settings. Raises ValueError where there is no value, or
+    no such place."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"--config.{text}: give a value, as in --config.{text}=1.")
@@ -321,13 +422,16 @@ def set_override(settings: dict, text: str) -> None:
     for i, parent in enumerate(parents):
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
-            raise ValueError(f"--config.{text}: config.{'.'.join(parents[: i + 1])} is {place!r}, it has no settings.")
+            raise ValueError(
+                f"--config.{text}: config.{'.'.join(parents[: i + 1])} is {place!r}, it has no"
+                " settings."
+            )
     place[last] = _value(value)
 
 
 def _check_values(value, place: str) -> None:
-    """Raises ValueError at what no setting can be, however deep inside: a NaN, an infinity, a number beyond 32 bits, or an
-    empty text, which as a path is the current folder."""
+    """Raises ValueError at what no setting can be, however deep inside: a NaN, an infinity, a
+    number beyond 32 bits, or an empty text, which as a path is the current folder."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             _check_values(part, f"{place}.{key}")
@@ -340,11 +444,15 @@ def _check_values(value, place: str) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{place}={value}: it must be a finite number.")
     elif value == "":
-        raise ValueError(f"{place}='': it is empty, as a variable that is not set is. Give a value, or leave it out.")
+        raise ValueError(
+            f"{place}='': it is empty, as a variable that is not set is. Give a value, or leave it"
+            " out."
+        )
 
 
 def _value(text: str):
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return {"true": True, "false": False}.get(text, text)  # "none" stays a name, d.norm=none; None is nothing
+        # "none" stays a name, d.norm=none; None is nothing
+        return {"true": True, "false": False}.get(text, text)

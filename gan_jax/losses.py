@@ -1,7 +1,8 @@
 """Adversarial losses: functions of critic logits, unweighted, the mean over the batch.
 
-Each takes `logits_real`, `logits_fake` of any equal-batch shapes ([B], or [B, h, w] of a patch critic) and returns
-f32 []. `loss_g` of a loss that compares reals and fakes needs both; the others ignore the reals.
+Each takes `logits_real`, `logits_fake` of any equal-batch shapes ([B], or [B, h, w] of a patch
+critic) and returns f32 []. `loss_g` of a loss that compares reals and fakes needs both; the others
+ignore the reals.
 """
 
 from collections.abc import Callable
@@ -20,12 +21,14 @@ class Loss(NamedTuple):
 
 
 def logistic_d(real, fake):
-    """-log sigmoid(real) - log(1 - sigmoid(fake)). Goodfellow et al. 2014, arXiv:1406.2661, eq. 1."""
+    """-log sigmoid(real) - log(1 - sigmoid(fake)). Goodfellow et al. 2014, arXiv:1406.2661, eq.
+    1."""
     return jnp.mean(softplus(-real)) + jnp.mean(softplus(fake))
 
 
 def saturating_g(real, fake):
-    """log(1 - sigmoid(fake)): the minimax game as written, whose gradient vanishes while the critic wins. Ibid."""
+    """log(1 - sigmoid(fake)): the minimax game as written, whose gradient vanishes while the critic
+    wins. Ibid."""
     return -jnp.mean(softplus(fake))
 
 
@@ -40,7 +43,8 @@ def hinge_d(real, fake):
 
 
 def wasserstein_d(real, fake):
-    """Arjovsky et al. 2017, arXiv:1701.07875; needs a bounded critic: a penalty or clipped weights."""
+    """Arjovsky et al. 2017, arXiv:1701.07875; needs a bounded critic: a penalty or clipped
+    weights."""
     return jnp.mean(fake) - jnp.mean(real)
 
 
@@ -59,7 +63,8 @@ def least_squares_g(real, fake):
 
 
 def relativistic_d(real, fake):
-    """Real i is paired with fake i. Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441."""
+    """Real i is paired with fake i. Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024,
+    arXiv:2501.05441."""
     return jnp.mean(softplus(fake - real))
 
 

@@ -1,4 +1,5 @@
-"""Trains: python -m gan_jax.main --config configs/avatars.py --workdir runs/avatars. The same line again resumes.
+"""Trains: python -m gan_jax.main --config configs/avatars.py --workdir runs/avatars. The same line
+again resumes.
 
 With --mode eval it measures what the run has made so far.
 """
@@ -11,48 +12,74 @@ import pathlib
 import sys
 import traceback
 
-from gan_jax import launch
-from gan_jax import workdir as workdirs
-from gan_jax.signals import Signals, Stopped
+from gan_jax.runtime import cli, xla_flags
+from gan_jax.runtime import workdir as workdirs
+from gan_jax.runtime.signals import Signals, Stopped
+from gan_jax.runtime.text import shown
 
 EXPECTED = (ValueError, OSError, FloatingPointError, RuntimeError)  # JAX's own are RuntimeErrors
 
 
 def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """(flags, overrides): `--config.game.penalty=r1` or `--config.game.penalty r1` -> "game.penalty=r1"."""
+    """(flags, overrides): `--config.game.penalty=r1` or `--config.game.penalty r1` ->
+    "game.penalty=r1"."""
     parser = argparse.ArgumentParser(
         prog="python -m gan_jax.main",
-        description="Trains a GAN. Running the same command again resumes from the newest checkpoint in --workdir. "
-        "--mode eval measures that checkpoint instead, by every metric for which there is enough.",
-        epilog="Any setting: --config.NAME=VALUE, --config.game.penalty=r1, --config.opt_g.lr=1e-4; --config.help lists "
-        "them all, with what each means. The config file is Python and runs as code: use only files you trust.",
+        description=(
+            "Trains a GAN. Running the same command again resumes from the newest checkpoint in"
+            " --workdir. --mode eval measures that checkpoint instead, by every metric for which"
+            " there is enough."
+        ),
+        epilog=(
+            "Any setting: --config.NAME=VALUE, --config.game.penalty=r1, --config.opt_g.lr=1e-4;"
+            " --config.help lists them all, with what each means. The config file is Python and"
+            " runs as code: use only files you trust."
+        ),
         allow_abbrev=False,
     )
-    launch.check_values(parser)
+    cli.check_values(parser)
     parser.add_argument(
-        "--config", required=True, metavar="FILE[:ARG]", help="e.g. configs/avatars.py; :smoke runs any in seconds"
+        "--config",
+        required=True,
+        metavar="FILE[:ARG]",
+        help="e.g. configs/avatars.py; :smoke runs any in seconds",
     )
     parser.add_argument(
-        "--config.help", dest="describe", action="store_true", help="list the config's settings, and end"
+        "--config.help",
+        dest="describe",
+        action="store_true",
+        help="list the config's settings, and end",
     )
     parser.add_argument(
-        "--workdir", required="--config.help" not in argv, help="where checkpoints, samples and logs go"
+        "--workdir",
+        required="--config.help" not in argv,
+        help="where checkpoints, samples and logs go",
     )
     parser.add_argument(
         "--restart",
         action="store_true",
         help="train: begin at step 0; what is in --workdir is moved to WORKDIR/earlier-1, -2, ...",
     )
-    parser.add_argument("--mode", choices=("train", "eval"), default="train", help="default: %(default)s")
     parser.add_argument(
-        "--checkpoint", metavar="PATH", help="eval: another one, as WORKDIR/best (default: the newest in --workdir)"
+        "--mode", choices=("train", "eval"), default="train", help="default: %(default)s"
     )
-    parser.add_argument("--metrics", metavar="A,B", help="eval: only these, as in kid,memorisation (default: all)")
     parser.add_argument(
-        "--coordinator", metavar="HOST:PORT", help="several processes: process 0's address, if JAX can't find it itself"
+        "--checkpoint",
+        metavar="PATH",
+        help="eval: another one, as WORKDIR/best (default: the newest in --workdir)",
+    )
+    parser.add_argument(
+        "--metrics", metavar="A,B", help="eval: only these, as in kid,memorisation (default: all)"
+    )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="several processes: process 0's address, if JAX can't find it itself",
     )
     parser.add_argument("--num_processes", type=int, help="several processes: how many")
-    parser.add_argument("--process_id", type=int, help="several processes: which one this is, from 0")
+    parser.add_argument(
+        "--process_id", type=int, help="several processes: which one this is, from 0"
+    )
     overrides, rest = [], []
     words = iter(argv)
     for word in words:
@@ -65,7 +92,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Returns the exit status: 0 finished; 1 an error, said in one line; 128 + its number: a signal stopped it.
+    """Returns the exit status: 0 finished; 1 an error, said in one line; 128 + its number: a signal
+    stopped it.
 
     What a signal stopped in training is saved: whatever starts jobs may start it again.
     """
@@ -77,12 +105,15 @@ def _main(argv: list[str], signals: Signals) -> int:
     workdir = None
     try:
         flags, overrides = parse(argv)
-        launch.prepare()
-        launch.print_any_text()
+        xla_flags.prepare()
+        cli.print_any_text()
         logging.basicConfig(format="%(message)s")
         logging.getLogger("gan_jax").setLevel(logging.INFO)
         workdir = workdirs.of(flags.workdir) if flags.workdir else None
-        from gan_jax import cluster, config, describe, evaluate, train  # after prepare(): they import JAX
+        from gan_jax import config, train
+        from gan_jax.commands import describe
+        from gan_jax.distributed import cluster
+        from gan_jax.evaluation import evaluator
 
         signals.check()
         settings = config.load(flags.config, overrides)
@@ -100,12 +131,14 @@ def _main(argv: list[str], signals: Signals) -> int:
         with cluster.joined(*place, *limits, functools.partial(_say_why, workdir=workdir)):
             command = {"mode": flags.mode, "checkpoint": flags.checkpoint, "metrics": flags.metrics}
             command |= {"workdir": str(workdir.absolute()), "num_processes": flags.num_processes}
-            command = {f"--{name}": value for name, value in (command | {"restart": flags.restart}).items()}
+            command = {
+                f"--{name}": value for name, value in (command | {"restart": flags.restart}).items()
+            }
             cluster.agree(command | {"config": dataclasses.asdict(settings)} | cluster.software())
             signals.check()
             if flags.mode == "eval":
                 asked = flags.metrics and flags.metrics.split(",")
-                evaluate.run(settings, workdir, flags.checkpoint, asked, overrides)
+                evaluator.run(settings, workdir, flags.checkpoint, asked, overrides)
                 signals.check()
             else:
                 try:
@@ -134,12 +167,15 @@ def _say_why(error: BaseException, workdir: pathlib.Path | None) -> int:
 
 
 def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
-    """The error in one line; where it came from goes to a file, if the run has a folder and no other run is using it.
+    """The error in one line; where it came from goes to a file, if the run has a folder and no
+    other run is using it.
 
     Nothing is written among other things, as pictures.
     """
-    text = launch.shown(launch.in_words(error).partition("\n")[0])
-    if isinstance(error, OSError) and error.errno and not error.filename:  # a full disk, met in the middle of a write
+    text = shown(cli.in_words(error).partition("\n")[0])
+    if (
+        isinstance(error, OSError) and error.errno and not error.filename
+    ):  # a full disk, met in the middle of a write
         text += f" (--workdir={workdir})"
     hint = " Out of memory: lower config.batch." if "RESOURCE_EXHAUSTED" in str(error) else ""
     print(f"error: {text}{hint}", file=sys.stderr)

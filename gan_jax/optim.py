@@ -1,25 +1,27 @@
 """Config -> optax chain, one per player. Durations are counted in images, never in steps.
 
-The updates are those of the papers and of PyTorch, which their authors' programs use; where optax's defaults differ
-(RMSProp's eps inside the root), they are set. g is the gradient, w the weight, m and v start at 0, t counts from 1:
+The updates are those of the papers and of PyTorch, which their authors' programs use; where optax's
+defaults differ (RMSProp's eps inside the root), they are set. g is the gradient, w the weight, m
+and v start at 0, t counts from 1:
 
-    adam      m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
-    rmsprop   v = b2 v + (1 - b2) g^2; w -= lr g / (sqrt(v) + eps); without a correction of v
-    sgd       m = momentum m + g; w -= lr m
+    adam      m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m / (1 - b1^t) / (sqrt(v / (1
+    - b2^t)) + eps) rmsprop   v = b2 v + (1 - b2) g^2; w -= lr g / (sqrt(v) + eps); without a
+    correction of v sgd       m = momentum m + g; w -= lr m
 
-clip_norm scales g first; weight_decay w is then added to it (L2, not AdamW's, which leaves g alone).
+clip_norm scales g first; weight_decay w is then added to it (L2, not AdamW's, which leaves g
+alone).
 
     as published            name      lr                    b1    b2           eps    weight_decay
     DCGAN                   adam      2e-4                  0.5   0.999        1e-8   0
-    WGAN                    rmsprop   5e-5                  -     0.99         1e-8   0      clip_weight 0.01
-    WGAN-GP (CIFAR-10)      adam      2e-4, linear to 0     0     0.9          1e-8   0
-    SNGAN (CIFAR-10)        adam      2e-4, linear to 0     0     0.9          1e-8   0
+    WGAN                    rmsprop   5e-5                  -     0.99         1e-8   0
+    clip_weight 0.01 WGAN-GP (CIFAR-10)      adam      2e-4, linear to 0     0     0.9          1e-8
+    0 SNGAN (CIFAR-10)        adam      2e-4, linear to 0     0     0.9          1e-8   0
     SAGAN                   adam      G 1e-4, D 4e-4        0     0.9          1e-8   0
     BigGAN                  adam      G 5e-5, D 2e-4        0     0.999        1e-6   0
     PyTorch-StudioGAN       adam      2e-4                  0.5   0.999        1e-6   0
-    StyleGAN2(-ADA)         adam      2e-3 or 2.5e-3        0     0.99         1e-8   0      corrected: lazy phases
-    R3GAN                   adam      2e-4, cosine to 5e-5  0     0.9 to 0.99  1e-8   0
-    pix2pix, CycleGAN, CUT  adam      2e-4, linear to 0     0.5   0.999        1e-8   0
+    StyleGAN2(-ADA)         adam      2e-3 or 2.5e-3        0     0.99         1e-8   0
+    corrected: lazy phases R3GAN                   adam      2e-4, cosine to 5e-5  0     0.9 to 0.99
+    1e-8   0 pix2pix, CycleGAN, CUT  adam      2e-4, linear to 0     0.5   0.999        1e-8   0
     StarGAN v2              adam      1e-4, mapping 1e-6    0     0.99         1e-8   1e-4
 """
 
@@ -32,7 +34,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax import lookup
+from gan_jax.runtime import registry
 from gan_jax.state import Phase
 
 
@@ -52,7 +54,8 @@ def cosine(value, final, start, end):
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:
-    """Keeps every parameter in [-limit, limit] after the step. Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1."""
+    """Keeps every parameter in [-limit, limit] after the step. Arjovsky et al. 2017,
+    arXiv:1701.07875, algorithm 1."""
 
     def update(updates, state, params):
         return jax.tree.map(lambda u, p: jnp.clip(p + u, -limit, limit) - p, updates, params), state
@@ -61,18 +64,23 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
 
 
 def per_network(
-    chain: Callable[[str], optax.GradientTransformation], expected: Sequence[str] = (), place: str = ""
+    chain: Callable[[str], optax.GradientTransformation],
+    expected: Sequence[str] = (),
+    place: str = "",
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimiser of its own, `chain(name)`, for each network of a player, with a count of steps of its own.
+    """An optimiser of its own, `chain(name)`, for each network of a player, with a count of steps
+    of its own.
 
-    Its `update` takes `only`, the names of the networks that move (None: all); the others' state stays as it is.
-    expected: names that there must be; ValueError where one is not. place: of them in the config, for errors.
+    Its `update` takes `only`, the names of the networks that move (None: all); the others' state
+    stays as it is.
+    expected: names that there must be; ValueError where one is not. place: of them in the config,
+        for errors.
     """
     chain = functools.cache(chain)
 
     def init(params):
         for name in expected:
-            lookup.choose(params, name, place)
+            registry.choose(params, name, place)
         return {name: chain(name).init(network) for name, network in params.items()}
 
     def update(grads, state, params, *, only=None):
@@ -109,39 +117,53 @@ def make(
 
     Args:
         name: "adam", "rmsprop" (decay b2) or "sgd"; the module says their updates. momentum: sgd's.
-        lr: learning rate, before the lazy-regularisation correction. b1, b2: decay of adam's two means. eps: added to the
-            root that divides.
+        lr: learning rate, before the lazy-regularisation correction. b1, b2: decay of adam's two
+            means. eps: added to the root that divides.
         weight_decay: times the weight, added to its gradient (L2).
-        schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg` (None: to the run's
-            end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it stays).
-        clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the step.
-        phases: those in which it moves. Lazy ones (every > 1) are optimiser steps of their own, so lr is multiplied by
-            c = main steps / all steps, and b1, b2 raised to that power: k / (k + 1) for one lazy phase every k
-            (Karras et al. 2020, arXiv:1912.04958, appendix B).
-        batch, total_kimg: images a round, and of the whole run: they turn images into this optimiser's steps.
+        schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg`
+            (None: to the run's end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it
+            stays).
+        clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the
+            step.
+        phases: those in which it moves. Lazy ones (every > 1) are optimiser steps of their own, so
+            lr is multiplied by c = main steps / all steps, and b1, b2 raised to that power: k / (k
+            + 1) for one lazy phase every k (Karras et al. 2020, arXiv:1912.04958, appendix B).
+        batch, total_kimg: images a round, and of the whole run: they turn images into this
+            optimiser's steps.
         place: of the settings in the config, for errors.
     Raises:
         ValueError: an unknown name, or a number out of its range.
     """
-    ranges = {"lr": lr >= 0, "b1": 0 <= b1 < 1, "b2": 0 <= b2 < 1, "eps": eps > 0, "momentum": 0 <= momentum < 1}
+    ranges = {
+        "lr": lr >= 0,
+        "b1": 0 <= b1 < 1,
+        "b2": 0 <= b2 < 1,
+        "eps": eps > 0,
+        "momentum": 0 <= momentum < 1,
+    }
     ranges |= {"weight_decay": 0 <= weight_decay < math.inf}
     ranges |= {"decay_from_kimg": 0 <= decay_from_kimg < math.inf, "final_lr": final_lr >= 0}
     ranges |= {"decay_kimg": decay_kimg is None or 0 < decay_kimg < math.inf}
     ranges |= {"final_b2": final_b2 is None or 0 <= final_b2 < 1}
-    ranges |= {"clip_norm": clip_norm is None or clip_norm > 0, "clip_weight": clip_weight is None or clip_weight > 0}
+    ranges |= {
+        "clip_norm": clip_norm is None or clip_norm > 0,
+        "clip_weight": clip_weight is None or clip_weight > 0,
+    }
     for setting, fits in ranges.items():
         if not fits:
             raise ValueError(f"{place}.{setting}={locals()[setting]} is out of range.")
     if momentum and name != "sgd":
         raise ValueError(f"{place}.momentum={momentum}: only name='sgd' has it; adam's is b1.")
     if final_b2 is not None and (name != "adam" or schedule == "constant"):
-        raise ValueError(f"{place}.final_b2={final_b2}: it needs name='adam' and schedule='linear' or 'cosine'.")
+        raise ValueError(
+            f"{place}.final_b2={final_b2}: it needs name='adam' and schedule='linear' or 'cosine'."
+        )
     main = sum(phase.repeat for phase in phases if phase.every == 1)
     steps = sum(phase.repeat / phase.every for phase in phases)  # a round
     lazy = main / steps if main else 1.0
     until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
     start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
-    along = lookup.choose(SCHEDULES, schedule, f"{place}.schedule")
+    along = registry.choose(SCHEDULES, schedule, f"{place}.schedule")
     rate, b1 = along(lr * lazy, final_lr * lazy, start, end), b1**lazy
     adam = lambda b2: optax.adam(rate, b1, b2, eps)
     if final_b2 is not None:
@@ -149,7 +171,7 @@ def make(
         b2 = lambda count: decay(count) ** lazy
     else:
         b2 = b2**lazy
-    step = lookup.choose(
+    step = registry.choose(
         {
             "adam": lambda: adam(b2),
             "rmsprop": lambda: optax.rmsprop(rate, b2, eps, eps_in_sqrt=False),
@@ -165,14 +187,19 @@ def make(
 
 
 def rate(settings: Mapping, total_kimg: float, kimg: float) -> float:
-    """The learning rate after `kimg` thousand images of a run of `total_kimg`, before the lazy-regularisation correction.
+    """The learning rate after `kimg` thousand images of a run of `total_kimg`, before the
+    lazy-regularisation correction.
 
     settings: of one network's optimiser, as `make` takes them.
     """
-    given = {name: parameter.default for name, parameter in inspect.signature(make).parameters.items()} | dict(settings)
+    given = {
+        name: parameter.default for name, parameter in inspect.signature(make).parameters.items()
+    } | dict(settings)
     start, length = given["decay_from_kimg"], given["decay_kimg"]
     end = total_kimg if length is None else start + length
-    along = SCHEDULES[given["schedule"]](given["lr"], given["final_lr"], round(start * 1000), round(end * 1000))
+    along = SCHEDULES[given["schedule"]](
+        given["lr"], given["final_lr"], round(start * 1000), round(end * 1000)
+    )
     return float(along(round(kimg * 1000)))
 
 

@@ -1,7 +1,7 @@
 """Gradient penalties: functions of a critic and images, unweighted, a value an image.
 
-`critic` maps images [B, H, W, C] to logits of any shape [B, ...] and must not mix images (no batch norm, no minibatch
-statistics): the gradient of the summed logits is then each image's own.
+`critic` maps images [B, H, W, C] to logits of any shape [B, ...] and must not mix images (no batch
+norm, no minibatch statistics): the gradient of the summed logits is then each image's own.
 """
 
 import math
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax import axis
+from gan_jax.distributed import collectives
 
 Critic = Callable[[jax.Array], jax.Array]
 
@@ -19,7 +19,8 @@ Critic = Callable[[jax.Array], jax.Array]
 def grad_penalty(critic: Critic, x: jax.Array) -> jax.Array:
     """Squared input-gradient norm an image, ||d critic(x) / dx||^2: R1 on reals, R2 on fakes.
 
-    Of a critic with minibatch statistics (StyleGAN2's) it is the gradient of the batch's sum, as in the official code.
+    Of a critic with minibatch statistics (StyleGAN2's) it is the gradient of the batch's sum, as in
+    the official code.
 
     Args:
         x: f32 [B, H, W, C] in [-1, 1]. The value depends on this range: in [0, 1] it is 4x larger.
@@ -31,8 +32,11 @@ def grad_penalty(critic: Critic, x: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(grads), axis=(1, 2, 3))
 
 
-def interpolate_penalty(critic: Critic, x_real: jax.Array, x_fake: jax.Array, mix: jax.Array) -> jax.Array:
-    """(||d critic(x) / dx|| - 1)^2 at x = mix * real + (1 - mix) * fake: WGAN-GP's pull to slope one.
+def interpolate_penalty(
+    critic: Critic, x_real: jax.Array, x_fake: jax.Array, mix: jax.Array
+) -> jax.Array:
+    """(||d critic(x) / dx|| - 1)^2 at x = mix * real + (1 - mix) * fake: WGAN-GP's pull to slope
+    one.
 
     Args:
         x_real, x_fake: f32 [B, H, W, C] in [-1, 1].
@@ -40,21 +44,27 @@ def interpolate_penalty(critic: Critic, x_real: jax.Array, x_fake: jax.Array, mi
     Returns:
         f32 [B], unweighted. Callers apply lambda (10) and the mean.
     Reference: Gulrajani et al. 2017, arXiv:1704.00028, eq. 3.
-    Differs: the norm is sqrt(sum of squares + 1e-12), whose gradient is finite where the critic is flat.
+    Differs: the norm is sqrt(sum of squares + 1e-12), whose gradient is finite where the critic is
+    flat.
     """
     norm = jnp.sqrt(grad_penalty(critic, mix * x_real + (1 - mix) * x_fake) + 1e-12)
     return jnp.square(norm - 1)
 
 
-def lecam(logits_real: jax.Array, logits_fake: jax.Array, mean_real: jax.Array, mean_fake: jax.Array) -> jax.Array:
-    """Pulls each side's logits to the other side's running mean: relu(real - mean_fake)^2 + relu(mean_real - fake)^2.
+def lecam(
+    logits_real: jax.Array, logits_fake: jax.Array, mean_real: jax.Array, mean_fake: jax.Array
+) -> jax.Array:
+    """Pulls each side's logits to the other side's running mean: relu(real - mean_fake)^2 +
+    relu(mean_real - fake)^2.
 
     Args:
-        logits_real, logits_fake: [B, ...]. mean_real, mean_fake: f32 [], `lecam_means`; no gradient runs through them.
+        logits_real, logits_fake: [B, ...]. mean_real, mean_fake: f32 [], `lecam_means`; no gradient
+            runs through them.
     Returns:
         f32 [], the mean of each term, unweighted.
     Reference: Tseng et al. 2021, arXiv:2104.03310, eq. 3.
-    Differs: one-sided, as the authors' program is; the paper squares the distance on both sides of the mean.
+    Differs: one-sided, as the authors' program is; the paper squares the distance on both sides of
+    the mean.
     """
     over = jax.nn.relu(logits_real - lax.stop_gradient(mean_fake))
     under = jax.nn.relu(lax.stop_gradient(mean_real) - logits_fake)
@@ -62,29 +72,36 @@ def lecam(logits_real: jax.Array, logits_fake: jax.Array, mean_real: jax.Array, 
 
 
 def consistency(logits: jax.Array, logits_augmented: jax.Array) -> jax.Array:
-    """Mean squared change of the critic's logits [B, ...] when its images change, f32 [], unweighted.
+    """Mean squared change of the critic's logits [B, ...] when its images change, f32 [],
+    unweighted.
 
-    Reference: Zhang et al. 2019, arXiv:1910.12027, of reals; Zhao et al. 2020, arXiv:2002.04724, of fakes too. Gradients
-    run through both logits.
+    Reference: Zhang et al. 2019, arXiv:1910.12027, of reals; Zhao et al. 2020, arXiv:2002.04724, of
+    fakes too. Gradients run through both logits.
     """
     return jnp.mean(jnp.square(logits - logits_augmented))
 
 
-def lecam_means(means: dict, logits_real: jax.Array, logits_fake: jax.Array, decay: jax.Array | float) -> dict:
-    """LeCam's running means {"real": f32 [], "fake": f32 []} after a turn with these logits; no gradient runs through."""
-    new = axis.mean({"real": jnp.mean(logits_real), "fake": jnp.mean(logits_fake)})
+def lecam_means(
+    means: dict, logits_real: jax.Array, logits_fake: jax.Array, decay: jax.Array | float
+) -> dict:
+    """LeCam's running means {"real": f32 [], "fake": f32 []} after a turn with these logits; no
+    gradient runs through."""
+    new = collectives.mean({"real": jnp.mean(logits_real), "fake": jnp.mean(logits_fake)})
     return jax.tree.map(lambda a, b: decay * a + (1 - decay) * jax.lax.stop_gradient(b), means, new)
 
 
-def path_length(render: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: jax.Array) -> jax.Array:
-    """How far a random change of the picture reaches back into w, ||J^T y|| an image: StyleGAN2's path length.
+def path_length(
+    render: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: jax.Array
+) -> jax.Array:
+    """How far a random change of the picture reaches back into w, ||J^T y|| an image: StyleGAN2's
+    path length.
 
     Args:
         render: ws [B, L, W] -> images [B, H, W, C], every image of its own ws.
         noise: f32 [B, H, W, C], standard normal; y is it divided by sqrt(H W).
     Returns:
-        f32 [B], the root of the mean over layers of the sum over w. Callers take the squared distance to its running
-        mean, and weight it (2).
+        f32 [B], the root of the mean over layers of the sum over w. Callers take the squared
+        distance to its running mean, and weight it (2).
     Reference: Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B.
     """
     y = noise / math.sqrt(noise.shape[1] * noise.shape[2])
@@ -93,14 +110,16 @@ def path_length(render: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: 
 
 
 def orthogonal(params) -> jax.Array:
-    """Half the squared products between different rows of W, ||(W W^T) * (1 - I)||^2 / 2, summed over the kernels.
+    """Half the squared products between different rows of W, ||(W W^T) * (1 - I)||^2 / 2, summed
+    over the kernels.
 
     Args:
-        params: a network's; of each array [..., I, O] W is [O, everything else], a row for each output. Vectors, and
-            what is under a name with "embed", are left out.
+        params: a network's; of each array [..., I, O] W is [O, everything else], a row for each
+            output. Vectors, and what is under a name with "embed", are left out.
     Returns:
         f32 [], unweighted. Its gradient is 2 * ((W W^T) * (1 - I)) W.
-    Reference: Brock et al. 2018, arXiv:1809.11096, eq. 3; half of it, which has the gradient of its authors' code.
+    Reference: Brock et al. 2018, arXiv:1809.11096, eq. 3; half of it, which has the gradient of its
+    authors' code.
     """
 
     def one(path, w):
@@ -112,35 +131,48 @@ def orthogonal(params) -> jax.Array:
     return jnp.float32(sum(jax.tree.leaves(jax.tree_util.tree_map_with_path(one, params))))
 
 
-def logits_and_slopes(critic: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Logits and input gradients of a piecewise linear critic, both to be differentiated, for one double backward pass.
+def logits_and_slopes(
+    critic: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Logits and input gradients of a piecewise linear critic, both to be differentiated, for one
+    double backward pass.
 
-    Such a critic (convolutions, biases, leaky ReLUs) is homogeneous of degree 1 in its image and its biases taken
-    together, so by Euler's theorem D(x) = <dD/dx, x> + dD/dscale, and the same holds of the derivatives by its weights.
-    The logit is therefore differentiated as a function of the slopes: backward passes for R1, R2 and the adversarial
-    loss are one, in 4 passes' work for the 6 of logits and slopes apart. The numbers are the same. Measured: a quarter
-    less time and memory (docs/benchmarks.md, R3GAN).
+    Such a critic (convolutions, biases, leaky ReLUs) is homogeneous of degree 1 in its image and
+    its biases taken together, so by Euler's theorem D(x) = <dD/dx, x> + dD/dscale, and the same
+    holds of the derivatives by its weights. The logit is therefore differentiated as a function of
+    the slopes: backward passes for R1, R2 and the adversarial loss are one, in 4 passes' work for
+    the 6 of logits and slopes apart. The numbers are the same. Measured: a quarter less time and
+    memory (docs/benchmarks.md, R3GAN).
 
     Args:
         critic: (x, scale of the biases f32 [B]) -> logits f32 [B]; must not mix images.
         x: f32 [B, H, W, C] in [-1, 1].
     Returns:
-        (logits f32 [B], d logit / dx f32 [B, H, W, C]). R1 and R2 are the latter's squared norms; see grad_penalty.
+        (logits f32 [B], d logit / dx f32 [B, H, W, C]). R1 and R2 are the latter's squared norms;
+        see grad_penalty.
     """
     logits, pull = jax.vjp(critic, x, jnp.ones(x.shape[0]))
     slopes, by_scale = pull(jnp.ones_like(logits))
     euler = jnp.sum(slopes * x, axis=(1, 2, 3)) + by_scale
-    return euler + lax.stop_gradient(logits - euler), slopes  # the critic's own value, Euler's derivative
+    return (
+        euler + lax.stop_gradient(logits - euler),
+        slopes,
+    )  # the critic's own value, Euler's derivative
 
 
-def crop_consistency(translate: Callable[[jax.Array], jax.Array], x: jax.Array, x_fake: jax.Array, rng: jax.Array):
-    """How much a translation changes where its picture is shifted: mean (crop(translate(x)) - translate(crop(x)))^2, f32 [].
+def crop_consistency(
+    translate: Callable[[jax.Array], jax.Array], x: jax.Array, x_fake: jax.Array, rng: jax.Array
+):
+    """How much a translation changes where its picture is shifted: mean (crop(translate(x)) -
+    translate(crop(x)))^2, f32 [].
 
-    A video's frames are shifted pictures of each other; a translator that answers a shift with the same shift does not
-    flicker. Flow-free, as in VToonify (Yang et al. 2022, arXiv:2209.11224, eq. 5).
+    A video's frames are shifted pictures of each other; a translator that answers a shift with the
+    same shift does not flicker. Flow-free, as in VToonify (Yang et al. 2022, arXiv:2209.11224, eq.
+    5).
 
     Args:
-        translate: x [B, h, w, C] -> [B, h, w, C]. x: f32 [B, H, W, C] in [-1, 1]; x_fake: translate(x).
+        translate: x [B, h, w, C] -> [B, h, w, C]. x: f32 [B, H, W, C] in [-1, 1]; x_fake:
+            translate(x).
     One window of 7/8 of each side, drawn evenly, is taken from all pictures.
     Differs: the weight is the caller's and does not grow over training.
     """
@@ -149,5 +181,7 @@ def crop_consistency(translate: Callable[[jax.Array], jax.Array], x: jax.Array, 
         jax.random.randint(key, (), 0, side - part + 1)
         for key, side, part in zip(jax.random.split(rng), x.shape[1:3], size, strict=True)
     ]
-    crop = lambda images: jax.lax.dynamic_slice(images, (0, *at, 0), (x.shape[0], *size, x.shape[3]))
+    crop = lambda images: jax.lax.dynamic_slice(
+        images, (0, *at, 0), (x.shape[0], *size, x.shape[3])
+    )
     return jnp.mean(jnp.square(crop(x_fake) - translate(crop(x))))

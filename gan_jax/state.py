@@ -1,6 +1,7 @@
 """What a run is: two players, the generator's average, and the words a game and the update share.
 
-If it changes during training and is not in `TrainState`, it is a bug: the checkpoint saves exactly this.
+If it changes during training and is not in `TrainState`, it is a bug: the checkpoint saves exactly
+this.
 """
 
 from collections.abc import Callable
@@ -27,10 +28,13 @@ class TrainState:
     """All a resumed run needs, and only arrays: no apply_fn, no optimiser, no Python counters."""
 
     step: jax.Array  # int32 [], rounds played (one pass over game.phases)
-    rng: jax.Array  # uint32 [2], data of the constant root key; a turn folds `step` and its place in, no split is kept
+    # uint32 [2], data of the constant root key; a turn folds `step` and its place in, no split is
+    # kept
+    rng: jax.Array
     g: Player  # all networks trained to fool
     d: Player  # all critics
-    ema: PyTree  # {"params": ..., "mutable": ...} of g, averaged; sampling reads it through Game.sample only
+    # {"params": ..., "mutable": ...} of g, averaged; sampling reads it through Game.sample only
+    ema: PyTree
     carry: PyTree  # the algorithm's own arrays
 
 

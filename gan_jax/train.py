@@ -1,4 +1,5 @@
-"""The loop: data -> round -> log -> sample -> evaluate -> save. The only place where a game meets the update."""
+"""The loop: data -> round -> log -> sample -> evaluate -> save. The only place where a game meets
+the update."""
 
 import collections
 import contextlib
@@ -13,20 +14,31 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
-from gan_jax import build, checkpoint, cluster, evaluate, log, lookup, optim, statistics, workdir
+from gan_jax import build, checkpoint, optim
 from gan_jax.algorithms.base import Translator, reference_names
-from gan_jax.build import make_round, new_state
+from gan_jax.build import make_iteration, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
 from gan_jax.data import domains, pipeline
-from gan_jax.parallel import Parallel, any_process
-from gan_jax.signals import Signals, Stopped
+from gan_jax.data.images import MOST_COLUMNS, grid, save_png, to_uint8
+from gan_jax.distributed import cluster
+from gan_jax.distributed.parallel import Parallel, any_process
+from gan_jax.evaluation import evaluator, features
+from gan_jax.reporting.progress import Progress
+from gan_jax.reporting.writer import Writer
+from gan_jax.runtime import registry, workdir
+from gan_jax.runtime.signals import Signals, Stopped
 from gan_jax.state import TrainState
 
-AHEAD = 4  # rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
+# rounds the host may run ahead of the devices: enough to hide dispatch, bounded in memory
+AHEAD = 4
 
 
 def run(
-    config: Config, folder: str | pathlib.Path, *, restart: bool = False, signals: Signals | None = None
+    config: Config,
+    folder: str | pathlib.Path,
+    *,
+    restart: bool = False,
+    signals: Signals | None = None,
 ) -> TrainState:
     """Trains to the end from the newest valid checkpoint in the workdir `folder`, if there is one.
 
@@ -34,9 +46,9 @@ def run(
         restart: begins at step 0; what is in the workdir is moved aside.
         signals: as the program notes them; None: for this call only.
     Returns the state as saved. Raises:
-        ValueError: the config, the data, the devices and the checkpoint don't fit together; one line says how.
-        FloatingPointError: a metric became NaN or infinite; names it and the steps. Nothing saved is touched.
-        Stopped: a signal ended it; in training the state is saved first.
+        ValueError: the config, the data, the devices and the checkpoint don't fit together; one
+        line says how. FloatingPointError: a metric became NaN or infinite; names it and the steps.
+        Nothing saved is touched. Stopped: a signal ended it; in training the state is saved first.
     """
     if signals is None:
         with Signals() as signals:
@@ -44,7 +56,9 @@ def run(
     folder = pathlib.Path(folder)
     with _alone_in(folder):
         parallel = Parallel(config.parallel)
-        build.check(config, parallel, new=restart or not checkpoint.steps_in(folder / "checkpoints"))
+        build.check(
+            config, parallel, new=restart or not checkpoint.steps_in(folder / "checkpoints")
+        )
         source = pipeline.open_source(config.data)
         cluster.agree({"the fingerprint of config.data": source.fingerprint})
         config, notes = build.fitted(config, len(source))
@@ -52,21 +66,27 @@ def run(
         pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
         game = make_game(config, source.shape, len(source.classes))
         check_partner(config, game, source)
-        play = make_round(config, game, parallel)
-        samples = domains.Domains(source, reference_names(game.references)) if game.references else source
+        play = make_iteration(config, game, parallel)
+        samples = (
+            domains.Domains(source, reference_names(game.references)) if game.references else source
+        )
         signals.check()
         with contextlib.closing(_open_store(config, folder, restart)) as store:
             total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
-            with log.Progress(total, done, quiet=jax.process_index() > 0) as progress:
+            with Progress(total, done, quiet=jax.process_index() > 0) as progress:
                 for note in (*source.notes, *notes, *build.few(config, game, len(source))):
-                    progress.say(note)
-                state, position = _begin(config, game, source, parallel, store, progress.say)
+                    progress.log(note)
+                state, position = _begin(config, game, source, parallel, store, progress.log)
                 signals.check()
-                trainer = _Run(config, folder, source, samples, game, play, parallel, store, progress, signals)
+                trainer = _Run(
+                    config, folder, source, samples, game, play, parallel, store, progress, signals
+                )
                 if config.eval_every_kimg is None:
                     return trainer.play_on(state, position)
                 with contextlib.closing(
-                    evaluate.Judge(config, folder, source, game, store.newest or 0, progress.say)
+                    evaluator.BestCheckpoint(
+                        config, folder, source, game, store.newest or 0, progress.log
+                    )
                 ) as trainer.judge:
                     return trainer.play_on(state, position)
 
@@ -80,7 +100,8 @@ def _open_store(config: Config, folder: pathlib.Path, restart: bool) -> checkpoi
     """The run's checkpoints.
 
     Raises:
-        ValueError: the run has begun before and no checkpoint of it can be used: to begin again would drop its log.
+        ValueError: the run has begun before and no checkpoint of it can be used: to begin again
+        would drop its log.
     """
     first, place = jax.process_index() == 0, folder / "checkpoints"
     if restart and first:
@@ -94,20 +115,22 @@ def _open_store(config: Config, folder: pathlib.Path, restart: bool) -> checkpoi
         reached = workdir.last_step(folder)
         if any(place.glob("damaged-*")):
             lost = f"no checkpoint in {place} is whole"
-        elif (reached and not there) or reached > 2 * config.steps(config.save_every_kimg):  # by then one was written
+        elif (reached and not there) or reached > 2 * config.steps(
+            config.save_every_kimg
+        ):  # by then one was written
             lost = f"the run has come to step {reached}, but {place} has no checkpoint"
         if lost:
             store.close()
             if not there:
                 place.rmdir()
             raise ValueError(
-                f"{lost}. Put one back, give another --workdir, or begin at step 0 by --restart, which moves what is "
-                f"there into {folder}/earlier-1."
+                f"{lost}. Put one back, give another --workdir, or begin at step 0 by --restart,"
+                f" which moves what is there into {folder}/earlier-1."
             )
     return store
 
 
-def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]:
+def _begin(config, game, source, parallel, store, log) -> tuple[TrainState, int]:
     """(state on the devices, the data's position): resumed, or new."""
     new = functools.partial(new_state, config, game, source.shape, len(source.classes))
     if store.newest is not None:
@@ -115,63 +138,79 @@ def _begin(config, game, source, parallel, store, say) -> tuple[TrainState, int]
         other = checkpoint.other_classes(meta["classes"], source.classes)
         if other and not _unnamed(meta["classes"], source.classes):
             raise ValueError(
-                f"config.data: the labels mean other classes than in the checkpoints in {store.folder}: {other}. Give data "
-                f"with the same class names, or another --workdir with config.init_from."
+                "config.data: the labels mean other classes than in the checkpoints in"
+                f" {store.folder}: {other}. Give data with the same class names, or another"
+                " --workdir with config.init_from."
             )
         like = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.whole), jax.eval_shape(new)
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated),
+            jax.eval_shape(new),
         )
         state, meta = _restored(config, store, like)
         if meta["config"]["batch"] != config.batch:
             raise ValueError(
-                f"config.batch={config.batch}: the checkpoints in {store.folder} were made with "
-                f"{meta['config']['batch']}, by which they count images. Use that, or another --workdir with "
-                f"config.init_from."
+                f"config.batch={config.batch}: the checkpoints in {store.folder} were made with"
+                f" {meta['config']['batch']}, by which they count images. Use that, or another"
+                " --workdir with config.init_from."
             )
-        say(f"resumed from step {store.newest} in {store.folder}")
-        saved = lookup.defaults(Config) | meta["config"]  # it may be older than a setting
+        log(f"resumed from step {store.newest} in {store.folder}")
+        saved = registry.defaults(Config) | meta["config"]  # it may be older than a setting
         for line in differences(saved, _plain(config)):
-            say(f"changed since that step: {line}")
+            log(f"changed since that step: {line}")
         for line in _jumps(saved, _plain(config), store.newest * config.batch / 1000):
-            say(line)
+            log(line)
         if other:
-            say(f"the checkpoint's classes have no names; from now on they are {checkpoint.listed(source.classes)}")
+            log(
+                "the checkpoint's classes have no names; from now on they are"
+                f" {checkpoint.listed(source.classes)}"
+            )
         if meta["data"]["fingerprint"] != source.fingerprint:
-            say("changed since that step: the data. The run goes on with what is there now.")
+            log("changed since that step: the data. The run goes on with what is there now.")
         return parallel.replicate(state), meta["data"]["position"]
     state = new()
     if config.init_from is not None:
         state, report = checkpoint.warm_start(state, config.init_from, source.classes)
         for line in report:
-            say(line)
+            log(line)
     count = lambda who: sum(x.size for x in jax.tree.leaves(getattr(state, who).params))
-    say(
-        f"{config.algorithm}/{config.model}: generator {count('g'):,}, critic {count('d'):,} parameters; "
-        f"{parallel.size} x {parallel.devices[0].device_kind} by {config.parallel}"
+    log(
+        f"{config.algorithm}/{config.model}: generator {count('g'):,}, critic {count('d'):,}"
+        f" parameters; {parallel.size} x {parallel.devices[0].device_kind} by {config.parallel}"
     )
     return parallel.replicate(state), 0
 
 
 def _unnamed(saved: Sequence[str], own: Sequence[str]) -> bool:
-    """Whether a checkpoint's classes are numbers only, as those of converted networks are, and as many as here."""
+    """Whether a checkpoint's classes are numbers only, as those of converted networks are, and as
+    many as here."""
     return list(saved) == [str(i) for i in range(len(own))]
 
 
 def _jumps(old: Mapping, new: Mapping, kimg: float) -> Iterator[str]:
-    """A line for each optimiser whose scheduled learning rate is another at this point than the old settings have it."""
+    """A line for each optimiser whose scheduled learning rate is another at this point than the old
+    settings have it."""
     for player in ("opt_g", "opt_d"):
         for name in (None, *new[player].get("networks", {})):
             place = f"config.{player}" + (f".networks.{name}" if name else "")
             one, two = (
-                {k: v for k, v in (x[player] | x[player].get("networks", {}).get(name, {})).items() if k != "networks"}
+                {
+                    k: v
+                    for k, v in (x[player] | x[player].get("networks", {}).get(name, {})).items()
+                    if k != "networks"
+                }
                 for x in (old, new)
             )
-            before, now = (optim.rate(x, run["total_kimg"], kimg) for x, run in ((one, old), (two, new)))
+            before, now = (
+                optim.rate(x, run["total_kimg"], kimg) for x, run in ((one, old), (two, new))
+            )
             scheduled = any(x.get("schedule", "constant") != "constant" for x in (one, two))
             if scheduled and not math.isclose(before, now, rel_tol=1e-3):
                 keep = old["total_kimg"] - one.get("decay_from_kimg", 0)
                 hint = f" {place}.decay_kimg={keep:g} keeps the old schedule." if one == two else ""
-                yield f"THE LEARNING RATE JUMPS: {place}.lr is {before:.3g} before and {now:.3g} after this step.{hint}"
+                yield (
+                    f"THE LEARNING RATE JUMPS: {place}.lr is {before:.3g} before and {now:.3g}"
+                    f" after this step.{hint}"
+                )
 
 
 NETWORKS = ("config.algorithm", "config.model", "config.g.", "config.d.", "config.g:", "config.d:", "config.game",
@@ -180,7 +219,8 @@ NETWORKS = ("config.algorithm", "config.model", "config.g.", "config.d.", "confi
 
 
 def _restored(config: Config, store: checkpoint.Store, like: TrainState) -> tuple[TrainState, dict]:
-    """Raises ValueError where the checkpoint has other networks, naming the settings that have changed since."""
+    """Raises ValueError where the checkpoint has other networks, naming the settings that have
+    changed since."""
     try:
         return store.restore(store.newest, like)
     except ValueError as error:
@@ -203,31 +243,49 @@ def _plain(config: Config) -> dict:
 class _Run:
     """What stays the same from round to round, and the metrics not yet fetched."""
 
-    judge: evaluate.Judge | None = None  # None: no evaluation while training
+    judge: evaluator.BestCheckpoint | None = None  # None: no evaluation while training
 
-    def __init__(self, config, folder, source, samples, game, play, parallel, store, progress, signals):
+    def __init__(
+        self, config, folder, source, samples, game, play, parallel, store, progress, signals
+    ):
         """samples: the source as the game takes it, with what goes with each picture."""
-        self.config, self.source, self.game, self.play, self.parallel = config, source, game, play, parallel
+        self.config, self.source, self.game, self.play, self.parallel = (
+            config,
+            source,
+            game,
+            play,
+            parallel,
+        )
         self.samples = samples
         self.store, self.progress, self.folder, self.signals = store, progress, folder, signals
-        self.saved = True  # whether the last save was begun; Store.finish says whether it ended well
+        # whether the last save was begun; Store.finish says whether it ended well
+        self.saved = True
         self.window = []  # (step, metrics on the devices)
         self.compiled = set()  # phases that were played, and whether the grid was drawn
-        self.grid = (_Translations if isinstance(game, Translator) else _Drawings)(config, source, game, parallel)
+        self.grid = (_TranslationPreview if isinstance(game, Translator) else _NoisePreview)(
+            config, source, game, parallel
+        )
         self.writer = None
 
     def play_on(self, state: TrainState, position: int) -> TrainState:
         config, step = self.config, int(self.store.newest or 0)
         if step >= config.total_steps:
-            self.progress.say(
-                f"nothing to do: step {step} of {config.total_steps} is saved. Raise config.total_kimg to go on."
+            self.progress.log(
+                f"nothing to do: step {step} of {config.total_steps} is saved. Raise"
+                " config.total_kimg to go on."
             )
             return self.parallel.one(state)
         if jax.process_index() == 0:
-            self.writer = log.Writer(self.folder, step)
+            self.writer = Writer(self.folder, step)
             self.writer.write_hparams(_plain(config))
         batches = pipeline.Batches(
-            self.samples, config.batch, config.seed, position, jax.process_index(), jax.process_count(), config.workers
+            self.samples,
+            config.batch,
+            config.seed,
+            position,
+            jax.process_index(),
+            jax.process_count(),
+            config.workers,
         )
         with contextlib.closing(batches):
             self.signals.defer()
@@ -236,26 +294,36 @@ class _Run:
                 self.sample(0, state)
             state, step, stopped = self.rounds(state, step, batches)
             if not self.store.finish() or not self.saved:
-                raise OSError(f"the last checkpoint, step {step}, is not saved: the reason stands above.")
+                raise OSError(
+                    f"the last checkpoint, step {step}, is not saved: the reason stands above."
+                )
         if self.writer:
             self.writer.close()
         if stopped and step < config.total_steps:
             who = self.signals.caught[0] if self.signals.caught else "another process"
-            self.progress.say(f"stopped by {who} at step {step}; the same command goes on from there.")
+            self.progress.log(
+                f"stopped by {who} at step {step}; the same command goes on from there."
+            )
             raise Stopped(self.signals.caught[0] if self.signals.caught else "SIGTERM", saved=True)
         return self.parallel.one(state)
 
     def rounds(self, state, step, batches) -> tuple[TrainState, int, bool]:
-        """To the end or to a signal: (state, its step, whether a signal came). The last one is saved, if it can be."""
+        """To the end or to a signal: (state, its step, whether a signal came). The last one is
+        saved, if it can be."""
         config, stopped = self.config, False
-        kimg = {name: getattr(config, f"{name}_every_kimg") for name in ("log", "sample", "eval", "save")}
+        kimg = {
+            name: getattr(config, f"{name}_every_kimg")
+            for name in ("log", "sample", "eval", "save")
+        }
         every = {name: config.steps(length) for name, length in kimg.items() if length is not None}
         while step < config.total_steps and not stopped:
             with self.compiling(config.batch, *self.play.due(step)):
                 state = self.round(state, batches, step)
             step += 1
             due = {name for name in every if step % every[name] == 0 or step == config.total_steps}
-            stopped = any_process(bool(self.signals.caught)) if due or jax.process_count() == 1 else False
+            stopped = (
+                any_process(bool(self.signals.caught)) if due or jax.process_count() == 1 else False
+            )
             if due or stopped:
                 self.report(step)
             if "sample" in due or stopped:
@@ -266,7 +334,9 @@ class _Run:
                 with self.progress.aside():
                     # two saves at once of several processes would wait for each other
                     self.saved &= self.store.finish()
-                    self.judge(step, self.parallel.one(state), self.meta(batches.position), self.writer)
+                    self.judge(
+                        step, self.parallel.one(state), self.meta(batches.position), self.writer
+                    )
         return state, step, stopped
 
     @contextlib.contextmanager
@@ -281,7 +351,9 @@ class _Run:
 
     def round(self, state, batches, step):
         pulled = [next(batches) for _ in range(self.play.batches)]
-        rows = [self.parallel.put({k: v for k, v in batch.items() if k != "id"}) for batch in pulled]
+        rows = [
+            self.parallel.put({k: v for k, v in batch.items() if k != "id"}) for batch in pulled
+        ]
         with jax.transfer_guard("disallow"):
             state, metrics = self.play(state, rows, step)
         self.window.append((step + 1, metrics))
@@ -290,7 +362,8 @@ class _Run:
         return state
 
     def report(self, step):
-        """Fetches the window's metrics; stops the run at the first that is not finite; logs their means."""
+        """Fetches the window's metrics; stops the run at the first that is not finite; logs their
+        means."""
         steps = [s for s, _ in self.window]
         fetched = jax.device_get([self.parallel.one(metrics) for _, metrics in self.window])
         self.window.clear()
@@ -299,29 +372,34 @@ class _Run:
             for name, value in metrics.items():
                 if not np.isfinite(value):
                     raise FloatingPointError(
-                        f"{name} became {value} at step {at} (steps {steps[0]}-{steps[-1]}). Saved checkpoints are "
-                        f"untouched: lower config.opt_d.lr or config.opt_g.lr, set clip_norm, and run again."
+                        f"{name} became {value} at step {at} (steps {steps[0]}-{steps[-1]}). Saved"
+                        " checkpoints are untouched: lower config.opt_d.lr or config.opt_g.lr, set"
+                        " clip_norm, and run again."
                     )
                 values[name].append(float(value))
         means = {name: float(np.mean(x)) for name, x in values.items()}
         rate = self.progress.rate(step * self.config.batch)
         self.progress.show(means, rate)
         if self.writer:
-            self.writer.write_scalars(step, means | {"images": step * self.config.batch, "img/s": rate})
+            self.writer.write_scalars(
+                step, means | {"images": step * self.config.batch, "img/s": rate}
+            )
 
     def sample(self, step, state):
         """The averaged generator's grid: see _Drawings and _Translations."""
         with self.compiling(0, "grid"):
-            ema = self.game.settle(self.parallel.one(state.ema), jax.random.key(self.config.seed))
+            ema = self.game.prepare_for_sampling(
+                self.parallel.one(state.ema), jax.random.key(self.config.seed)
+            )
             images, cols = self.grid(ema)
         if not self.writer:
             return
         path = self.folder / "samples" / f"{step * self.config.batch:010d}.png"
         try:
-            log.save_png(path, log.grid(images, cols))
+            save_png(path, grid(images, cols))
         except OSError as error:
-            self.progress.say(f"the sample grid can't be written: {error}. Training goes on.")
-        self.writer.write_images(step, {"samples": log.grid(images, cols)})
+            self.progress.log(f"the sample grid can't be written: {error}. Training goes on.")
+        self.writer.write_images(step, {"samples": grid(images, cols)})
         self.writer.flush()
 
     def save(self, step, state, position) -> bool:
@@ -337,12 +415,12 @@ class _Run:
         }
 
 
-class _Drawings:
+class _NoisePreview:
     """Pictures on the run's fixed z: a column a class, or grid_cols columns."""
 
     def __init__(self, config, source, game, parallel):
-        self.draw = jax.jit(game.sample, out_shardings=parallel.whole)
-        classes = min(len(source.classes), log.MOST_COLUMNS)
+        self.draw = jax.jit(game.sample, out_shardings=parallel.replicated)
+        classes = min(len(source.classes), MOST_COLUMNS)
         self.cols = classes or config.grid_cols
         z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * self.cols))
         self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
@@ -351,20 +429,22 @@ class _Drawings:
     def __call__(self, ema) -> tuple[np.ndarray, int]:
         """(uint8 [n, H, W, C], columns)."""
         rows = [self.draw(ema, z, self.y) for z in self.z]
-        return log.to_uint8(np.concatenate(jax.device_get(rows))), self.cols
+        return to_uint8(np.concatenate(jax.device_get(rows))), self.cols
 
 
-class _Translations:
-    """Some of the data's pictures, a row each: as it is, in each class's style, drawn from the run's fixed z, and the truth
-    where it is known."""
+class _TranslationPreview:
+    """Some of the data's pictures, a row each: as it is, in each class's style, drawn from the
+    run's fixed z, and the truth where it is known."""
 
     def __init__(self, config, source, game, parallel):
-        classes = min(len(source.classes), log.MOST_COLUMNS)
-        self.draw = jax.jit(game.translate, out_shardings=parallel.whole)
-        sides, styles = statistics.sides(source, game.contents), max(1, classes)
+        classes = min(len(source.classes), MOST_COLUMNS)
+        self.draw = jax.jit(game.translate, out_shardings=parallel.replicated)
+        sides, styles = features.sides(source, game.contents), max(1, classes)
         ids = np.linspace(0, sides.contents.count - 1, config.grid_rows).astype(np.int64)
         self.pictures = sides.contents.load(ids)
-        self.truth = sides.truth.load(ids)[:, None] if sides.truth else self.pictures[:, None][:, :0]
+        self.truth = (
+            sides.truth.load(ids)[:, None] if sides.truth else self.pictures[:, None][:, :0]
+        )
         self.cols = 1 + styles + self.truth.shape[1]
         repeated = [np.repeat(x[None], styles, 0) for x in self.pictures]
         self.x = [parallel.broadcast(x.astype(np.float32) / 127.5 - 1) for x in repeated]
@@ -374,6 +454,11 @@ class _Translations:
 
     def __call__(self, ema) -> tuple[np.ndarray, int]:
         """(uint8 [n, H, W, C], columns)."""
-        rows = jax.device_get([self.draw(ema, x, z, self.y) for x, z in zip(self.x, self.z, strict=True)])
-        parts = zip(self.pictures, map(log.to_uint8, rows), self.truth, strict=True)
-        return np.concatenate([np.concatenate([x[None], row, truth]) for x, row, truth in parts]), self.cols
+        rows = jax.device_get(
+            [self.draw(ema, x, z, self.y) for x, z in zip(self.x, self.z, strict=True)]
+        )
+        parts = zip(self.pictures, map(to_uint8, rows), self.truth, strict=True)
+        return (
+            np.concatenate([np.concatenate([x[None], row, truth]) for x, row, truth in parts]),
+            self.cols,
+        )

@@ -1,15 +1,15 @@
 """What is wrong with a config is said before any data is opened."""
 
 import dataclasses
-import pathlib
 
 import pytest
 
 from gan_jax import build, config, main, train
 from gan_jax.data import pipeline
-from gan_jax.parallel import Parallel
+from gan_jax.distributed.parallel import Parallel
+from tests.paths import ROOT
 
-CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
+CONFIGS = ROOT / "configs"
 DEFAULT, CUT, PAIRS = "avatars.py:smoke", "emoji_cut.py:smoke", "emoji_pix2pix.py:smoke"
 
 
@@ -47,20 +47,52 @@ def unopened(monkeypatch):
         (DEFAULT, "eval.metrics=('kidd',)", r"config.eval.metrics='kidd'.*Did you mean 'kid'"),
         (DEFAULT, "eval.best=fid", r"config.eval.best='fid' is not known"),
         (DEFAULT, "eval.images=2", r"kid needs at least 3 generated images, got 2"),
-        (DEFAULT, "eval.held_out={'split': 'tset'}", r"config.eval.held_out.split='tset'.*Did you mean 'test'"),
-        (DEFAULT, "eval.held_out={'spilt': 'test'}", r"config.eval.held_out.spilt: no such setting"),
-        (DEFAULT, "eval.metrics=('kid', 'usefulness')", r"usefulness needs held-back real pictures"),
+        (
+            DEFAULT,
+            "eval.held_out={'split': 'tset'}",
+            r"config.eval.held_out.split='tset'.*Did you mean 'test'",
+        ),
+        (
+            DEFAULT,
+            "eval.held_out={'spilt': 'test'}",
+            r"config.eval.held_out.spilt: no such setting",
+        ),
+        (
+            DEFAULT,
+            "eval.metrics=('kid', 'usefulness')",
+            r"usefulness needs held-back real pictures",
+        ),
         (DEFAULT, "eval.metrics=('kid', 'shift_error')", r"shift_error is of translators"),
         (DEFAULT, "eval.weights=nowhere.onnx", r"nowhere.onnx"),
         (CUT, "game.taps=(0, 99)", r"config.game.taps: no layer 99"),
-        (CUT, "networks={'hedas': {}}", r"config.networks='hedas' is not known. Did you mean 'heads'"),
-        (CUT, "eval.metrics=('kid', 'fidelity')", r"fidelity needs each picture's true translation"),
+        (
+            CUT,
+            "networks={'hedas': {}}",
+            r"config.networks='hedas' is not known. Did you mean 'heads'",
+        ),
+        (
+            CUT,
+            "eval.metrics=('kid', 'fidelity')",
+            r"fidelity needs each picture's true translation",
+        ),
         (CUT, "data.b.styles=('dilan',)", r"config.data.b.styles='dilan'.*Did you mean 'dylan'"),
-        (CUT, "data.b.resolution=16", r"config.data: a's pictures are \[32, 32, 3\], b's \[16, 16, 3\]"),
+        (
+            CUT,
+            "data.b.resolution=16",
+            r"config.data: a's pictures are \[32, 32, 3\], b's \[16, 16, 3\]",
+        ),
         (CUT, "data.b.path=nowhere", r"config.data.b.path='nowhere': no such file or folder"),
-        (PAIRS, "data.source=unpaired", r"config.data.source='unpaired': config.algorithm='pix2pix' takes 'paired'"),
+        (
+            PAIRS,
+            "data.source=unpaired",
+            r"config.data.source='unpaired': config.algorithm='pix2pix' takes 'paired'",
+        ),
         (PAIRS, "data.a.flip=True", r"a has flip=True, b False"),
-        ("sngan_cifar10.py", "data.name=cifra10", r"config.data.name='cifra10': no such TFDS data set"),
+        (
+            "sngan_cifar10.py",
+            "data.name=cifra10",
+            r"config.data.name='cifra10': no such TFDS data set",
+        ),
         ("avatars_stylegan2.py:smoke", "d.mbstd_group=3", r"config.d.mbstd_group=3"),
         ("avatars_starganv2.py:smoke", "data.labels=None", r"the data has no classes"),
     ],
@@ -97,7 +129,10 @@ FITS = dict(
     ("change", "message"),
     [
         ({}, None),
-        ({"z": "z"}, r"Generator must have __call__\(self, z, y, \*, train\): too many positional arguments"),
+        (
+            {"z": "z"},
+            r"Generator must have __call__\(self, z, y, \*, train\): too many positional arguments",
+        ),
         (
             {"picture": "nn.Dense(64)(z)"},
             r"Generator gives \[2, 64\] for 2 images; it must give images f32 \[2, 8, 8, 3\]",
@@ -110,7 +145,9 @@ FITS = dict(
         ({"picture": "z.rehsape(2)"}, r"Generator, line 9: AttributeError: .*rehsape"),
     ],
 )
-def test_networks_of_ones_own_are_told_what_they_must_take_and_give(change, message, tmp_path, monkeypatch, unopened):
+def test_networks_of_ones_own_are_told_what_they_must_take_and_give(
+    change, message, tmp_path, monkeypatch, unopened
+):
     monkeypatch.syspath_prepend(tmp_path)
     package = tmp_path.name  # another for each case: a module is imported once
     (tmp_path / package).mkdir()
@@ -121,7 +158,9 @@ def test_networks_of_ones_own_are_told_what_they_must_take_and_give(change, mess
         return build.check(run, Parallel("jit"), new=True)
     with pytest.raises(ValueError, match=message) as caught:
         build.check(run, Parallel("jit"), new=True)
-    assert "\n" not in str(caught.value) and f"config.model='{package}.networks'" in str(caught.value)
+    assert "\n" not in str(caught.value) and f"config.model='{package}.networks'" in str(
+        caught.value
+    )
 
 
 def test_few_images_are_augmented_and_many_are_not(toy_game):
@@ -139,8 +178,15 @@ def test_few_images_are_augmented_and_many_are_not(toy_game):
 
 def test_very_few_images_are_told_what_to_expect(toy_game):
     run, game = config.load(str(CONFIGS / "folder.py")), toy_game()
-    assert "99 images are few" in build.few(run, game, 99)[0] and "configs/few_shot.py" in build.few(run, game, 99)[0]
-    assert build.few(run, game, 100) == [] == build.few(dataclasses.replace(run, init_from="runs/many"), game, 9)
+    assert (
+        "99 images are few" in build.few(run, game, 99)[0]
+        and "configs/few_shot.py" in build.few(run, game, 99)[0]
+    )
+    assert (
+        build.few(run, game, 100)
+        == []
+        == build.few(dataclasses.replace(run, init_from="runs/many"), game, 9)
+    )
     cut = config.load(str(CONFIGS / CUT))
     assert build.few(cut, config.make_game(cut, (32, 32, 3), 0), 2) == []
     start = config.load(str(CONFIGS / "few_shot.py"))
@@ -158,9 +204,13 @@ def test_a_source_of_ones_own_is_checked_by_its_arguments(tmp_path, monkeypatch,
         "class Source:\n    def __init__(self, place: str): raise AssertionError\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    own = lambda settings: config.load(f"{CONFIGS / DEFAULT}", [f"data={settings!r}", "eval_every_kimg=None"])
+    own = lambda settings: config.load(
+        f"{CONFIGS / DEFAULT}", [f"data={settings!r}", "eval_every_kimg=None"]
+    )
     build.check(own({"source": "mine.rows", "place": "x"}), Parallel("jit"), new=True)
-    with pytest.raises(ValueError, match="config.data.palce: no such setting. Did you mean 'place'"):
+    with pytest.raises(
+        ValueError, match="config.data.palce: no such setting. Did you mean 'place'"
+    ):
         build.check(own({"source": "mine.rows", "palce": "x"}), Parallel("jit"), new=True)
 
 

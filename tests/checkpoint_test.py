@@ -16,7 +16,9 @@ from gan_jax.state import Player, TrainState
 
 
 def make_state(value=1.0, width=3):
-    tree = lambda: {"g": {"Dense_0": {"kernel": jnp.full((2, width), value), "bias": jnp.arange(width) * value}}}
+    tree = lambda: {
+        "g": {"Dense_0": {"kernel": jnp.full((2, width), value), "bias": jnp.arange(width) * value}}
+    }
     player = lambda: Player(tree(), {"g": {}}, (jnp.int32(3), tree()))
     return TrainState(
         jnp.int32(7),
@@ -82,7 +84,8 @@ def test_manifest_names_every_file_that_restore_reads(tmp_path):
 
 def largest_file(folder: pathlib.Path):
     return max(
-        (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"), key=lambda p: p.stat().st_size
+        (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"),
+        key=lambda p: p.stat().st_size,
     )
 
 
@@ -92,7 +95,16 @@ def flip_a_byte(file: pathlib.Path):
     file.write_bytes(bytes(data))
 
 
-DAMAGES = ["flip", "remove", "manifest", "stray", "garbled manifest", "empty manifest", "deep manifest", "unreadable"]
+DAMAGES = [
+    "flip",
+    "remove",
+    "manifest",
+    "stray",
+    "garbled manifest",
+    "empty manifest",
+    "deep manifest",
+    "unreadable",
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -178,7 +190,10 @@ def test_a_step_under_another_name_is_not_taken_for_that_step(tmp_path, how, cap
     newest = 1 if how == "renamed" else 2
     assert checkpoint.find(tmp_path).name == str(newest)
     store = Store(tmp_path)
-    assert store.newest == newest and "step 2 under another name. Set aside as damaged-40" in caplog.text
+    assert (
+        store.newest == newest
+        and "step 2 under another name. Set aside as damaged-40" in caplog.text
+    )
     assert store.save(3, make_state(3.0), {}) and store.close()
 
 
@@ -188,7 +203,9 @@ def test_a_step_moved_elsewhere_and_linked_is_what_it_says(tmp_path, caplog):
     (tmp_path / "run" / "2").symlink_to(tmp_path / "two")
     store = Store(tmp_path / "run", keep=2)
     assert store.newest == 2
-    assert all(store.save(step, make_state(float(step)), {}) for step in (3, 4, 5)) and store.close()
+    assert (
+        all(store.save(step, make_state(float(step)), {}) for step in (3, 4, 5)) and store.close()
+    )
     assert "NOT SAVED" not in caplog.text
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["4", "5"]
     assert checkpoint.verify(tmp_path / "two") is None
@@ -234,7 +251,10 @@ def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(tmp_path
     store = saved(tmp_path)
     with pytest.raises(
         ValueError,
-        match=r"g/params/g/Dense_0/bias is int32\[3\]|g/params/g/Dense_0/bias is float32\[3\] there and float32\[4\] here",
+        match=(
+            r"g/params/g/Dense_0/bias is int32\[3\]|g/params/g/Dense_0/bias is float32\[3\] there"
+            r" and float32\[4\] here"
+        ),
     ):
         store.restore(2, abstract(make_state(width=4)))
 
@@ -242,9 +262,14 @@ def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(tmp_path
 def test_another_dtype_or_a_missing_leaf_does_not_fit(tmp_path):
     store = saved(tmp_path)
     half = make_state().replace(
-        ema={"params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), make_state().g.params), "mutable": {}}
+        ema={
+            "params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), make_state().g.params),
+            "mutable": {},
+        }
     )
-    with pytest.raises(ValueError, match=r"ema/params/g/Dense_0/bias is float32\[3\] there and bfloat16\[3\] here"):
+    with pytest.raises(
+        ValueError, match=r"ema/params/g/Dense_0/bias is float32\[3\] there and bfloat16\[3\] here"
+    ):
         store.restore(2, abstract(half))
     more = make_state().replace(carry={"p": jnp.zeros(())})
     with pytest.raises(ValueError, match=r"carry/p is no such leaf there and float32\[\] here"):
@@ -257,14 +282,17 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path, bad):
     state = make_state()
     broken = {"g": {"Dense_0": {"kernel": jnp.full((2, 3), bad), "bias": jnp.zeros(3)}}}
     state = state.replace(d=Player(broken, state.d.mutable, state.d.opt))
-    with pytest.raises(FloatingPointError, match=r"step 3 is not saved: d/params/g/Dense_0/kernel is not finite"):
+    with pytest.raises(
+        FloatingPointError, match=r"step 3 is not saved: d/params/g/Dense_0/kernel is not finite"
+    ):
         store.save(3, state, {})
     store.close()
     assert Store(tmp_path).newest == 2
 
 
 def test_a_write_that_fails_is_said_and_the_next_one_is_tried(tmp_path, caplog):
-    """A limit on the size of files makes the background write fail as a disk that fills up under it does."""
+    """A limit on the size of files makes the background write fail as a disk that fills up under it
+    does."""
     store = saved(tmp_path)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -327,7 +355,10 @@ def test_find_takes_a_workdir_its_folder_or_one_step(tmp_path, caplog):
 def test_read_takes_only_the_leaves_asked_for(tmp_path):
     saved(tmp_path)
     leaves, meta = checkpoint.read(tmp_path / "2", ("ema/",))
-    assert sorted(leaves) == ["ema/params/g/Dense_0/bias", "ema/params/g/Dense_0/kernel"] and meta == {"n": 2}
+    assert sorted(leaves) == [
+        "ema/params/g/Dense_0/bias",
+        "ema/params/g/Dense_0/kernel",
+    ] and meta == {"n": 2}
     np.testing.assert_array_equal(leaves["ema/params/g/Dense_0/kernel"], np.full((2, 3), 2.0))
 
 
@@ -350,16 +381,19 @@ def test_warm_start_takes_what_matches_and_reports_the_rest(tmp_path):
 def test_classes_are_the_same_in_either_form_of_unicode():
     """A run of before, or from macOS, may have e and an accent where a folder now gives é."""
     assert checkpoint.other_classes(["a", "e\u0301"], ("a", "\u00e9")) is None
-    assert "label 0: 'a' there, 'b' here" in checkpoint.other_classes(["a", "e\u0301"], ("b", "\u00e9"))
+    assert "label 0: 'a' there, 'b' here" in checkpoint.other_classes(
+        ["a", "e\u0301"], ("b", "\u00e9")
+    )
 
 
 def test_warm_start_says_where_labels_mean_other_classes(tmp_path):
     store = Store(tmp_path)
     assert store.save(1, make_state(), {"classes": ["cats", "dogs"]}) and store.close()
     _, report = checkpoint.warm_start(make_state(), tmp_path, ("cats", "zebras"))
-    assert report[1] == (
-        "  the labels mean other classes: 2 classes, 'cats', 'dogs' there, 2 classes, 'cats', 'zebras' here "
-        "(label 1: 'dogs' there, 'zebras' here)"
+    assert (
+        report[1]
+        == "  the labels mean other classes: 2 classes, 'cats', 'dogs' there, 2 classes, 'cats',"
+        " 'zebras' here (label 1: 'dogs' there, 'zebras' here)"
     )
     for same in (("cats", "dogs"), ()):
         assert len(checkpoint.warm_start(make_state(), tmp_path, same)[1]) == 1
@@ -368,7 +402,9 @@ def test_warm_start_says_where_labels_mean_other_classes(tmp_path):
 def test_warm_start_with_nothing_in_common_is_an_error(tmp_path):
     saved(tmp_path)
     other = make_state().replace(
-        g=Player({"x": jnp.zeros(9)}, {}, ()), d=Player({"x": jnp.zeros(9)}, {}, ()), ema={"params": {}, "mutable": {}}
+        g=Player({"x": jnp.zeros(9)}, {}, ()),
+        d=Player({"x": jnp.zeros(9)}, {}, ()),
+        ema={"params": {}, "mutable": {}},
     )
     with pytest.raises(ValueError, match="not one leaf"):
         checkpoint.warm_start(other, tmp_path)

@@ -1,11 +1,10 @@
 import dataclasses
-import pathlib
 
 import pytest
 
 from gan_jax import augment, config
+from tests.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 
 FILE = """
@@ -63,7 +62,9 @@ def test_file_argument_and_overrides(file):
             "keep=2",
         ],
     )
-    assert run.batch == 4 and run.game == {"z_dim": 7, "loss": "minimax"} and run.opt_g == {"lr": 1e-3}
+    assert (
+        run.batch == 4 and run.game == {"z_dim": 7, "loss": "minimax"} and run.opt_g == {"lr": 1e-3}
+    )
     assert run.d == {"norm": "none"}
     assert run.init_from == "runs/a" and run.ema_rampup is None and run.keep == 2
     assert config.load(file, ["data={'source': 'folder'}"]).data == {"source": "folder"}
@@ -86,7 +87,10 @@ def test_file_argument_and_overrides(file):
         (
             "{}:smok",
             [],
-            r"the config's argument='smok' is not known. Did you mean 'smoke'\? Known: batch, name, rate, smoke",
+            (
+                r"the config's argument='smok' is not known. Did you mean 'smoke'\? Known: batch,"
+                r" name, rate, smoke"
+            ),
         ),
         ("{}:batch=x", [], r"the config's argument 'batch=x': batch must be int, as in batch=64"),
         ("{}x", [], r"mine.pyx: no such file. Did you mean '.*mine.py'"),
@@ -123,8 +127,8 @@ def test_a_file_that_is_no_config(tmp_path):
 def test_players_that_share_a_dict_are_overridden_apart(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "def get_config(arg=None):\n    o = dict(lr=1.0)\n"
-        "    return dict(algorithm='a', model='b', data={}, batch=1, total_kimg=1.0, opt_g=o, opt_d=o)"
+        "def get_config(arg=None):\n    o = dict(lr=1.0)\n    return dict(algorithm='a', model='b',"
+        " data={}, batch=1, total_kimg=1.0, opt_g=o, opt_d=o)"
     )
     run = config.load(str(path), ["opt_g.lr=5.0"])
     assert (run.opt_g["lr"], run.opt_d["lr"]) == (5.0, 1.0)
@@ -134,18 +138,26 @@ def test_unknown_parts_of_a_game_suggest(file):
     make = lambda *overrides: config.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
     assert make().z_dim == 7
     for override, message in {
-        "algorithm=noise_to_imag": "config.algorithm='noise_to_imag'.*Did you mean 'noise_to_image'",
+        "algorithm=noise_to_imag": (
+            "config.algorithm='noise_to_imag'.*Did you mean 'noise_to_image'"
+        ),
         "model=mpl": "config.model='mpl'.*Did you mean 'mlp'",
         "model=os.path": "config.model='os.path': os.path has no Generator and no Discriminator",
         "algorithm=..x": "config.algorithm='..x': not a module's name, nor a dotted path",
         "game.z_dims=3": "config.game.z_dims: no such setting. Did you mean 'z_dim'",
         "game.loss=hing": "config.game.loss='hing' is not known. Did you mean 'hinge'",
-        "game.penalty=r3": "config.game.penalty='r3' is not known. .*Known: r1, r1\\+r2, r2, wgan_gp",
+        "game.penalty=r3": (
+            "config.game.penalty='r3' is not known. .*Known: r1, r1\\+r2, r2, wgan_gp"
+        ),
         "game.n_critic=0": "config.game.n_critic=0: it must be at least 1",
-        "conditional=True": "config.conditional=True, but the data has no labels. Set config.data.labels",
+        "conditional=True": (
+            "config.conditional=True, but the data has no labels. Set config.data.labels"
+        ),
         "augment={'policy': 'color'}": "config.augment lacks name. Known: ada, diffaugment",
         "augment={'name': 'adda'}": "config.augment.name='adda' is not known. Did you mean 'ada'",
-        "augment={'name': 'diffaugment', 'police': 1}": "config.augment.police: no such setting. Did you mean 'policy'",
+        "augment={'name': 'diffaugment', 'police': 1}": (
+            "config.augment.police: no such setting. Did you mean 'policy'"
+        ),
         "dtype=float16": "config.dtype='float16' is not known. .*Known: bfloat16, float32",
         "accumulate=0": "config.accumulate=0: it must be at least 1",
         "g.widths=(16, 0)": r"config.g.widths=\(16, 0\): it must be at least 1",
@@ -157,9 +169,14 @@ def test_unknown_parts_of_a_game_suggest(file):
 
 
 def test_the_unconditional_takes_no_labels(file):
-    with pytest.raises(ValueError, match="config.conditional=False, but the data has classes. Set config.data.labels"):
+    with pytest.raises(
+        ValueError,
+        match="config.conditional=False, but the data has classes. Set config.data.labels",
+    ):
         config.make_game(config.load(file, ["conditional=False"]), (28, 28, 1), 10)
-    assert config.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes == 10
+    assert (
+        config.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes == 10
+    )
 
 
 def test_augmentation_and_type_reach_those_who_take_them(file, tmp_path, monkeypatch):
@@ -172,8 +189,12 @@ def test_augmentation_and_type_reach_those_who_take_them(file, tmp_path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     plain = ["algorithm=plain.game", "model=plain.game", "game={}"]
     for override, message in {
-        "augment={'name': 'ada'}": "config.augment: config.algorithm='plain.game' augments nothing. Leave it out.",
-        "dtype=bfloat16": "config.dtype='bfloat16': plain.game.Generator has no dtype; use 'float32'",
+        "augment={'name': 'ada'}": (
+            "config.augment: config.algorithm='plain.game' augments nothing. Leave it out."
+        ),
+        "dtype=bfloat16": (
+            "config.dtype='bfloat16': plain.game.Generator has no dtype; use 'float32'"
+        ),
     }.items():
         with pytest.raises(ValueError, match=message):
             config.make_game(config.load(file, [*plain, override]), (8, 8, 1), 0)
@@ -197,12 +218,15 @@ def test_differences_name_each_setting():
 def leaves(data, prefix=""):
     """Dotted keys and values of nested settings."""
     for key, value in data.items():
-        yield from leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+        yield from (
+            leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+        )
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_smoke_keeps_the_data_that_one_names(file):
-    """Of every config: the source as without :smoke, only in smaller pictures; without a name the stand-in."""
+    """Of every config: the source as without :smoke, only in smaller pictures; without a name the
+    stand-in."""
     whole, small = config.load(str(file)), config.load(f"{file}:smoke")
     for key, _ in leaves(whole.data):
         place, _, name = key.rpartition(".")
@@ -217,17 +241,30 @@ def test_smoke_keeps_the_data_that_one_names(file):
             other = {"a": "b", "b": "a"}[place]
             assert run.data[other] == small.data[other]
         elif place:
-            assert run.data["source"] == "paired" and {x["source"] for x in map(run.data.get, "ab")} == {"folder"}
-    assert config.load(f"{file}:smoke", ["data.flip=True"]).data.get("source") == small.data["source"]
+            assert run.data["source"] == "paired" and {
+                x["source"] for x in map(run.data.get, "ab")
+            } == {"folder"}
+    assert (
+        config.load(f"{file}:smoke", ["data.flip=True"]).data.get("source") == small.data["source"]
+    )
 
 
 def test_smoke_keeps_the_data_of_its_argument():
     single = config.load(f"{ROOT}/configs/single_cut.py:smoke,photo=me.jpg")
-    assert (single.data["a"]["path"], single.data["a"]["resolution"], single.data["b"]["source"]) == (
-        "me.jpg", 32, "avatars",
-    )  # fmt: skip
+    assert (
+        single.data["a"]["path"],
+        single.data["a"]["resolution"],
+        single.data["b"]["source"],
+    ) == (
+        "me.jpg",
+        32,
+        "avatars",
+    )
     emoji = config.load(f"{ROOT}/configs/emoji_pix2pix.py:path=mine,smoke")
-    assert [emoji.data[side]["path"] for side in "ab"] == ["mine/train/google", "mine/train/twitter"]
+    assert [emoji.data[side]["path"] for side in "ab"] == [
+        "mine/train/google",
+        "mine/train/twitter",
+    ]
     assert emoji.eval["held_out"]["a"] == {"path": "mine/test/google"} and emoji.eval["images"] == 4
     assert "held_out" not in config.load(f"{ROOT}/configs/emoji_pix2pix.py:smoke,batch=2").eval
     faces = config.load(f"{ROOT}/configs/starganv2_afhq.py:smoke", ["eval.held_out.path=unseen"])
@@ -237,7 +274,10 @@ def test_smoke_keeps_the_data_of_its_argument():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.identities=4294967296", r"config.data.identities=4294967296: whole numbers are at most 4294967295"),
+        (
+            "data.identities=4294967296",
+            r"config.data.identities=4294967296: whole numbers are at most 4294967295",
+        ),
         ("batch=100000000000000000000", r"config.batch=100000000000000000000: whole"),
         ("g.widths=(8, 10000000000)", r"config.g.widths=10000000000: whole"),
         ("game.z_dim=" + "9" * 300, r"config.game.z_dim=\(a number of over 40 digits\): whole"),

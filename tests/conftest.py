@@ -1,4 +1,5 @@
-"""Two virtual CPU devices, strict JAX, compiled programs kept between runs; and a toy game small enough for any test."""
+"""Two virtual CPU devices, strict JAX, compiled programs kept between runs; and a toy game small
+enough for any test."""
 
 import gc
 import os
@@ -8,14 +9,16 @@ import sys
 import tempfile
 import types
 
-from gan_jax import launch
+from gan_jax.runtime import xla_flags
 from tests.xla_flags import FAST_COMPILE
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count=2 {FAST_COMPILE}"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "gan_jax_test_cache"))
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(tempfile.gettempdir()) / "gan_jax_test_cache")
+)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-launch.prepare()
+xla_flags.prepare()
 
 import jax
 
@@ -26,13 +29,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 import pytest
 
-from gan_jax import axis
 from gan_jax.algorithms import noise_to_image
+from gan_jax.distributed import collectives
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module", autouse=True)
 def forget():
-    """What one file's tests compiled and traced is of no use to the next, and Python's collector would go through it all."""
+    """What one file's tests compiled and traced is of no use to the next, and Python's collector
+    would go through it all."""
     yield
     jax.clear_caches()
     gc.collect()
@@ -46,10 +51,11 @@ class ToyGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, z, y=None, *, train=False):
-        x = nn.Dense(16, use_bias=False)(z)  # a bias would have gradient 0, whose rounding Adam makes steps of
+        # a bias would have gradient 0, whose rounding Adam makes steps of
+        x = nn.Dense(16, use_bias=False)(z)
         running = self.variable("batch_stats", "mean", jnp.zeros, 16)
         if train:
-            mean = axis.mean(x.mean(0))
+            mean = collectives.mean(x.mean(0))
             running.value = 0.9 * running.value + 0.1 * mean
         else:
             mean = running.value
@@ -58,7 +64,8 @@ class ToyGenerator(nn.Module):
 
 
 class ToyCritic(nn.Module):
-    """Two dense layers; counts its own training passes as state, as spectral norm's u would be advanced."""
+    """Two dense layers; counts its own training passes as state, as spectral norm's u would be
+    advanced."""
 
     @nn.compact
     def __call__(self, x, y=None, *, train=False):
@@ -72,12 +79,15 @@ class ToyCritic(nn.Module):
 @pytest.fixture
 def toy_game():
     """(settings of the game) -> Algorithm on 4x4x1 images, z 3."""
-    return lambda **settings: noise_to_image.Algorithm(ToyGenerator(), ToyCritic(), z_dim=3, **settings)
+    return lambda **settings: noise_to_image.Algorithm(
+        ToyGenerator(), ToyCritic(), z_dim=3, **settings
+    )
 
 
 @pytest.fixture(scope="session")
 def shared_data(tmp_path_factory):
-    """The avatars of all tests are kept in one folder of this test run, all its workers', not in the user's cache."""
+    """The avatars of all tests are kept in one folder of this test run, all its workers', not in
+    the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.getbasetemp()
         folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "data"
@@ -87,18 +97,21 @@ def shared_data(tmp_path_factory):
 
 @pytest.fixture
 def tool(capsys, monkeypatch):
-    """("sample", *args) -> what `python tools/sample.py *args` would give: returncode, stdout, stderr."""
+    """("sample", *args) -> what `python tools/sample.py *args` would give: returncode, stdout,
+    stderr."""
 
     def run(name, *args):
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, args)])
         capsys.readouterr()
         code = None
         try:
-            runpy.run_path(str(pathlib.Path(__file__).parent.parent / "tools" / f"{name}.py"), run_name="__main__")
+            runpy.run_path(str(ROOT / "tools" / f"{name}.py"), run_name="__main__")
         except SystemExit as end:
             code = end.code
         out, err = capsys.readouterr()
         said = f"{code}\n" if isinstance(code, str) else ""
-        return types.SimpleNamespace(returncode=1 if said else code or 0, stdout=out, stderr=err + said)
+        return types.SimpleNamespace(
+            returncode=1 if said else code or 0, stdout=out, stderr=err + said
+        )
 
     return run

@@ -1,8 +1,9 @@
-"""Files of weights that mean harm, made by code: python -m tests.harmful FOLDER writes and reads them, a line each.
+"""Files of weights that mean harm, made by code: python -m tests.harmful FOLDER writes and reads
+them, a line each.
 
-All are small; read without bounds they fill the memory, take for ever, end the process, open other files or print what
-steers a terminal. Each read may take 5 s of one core and 1 GiB beyond what the program has at its start, or the process
-ends.
+All are small; read without bounds they fill the memory, take for ever, end the process, open other
+files or print what steers a terminal. Each read may take 5 s of one core and 1 GiB beyond what the
+program has at its start, or the process ends.
 """
 
 import io
@@ -18,8 +19,8 @@ import zlib
 
 import numpy as np
 
-from gan_jax import weights
-from gan_jax.foreign import pickles
+from gan_jax.interop import pickles
+from gan_jax.runtime import weights
 
 SECONDS, MEMORY = 5, 2**30
 _FLOATS = b"ctorch\nFloatStorage\n"
@@ -50,11 +51,19 @@ def view(memory: bytes, *shape: int) -> bytes:
     """A tensor of one storage, its pickled shape as given and strides that fit."""
     strides = [1] * len(shape)
     numbers = lambda sizes: b"(" + b"".join(map(number, sizes)) + b"t"
-    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + memory + number(0) + numbers(shape) + numbers(strides) + b"\x89)tR"
+    return (
+        b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + memory
+        + number(0)
+        + numbers(shape)
+        + numbers(strides)
+        + b"\x89)tR"
+    )
 
 
 def doubled(start: bytes, first: int = 0, times: int = 60) -> bytes:
-    """A tuple of twice the one before, and so on: 2 ** times of `start`, which is at the memo's place `first`."""
+    """A tuple of twice the one before, and so on: 2 ** times of `start`, which is at the memo's
+    place `first`."""
     steps = (get(n) + get(n) + b"\x86" + put(n + 1) + b"0" for n in range(first, first + times))
     return start + put(first) + b"0" + b"".join(steps) + get(first + times)
 
@@ -80,11 +89,24 @@ def torch_files() -> dict[str, bytes]:
     """Read as state dicts."""
     one, floats = view(storage(4), 4), np.ones(4, np.float32)
     nested = lambda deep: text("x").join([b"}"] * deep) + b"s" * (deep - 1)
-    twice = b"".join(b"}(" + text("a") + get(n) + text("b") + get(n) + b"u" + put(n + 1) + b"0" for n in range(60))
-    colliding = b"}(" + b"".join(pickle.dumps(n * (2**61 - 1), 2)[2:-1] + b"N" for n in range(40_000)) + b"u"
+    twice = b"".join(
+        b"}(" + text("a") + get(n) + text("b") + get(n) + b"u" + put(n + 1) + b"0"
+        for n in range(60)
+    )
+    colliding = (
+        b"}("
+        + b"".join(pickle.dumps(n * (2**61 - 1), 2)[2:-1] + b"N" for n in range(40_000))
+        + b"u"
+    )
     pairs = b"](" + (text("a") + b"N\x86") * 20_000 + b"e" + put(0) + b"0"
     many = np.ones(2**18, np.float32)
-    views = b"}" + put(0) + b"(" + b"".join(text(f"x{n}") + view(get(1), 2**18) for n in range(4000)) + b"u"
+    views = (
+        b"}"
+        + put(0)
+        + b"("
+        + b"".join(text(f"x{n}") + view(get(1), 2**18) for n in range(4000))
+        + b"u"
+    )
     return {
         "memo": b"\x80\x02Nr\x00\x00\x00\x20.",
         "memo in a zip": zipped(b"N" + put(2**29)),
@@ -146,7 +168,11 @@ def _overlapping(archive: bytes, times: int) -> bytes:
     last = archive[archive.rindex(b"PK\x01\x02") : end]
     listed = archive[start:end] + last * times
     count = 2 + times
-    return archive[:start] + listed + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(listed), start, 0)
+    return (
+        archive[:start]
+        + listed
+        + struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(listed), start, 0)
+    )
 
 
 def snapshots() -> dict[str, bytes]:
@@ -155,7 +181,13 @@ def snapshots() -> dict[str, bytes]:
     blob = legacy(storage(2**18), 2**18, bytes(2**20))
     stored = b"ctorch.storage\n_load_from_bytes\n" + get(0) + b"\x85R"
     bytes_once = b"B" + struct.pack("<I", len(blob)) + blob + put(0) + b"0"
-    state = b"}" + text("_parameters") + b"}(" + b"".join(text(f"w{n}") + b"N" for n in range(3000)) + b"us"
+    state = (
+        b"}"
+        + text("_parameters")
+        + b"}("
+        + b"".join(text(f"w{n}") + b"N" for n in range(3000))
+        + b"us"
+    )
     shared = record + state + put(0) + b"b0"
     layers = b"".join(text(f"m{n}") + record + get(0) + b"b" for n in range(3000))
     numbers = b"](" + number(1) * 20_000 + b"e" + put(0) + b"0"
@@ -224,7 +256,9 @@ def _safetensors(header: str) -> bytes:
 def manifests() -> dict[str, str]:
     """TensorFlow.js; a.bin of 2 ** 20 bytes stands beside them."""
     entry = {"name": "x", "shape": [4], "dtype": "float32"}
-    one = lambda paths=("a.bin",), **weight: json.dumps([{"weights": [entry | weight], "paths": list(paths)}])
+    one = lambda paths=("a.bin",), **weight: json.dumps(
+        [{"weights": [entry | weight], "paths": list(paths)}]
+    )
     return {
         "one shard many times": one(["a.bin"] * 5000),
         "deep": "[" * 10**6,
@@ -270,12 +304,18 @@ def write(folder: pathlib.Path) -> list[pathlib.Path]:
     (folder / "a.bin").write_bytes(bytes(2**20))
     contents = {f"{name}.pth": content for name, content in torch_files().items()}
     small = {name: content for name, content in torch_files().items() if len(content) < 2**16}
-    contents |= {f"{name}.pkl": content for name, content in (small | snapshots()).items()} | arrays()
+    contents |= {
+        f"{name}.pkl": content for name, content in (small | snapshots()).items()
+    } | arrays()
     contents |= {f"{name}.json": content.encode() for name, content in manifests().items()}
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     hdf5(folder)
-    return [path for path in sorted(folder.iterdir()) if path.name not in ("a.bin", "secret.bin", "other.h5")]
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name not in ("a.bin", "secret.bin", "other.h5")
+    ]
 
 
 def main() -> None:

@@ -3,14 +3,17 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import lookup, optim
+from gan_jax import optim
+from gan_jax.runtime import registry
 from gan_jax.state import Phase
 
 MAIN = (Phase("d", None),)
 
 
 def step(grads, params, phases=MAIN, batch=10, total_kimg=1.0, steps=1, **settings):
-    tx = optim.make(place="config.opt_d", phases=phases, batch=batch, total_kimg=total_kimg, **settings)
+    tx = optim.make(
+        place="config.opt_d", phases=phases, batch=batch, total_kimg=total_kimg, **settings
+    )
     state = tx.init(params)
     for _ in range(steps):
         updates, state = tx.update(grads, state, params)
@@ -19,11 +22,15 @@ def step(grads, params, phases=MAIN, batch=10, total_kimg=1.0, steps=1, **settin
 
 
 def test_adam_first_step_is_lr():
-    np.testing.assert_allclose(step(jnp.array([3.0, -7.0]), jnp.zeros(2), lr=0.1), [-0.1, 0.1], rtol=1e-5)
+    np.testing.assert_allclose(
+        step(jnp.array([3.0, -7.0]), jnp.zeros(2), lr=0.1), [-0.1, 0.1], rtol=1e-5
+    )
 
 
 def test_sgd_and_rmsprop():
-    np.testing.assert_allclose(step(jnp.array(2.0), jnp.array(0.0), name="sgd", lr=0.1), -0.2, rtol=1e-6)
+    np.testing.assert_allclose(
+        step(jnp.array(2.0), jnp.array(0.0), name="sgd", lr=0.1), -0.2, rtol=1e-6
+    )
     got = step(jnp.array(2.0), jnp.array(0.0), name="rmsprop", lr=0.1, b2=0.75)
     np.testing.assert_allclose(got, -0.1 * 2 / np.sqrt(0.25 * 4), rtol=1e-5)
 
@@ -36,7 +43,8 @@ def test_rmsprops_eps_stands_outside_the_root():
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
 def test_updates_are_the_published_ones(name):
-    """The module's equations, in double precision; gradients near eps, weights that decay, five steps."""
+    """The module's equations, in double precision; gradients near eps, weights that decay, five
+    steps."""
     b1, b2, lr, eps, decay, momentum = 0.5, 0.9, 0.01, 1e-3, 0.1, 0.8
     tx = optim.make(
         place="config.opt_d", phases=MAIN, batch=10, total_kimg=1.0, name=name, lr=lr, b1=b1, b2=b2, eps=eps,
@@ -44,7 +52,9 @@ def test_updates_are_the_published_ones(name):
     )  # fmt: skip
     params, want = jnp.array([0.01, -0.02]), np.array([0.01, -0.02])
     state, m, v = tx.init(params), 0.0, 0.0
-    for t, grad in enumerate([[1e-3, -2e-3], [3e-4, 1e-3], [-5e-3, 0.0], [1e-4, 2e-4], [0.0, -1e-3]], 1):
+    for t, grad in enumerate(
+        [[1e-3, -2e-3], [3e-4, 1e-3], [-5e-3, 0.0], [1e-4, 2e-4], [0.0, -1e-3]], 1
+    ):
         updates, state = tx.update(jnp.array(grad), state, params)
         params = optax.apply_updates(params, updates)
         g = np.array(grad) + decay * want
@@ -64,7 +74,13 @@ def test_updates_are_the_published_ones(name):
 def test_linear_schedule_counts_images(steps, left):
     """1 kimg in batches of 10 is 100 steps; the rate falls from 0.5 kimg on."""
     tx = lambda n: step(
-        jnp.array(1.0), jnp.array(0.0), name="sgd", lr=1.0, schedule="linear", decay_from_kimg=0.5, steps=n
+        jnp.array(1.0),
+        jnp.array(0.0),
+        name="sgd",
+        lr=1.0,
+        schedule="linear",
+        decay_from_kimg=0.5,
+        steps=n,
     )
     np.testing.assert_allclose(tx(steps) - tx(steps + 1), left, atol=1e-4)
 
@@ -85,9 +101,17 @@ def test_cosine_schedule_ends_where_and_when_it_is_told(steps, left):
 
 
 def test_b2_is_scheduled_with_the_rate():
-    """Adam by hand, b1 0 and b2 going in a line from 0.5 to 0.9 over 4 steps; the correction uses the b2 of its step."""
+    """Adam by hand, b1 0 and b2 going in a line from 0.5 to 0.9 over 4 steps; the correction uses
+    the b2 of its step."""
     grads, value, second = [1.0, 3.0, -2.0, 0.5, 4.0], 0.0, 0.0
-    settings = {"lr": 0.1, "final_lr": 0.1, "b1": 0.0, "b2": 0.5, "final_b2": 0.9, "schedule": "linear"}
+    settings = {
+        "lr": 0.1,
+        "final_lr": 0.1,
+        "b1": 0.0,
+        "b2": 0.5,
+        "final_b2": 0.9,
+        "schedule": "linear",
+    }
     tx = optim.make(place="config.opt_d", phases=MAIN, batch=10, total_kimg=0.04, **settings)
     params = jnp.array(0.0)
     state = tx.init(params)
@@ -101,7 +125,9 @@ def test_b2_is_scheduled_with_the_rate():
 
 
 def test_b2_goes_nowhere_without_adam_and_a_schedule():
-    with pytest.raises(ValueError, match=r"config.opt_d.final_b2=0.9: it needs name='adam' and schedule="):
+    with pytest.raises(
+        ValueError, match=r"config.opt_d.final_b2=0.9: it needs name='adam' and schedule="
+    ):
         step(jnp.array(1.0), jnp.array(0.0), final_b2=0.9)
 
 
@@ -128,8 +154,19 @@ def test_lazy_correction(b1, repeat, final_b2):
     """Lazy steps every 16 rounds: lr and betas get k / (k + 1), Karras et al. 2020, appendix B."""
     lazy = (Phase("d", None, repeat=repeat), Phase("d", None, every=16, repeat=repeat))
     c = 16 / 17
-    scheduled = {} if final_b2 is None else {"final_b2": final_b2, "schedule": "linear", "final_lr": 0.1}
-    tx = optim.make(place="config.opt_d", phases=lazy, batch=10, total_kimg=1.0, lr=0.1, b1=b1, b2=0.99, **scheduled)
+    scheduled = (
+        {} if final_b2 is None else {"final_b2": final_b2, "schedule": "linear", "final_lr": 0.1}
+    )
+    tx = optim.make(
+        place="config.opt_d",
+        phases=lazy,
+        batch=10,
+        total_kimg=1.0,
+        lr=0.1,
+        b1=b1,
+        b2=0.99,
+        **scheduled,
+    )
     want = optax.adam(0.1 * c, b1**c, 0.99**c)
     params = wanted = jnp.array(0.0)
     state, other = tx.init(params), want.init(params)
@@ -142,11 +179,19 @@ def test_lazy_correction(b1, repeat, final_b2):
 
 
 def test_unknown_names():
-    with pytest.raises(ValueError, match=r"config.opt_d.name='adm' is not known. Did you mean 'adam'"):
+    with pytest.raises(
+        ValueError, match=r"config.opt_d.name='adm' is not known. Did you mean 'adam'"
+    ):
         step(jnp.array(1.0), jnp.array(1.0), name="adm")
     with pytest.raises(ValueError, match=r"config.opt_g.learning_rate: no such setting. .*lr"):
-        lookup.build(
-            optim.make, {"learning_rate": 1}, "config.opt_g", place="config.opt_g", phases=MAIN, batch=1, total_kimg=1.0
+        registry.build(
+            optim.make,
+            {"learning_rate": 1},
+            "config.opt_g",
+            place="config.opt_g",
+            phases=MAIN,
+            batch=1,
+            total_kimg=1.0,
         )
 
 

@@ -8,14 +8,19 @@ import shlex
 import numpy as np
 import pytest
 
-from gan_jax import build, config, log, lookup, main
+from gan_jax import build, config, main
 from gan_jax.data import outline
-from gan_jax.protocol import Protocol
-from tests import stylize_tool_test
+from gan_jax.data.images import save_png
+from gan_jax.evaluation.protocol import Protocol
+from gan_jax.runtime import registry
+from tests.inference import stylize_tool_test
+from tests.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+PAGES = {
+    path.name: path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
 
 
 def commands(page):
@@ -23,12 +28,18 @@ def commands(page):
     for block in re.findall(r"```bash\n(.*?)```", page, re.S):
         for line in block.replace("\\\n", " ").strip().splitlines():
             loop = re.fullmatch(r"for (\w+) in (.*?); do (.*); done", line)
-            yield from [loop[3].replace(f"${loop[1]}", word) for word in loop[2].split()] if loop else [line]
+            yield from (
+                [loop[3].replace(f"${loop[1]}", word) for word in loop[2].split()]
+                if loop
+                else [line]
+            )
 
 
 COMMANDS = list(commands(README))
 TOOLS = [command for command in COMMANDS if "tools/" in command]
-ALL = [command for page in PAGES.values() for command in commands(page) if not command.startswith("#")]
+ALL = [
+    command for page in PAGES.values() for command in commands(page) if not command.startswith("#")
+]
 
 
 def test_the_layout_has_every_file():
@@ -42,17 +53,29 @@ def run(tmp_path_factory, shared_data):
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        assert main.main(["--config", "configs/avatars.py:smoke", "--workdir", str(folder / "runs" / "avatars")]) == 0
+        assert (
+            main.main(
+                [
+                    "--config",
+                    "configs/avatars.py:smoke",
+                    "--workdir",
+                    str(folder / "runs" / "avatars"),
+                ]
+            )
+            == 0
+        )
     stylize_tool_test.untrained(folder / "runs" / "starganv2", 3)
     (folder / "configs").symlink_to(ROOT / "configs")
     for name in ("generated", "photos", "unseen"):
         for i in range(6):
             noise = np.random.default_rng([len(name), i]).integers(0, 256, (16, 16, 3), np.uint8)
-            log.save_png(folder / name / f"{i}.png", noise)
+            save_png(folder / name / f"{i}.png", noise)
     return folder
 
 
-@pytest.mark.parametrize("command", [c for c in ALL if "gan_jax.main" in c and "runs/ffhq/config.py" not in c])
+@pytest.mark.parametrize(
+    "command", [c for c in ALL if "gan_jax.main" in c and "runs/ffhq/config.py" not in c]
+)
 def test_training_commands_name_configs_and_settings_that_exist(command, monkeypatch):
     """All but that their data is here."""
     monkeypatch.chdir(ROOT)
@@ -61,7 +84,11 @@ def test_training_commands_name_configs_and_settings_that_exist(command, monkeyp
     run = config.load(flags.config, overrides)
     about = outline.outline(run.data, "config.data")
     game = config.make_game(run, about.shape, about.classes)
-    assert game.phases and build.make_optimisers(run, game) and lookup.build(Protocol, run.eval, "config.eval")
+    assert (
+        game.phases
+        and build.make_optimisers(run, game)
+        and registry.build(Protocol, run.eval, "config.eval")
+    )
 
 
 @pytest.mark.parametrize("command", sorted({c for c in ALL if "tools/" in c}))
@@ -85,7 +112,9 @@ def test_tool_commands_have_flags_that_exist(command, tool, monkeypatch):
 @pytest.mark.parametrize("command", TOOLS, ids=lambda command: command.split()[1])
 def test_tool_commands_run(command, tool, run, monkeypatch):
     monkeypatch.chdir(run)
-    python, script, *args = shlex.split(command.replace("configs/avatars.py", "configs/avatars.py:smoke"))
+    python, script, *args = shlex.split(
+        command.replace("configs/avatars.py", "configs/avatars.py:smoke")
+    )
     assert python == "python" and (ROOT / script).is_file()
     done = tool(pathlib.Path(script).stem, *args)
     assert done.returncode == 0, done.stderr
@@ -93,7 +122,9 @@ def test_tool_commands_run(command, tool, run, monkeypatch):
 
 def test_exported_sampler_snippet(tool, run, monkeypatch):
     """After the export command above it."""
-    test_tool_commands_run(next(command for command in TOOLS if "export" in command), tool, run, monkeypatch)
+    test_tool_commands_run(
+        next(command for command in TOOLS if "export" in command), tool, run, monkeypatch
+    )
     (snippet,) = re.findall(r"```python\n(import jax.*?)```", README, re.S)
     scope = {}
     exec(snippet, scope)
@@ -109,8 +140,11 @@ def test_set_up_commands_name_extras_that_exist():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_python_is_called_in_one_way(page):
-    words = re.findall(r"(?:^|(?<=[\s;&`]))([\w./]*python[\d.]*)(?= (?:-m|tools/))", PAGES[page], re.M)
-    assert set(words) <= {"python"} | ({"python3"} if page == "README.md" else set())  # python3 makes the environment
+    words = re.findall(
+        r"(?:^|(?<=[\s;&`]))([\w./]*python[\d.]*)(?= (?:-m|tools/))", PAGES[page], re.M
+    )
+    # python3 makes the environment
+    assert set(words) <= {"python"} | ({"python3"} if page == "README.md" else set())
     assert words.count("python3") == (2 if page == "README.md" else 0)
 
 
@@ -120,8 +154,14 @@ def test_what_the_commands_write_is_no_change_to_the_checkout(page):
     ignored = (ROOT / ".gitignore").read_text().split()
     for place in re.findall(r"--(?:out|workdir)[ =]([\w./$-]+)", PAGES[page]):
         first = place.split("/")[0]
-        names = [f"/{first}/"] if not pathlib.Path(first).suffix else [f"/*{pathlib.Path(first).suffix}"]
-        assert place.startswith(("/", "docs/")) or names[0] in ignored, f"{page}: {place} is not in .gitignore"
+        names = (
+            [f"/{first}/"]
+            if not pathlib.Path(first).suffix
+            else [f"/*{pathlib.Path(first).suffix}"]
+        )
+        assert place.startswith(("/", "docs/")) or names[0] in ignored, (
+            f"{page}: {place} is not in .gitignore"
+        )
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "tools").glob("*.py")), ids=lambda file: file.stem)

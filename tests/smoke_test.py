@@ -1,9 +1,9 @@
-"""Every file in configs/ trains with :smoke, resumes bit for bit, and what it saved is sampled by the tool."""
+"""Every file in configs/ trains with :smoke, resumes bit for bit, and what it saved is sampled by
+the tool."""
 
 import json
 import math
 import os
-import pathlib
 import shutil
 
 import numpy as np
@@ -11,18 +11,26 @@ import pytest
 from PIL import Image
 
 from gan_jax import checkpoint, config, main
+from tests.paths import ROOT
 
-CONFIGS = sorted((pathlib.Path(__file__).parent.parent / "configs").glob("*.py"))
-# Their games and networks are those of another config, which is always tried; run these with -m slow.
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+# Their games and networks are those of another config, which is always tried; run these with -m
+# slow.
 ALIKE = {"biggan_cifar10", "biggan_imagenet128", "sagan_imagenet128", "stylegan2_cifar10", "stylegan2_ffhq256",
          "r3gan_cifar10", "r3gan_ffhq256", "r3gan_imagenet64", "starganv2_afhq", "starganv2_celeba_hq",
          "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut", "single_cut", "few_shot", "dcgan_celeba64", "dcgan_cifar10",
          "wgan_cifar10"}  # fmt: skip
-# Of games that keep more than weights between rounds: what makes them use it within two rounds, and after them.
+# Of games that keep more than weights between rounds: what makes them use it within two rounds, and
+# after them.
 KEEPS = {
     "avatars_biggan": [],
     "avatars_stylegan2": ["game.path_every=2", "game.r1_every=2"],
-    "avatars_r3gan": ["augment.target=0.6", "augment.rise_kimg=None", "game.lecam=0.3", "game.lecam_start=1"],
+    "avatars_r3gan": [
+        "augment.target=0.6",
+        "augment.rise_kimg=None",
+        "game.lecam=0.3",
+        "game.lecam_start=1",
+    ],
     "avatars_starganv2": [],
     "emoji_cyclegan": [],
 }
@@ -31,7 +39,10 @@ TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
 
 @pytest.mark.parametrize(
     "file",
-    [pytest.param(file, id=file.stem, marks=[pytest.mark.slow] * (file.stem in ALIKE)) for file in CONFIGS],
+    [
+        pytest.param(file, id=file.stem, marks=[pytest.mark.slow] * (file.stem in ALIKE))
+        for file in CONFIGS
+    ],
 )
 def test_smoke(file, tool, tmp_path, shared_data, capsys):
     args = ["--config", f"{file}:smoke", *needs(file, tmp_path)]
@@ -41,10 +52,15 @@ def test_smoke(file, tool, tmp_path, shared_data, capsys):
     assert main.main([*args, "--workdir", str(tmp_path / "run")]) == 0
     if file.stem == "folder":
         said = capsys.readouterr()
-        assert "9 images are fewer than 1,000" in said.out + said.err and "configs/few_shot.py" in said.out + said.err
+        assert (
+            "9 images are fewer than 1,000" in said.out + said.err
+            and "configs/few_shot.py" in said.out + said.err
+        )
     if file.stem in KEEPS:
         resumes(args, tmp_path / "run", tmp_path / "again")
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert lines and all(math.isfinite(value) for line in lines for value in line.values())
     assert list((tmp_path / "run" / "samples").glob("*.png"))
     if config.load(str(file)).model in TRANSLATORS:
@@ -52,17 +68,23 @@ def test_smoke(file, tool, tmp_path, shared_data, capsys):
         done = tool("stylize", tmp_path / "run", tmp_path / "me.png", "--out", tmp_path / "out")
         made = "sheet/sheet.png" if "starganv2" in file.stem else "me.png"
     else:
-        done, made = tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"), "sheet/grid.png"
+        done, made = (
+            tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"),
+            "sheet/grid.png",
+        )
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "out" / made).size[0] > 0
 
 
 def resumes(args, whole, workdir):
-    """Goes on from the run's first checkpoint alone, in another workdir: it must end as the run did, in every bit."""
+    """Goes on from the run's first checkpoint alone, in another workdir: it must end as the run
+    did, in every bit."""
     first, last = sorted(map(int, os.listdir(whole / "checkpoints")))
     shutil.copytree(whole / "checkpoints" / str(first), workdir / "checkpoints" / str(first))
     assert main.main([*args, "--config.eval_every_kimg=None", "--workdir", str(workdir)]) == 0
-    want, got = (checkpoint.read(folder / "checkpoints" / str(last), ("",))[0] for folder in (whole, workdir))
+    want, got = (
+        checkpoint.read(folder / "checkpoints" / str(last), ("",))[0] for folder in (whole, workdir)
+    )
     assert list(want) == list(got)
     for name in want:
         np.testing.assert_array_equal(want[name], got[name], err_msg=name)

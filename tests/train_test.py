@@ -1,4 +1,5 @@
-"""The run end to end on the embedded data, tiny: what it writes, how it stops, and that resuming changes nothing."""
+"""The run end to end on the embedded data, tiny: what it writes, how it stops, and that resuming
+changes nothing."""
 
 import contextlib
 import json
@@ -18,9 +19,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, log, main, train, workdir
+from gan_jax import checkpoint, config, main, train
 from gan_jax.data import pipeline
-from gan_jax.signals import Stopped
+from gan_jax.runtime import workdir
+from gan_jax.runtime.signals import Stopped
 from tests.xla_flags import FAST_COMPILE
 
 STEPS = 20
@@ -56,15 +58,24 @@ def env(**more):
 
 
 def script(body, *args, **more):
-    code = "import sys\nfrom gan_jax import launch\nlaunch.prepare()\n" + textwrap.dedent(body)
+    code = (
+        "import sys\nfrom gan_jax.runtime import xla_flags\nxla_flags.prepare()\n"
+        + textwrap.dedent(body)
+    )
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, args)], env=env(**more), capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code, *map(str, args)],
+        env=env(**more),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
 
 def record_ids(monkeypatch):
     seen, pull = [], pipeline.Batches.__next__
-    monkeypatch.setattr(pipeline.Batches, "__next__", lambda self: seen.append(pull(self)) or seen[-1])
+    monkeypatch.setattr(
+        pipeline.Batches, "__next__", lambda self: seen.append(pull(self)) or seen[-1]
+    )
     return seen
 
 
@@ -112,7 +123,9 @@ def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
     for a, b in zip(ids_whole[len(ids) :], ids, strict=True):
         np.testing.assert_array_equal(a, b["id"])
     np.testing.assert_array_equal(images_whole[-1], ids[-1]["image"])
-    keys = lambda workdir: [{k: v for k, v in line.items() if k != "img/s"} for line in lines(workdir)]
+    keys = lambda workdir: [
+        {k: v for k, v in line.items() if k != "img/s"} for line in lines(workdir)
+    ]
     assert keys(tmp_path / "whole") == keys(tmp_path / "killed")
 
 
@@ -125,10 +138,13 @@ def test_what_a_run_writes(file, tmp_path, capsys):
     assert lines(tmp_path)[-1]["images"] == 160
     grids = sorted((tmp_path / "samples").iterdir())
     assert [g.name for g in grids] == ["0000000000.png", "0000000080.png", "0000000160.png"]
-    assert out.count(" compiling\n") == 2  # the grid, and the phases: all are played in the first round
+    # the grid, and the phases: all are played in the first round
+    assert out.count(" compiling\n") == 2
     width, height = Image.open(grids[0]).size
     n_classes = len(
-        pipeline.open_source({"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}).classes
+        pipeline.open_source(
+            {"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}
+        ).classes
     )
     assert (width, height) == (8 * n_classes, 8 * 2)
     assert list((tmp_path / "tensorboard").iterdir())
@@ -143,7 +159,13 @@ def test_running_a_finished_run_again_does_nothing(file, tmp_path, capsys):
 
 
 def test_grid_does_not_disturb_the_run(file, tmp_path):
-    often = run(file, tmp_path / "a", "sample_every_kimg=0.008", "log_every_kimg=0.008", "save_every_kimg=0.032")
+    often = run(
+        file,
+        tmp_path / "a",
+        "sample_every_kimg=0.008",
+        "log_every_kimg=0.008",
+        "save_every_kimg=0.032",
+    )
     assert_equal(often, run(file, tmp_path / "b", "sample_every_kimg=1.0"))
 
 
@@ -169,19 +191,35 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatc
 
 
 def test_a_learning_rate_that_jumps_is_said(file, tmp_path, capsys):
-    """A finished run with a linear schedule has come to rate 0; a longer one is in the middle of its own."""
-    linear = ["opt_g={'lr': 1e-3, 'schedule': 'linear', 'decay_from_kimg': 0.04}", "total_kimg=0.08"]
+    """A finished run with a linear schedule has come to rate 0; a longer one is in the middle of
+    its own."""
+    linear = [
+        "opt_g={'lr': 1e-3, 'schedule': 'linear', 'decay_from_kimg': 0.04}",
+        "total_kimg=0.08",
+    ]
     run(file, tmp_path, *linear)
     run(file, tmp_path, *linear[:1], "total_kimg=0.088")
     out = capsys.readouterr().out
-    assert "THE LEARNING RATE JUMPS: config.opt_g.lr is 0 before and 0.000167 after this step." in out
-    assert "config.opt_g.decay_kimg=0.04 keeps the old schedule." in out and "config.opt_d" not in out
+    assert (
+        "THE LEARNING RATE JUMPS: config.opt_g.lr is 0 before and 0.000167 after this step." in out
+    )
+    assert (
+        "config.opt_g.decay_kimg=0.04 keeps the old schedule." in out and "config.opt_d" not in out
+    )
     kept = {"lr": 1e-3, "schedule": "linear", "decay_from_kimg": 0.04, "decay_kimg": 0.04}
-    old, new = ({"total_kimg": kimg, "opt_g": kept, "opt_d": {"lr": lr}} for kimg, lr in ((0.08, 1e-3), (0.4, 2e-3)))
-    assert not list(train._jumps(old, new, 0.08))  # a constant rate that its user changes is said among the settings
-    whole = [old | {"opt_g": {"lr": lr, "schedule": "linear", "decay_from_kimg": 0.04}} for lr in (1e-3, 2e-3)]
+    old, new = (
+        {"total_kimg": kimg, "opt_g": kept, "opt_d": {"lr": lr}}
+        for kimg, lr in ((0.08, 1e-3), (0.4, 2e-3))
+    )
+    # a constant rate that its user changes is said among the settings
+    assert not list(train._jumps(old, new, 0.08))
+    whole = [
+        old | {"opt_g": {"lr": lr, "schedule": "linear", "decay_from_kimg": 0.04}}
+        for lr in (1e-3, 2e-3)
+    ]
     (line,) = train._jumps(*whole, 0.06)
-    assert line.endswith("config.opt_g.lr is 0.0005 before and 0.001 after this step.")  # the schedule is the old one
+    # the schedule is the old one
+    assert line.endswith("config.opt_g.lr is 0.0005 before and 0.001 after this step.")
     own = new | {"opt_g": {"lr": 1e-3, "networks": {"style": {"schedule": "cosine"}}}}
     (line,) = train._jumps(own | {"total_kimg": 0.08}, own, 0.08)
     assert "config.opt_g.networks.style.lr is 0 before and 0.000905 after" in line
@@ -202,17 +240,22 @@ def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch
     names = open_source(config.load(file).data).classes
     renamed(lambda classes: (*classes[1:], "zebras"))
     with pytest.raises(
-        ValueError, match=f"the labels mean other classes.*: {len(names)} classes, .*there, .*'zebras' here"
+        ValueError,
+        match=f"the labels mean other classes.*: {len(names)} classes, .*there, .*'zebras' here",
     ):
         run(file, tmp_path)
     renamed(lambda classes: (*classes, "zebras"))  # the same words, not a leaf's shape
-    with pytest.raises(ValueError, match=rf"other classes.*\(label {len(names)}: no class there, 'zebras' here\)"):
+    with pytest.raises(
+        ValueError, match=rf"other classes.*\(label {len(names)}: no class there, 'zebras' here\)"
+    ):
         run(file, tmp_path)
     assert checkpoint.find(tmp_path).name == "1"
 
 
 def test_classes_of_converted_networks_get_their_names():
-    assert train._unnamed(["0", "1"], ["cats", "dogs"]) and not train._unnamed(["0", "1"], ["a", "b", "c"])
+    assert train._unnamed(["0", "1"], ["cats", "dogs"]) and not train._unnamed(
+        ["0", "1"], ["a", "b", "c"]
+    )
     assert not train._unnamed(["cats", "dogs"], ["cats", "wolves"])
 
 
@@ -220,8 +263,11 @@ def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
     with pytest.raises(
         ValueError,
-        match=r"made with another config: config\.g\.widths: \[16\] -> \[24\]\. \(the config does not fit the checkpoint "
-        r".*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here",
+        match=(
+            r"made with another config: config\.g\.widths: \[16\] -> \[24\]\. \(the config does not"
+            r" fit the checkpoint "
+            r".*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here"
+        ),
     ):
         run(file, tmp_path, "g.widths=(24,)")
     assert int(run(file, tmp_path, "total_kimg=0.088").step) == 11
@@ -251,14 +297,17 @@ def test_phases_that_a_resumed_run_plays_later_are_compiled_apart(file, tmp_path
     run(file, tmp_path, "total_kimg=0.08")
     capsys.readouterr()
     run(file, tmp_path, "total_kimg=0.12")
-    out = capsys.readouterr().out  # step 10 plays two phases, step 12 the penalty too, step 15 draws the grid
+    # step 10 plays two phases, step 12 the penalty too, step 15 draws the grid
+    out = capsys.readouterr().out
     assert out.count(" compiling\n") == 3
     assert not (tmp_path / "samples" / "0000000088.png").exists()
 
 
 def test_nan_stops_the_run_and_names_metric_and_steps(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
-    with pytest.raises(FloatingPointError, match=r"d/\S+ became (nan|inf|-inf) at step \d+ \(steps 11-15\)"):
+    with pytest.raises(
+        FloatingPointError, match=r"d/\S+ became (nan|inf|-inf) at step \d+ \(steps 11-15\)"
+    ):
         run(file, tmp_path, "opt_d.lr=1e38", "game.loss=wasserstein")
     assert checkpoint.find(tmp_path).name == "10"
     for name, x in checkpoint.read(checkpoint.find(tmp_path), ("",))[0].items():
@@ -270,9 +319,12 @@ def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, c
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(log, "save_png", full)
+    monkeypatch.setattr(train, "save_png", full)
     assert int(run(file, tmp_path).step) == STEPS
-    assert "the sample grid can't be written: [Errno 28] No space left on device" in capsys.readouterr().out
+    assert (
+        "the sample grid can't be written: [Errno 28] No space left on device"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
@@ -287,9 +339,13 @@ def test_a_signal_saves_and_stops(file, tmp_path, name):
         str(tmp_path / "w"),
         "--config.total_kimg=400",
     ]
-    process = subprocess.Popen(command, env=env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, env=env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
-        wait_for(lambda: (tmp_path / "w" / "metrics.jsonl").exists() and lines(tmp_path / "w"), process)
+        wait_for(
+            lambda: (tmp_path / "w" / "metrics.jsonl").exists() and lines(tmp_path / "w"), process
+        )
         process.send_signal(getattr(signal, name))
         out, _ = process.communicate(timeout=120)
     finally:
@@ -302,7 +358,8 @@ def test_a_signal_saves_and_stops(file, tmp_path, name):
 
 
 def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
-    """The disk is slow; SIGTERM comes again while the save that the first one asked for is under way."""
+    """The disk is slow; SIGTERM comes again while the save that the first one asked for is under
+    way."""
     body = """
         import os, signal, time
         from gan_jax import checkpoint, config, train
@@ -345,7 +402,9 @@ def test_an_error_is_kept_with_its_traceback_where_no_other_run_is(file, tmp_pat
 def begun(folder, step, *checkpoints):
     """A workdir as a run leaves it that came to `step`, with (damaged) checkpoints."""
     folder.mkdir()
-    (folder / "metrics.jsonl").write_text(f'{{"step": 5, "images": 40}}\n{{"step": {step}, "images": {step * 8}}}\n')
+    (folder / "metrics.jsonl").write_text(
+        f'{{"step": 5, "images": 40}}\n{{"step": {step}, "images": {step * 8}}}\n'
+    )
     for name in checkpoints:
         (folder / "checkpoints" / name / "state").mkdir(parents=True)
     return folder
@@ -360,7 +419,9 @@ def begun(folder, step, *checkpoints):
         (21, ["old"], r"the run has come to step 21, but .*checkpoints has no checkpoint"),
     ],
 )
-def test_a_run_that_lost_its_checkpoints_stops_and_keeps_its_log(file, tmp_path, capsys, step, checkpoints, message):
+def test_a_run_that_lost_its_checkpoints_stops_and_keeps_its_log(
+    file, tmp_path, capsys, step, checkpoints, message
+):
     folder = begun(tmp_path / "w", step, *checkpoints)
     log_before = (folder / "metrics.jsonl").read_text()
     for _ in range(2):  # the second time as the first
@@ -389,9 +450,13 @@ def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    "stage", [(config, "load"), (pipeline, "open_source"), (train, "make_round"), (train, "_begin")], ids=lambda s: s[1]
+    "stage",
+    [(config, "load"), (pipeline, "open_source"), (train, "make_round"), (train, "_begin")],
+    ids=lambda s: s[1],
 )
-def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(file, tmp_path, monkeypatch, capsys, stage):
+def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(
+    file, tmp_path, monkeypatch, capsys, stage
+):
     whole = getattr(*stage)
 
     def swallow(*args):
@@ -408,12 +473,17 @@ def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(file, tmp
 
 @pytest.mark.slow
 def test_memory_in_a_soak(file, tmp_path, monkeypatch):
-    """An iteration of save, grid and log after the other, for as long as GAN_JAX_SOAK_SECONDS says (an hour)."""
+    """An iteration of save, grid and log after the other, for as long as GAN_JAX_SOAK_SECONDS says
+    (an hour)."""
     seconds = float(os.environ.get("GAN_JAX_SOAK_SECONDS", "3600"))
     began, used, play = time.monotonic(), [], train._Run.round
 
     def round_and_measure(self, state, batches, step):
-        used.append(int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        used.append(
+            int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+            * os.sysconf("SC_PAGE_SIZE")
+            / 2**20
+        )
         if time.monotonic() - began > seconds:
             self.signals.caught.append("SIGTERM")
         return play(self, state, batches, step)
@@ -429,8 +499,19 @@ def test_memory_in_a_soak(file, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_workers_end_with_a_killed_run_and_not_by_ctrl_c(file, tmp_path):
-    command = [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", str(tmp_path), "--config.workers=1"]
-    process = subprocess.Popen([*command, "--config.total_kimg=400"], env=env(), stdout=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "gan_jax.main",
+        "--config",
+        file,
+        "--workdir",
+        str(tmp_path),
+        "--config.workers=1",
+    ]
+    process = subprocess.Popen(
+        [*command, "--config.total_kimg=400"], env=env(), stdout=subprocess.DEVNULL
+    )
     try:
         wait_for(lambda: (tmp_path / "metrics.jsonl").exists() and lines(tmp_path), process)
         workers = [pid for pid in children_of(process.pid) if b"spawn_main" in cmdline(pid)]
@@ -461,13 +542,22 @@ def cmdline(pid):
 
 def test_another_batch_does_not_resume(file, tmp_path):
     run(file, tmp_path, "total_kimg=0.08")
-    with pytest.raises(ValueError, match=r"config.batch=16: the checkpoints in .* were made with 8"):
+    with pytest.raises(
+        ValueError, match=r"config.batch=16: the checkpoints in .* were made with 8"
+    ):
         run(file, tmp_path, "batch=16")
 
 
 def test_worker_processes_read_the_same_run(file, tmp_path):
     body = "from gan_jax import main\nsys.exit(main.main(sys.argv[1:]))"
-    args = ["--config", file, "--workdir", tmp_path / "a", "--config.total_kimg=0.04", "--config.save_every_kimg=1.0"]
+    args = [
+        "--config",
+        file,
+        "--workdir",
+        tmp_path / "a",
+        "--config.total_kimg=0.04",
+        "--config.save_every_kimg=1.0",
+    ]
     done = script(body, *args, "--config.workers=1")
     assert done.returncode == 0, done.stderr
     run(file, tmp_path / "b", "total_kimg=0.04")
@@ -477,19 +567,23 @@ def test_worker_processes_read_the_same_run(file, tmp_path):
 
 
 def test_a_reader_that_goes_away_does_not_end_the_run(file, tmp_path):
-    command = f"{sys.executable} -m gan_jax.main --config {file} --workdir {tmp_path / 'w'} | head -n 1"
+    command = (
+        f"{sys.executable} -m gan_jax.main --config {file} --workdir {tmp_path / 'w'} | head -n 1"
+    )
     subprocess.run(["bash", "-c", command], env=env(), capture_output=True, timeout=200, check=True)
     assert checkpoint.find(tmp_path / "w").name == str(STEPS)
 
 
 def test_many_classes_make_a_grid_of_the_first(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(log, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(train, "MOST_COLUMNS", 3)
     run(file, tmp_path, "total_kimg=0.008")
     assert Image.open(next((tmp_path / "samples").iterdir())).size == (3 * 8, 2 * 8)
 
 
 def test_a_penalty_needs_a_critic_that_does_not_mix_images(file, tmp_path):
-    with pytest.raises(ValueError, match="config.game.penalty='r1': a critic with batch norm mixes"):
+    with pytest.raises(
+        ValueError, match="config.game.penalty='r1': a critic with batch norm mixes"
+    ):
         run(file, tmp_path, "model=dcgan", "g={'width': 2}", "d={'width': 2}")
 
 
@@ -502,7 +596,8 @@ def wait_for(condition, process, seconds=120):
 
 
 def test_jit_pmap_and_one_device_agree(file, tmp_path):
-    """Whole runs: losses equal within 1e-3 after 10 steps of 8 images; only the order of summation differs."""
+    """Whole runs: losses equal within 1e-3 after 10 steps of 8 images; only the order of summation
+    differs."""
     short = "total_kimg=0.08"
     for kind in ("jit", "pmap"):
         run(file, tmp_path / kind, short, f"parallel={kind}")  # on this process's 2 virtual devices
@@ -531,12 +626,15 @@ def assert_losses_agree(first, *others):
         for a, b in zip(lines(first), lines(other), strict=True):
             assert a.keys() == b.keys()
             for name in a.keys() - {"img/s"}:
-                np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=f"{other.name} {name}")
+                np.testing.assert_allclose(
+                    a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=f"{other.name} {name}"
+                )
 
 
 @pytest.mark.parametrize("kind", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_two_processes_agree_with_one(file, tmp_path, kind):
-    """One device a process; each reads its half of every batch and sees its half of the evaluation; the first writes."""
+    """One device a process; each reads its half of every batch and sees its half of the evaluation;
+    the first writes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -573,10 +671,13 @@ def test_two_processes_agree_with_one(file, tmp_path, kind):
     assert [p.returncode for p in processes] == [0, 0], "\n".join(outs)
     run(file, tmp_path / "one", *short)
     assert_losses_agree(tmp_path / "one", tmp_path / "two")
-    one, two = (json.loads((tmp_path / name / "evaluations.jsonl").read_text()) for name in ("one", "two"))
+    one, two = (
+        json.loads((tmp_path / name / "evaluations.jsonl").read_text()) for name in ("one", "two")
+    )
     assert two["values"]["kid_efflite0"] == pytest.approx(one["values"]["kid_efflite0"], rel=1e-2)
     assert checkpoint.find(tmp_path / "two" / "best").name == "10"
-    resumed = run(file, tmp_path / "two", f"parallel={kind}")  # what two processes saved, one goes on from
+    # what two processes saved, one goes on from
+    resumed = run(file, tmp_path / "two", f"parallel={kind}")
     assert int(resumed.step) == STEPS
 
 
@@ -595,11 +696,23 @@ def test_state_on_devices_is_whole_on_each(file, tmp_path):
         (["--config.algorithm=cyclgan"], r"error: config.algorithm='cyclgan': no module"),
         (["--config.game.z_dim=big"], r"error: config.game.z_dim='big' is a str; it must be int"),
         (["--config.opt_g.name=adma"], r"error: .*'adma' is not known. Did you mean 'adam'"),
-        (["--config.parallel=pmp"], r"error: config.parallel='pmp' is not known. Did you mean 'pmap'"),
-        (["--config.data.source=avatar"], r"error: config.data.source='avatar': no module .* Did you mean 'avatars'"),
-        (["--config.data.resolutoin=8"], r"error: config.data.resolutoin: no such setting. Did you mean 'resolution'"),
+        (
+            ["--config.parallel=pmp"],
+            r"error: config.parallel='pmp' is not known. Did you mean 'pmap'",
+        ),
+        (
+            ["--config.data.source=avatar"],
+            r"error: config.data.source='avatar': no module .* Did you mean 'avatars'",
+        ),
+        (
+            ["--config.data.resolutoin=8"],
+            r"error: config.data.resolutoin: no such setting. Did you mean 'resolution'",
+        ),
         (["--config.init_from=nowhere"], r"error: nowhere: no checkpoint"),
-        (["--coordinator=x:1"], r"error: --coordinator, --num_processes and --process_id go together"),
+        (
+            ["--coordinator=x:1"],
+            r"error: --coordinator, --num_processes and --process_id go together",
+        ),
     ],
 )
 def test_a_users_mistake_is_one_line(file, tmp_path, capsys, overrides, message):
@@ -614,7 +727,10 @@ def test_a_users_mistake_is_one_line(file, tmp_path, capsys, overrides, message)
 def test_flags_that_are_missing_or_unknown(capsys):
     for argv, message in [
         ([], "--config"),
-        (["--config", "a", "--workdir", "b", "--wrkdir", "c"], "unrecognized arguments: --wrkdir c"),
+        (
+            ["--config", "a", "--workdir", "b", "--wrkdir", "c"],
+            "unrecognized arguments: --wrkdir c",
+        ),
     ]:
         with pytest.raises(SystemExit) as caught:
             main.main(argv)

@@ -1,9 +1,10 @@
 """How tests compile on CPU: the same mathematics, less optimised, in a quarter of the time."""
 
-from gan_jax import launch
+from gan_jax.runtime import xla_flags
 
 FAST_COMPILE = "--xla_backend_optimization_level=0"
-AS_USERS = {}  # compiler_options of jax.jit where rounding must be what users get: sums are rounded less
-if launch.xla_knows("xla_cpu_use_fusion_emitters"):
+# compiler_options of jax.jit where rounding must be what users get: sums are rounded less
+AS_USERS = {}
+if xla_flags.xla_knows("xla_cpu_use_fusion_emitters"):
     FAST_COMPILE += " --xla_cpu_use_fusion_emitters=false"
     AS_USERS["xla_cpu_use_fusion_emitters"] = True

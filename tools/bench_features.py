@@ -1,6 +1,8 @@
-"""Speed and memory of feature extraction: python tools/bench_features.py --images 50000 prints one JSON line.
+"""Speed and memory of feature extraction: python tools/bench_features.py --images 50000 prints one
+JSON line.
 
-Pictures are made up as they are asked for, so that what is measured is the net and the streaming, not a disk.
+Pictures are made up as they are asked for, so that what is measured is the net and the streaming,
+not a disk.
 """
 
 import argparse
@@ -9,40 +11,59 @@ import resource
 import sys
 import time
 
-from gan_jax import launch
+from gan_jax.runtime import cli
 
 
 def main() -> None:
-    parser = launch.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument("--features", default="efflite0", help="the net (default %(default)s)")
     parser.add_argument("--weights", help="its file (efflite0 has its own)")
     parser.add_argument("--images", type=int, default=1000, help="default %(default)s")
-    parser.add_argument("--resolution", type=int, default=32, help="of the pictures (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=32, help="pictures a device sees at a time (default %(default)s)")
-    parser.add_argument("--keep", type=int, default=0, help="features that stay in memory (default: none, as for fid)")
+    parser.add_argument(
+        "--resolution", type=int, default=32, help="of the pictures (default %(default)s)"
+    )
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=32,
+        help="pictures a device sees at a time (default %(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=int,
+        default=0,
+        help="features that stay in memory (default: none, as for fid)",
+    )
     flags = parser.parse_args()
     if min(flags.images, flags.resolution, flags.batch) < 1 or flags.keep < 0:
-        raise ValueError("--images, --resolution and --batch must be at least 1, --keep at least 0.")
+        raise ValueError(
+            "--images, --resolution and --batch must be at least 1, --keep at least 0."
+        )
     print(json.dumps(measure(flags)))
 
 
 def measure(flags: argparse.Namespace) -> dict:
-    """Mean and covariance of the features of `flags.images` pictures, after one batch that compiles."""
+    """Mean and covariance of the features of `flags.images` pictures, after one batch that
+    compiles."""
     import jax
     import numpy as np
 
-    from gan_jax import statistics
-    from gan_jax.models import features
+    from gan_jax import pretrained
+    from gan_jax.evaluation import features
 
-    extractor = statistics.Extractor(features.load(flags.features, flags.weights), flags.batch)
+    extractor = features.Extractor(pretrained.load(flags.features, flags.weights), flags.batch)
     shape = (flags.resolution, flags.resolution, 3)
-    load = lambda ids: np.random.default_rng(int(ids[0])).integers(0, 256, (len(ids), *shape), np.uint8)
-    images = statistics.Images(load, flags.images)
+    load = lambda ids: np.random.default_rng(int(ids[0])).integers(
+        0, 256, (len(ids), *shape), np.uint8
+    )
+    images = features.Images(load, flags.images)
     began = time.perf_counter()
-    statistics.statistics(images, np.arange(min(flags.batch, flags.images)), extractor, keep=0)
+    features.statistics(images, np.arange(min(flags.batch, flags.images)), extractor, keep=0)
     compile_s, before = time.perf_counter() - began, peak_mib()
     began = time.perf_counter()
-    found = statistics.statistics(images, np.arange(flags.images), extractor, keep=flags.keep, moments=True)
+    found = features.statistics(
+        images, np.arange(flags.images), extractor, keep=flags.keep, moments=True
+    )
     seconds = time.perf_counter() - began
     device = jax.local_devices()[0]
     return {
@@ -69,4 +90,4 @@ def peak_mib() -> int:
 
 
 if __name__ == "__main__":
-    launch.tool(main)
+    cli.tool(main)

@@ -1,10 +1,13 @@
-"""One round of a peer's own networks on CPU, in PyTorch, as a line like bench_step's, to compare with.
+"""One round of a peer's own networks on CPU, in PyTorch, as a line like bench_step's, to compare
+with.
 
 Needs that peer's checkout and torch, in an environment of its own; gan_jax itself needs neither:
-python tools/bench_peer.py sngan --checkout ../PyTorch-StudioGAN --layout channels_last --out peers.jsonl
+python tools/bench_peer.py sngan --checkout ../PyTorch-StudioGAN --layout channels_last --out
+peers.jsonl
 
-Networks and their initial values are the peer's; of StyleGAN2, R3GAN, CycleGAN and StarGAN v2 the losses too. The loop around
-them is ours. Neither data, nor the running average of G's weights, nor logs are in the time.
+Networks and their initial values are the peer's; of StyleGAN2, R3GAN, CycleGAN and StarGAN v2 the
+losses too. The loop around them is ours. Neither data, nor the running average of G's weights, nor
+logs are in the time.
 """
 
 import argparse
@@ -30,7 +33,8 @@ class Workload(NamedTuple):
 
 
 class StudioGAN(NamedTuple):
-    """One of its CIFAR-10 configs at 32x32, by the values in which they differ; one D and one G turn a round."""
+    """One of its CIFAR-10 configs at 32x32, by the values in which they differ; one D and one G
+    turn a round."""
 
     module: str
     batch: int
@@ -45,7 +49,9 @@ class StudioGAN(NamedTuple):
         from torch.nn.functional import relu, softplus
 
         g, d = (net.to(memory_format=layout) for net in self.networks())
-        opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (g, d))
+        opt_g, opt_d = (
+            torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999)) for net in (g, d)
+        )
         x = torch.rand(self.batch, 3, 32, 32).to(memory_format=layout) * 2 - 1
         y = torch.randint(0, 10, (self.batch,))
         draw = lambda: g(torch.randn(self.batch, self.z_dim), y)
@@ -79,7 +85,8 @@ class StudioGAN(NamedTuple):
         import torch
         import utils
 
-        utils.misc = types.SimpleNamespace(dummy_context_mgr=contextlib.nullcontext)  # all that the networks use of it
+        # all that the networks use of it
+        utils.misc = types.SimpleNamespace(dummy_context_mgr=contextlib.nullcontext)
         sys.modules.update({"utils.misc": utils.misc, "utils.style_ops": types.SimpleNamespace()})
         from utils import ops
 
@@ -91,7 +98,11 @@ class StudioGAN(NamedTuple):
         )  # fmt: skip
         for player in "gd":
             for layer in ("conv2d", "deconv2d", "linear"):
-                setattr(layers, f"{player}_{layer}", getattr(ops, f"sn{layer}" if player in self.spectral else layer))
+                setattr(
+                    layers,
+                    f"{player}_{layer}",
+                    getattr(ops, f"sn{layer}" if player in self.spectral else layer),
+                )
         shared = {
             "img_size": 32, "apply_attn": self.module == "big_resnet", "num_classes": 10, "mixed_precision": False,
             "MODULES": layers, "MODEL": types.SimpleNamespace(info_type="N/A", g_info_injection="N/A"),
@@ -102,24 +113,29 @@ class StudioGAN(NamedTuple):
         )  # fmt: skip
         d = module.Discriminator(
             d_conv_dim=self.width, attn_d_loc=[1], d_init="ortho", d_depth=None, d_embed_dim="N/A",
-            apply_d_sn=self.module != "deep_conv",  # here only whether batch norm is left out, as WGAN-GP's paper does
+            # here only whether batch norm is left out, as WGAN-GP's paper does
+            apply_d_sn=self.module != "deep_conv",
             normalize_d_embed=False, d_cond_mtd="PD" if self.conditional else "W/O", aux_cls_type="W/O", **shared,
         )  # fmt: skip
         return g.train(), d.train()
 
 
 def stylegan2(layout) -> Workload:
-    """Its "stylegan2" config (8 mapping layers, groups of 4, R1 gamma 10) at 64x64, batch 4, narrowed, float32, no ADA.
+    """Its "stylegan2" config (8 mapping layers, groups of 4, R1 gamma 10) at 64x64, batch 4,
+    narrowed, float32, no ADA.
 
-    Greg comes every 4 rounds, Dreg every 16. On CPU its ops take their reference forms by themselves. Each block orders
-    its input by a switch, meant for half precision, so channels_last turns that too.
+    Greg comes every 4 rounds, Dreg every 16. On CPU its ops take their reference forms by
+    themselves. Each block orders its input by a switch, meant for half precision, so channels_last
+    turns that too.
     """
     import torch
     from training import loss, networks
 
     batch, common = 4, {"c_dim": 0, "img_resolution": 64, "img_channels": 3}
     width, eight = {"channel_base": 4096, "num_fp16_res": 0}, {"num_layers": 8}
-    g = networks.Generator(z_dim=512, w_dim=512, mapping_kwargs=eight, synthesis_kwargs=width, **common)
+    g = networks.Generator(
+        z_dim=512, w_dim=512, mapping_kwargs=eight, synthesis_kwargs=width, **common
+    )
     d = networks.Discriminator(epilogue_kwargs={"mbstd_group_size": 4}, **width, **common)
     for block in (*g.modules(), *d.modules()):
         if hasattr(block, "channels_last") and not hasattr(block, "const"):  # the 4x4 one can't
@@ -130,36 +146,66 @@ def stylegan2(layout) -> Workload:
 
     def adam(net, every):
         lazy = every / (every + 1)
-        return torch.optim.Adam(net.parameters(), lr=0.0025 * lazy, betas=(0.0, 0.99**lazy), eps=1e-8)
+        return torch.optim.Adam(
+            net.parameters(), lr=0.0025 * lazy, betas=(0.0, 0.99**lazy), eps=1e-8
+        )
 
     opt_g, opt_d = adam(g, 4), adam(d, 16)
-    turns = (("Gmain", g, opt_g, 1), ("Greg", g, opt_g, 4), ("Dmain", d, opt_d, 1), ("Dreg", d, opt_d, 16))
+    turns = (
+        ("Gmain", g, opt_g, 1),
+        ("Greg", g, opt_g, 4),
+        ("Dmain", d, opt_d, 1),
+        ("Dreg", d, opt_d, 16),
+    )
     x, c = torch.rand(batch, 3, 64, 64).to(memory_format=layout) * 2 - 1, torch.zeros(batch, 0)
 
     def play(step):
         for name, net, opt, every in turns:
             if step % every == 0:
-                turn(net, opt, theirs.accumulate_gradients, name, x, c, torch.randn(batch, 512), c, True, every)
+                turn(
+                    net,
+                    opt,
+                    theirs.accumulate_gradients,
+                    name,
+                    x,
+                    c,
+                    torch.randn(batch, 512),
+                    c,
+                    True,
+                    every,
+                )
 
     return Workload(batch, (g, d), play, cycle=16)
 
 
 def r3gan(layout) -> Workload:
-    """Its CIFAR-10 preset at a quarter of the width and cardinality, ten classes, batch 8, float32, no augmentation.
+    """Its CIFAR-10 preset at a quarter of the width and cardinality, ten classes, batch 8, float32,
+    no augmentation.
 
-    Rates are those of its schedules' start. On CPU its ops take their reference forms by themselves.
+    Rates are those of its schedules' start. On CPU its ops take their reference forms by
+    themselves.
     """
     import torch
 
-    if importlib.util.find_spec("pkg_resources") is None:  # gone from setuptools; asked only to order versions
-        sys.modules["pkg_resources"] = types.SimpleNamespace(parse_version=torch.torch_version.TorchVersion)
+    if (
+        importlib.util.find_spec("pkg_resources") is None
+    ):  # gone from setuptools; asked only to order versions
+        sys.modules["pkg_resources"] = types.SimpleNamespace(
+            parse_version=torch.torch_version.TorchVersion
+        )
     from R3GAN import Networks, Trainer
 
-    batch, classes, stages = 8, 10, ([192] * 4, [24] * 4, [2] * 4, 2)  # widths, groups, blocks, expansion
+    batch, classes, stages = (
+        8,
+        10,
+        ([192] * 4, [24] * 4, [2] * 4, 2),
+    )  # widths, groups, blocks, expansion
     g = Networks.Generator(64, *stages, ConditionDimension=classes, ConditionEmbeddingDimension=64)
     d = Networks.Discriminator(*stages, ConditionDimension=classes, ConditionEmbeddingDimension=192)
     g, d = (net.to(memory_format=layout) for net in (g, d))
-    opt_g, opt_d = (torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.0, 0.9), eps=1e-8) for net in (g, d))
+    opt_g, opt_d = (
+        torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.0, 0.9), eps=1e-8) for net in (g, d)
+    )
     theirs = Trainer.AdversarialTraining(g, d)
     x = torch.rand(batch, 3, 32, 32).to(memory_format=layout) * 2 - 1
     y = torch.nn.functional.one_hot(torch.randint(0, classes, (batch,)), classes).float()
@@ -174,13 +220,17 @@ def r3gan(layout) -> Workload:
 def cyclegan_model():
     """Its CycleGAN: residual generators of 6 blocks, pool of 50 fakes.
 
-    As first published: convolutions of stride 2 and transposed ones (no_antialias, no_antialias_up), no dropout.
+    As first published: convolutions of stride 2 and transposed ones (no_antialias,
+    no_antialias_up), no dropout.
     """
+    # it imports them and CycleGAN uses none
     sys.modules["models.stylegan_networks"] = types.SimpleNamespace(
         StyleGAN2Discriminator=None, StyleGAN2Generator=None, TileStyleGAN2Discriminator=None
-    )  # it imports them and CycleGAN uses none
+    )
     sys.modules["util"] = package = types.ModuleType("util")
-    package.__path__ = [str(pathlib.Path(sys.path[0]) / "util")]  # its own __init__ imports what only its data needs
+    package.__path__ = [
+        str(pathlib.Path(sys.path[0]) / "util")
+    ]  # its own __init__ imports what only its data needs
     from models import cycle_gan_model
 
     options = types.SimpleNamespace(
@@ -198,7 +248,10 @@ def cyclegan(layout) -> Workload:
     import torch
 
     model = cyclegan_model()
-    nets = [getattr(model, f"net{name}").to(memory_format=layout) for name in ("G_A", "G_B", "D_A", "D_B")]
+    nets = [
+        getattr(model, f"net{name}").to(memory_format=layout)
+        for name in ("G_A", "G_B", "D_A", "D_B")
+    ]
     a, b = (torch.rand(1, 3, 128, 128).to(memory_format=layout) * 2 - 1 for _ in "ab")
     model.set_input({"A": a, "B": b, "A_paths": "", "B_paths": ""})
 
@@ -224,9 +277,11 @@ def stylize(layout) -> Workload:
 
 
 def starganv2(layout) -> Workload:
-    """Its networks at 64x64 and full width (256 channels at full size), ten classes, batch 2, no high-pass skips.
+    """Its networks at 64x64 and full width (256 channels at full size), ten classes, batch 2, no
+    high-pass skips.
 
-    Its own losses and its solver's order: D by noise, D by references, G with mapping and encoder by noise, G by references.
+    Its own losses and its solver's order: D by noise, D by references, G with mapping and encoder
+    by noise, G by references.
     """
     import torch
 
@@ -255,7 +310,9 @@ def starganv2(layout) -> Workload:
     args = types.SimpleNamespace(lambda_reg=1, lambda_sty=1, lambda_ds=1, lambda_cyc=1, w_hpf=0)
     rate = lambda name: 1e-6 if name == "mapping_network" else 1e-4
     opts = {
-        name: torch.optim.Adam(net.parameters(), lr=rate(name), betas=(0.0, 0.99), weight_decay=1e-4)
+        name: torch.optim.Adam(
+            net.parameters(), lr=rate(name), betas=(0.0, 0.99), weight_decay=1e-4
+        )
         for name, net in nets.items()
     }
     pictures = lambda: torch.rand(batch, 3, side, side).to(memory_format=layout) * 2 - 1
@@ -268,7 +325,11 @@ def starganv2(layout) -> Workload:
         turns = (
             (solver.compute_d_loss, ("discriminator",), {"z_trg": z[0]}),
             (solver.compute_d_loss, ("discriminator",), {"x_ref": references[0]}),
-            (solver.compute_g_loss, ("generator", "mapping_network", "style_encoder"), {"z_trgs": z}),
+            (
+                solver.compute_g_loss,
+                ("generator", "mapping_network", "style_encoder"),
+                {"z_trgs": z},
+            ),
             (solver.compute_g_loss, ("generator",), {"x_refs": references}),
         )
         for loss, movers, styles in turns:
@@ -282,7 +343,8 @@ def starganv2(layout) -> Workload:
 
 
 def turn(net, opt, gradients: Callable, *args) -> None:
-    """One optimiser step of one player by what `gradients(*args)` leaves in .grad; between turns all is frozen."""
+    """One optimiser step of one player by what `gradients(*args)` leaves in .grad; between turns
+    all is frozen."""
     net.requires_grad_(True)
     opt.zero_grad()
     gradients(*args)
@@ -291,27 +353,53 @@ def turn(net, opt, gradients: Callable, *args) -> None:
 
 
 STUDIOGAN = "POSTECH-CVLab/PyTorch-StudioGAN", "src", "src/models/big_resnet.py"
-PEERS = {  # what builds it, its repository, the folder of that one's modules, a file that only that one has
+# what builds it, its repository, the folder of that one's modules, a file that only that one has
+PEERS = {
     "dcgan": (StudioGAN("deep_conv", 64, "vanilla"), *STUDIOGAN),
     "sngan": (StudioGAN("resnet", 32, "hinge", conditional=True, spectral="d"), *STUDIOGAN),
     "wgan_gp": (StudioGAN("resnet", 32, "wasserstein"), *STUDIOGAN),
-    "biggan": (StudioGAN("big_resnet", 16, "hinge", 80, 48, conditional=True, spectral="gd"), *STUDIOGAN),
+    "biggan": (
+        StudioGAN("big_resnet", 16, "hinge", 80, 48, conditional=True, spectral="gd"),
+        *STUDIOGAN,
+    ),
     "stylegan2": (stylegan2, "NVlabs/stylegan2-ada-pytorch", "", "projector.py"),
     "r3gan": (r3gan, "brownvc/R3GAN", "", "R3GAN/Networks.py"),
-    "cyclegan": (cyclegan, "taesungp/contrastive-unpaired-translation", "", "models/cycle_gan_model.py"),
-    "stylize": (stylize, "taesungp/contrastive-unpaired-translation", "", "models/cycle_gan_model.py"),
+    "cyclegan": (
+        cyclegan,
+        "taesungp/contrastive-unpaired-translation",
+        "",
+        "models/cycle_gan_model.py",
+    ),
+    "stylize": (
+        stylize,
+        "taesungp/contrastive-unpaired-translation",
+        "",
+        "models/cycle_gan_model.py",
+    ),
     "starganv2": (starganv2, "clovaai/stargan-v2", "", "core/solver.py"),
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workload", choices=PEERS)
-    parser.add_argument("--checkout", required=True, type=pathlib.Path, help="of the repository that has the workload")
-    parser.add_argument(
-        "--layout", choices=("eager", "channels_last"), default="eager", help="of the memory (default %(default)s)"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=8, help="timed rounds, after two others (default %(default)s)")
+    parser.add_argument("workload", choices=PEERS)
+    parser.add_argument(
+        "--checkout",
+        required=True,
+        type=pathlib.Path,
+        help="of the repository that has the workload",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=("eager", "channels_last"),
+        default="eager",
+        help="of the memory (default %(default)s)",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=8, help="timed rounds, after two others (default %(default)s)"
+    )
     parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
     flags = parser.parse_args()
     line = json.dumps(measure(flags))
@@ -322,10 +410,14 @@ def main() -> None:
 
 
 def measure(flags: argparse.Namespace) -> dict:
-    """As bench_step: `step_ms` is the mean over a cycle in which each lazy turn comes once; median and range of cycles."""
+    """As bench_step: `step_ms` is the mean over a cycle in which each lazy turn comes once; median
+    and range of cycles."""
     build, repository, folder, file = PEERS[flags.workload]
     if not (flags.checkout / file).is_file():
-        sys.exit(f"error: --checkout={flags.checkout}: no checkout of github.com/{repository}: it has no {file}.")
+        sys.exit(
+            f"error: --checkout={flags.checkout}: no checkout of github.com/{repository}: it has no"
+            f" {file}."
+        )
     if flags.rounds < 1:
         sys.exit(f"error: --rounds={flags.rounds}: it must be at least 1.")
     sys.path.insert(0, str(flags.checkout / folder))

@@ -1,4 +1,5 @@
-"""Speed and memory of one round of a config, as one JSON line: python tools/bench_step.py configs/dcgan_cifar10.py.
+"""Speed and memory of one round of a config, as one JSON line: python tools/bench_step.py
+configs/dcgan_cifar10.py.
 
 Several such lines, in files, as one table: python tools/bench_step.py --compare a.jsonl b.jsonl
 """
@@ -14,22 +15,40 @@ import statistics
 import sys
 import time
 
-from gan_jax import launch
+from gan_jax.runtime import cli
 
 
 def main() -> None:
-    parser = launch.Parser(__doc__)
+    parser = cli.Parser(__doc__)
     parser.add_argument(
-        "config", nargs="?", metavar="FILE[:ARG]", help="as in configs/avatars.py, or configs/avatars.py:smoke"
+        "config",
+        nargs="?",
+        metavar="FILE[:ARG]",
+        help="as in configs/avatars.py, or configs/avatars.py:smoke",
     )
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32")
-    parser.add_argument("--shape", help="HxWxC of the images, so that no data is opened (default: the config's data)")
-    parser.add_argument("--classes", type=int, default=0, help="with --shape: how many (default 0: unconditional)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32"
+    )
+    parser.add_argument(
+        "--shape",
+        help="HxWxC of the images, so that no data is opened (default: the config's data)",
+    )
+    parser.add_argument(
+        "--classes", type=int, default=0, help="with --shape: how many (default 0: unconditional)"
+    )
     parser.add_argument("--rounds", type=int, default=20, help="timed rounds (default %(default)s)")
-    parser.add_argument("--warmup", type=int, default=2, help="rounds before them (default %(default)s)")
+    parser.add_argument(
+        "--warmup", type=int, default=2, help="rounds before them (default %(default)s)"
+    )
     parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
-    parser.add_argument("--compare", nargs="+", type=pathlib.Path, metavar="FILE", help="print a table of such lines")
-    launch.trusts_code(parser)
+    parser.add_argument(
+        "--compare",
+        nargs="+",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="print a table of such lines",
+    )
+    cli.trusts_code(parser)
     flags = parser.parse_args()
     if flags.compare:
         print(table([row for file in flags.compare for row in read(file)]))
@@ -53,14 +72,18 @@ def read(file: pathlib.Path) -> list[dict]:
             rows.append(json.loads(line))
             table(rows[-1:])
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file}, line {number}: not a line that this tool printed.") from error
+            raise ValueError(
+                f"{file}, line {number}: not a line that this tool printed."
+            ) from error
     return rows
 
 
 def measure(flags: argparse.Namespace) -> dict:
-    """One round is every due turn of the game (D's repeats, G, lazy ones when their step comes) and the average.
+    """One round is every due turn of the game (D's repeats, G, lazy ones when their step comes) and
+    the average.
 
-    With lazy turns `step_ms` is the mean over a cycle in which each comes once; median and range are of cycles.
+    With lazy turns `step_ms` is the mean over a cycle in which each comes once; median and range
+    are of cycles.
     """
     import jax
     import jaxlib
@@ -68,25 +91,29 @@ def measure(flags: argparse.Namespace) -> dict:
 
     from gan_jax import config as configs
     from gan_jax import train
-    from gan_jax.parallel import Parallel
+    from gan_jax.distributed.parallel import Parallel
 
     config = configs.load(flags.config, flags.set)
     shape, n_classes = data_shape(config, flags)
     parallel = Parallel(config.parallel)
     game = configs.make_game(config, shape, n_classes)
-    play, state = train.make_round(config, game, parallel), train.new_state(config, game, shape, n_classes)
+    play, state = (
+        train.make_iteration(config, game, parallel),
+        train.new_state(config, game, shape, n_classes),
+    )
     state = parallel.replicate(state)
     batch = parallel.put(game.example(shape, n_classes, config.batch))
     batches = [batch] * play.batches
 
     began = time.perf_counter()
     zero = parallel.scalar(np.int32(0))
-    compiled = [(phase, turn.lower(state, batch, zero).compile()) for phase, turn in play.turns]
+    compiled = [(phase, turn.lower(state, batch, zero).compile()) for phase, turn in play.steps]
     play.end = play.end.lower(state).compile()
     compile_s = time.perf_counter() - began
-    play.turns = compiled
+    play.steps = compiled
 
-    cycle = math.lcm(*(phase.every for phase, _ in compiled))  # rounds after which the lazy turns come round
+    # rounds after which the lazy turns come round
+    cycle = math.lcm(*(phase.every for phase, _ in compiled))
     rounds = -(-flags.rounds // cycle) * cycle
     times = []
     for step in range(-flags.warmup, rounds):
@@ -96,7 +123,10 @@ def measure(flags: argparse.Namespace) -> dict:
         times.append(1e3 * (time.perf_counter() - began))
     times = times[flags.warmup :]
     cycles = [statistics.mean(times[i : i + cycle]) for i in range(0, rounds, cycle)]
-    flops = sum(phase.repeat / phase.every * cost(turn).get("flops", 0.0) for phase, turn in compiled) * parallel.size
+    flops = (
+        sum(phase.repeat / phase.every * cost(turn).get("flops", 0.0) for phase, turn in compiled)
+        * parallel.size
+    )
     ms = statistics.median(cycles)
     device = parallel.devices[0]
     return {
@@ -118,14 +148,20 @@ def measure(flags: argparse.Namespace) -> dict:
         "gflop_s": float(f"{flops / ms / 1e6:.4g}"),
         "peak_mib": round(peak_bytes(device) / 2**20),
         "turn_mib": round(max(turn_bytes(turn) for _, turn in compiled) / 2**20),
-        "versions": {"python": platform.python_version(), "jax": jax.__version__, "jaxlib": jaxlib.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "jaxlib": jaxlib.__version__,
+        },
     }
 
 
 def data_shape(config, flags: argparse.Namespace) -> tuple[tuple[int, ...], int]:
     if flags.shape:
         if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[134]", flags.shape) or flags.classes < 0:
-            raise ValueError(f"--shape={flags.shape}: write height x width x channels, as in 32x32x3.")
+            raise ValueError(
+                f"--shape={flags.shape}: write height x width x channels, as in 32x32x3."
+            )
         return tuple(map(int, flags.shape.split("x"))), flags.classes
     from gan_jax.data import pipeline
 
@@ -136,13 +172,15 @@ def data_shape(config, flags: argparse.Namespace) -> tuple[tuple[int, ...], int]
 def cost(compiled) -> dict:
     """XLA's cost analysis of the optimised program; {} where a backend has none.
 
-    On a GPU convolutions are library calls, which it counts as nothing: take the count of a CPU's run there.
+    On a GPU convolutions are library calls, which it counts as nothing: take the count of a CPU's
+    run there.
     """
     return compiled.cost_analysis() or {}
 
 
 def turn_bytes(compiled) -> int:
-    """Memory one turn needs, by XLA's own plan: arguments, results that reuse none of them, and temporaries."""
+    """Memory one turn needs, by XLA's own plan: arguments, results that reuse none of them, and
+    temporaries."""
     plan = compiled.memory_analysis()
     sizes = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
     return sizes + plan.temp_size_in_bytes
@@ -180,11 +218,24 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         low, high = row["step_ms_range"]
         ratio = f"{row['img_s'] / rows[0]['img_s']:.2f}"
-        cells = [row["config"], " ".join(row["set"]), row["batch"], row["step_ms"], f"{low}-{high}", row["img_s"]]
-        cells += [row["gflop_s"], row["compile_s"], row["peak_mib"], f"{row['devices']} x {row['device']}", ratio]
+        cells = [
+            row["config"],
+            " ".join(row["set"]),
+            row["batch"],
+            row["step_ms"],
+            f"{low}-{high}",
+            row["img_s"],
+        ]
+        cells += [
+            row["gflop_s"],
+            row["compile_s"],
+            row["peak_mib"],
+            f"{row['devices']} x {row['device']}",
+            ratio,
+        ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    launch.tool(main)
+    cli.tool(main)

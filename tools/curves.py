@@ -1,16 +1,24 @@
-"""A metric of several runs against training time, as a picture: python tools/curves.py runs/a runs/b --out curves.png."""
+"""A metric of several runs against training time, as a picture: python tools/curves.py runs/a
+runs/b --out curves.png."""
 
 import pathlib
 
-from gan_jax import launch
+from gan_jax.runtime import cli
+from gan_jax.runtime.text import shown
 
 
 def main() -> None:
-    parser = launch.Parser(__doc__)
-    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir")
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir"
+    )
     parser.add_argument("--out", required=True, type=pathlib.Path, help="file: .png or .svg")
-    parser.add_argument("--metric", default="kid_efflite0", help="as in evaluations.jsonl (default %(default)s)")
-    parser.add_argument("--linear", action="store_true", help="the metric on a linear scale, not a logarithmic one")
+    parser.add_argument(
+        "--metric", default="kid_efflite0", help="as in evaluations.jsonl (default %(default)s)"
+    )
+    parser.add_argument(
+        "--linear", action="store_true", help="the metric on a linear scale, not a logarithmic one"
+    )
     flags = parser.parse_args()
     if flags.out.suffix not in (".png", ".svg"):
         raise ValueError(f"{flags.out}: no known kind of picture. Known: .png, .svg.")
@@ -20,7 +28,9 @@ def main() -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from gan_jax import lettering, lookup, runs
+    from gan_jax.data import lettering
+    from gan_jax.reporting import runs
+    from gan_jax.runtime import registry
 
     found = runs.read(flags.workdirs)
     labels, said = lettering.labels([run.label for run in found])
@@ -29,13 +39,21 @@ def main() -> None:
     for run, label, marker in zip(found, labels, "osD^vP*X" * len(flags.workdirs), strict=False):
         points = [(run.seconds(images) / 60, value) for images, value in run.values(flags.metric)]
         if not points:
-            known = {name for evaluation in run.evaluations for name in runs.as_mapping(evaluation.get("values"))}
+            known = {
+                name
+                for evaluation in run.evaluations
+                for name in runs.as_mapping(evaluation.get("values"))
+            }
             raise ValueError(
-                f"--metric={flags.metric}: not measured in {run.folder}. {lookup.suggest(flags.metric, known)}"
+                f"--metric={flags.metric}: not measured in {run.folder}."
+                f" {registry.suggest(flags.metric, known)}"
             )
-        axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.2, label=label)
+        axes.plot(
+            *zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.2, label=label
+        )
         print(
-            f"{launch.shown(run.label)}: {points[-1][1]:.4g} after {points[-1][0]:.1f} minutes of training; best {best(points)}"
+            f"{shown(run.label)}: {points[-1][1]:.4g} after {points[-1][0]:.1f} minutes of"
+            f" training; best {best(points)}"
         )
     axes.set(xlabel="minutes of training (evaluations not counted)", ylabel=flags.metric)
     axes.set_yscale("linear" if flags.linear else "log")
@@ -49,8 +67,10 @@ def main() -> None:
 
 def best(points: list[tuple[float, float]]) -> str:
     low, high = (pick(points, key=lambda point: point[1]) for pick in (min, max))
-    return f"{low[1]:.4g} (lowest, minute {low[0]:.1f}), {high[1]:.4g} (highest, minute {high[0]:.1f})"
+    return (
+        f"{low[1]:.4g} (lowest, minute {low[0]:.1f}), {high[1]:.4g} (highest, minute {high[0]:.1f})"
+    )
 
 
 if __name__ == "__main__":
-    launch.tool(main)
+    cli.tool(main)

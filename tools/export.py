@@ -3,18 +3,20 @@
 import json
 import pathlib
 
-from gan_jax import launch
+from gan_jax.runtime import cli
 
 
 def main() -> None:
-    parser = launch.Parser(__doc__)
-    parser.add_argument("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder"
+    )
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
-    launch.trusts_code(parser)
+    cli.trusts_code(parser)
     flags = parser.parse_args()
 
-    from gan_jax import export
     from gan_jax.algorithms.base import Translator
+    from gan_jax.inference import export
 
     sampler = export.load(flags.checkpoint, trusted=flags.trust_code)
     translates = isinstance(sampler.game, Translator)
@@ -38,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.tool(main)
+    cli.tool(main)

@@ -2,21 +2,31 @@
 
 import pathlib
 
-from gan_jax import launch
+from gan_jax.runtime import cli
 
 
 def main() -> None:
-    parser = launch.Parser(__doc__)
-    parser.add_argument("workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="the page; opens from disk, needs no network")
+    parser = cli.Parser(__doc__)
+    parser.add_argument(
+        "workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        help="the page; opens from disk, needs no network",
+    )
     flags = parser.parse_args()
 
-    from gan_jax import report, runs
+    from gan_jax.reporting import page, runs
 
-    page = report.page(runs.read(flags.workdirs))
-    report.write(flags.out, page)
-    print(f"{flags.out}: {len(page) / 2**20:.1f} MiB, {len(flags.workdirs)} run{'s' * (len(flags.workdirs) > 1)}")
+    page = page.page(runs.read(flags.workdirs))
+    page.write(flags.out, page)
+    print(
+        f"{flags.out}: {len(page) / 2**20:.1f} MiB, {len(flags.workdirs)}"
+        f" run{'s' * (len(flags.workdirs) > 1)}"
+    )
 
 
 if __name__ == "__main__":
-    launch.tool(main)
+    cli.tool(main)

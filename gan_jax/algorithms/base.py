@@ -1,4 +1,5 @@
-"""What every game is. No loss term lives here: a reader sees a game's whole objective in its own file."""
+"""What every game is. No loss term lives here: a reader sees a game's whole objective in its own
+file."""
 
 import abc
 import functools
@@ -12,24 +13,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import axis
+from gan_jax.distributed import collectives
 from gan_jax.state import Phase, PyTree
 
 Variables = dict[str, PyTree]  # {"params": {"g": ...}, "mutable": {"g": ...}}, by network name
 
 
 class Game(abc.ABC):
-    """A two-player game: `FromNoise` or a `Translator`. Each algorithm file has one, a frozen dataclass named `Algorithm`.
+    """A two-player game: `FromNoise` or a `Translator`. Each algorithm file has one, a frozen
+    dataclass named `Algorithm`.
 
-    `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing else of it. Where it
-    has fields named as in the model's NETWORKS, it is given those too.
+    `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing
+    else of it. Where it has fields named as in the model's NETWORKS, it is given those too.
 
     Attributes:
         labelled: whether it can't be played on data without classes.
-        references: pictures of another class that go with each picture of a batch; see data/domains.py.
-        partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/), which give each
-            picture a "target"; empty: it needs no such pictures.
-        drawing: settings that act only when pictures are drawn by the trained weights, as `drawing` of a network.
+        references: pictures of another class that go with each picture of a batch; see
+            data/domains.py.
+        partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),
+            which give each picture a "target"; empty: it needs no such pictures.
+        drawing: settings that act only when pictures are drawn by the trained weights, as `drawing`
+            of a network.
     """
 
     labelled = False
@@ -43,23 +47,29 @@ class Game(abc.ABC):
         """The order of play; see state.Phase."""
 
     @abc.abstractmethod
-    def init(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[Variables, Variables, PyTree]:
-        """(generator side's variables, critic side's variables, carry), from one batch of data for its shapes."""
+    def init(
+        self, rng: jax.Array, batch: Mapping[str, jax.Array]
+    ) -> tuple[Variables, Variables, PyTree]:
+        """(generator side's variables, critic side's variables, carry), from one batch of data for
+        its shapes."""
 
     @abc.abstractmethod
     def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
         """z f32 [n, Z] as `sample` takes it.
 
-        truncation: less variety for likelier pictures. Whoever draws gives it here and to `sample`; a game uses it in
-            one of the two. Here: no number of z lies further from 0 (Brock et al. 2018, arXiv:1809.11096, section 3.1).
+        truncation: less variety for likelier pictures. Whoever draws gives it here and to `sample`;
+            a game uses it in one of the two. Here: no number of z lies further from 0 (Brock et al.
+            2018, arXiv:1809.11096, section 3.1).
         """
 
-    def settle(self, ema: Variables, rng: jax.Array) -> Variables:
-        """The averaged weights as sampling wants them; called once before pictures are drawn by them."""
+    def prepare_for_sampling(self, ema: Variables, rng: jax.Array) -> Variables:
+        """The averaged weights as sampling wants them; called once before pictures are drawn by
+        them."""
         return ema
 
     def example(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
-        """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only: numpy, n rows."""
+        """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only: numpy, n
+        rows."""
         return self._with_partners(example_batch(shape, n_classes, n))
 
     def example_shapes(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
@@ -79,13 +89,22 @@ class FromNoise(Game):
     """A game whose generator draws pictures from noise."""
 
     @abc.abstractmethod
-    def sample(self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None) -> jax.Array:
-        """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged weights `ema`."""
+    def sample(
+        self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None
+    ) -> jax.Array:
+        """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged
+        weights `ema`."""
 
     def sample_to_measure(
-        self, ema: Variables, keys: jax.Array, z: jax.Array, y: jax.Array | None, truncation: float | None = None
+        self,
+        ema: Variables,
+        keys: jax.Array,
+        z: jax.Array,
+        y: jax.Array | None,
+        truncation: float | None = None,
     ) -> jax.Array:
-        """`sample` as measures take it; keys [n], one a picture, of what more a generator draws there. Here: nothing."""
+        """`sample` as measures take it; keys [n], one a picture, of what more a generator draws
+        there. Here: nothing."""
         return self.sample(ema, z, y, truncation)
 
 
@@ -96,7 +115,8 @@ class Translator(Game):
 
     Attributes:
         contents: of data with two sides (data/pairs.py), the one that `restyle` takes.
-        calls: what it calls its networks with, (("g", "x"), ...): networks of one's own are held to that.
+        calls: what it calls its networks with, (("g", "x"), ...): networks of one's own are held to
+            that.
     """
 
     contents = "a"
@@ -106,31 +126,41 @@ class Translator(Game):
         return jnp.zeros((n, 0))
 
     @abc.abstractmethod
-    def through(self, ema: Variables, more: Mapping, x: jax.Array, style: jax.Array) -> tuple[jax.Array, PyTree]:
-        """`forward` of the generator's averaged weights `ema`, with `more` collections, of x and style as `restyle` has them."""
+    def apply_generator(
+        self, ema: Variables, more: Mapping, x: jax.Array, style: jax.Array
+    ) -> tuple[jax.Array, PyTree]:
+        """`forward` of the generator's averaged weights `ema`, with `more` collections, of x and
+        style as `restyle` has them."""
 
-    def restyle(self, ema: Variables, x: jax.Array, style: jax.Array, moments: PyTree | None = None) -> jax.Array:
-        """x f32 [n, H, W, C] in [-1, 1], style [n, S] -> images f32 [n, H, W, C], by the averaged weights `ema`.
+    def restyle(
+        self, ema: Variables, x: jax.Array, style: jax.Array, moments: PyTree | None = None
+    ) -> jax.Array:
+        """x f32 [n, H, W, C] in [-1, 1], style [n, S] -> images f32 [n, H, W, C], by the averaged
+        weights `ema`.
 
         moments: of the pictures of which x are parts, so that the parts fit together.
         """
-        return self.through(ema, {} if moments is None else {"norms": moments}, x, style)[0]
+        return self.apply_generator(ema, {} if moments is None else {"norms": moments}, x, style)[0]
 
     def moments(self, ema: Variables, x: jax.Array, style: jax.Array) -> PyTree:
-        """What the generator's instance norms and palette make of whole pictures x f32 [n, h, w, C], to give to `restyle`."""
-        return self.through(ema, {"norms": {}}, x, style)[1].get("norms", {})
+        """What the generator's instance norms and palette make of whole pictures x f32 [n, h, w,
+        C], to give to `restyle`."""
+        return self.apply_generator(ema, {"norms": {}}, x, style)[1].get("norms", {})
 
     def style_from_noise(self, ema: Variables, z: jax.Array, y: jax.Array | None) -> jax.Array:
         """z [n, Z] of `latent`, y int32 [n] or None, the class to go to -> styles [n, S]."""
         return z
 
-    def translate(self, ema: Variables, x: jax.Array, z: jax.Array, y: jax.Array | None) -> jax.Array:
+    def translate(
+        self, ema: Variables, x: jax.Array, z: jax.Array, y: jax.Array | None
+    ) -> jax.Array:
         """x f32 [n, H, W, C] in a style of class y drawn from z: f32 [n, H, W, C] in [-1, 1]."""
         return self.restyle(ema, x, self.style_from_noise(ema, z, y))
 
 
 def check_weights(game: Game, *names: str) -> None:
-    """Raises ValueError where one of a game's fields, a weight in its loss, is not a number of 0 or more."""
+    """Raises ValueError where one of a game's fields, a weight in its loss, is not a number of 0 or
+    more."""
     for name in names:
         if not 0 <= getattr(game, name) < math.inf:
             raise ValueError(f"config.game.{name}={getattr(game, name)}: it must be 0 or more.")
@@ -149,9 +179,16 @@ def init_network(net: nn.Module, rng: jax.Array, *args) -> tuple[PyTree, PyTree]
 
 
 def forward(
-    net: nn.Module, params: PyTree, mutable: PyTree, *args, train: bool = True, rngs: Mapping | None = None, method=None
+    net: nn.Module,
+    params: PyTree,
+    mutable: PyTree,
+    *args,
+    train: bool = True,
+    rngs: Mapping | None = None,
+    method=None,
 ) -> tuple[Any, PyTree]:
-    """(output, new mutable). The new one is kept by the player being trained and dropped for the other."""
+    """(output, new mutable). The new one is kept by the player being trained and dropped for the
+    other."""
     variables = {"params": params, **mutable}
     return net.apply(variables, *args, train=train, mutable=list(mutable), rngs=rngs, method=method)
 
@@ -162,8 +199,9 @@ def to_float(images: jax.Array) -> jax.Array:
 
 
 def normal(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
-    """Standard normal f32 [rows, *shape]; on several devices each gets its rows of the one global draw."""
-    return axis.draw(lambda n: jax.random.normal(rng, (n, *shape)), rows)
+    """Standard normal f32 [rows, *shape]; on several devices each gets its rows of the one global
+    draw."""
+    return collectives.draw(lambda n: jax.random.normal(rng, (n, *shape)), rows)
 
 
 def truncated_normal(rng: jax.Array, shape: tuple[int, ...], truncation: float | None) -> jax.Array:
@@ -176,17 +214,20 @@ def truncated_normal(rng: jax.Array, shape: tuple[int, ...], truncation: float |
         return jax.random.normal(rng, shape)
     if not (isinstance(truncation, numbers.Real) and truncation > 0):
         raise ValueError(
-            f"truncation={truncation!r}: it must be a number above 0 (numbers of z further from 0 are redrawn)."
+            f"truncation={truncation!r}: it must be a number above 0 (numbers of z further from 0"
+            " are redrawn)."
         )
     return jax.random.truncated_normal(rng, -truncation, truncation, shape)
 
 
 def uniform(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
-    """Uniform [0, 1) f32 [rows, *shape]; on several devices each gets its rows of the one global draw."""
-    return axis.draw(lambda n: jax.random.uniform(rng, (n, *shape)), rows)
+    """Uniform [0, 1) f32 [rows, *shape]; on several devices each gets its rows of the one global
+    draw."""
+    return collectives.draw(lambda n: jax.random.uniform(rng, (n, *shape)), rows)
 
 
 def example_batch(shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
-    """A batch of the data's shapes: {"image": uint8 [n, H, W, C]} and, with classes, {"label": int32 [n]}."""
+    """A batch of the data's shapes: {"image": uint8 [n, H, W, C]} and, with classes, {"label":
+    int32 [n]}."""
     image = {"image": np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)}
     return image | {"label": np.arange(n, dtype=np.int32) % n_classes} if n_classes else image

@@ -1,4 +1,5 @@
-"""CycleGAN: two sets of pictures, each into the other, no pairs. Zhu et al. 2017, arXiv:1703.10593."""
+"""CycleGAN: two sets of pictures, each into the other, no pairs. Zhu et al. 2017,
+arXiv:1703.10593."""
 
 import dataclasses
 
@@ -6,17 +7,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import axis, lookup, losses, regularizers
+from gan_jax import losses, regularizers
 from gan_jax.algorithms import base
+from gan_jax.distributed import collectives
+from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.Translator):
-    """Two generators, a -> b and b -> a, and a critic of each set, of what the generators drew lately.
+    """Two generators, a -> b and b -> a, and a critic of each set, of what the generators drew
+    lately.
 
-    The generators minimise their adversarial losses + `cycle` (|BA(AB(a)) - a| + |AB(BA(b)) - b|) + `cycle` `identity`
-    (|AB(b) - b| + |BA(a) - a|). They move first, then the critics, whose fakes come through a pool of former ones.
+    The generators minimise their adversarial losses + `cycle` (|BA(AB(a)) - a| + |AB(BA(b)) - b|) +
+    `cycle` `identity` (|AB(b) - b| + |BA(a) - a|). They move first, then the critics, whose fakes
+    come through a pool of former ones.
 
     Attributes:
         g, d: picture -> picture; picture -> a logit for each patch. Two of each.
@@ -43,8 +48,8 @@ class Algorithm(base.Translator):
     batch: int = 0
 
     def __post_init__(self):
-        lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
-        lookup.choose({"ab": 1, "ba": 1}, self.direction, "config.game.direction")
+        registry.choose(losses.LOSSES, self.loss, "config.game.loss")
+        registry.choose({"ab": 1, "ba": 1}, self.direction, "config.game.direction")
         base.check_weights(self, "cycle", "identity", "temporal", "pool")
 
     @property
@@ -56,17 +61,24 @@ class Algorithm(base.Translator):
         return Phase("g", self.loss_g), Phase("d", self.loss_d)
 
     def loss_g(self, params_g, state, batch, rng):
-        """Minimised over both generators with the critics frozen; leaves the critics' fakes in carry. Returns (f32 [], Aux)."""
+        """Minimised over both generators with the critics frozen; leaves the critics' fakes in
+        carry. Returns (f32 [], Aux)."""
         k_pool, *keys = jax.random.split(rng, 3)
         x_a, x_b = base.to_float(batch["image"]), base.to_float(batch["target"])
         ab, ba = (lambda x, name=name: self.drawn(params_g, name, x) for name in ("g_ab", "g_ba"))
         fake_b, fake_a = ab(x_a), ba(x_b)
         mislead = losses.LOSSES[self.loss].g
         metrics, loss = {}, 0.0
-        sides = (("a", x_a, fake_a, ba, fake_b), ("b", x_b, fake_b, ab, fake_a))  # set, real, fake, the way to it, from
+        sides = (
+            ("a", x_a, fake_a, ba, fake_b),
+            ("b", x_b, fake_b, ab, fake_a),
+        )  # set, real, fake, the way to it, from
         for name, x_real, x_fake, to, origin in sides:
             critic = lambda x, name=name: self.critic(state.d.params, name, x)
-            found = {"loss": mislead(critic(x_real), critic(x_fake)), "cycle": l1(to(origin), x_real)}
+            found = {
+                "loss": mislead(critic(x_real), critic(x_fake)),
+                "cycle": l1(to(origin), x_real),
+            }
             loss += found["loss"] + self.cycle * found["cycle"]
             if self.identity:
                 found["identity"] = l1(to(x_real), x_real)
@@ -75,7 +87,9 @@ class Algorithm(base.Translator):
         if self.temporal:
             shifted = [
                 regularizers.crop_consistency(to, x, x_fake, key)
-                for to, x, x_fake, key in zip((ab, ba), (x_a, x_b), (fake_b, fake_a), keys, strict=True)
+                for to, x, x_fake, key in zip(
+                    (ab, ba), (x_a, x_b), (fake_b, fake_a), keys, strict=True
+                )
             ]
             metrics["g/temporal"] = sum(shifted)
             loss += self.temporal * metrics["g/temporal"]
@@ -83,12 +97,13 @@ class Algorithm(base.Translator):
         return loss, Aux(state.g.mutable, carry, metrics)
 
     def loss_d(self, params_d, state, batch, rng):
-        """Minimised over both critics, at the fakes that this round's G turn left. Returns (f32 [], Aux)."""
+        """Minimised over both critics, at the fakes that this round's G turn left. Returns (f32 [],
+        Aux)."""
         metrics, loss, waiting = {}, 0.0, dict(state.carry["waiting"])
         for name, images in (("a", batch["image"]), ("b", batch["target"])):
             x_real = base.to_float(images)
-            x_fake = axis.draw(lambda n, name=name: waiting[name][:n], x_real.shape[0])
-            waiting[name] = jnp.roll(waiting[name], -axis.size() * x_real.shape[0], 0)
+            x_fake = collectives.draw(lambda n, name=name: waiting[name][:n], x_real.shape[0])
+            waiting[name] = jnp.roll(waiting[name], -collectives.size() * x_real.shape[0], 0)
             logits_real, logits_fake = (self.critic(params_d, name, x) for x in (x_real, x_fake))
             found = losses.LOSSES[self.loss].d(logits_real, logits_fake)
             loss += 0.5 * found
@@ -97,14 +112,19 @@ class Algorithm(base.Translator):
         return loss, Aux(state.d.mutable, state.carry | {"waiting": waiting}, metrics)
 
     def pooled(self, carry, fakes, rng):
-        """The carry after this turn's fakes f32 [b, H, W, C] of each set: through its pool, then last in its line."""
+        """The carry after this turn's fakes f32 [b, H, W, C] of each set: through its pool, then
+        last in its line."""
         carry = {key: dict(value) for key, value in carry.items()}
         for name, key in zip(("a", "b"), jax.random.split(rng), strict=True):
-            images = axis.gather(fakes[name])
+            images = collectives.gather(fakes[name])
             if self.pool:
                 pool, filled = carry["pool"][name], carry["filled"][name]
-                images, carry["pool"][name], carry["filled"][name] = through_pool(pool, filled, images, key)
-            carry["waiting"][name] = jnp.concatenate([carry["waiting"][name][len(images) :], images])
+                images, carry["pool"][name], carry["filled"][name] = through_pool(
+                    pool, filled, images, key
+                )
+            carry["waiting"][name] = jnp.concatenate(
+                [carry["waiting"][name][len(images) :], images]
+            )
         return carry
 
     def drawn(self, params_g, name, x):
@@ -119,23 +139,33 @@ class Algorithm(base.Translator):
         keys = jax.random.split(rng, 4)
         x = base.to_float(batch["image"])
         wrap = lambda params: {"params": params, "mutable": {name: {} for name in params}}
-        g = {name: base.init_network(self.g, key, x)[0] for name, key in zip(("g_ab", "g_ba"), keys[:2], strict=True)}
-        d = {name: base.init_network(self.d, key, x)[0] for name, key in zip(("d_a", "d_b"), keys[2:], strict=True)}
+        g = {
+            name: base.init_network(self.g, key, x)[0]
+            for name, key in zip(("g_ab", "g_ba"), keys[:2], strict=True)
+        }
+        d = {
+            name: base.init_network(self.d, key, x)[0]
+            for name, key in zip(("d_a", "d_b"), keys[2:], strict=True)
+        }
         room = lambda n: {name: jnp.zeros((n, *x.shape[1:])) for name in ("a", "b")}
         carry = {"waiting": room(self.batch or x.shape[0])}
         if self.pool:
-            carry |= {"pool": room(self.pool), "filled": {name: jnp.int32(0) for name in ("a", "b")}}
+            carry |= {
+                "pool": room(self.pool),
+                "filled": {name: jnp.int32(0) for name in ("a", "b")},
+            }
         return wrap(g), wrap(d), carry
 
-    def through(self, ema, more, x, style):
+    def apply_generator(self, ema, more, x, style):
         return base.forward(self.g, ema["params"][f"g_{self.direction}"], more, x, train=False)
 
 
 def through_pool(pool, filled, images, rng):
     """(images the critic sees, the new pool, how many it holds), one image after the other.
 
-    Until the pool is full an image goes in and is seen itself; then every second one, by chance, changes places with one
-    of the pool. pool f32 [P, H, W, C]; filled int32 []; images f32 [n, H, W, C].
+    Until the pool is full an image goes in and is seen itself; then every second one, by chance,
+    changes places with one of the pool. pool f32 [P, H, W, C]; filled int32 []; images f32 [n, H,
+    W, C].
     """
     draws, seen = jax.random.split(rng, len(images)), []
     for image, key in zip(images, draws, strict=True):

@@ -1,4 +1,5 @@
-"""Pictures from noise: GAN, DCGAN, WGAN(-GP), SNGAN, SAGAN, BigGAN. They differ in networks, loss and penalty only."""
+"""Pictures from noise: GAN, DCGAN, WGAN(-GP), SNGAN, SAGAN, BigGAN. They differ in networks, loss
+and penalty only."""
 
 import dataclasses
 import functools
@@ -8,8 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import additions, lookup, losses, regularizers
-from gan_jax.algorithms import base
+from gan_jax import losses, regularizers
+from gan_jax.algorithms import base, critic_terms
+from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase, Player
 
 PENALTIES = {
@@ -23,20 +25,24 @@ STANDING_BATCH = 256  # pictures, at most, in a pass for standing statistics
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(additions.Additions, base.FromNoise):
-    """min over G, max over D of any loss in `losses.LOSSES`, with an optional gradient penalty on D.
+class Algorithm(critic_terms.Additions, base.FromNoise):
+    """min over G, max over D of any loss in `losses.LOSSES`, with an optional gradient penalty on
+    D.
 
     Attributes:
         z_dim: numbers of noise a picture, standard normal.
         loss: a name in losses.LOSSES.
         n_critic: D steps a round, each on a batch of its own.
-        penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's gamma.
-        penalty_every: 1 adds the penalty to every D step; k > 1 gives it steps of its own every k rounds, `n_critic` of
-            them, each k times as heavy (lazy regularisation): its pull a round stays the same.
+        penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's
+            gamma.
+        penalty_every: 1 adds the penalty to every D step; k > 1 gives it steps of its own every k
+            rounds, `n_critic` of them, each k times as heavy (lazy regularisation): its pull a
+            round stays the same.
         orthogonal: weight of G's orthogonal regularisation (BigGAN's beta; 1e-4 as published).
-        standing_passes: training passes over which the averaged G's batch statistics are gathered anew before it
-            draws pictures; 0: its running ones, averaged with its weights.
-    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are drawn with the real batch's labels.
+        standing_passes: training passes over which the averaged G's batch statistics are gathered
+            anew before it draws pictures; 0: its running ones, averaged with its weights.
+    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are
+    drawn with the real batch's labels.
     """
 
     drawing = ("standing_passes",)
@@ -54,12 +60,14 @@ class Algorithm(additions.Additions, base.FromNoise):
 
     def __post_init__(self):
         super().__post_init__()
-        lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
+        registry.choose(losses.LOSSES, self.loss, "config.game.loss")
         if self.penalty is not None:
-            lookup.choose(PENALTIES, self.penalty, "config.game.penalty")
+            registry.choose(PENALTIES, self.penalty, "config.game.penalty")
         for name in ("z_dim", "n_critic", "penalty_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
+                raise ValueError(
+                    f"config.game.{name}={getattr(self, name)}: it must be at least 1."
+                )
         for name in ("orthogonal", "standing_passes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
@@ -85,25 +93,33 @@ class Algorithm(additions.Additions, base.FromNoise):
             penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
             loss, metrics = loss + penalty, metrics | {"d/penalty": penalty}
         critic = lambda x: self.critic(params_d, state, x, y)[0]
-        added, terms = self.additions_d(state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake))
+        added, terms = self.additions_d(
+            state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake)
+        )
         carry, observed = self.observed(state, logits_real, logits_fake)
         return loss + added, Aux(mutable, carry, metrics | terms | observed)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """A turn of the lazy penalty: `penalty_every` times the weighted penalty, minimised over params_d."""
+        """A turn of the lazy penalty: `penalty_every` times the weighted penalty, minimised over
+        params_d."""
         k_z, k_penalty = jax.random.split(rng)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake = self.fake(state.g, k_z, y, x_real.shape[0])[0]
         penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
-        return self.penalty_every * penalty, Aux(state.d.mutable, state.carry, {"d/penalty": penalty})
+        return self.penalty_every * penalty, Aux(
+            state.d.mutable, state.carry, {"d/penalty": penalty}
+        )
 
     def loss_g(self, params_g, state, batch, rng):
         """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        x_fake, mutable = self.fake(Player(params_g, state.g.mutable, None), k_z, y, x_real.shape[0])
+        x_fake, mutable = self.fake(
+            Player(params_g, state.g.mutable, None), k_z, y, x_real.shape[0]
+        )
         seen_real, seen_fake = self.seen(state, k_real, x_real), self.seen(state, k_fake, x_fake)
-        logits_real, _ = self.critic(state.d.params, state, seen_real, y)  # only relativistic losses read it
+        # only relativistic losses read it
+        logits_real, _ = self.critic(state.d.params, state, seen_real, y)
         logits_fake, _ = self.critic(state.d.params, state, seen_fake, y)
         loss = losses.LOSSES[self.loss].g(logits_real, logits_fake)
         metrics = {"g/loss": loss}
@@ -118,22 +134,35 @@ class Algorithm(additions.Additions, base.FromNoise):
         The gradient is that of the picture before it is augmented.
         """
         k_mix, *keys = jax.random.split(rng, 3)
-        critics = [lambda x, k=k: self.critic(params_d, state, self.seen(state, k, x), y)[0] for k in keys]  # -> [B]
+        critics = [
+            lambda x, k=k: self.critic(params_d, state, self.seen(state, k, x), y)[0] for k in keys
+        ]  # -> [B]
         if self.penalty == "wgan_gp":
             mix = base.uniform(k_mix, x_real.shape[0], 1, 1, 1)
-            return self.penalty_weight * jnp.mean(regularizers.interpolate_penalty(critics[0], x_real, x_fake, mix))
+            return self.penalty_weight * jnp.mean(
+                regularizers.interpolate_penalty(critics[0], x_real, x_fake, mix)
+            )
         at = {"r1": (x_real,), "r2": (x_fake,), "r1+r2": (x_real, x_fake)}[self.penalty]
-        penalties = [jnp.mean(regularizers.grad_penalty(critic, x)) for critic, x in zip(critics, at, strict=False)]
+        penalties = [
+            jnp.mean(regularizers.grad_penalty(critic, x))
+            for critic, x in zip(critics, at, strict=False)
+        ]
         return self.penalty_weight / 2 * sum(penalties)
 
     def fake(self, player, rng, y, n):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""
-        z, rngs = base.normal(rng, n, self.z_dim), {"noise": jax.random.fold_in(rng, 1)}  # StyleGAN2 draws such noise
-        images, mutable = base.forward(self.g, player.params["g"], player.mutable["g"], z, y, rngs=rngs)
+        z, rngs = (
+            base.normal(rng, n, self.z_dim),
+            {"noise": jax.random.fold_in(rng, 1)},
+        )  # StyleGAN2 draws such noise
+        images, mutable = base.forward(
+            self.g, player.params["g"], player.mutable["g"], z, y, rngs=rngs
+        )
         return images, {"g": mutable}
 
     def critic(self, params_d, state, x, y):
-        """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a turn starts from the stored one."""
+        """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a turn starts from the stored
+        one."""
         logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
         return logits, {"d": mutable}
 
@@ -144,12 +173,14 @@ class Algorithm(additions.Additions, base.FromNoise):
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
         if self.penalty is not None and "batch_stats" in mutable_d:
             raise ValueError(
-                f"config.game.penalty={self.penalty!r}: a critic with batch norm mixes the images of a batch, so it has "
-                f"no gradient of one image to penalise. Set config.d.norm='none'."
+                f"config.game.penalty={self.penalty!r}: a critic with batch norm mixes the images"
+                " of a batch, so it has no gradient of one image to penalise. Set"
+                " config.d.norm='none'."
             )
         if self.standing_passes and "batch_stats" not in mutable_g:
             raise ValueError(
-                f"config.game.standing_passes={self.standing_passes}: this generator has no batch norm. Set it to 0."
+                f"config.game.standing_passes={self.standing_passes}: this generator has no batch"
+                " norm. Set it to 0."
             )
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
         return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), self.init_carry()
@@ -160,11 +191,12 @@ class Algorithm(additions.Additions, base.FromNoise):
     def sample(self, ema, z, y, truncation=None):
         return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]
 
-    def settle(self, ema, rng):
-        """Standing statistics: the mean of the moments of `standing_passes` training passes by the averaged weights.
+    def prepare_for_sampling(self, ema, rng):
+        """Standing statistics: the mean of the moments of `standing_passes` training passes by the
+        averaged weights.
 
-        Each has its own z and labels, uniform over the classes; u of spectral norm moves on with each. Brock et al.
-        2018, arXiv:1809.11096.
+        Each has its own z and labels, uniform over the classes; u of spectral norm moves on with
+        each. Brock et al. 2018, arXiv:1809.11096.
         """
         if not self.standing_passes:
             return ema
@@ -178,7 +210,8 @@ class Algorithm(additions.Additions, base.FromNoise):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _standing_pass(game, params, mutable, rng):
-    """(G's new mutable, the moments its batch norms used, named as their running ones) of one training pass."""
+    """(G's new mutable, the moments its batch norms used, named as their running ones) of one
+    training pass."""
     n, classes = min(game.batch, STANDING_BATCH), game.g.n_classes
     k_z, k_y = jax.random.split(rng)
     z = game.latent(k_z, n)

@@ -1,4 +1,5 @@
-"""pix2pix: from a picture to its counterpart, learned from pairs. Isola et al. 2017, arXiv:1611.07004."""
+"""pix2pix: from a picture to its counterpart, learned from pairs. Isola et al. 2017,
+arXiv:1611.07004."""
 
 import dataclasses
 
@@ -6,14 +7,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup, losses, regularizers
+from gan_jax import losses, regularizers
 from gan_jax.algorithms import base
+from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.Translator):
-    """D tells (picture, true counterpart) from (picture, G's); G minimises its loss + `l1` |G(x) - counterpart|.
+    """D tells (picture, true counterpart) from (picture, G's); G minimises its loss + `l1` |G(x) -
+    counterpart|.
 
     Attributes:
         g, d: x -> picture; (x, picture), joined by channel -> a logit for each patch.
@@ -32,7 +35,7 @@ class Algorithm(base.Translator):
     temporal: float = 0.0
 
     def __post_init__(self):
-        lookup.choose(losses.LOSSES, self.loss, "config.game.loss")
+        registry.choose(losses.LOSSES, self.loss, "config.game.loss")
         base.check_weights(self, "l1", "temporal")
 
     @property
@@ -71,16 +74,20 @@ class Algorithm(base.Translator):
 
     def critic(self, params, mutable, x, picture):
         """(logits f32 [B, h, w], new mutable)."""
-        logits, new = base.forward(self.d, params["d"], mutable["d"], jnp.concatenate([x, picture], -1))
+        logits, new = base.forward(
+            self.d, params["d"], mutable["d"], jnp.concatenate([x, picture], -1)
+        )
         return logits, {"d": new}
 
     def init(self, rng, batch):
         k_g, k_d = jax.random.split(rng)
         x = base.to_float(batch["image"])
-        params_g, mutable_g = base.init_network(self.g, {"params": k_g, "dropout": jax.random.fold_in(k_g, 1)}, x)
+        params_g, mutable_g = base.init_network(
+            self.g, {"params": k_g, "dropout": jax.random.fold_in(k_g, 1)}, x
+        )
         params_d, mutable_d = base.init_network(self.d, k_d, jnp.concatenate([x, x], -1))
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
         return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), {}
 
-    def through(self, ema, more, x, style):
+    def apply_generator(self, ema, more, x, style):
         return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"] | more, x, train=False)

@@ -1,4 +1,5 @@
-"""R3GAN: relativistic pairing held by R1 and R2. Huang et al. 2024, arXiv:2501.05441; presets of the official runs."""
+"""R3GAN: relativistic pairing held by R1 and R2. Huang et al. 2024, arXiv:2501.05441; presets of
+the official runs."""
 
 import dataclasses
 import inspect
@@ -8,24 +9,29 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import additions, lookup, losses, regularizers
-from gan_jax.algorithms import base
+from gan_jax import losses, regularizers
+from gan_jax.algorithms import base, critic_terms
+from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(additions.Additions, base.FromNoise):
-    """Every fake is judged against the real image of its row; R1 and R2 at every step make that converge.
+class Algorithm(critic_terms.Additions, base.FromNoise):
+    """Every fake is judged against the real image of its row; R1 and R2 at every step make that
+    converge.
 
     Attributes:
         z_dim: numbers of noise a picture, standard normal.
-        gamma: D's loss has gamma / 2 times the squared slopes at reals and at fakes. With `gamma_final` it goes there
-            along half a cosine over `decay_kimg` thousand images.
-        penalty_every: 1 has both penalties in every D step; k > 1 makes them a step of its own every k rounds, k times as
+        gamma: D's loss has gamma / 2 times the squared slopes at reals and at fakes. With
+            `gamma_final` it goes there along half a cosine over `decay_kimg` thousand images.
+        penalty_every: 1 has both penalties in every D step; k > 1 makes them a step of its own
+            every k rounds, k times as
             heavy: faster, without the paper's guarantee of convergence.
-    Slopes are those of the picture before it is augmented. The rest: additions.Additions. Labels, where the data has
-    them, go to both players; fakes are drawn with the labels of the reals they are paired with.
-    Differs: G's turn pairs its fakes with the real images of D's turn before it; the official code draws others.
+    Slopes are those of the picture before it is augmented. The rest: additions.Additions. Labels,
+    where the data has them, go to both players; fakes are drawn with the labels of the reals they
+    are paired with.
+    Differs: G's turn pairs its fakes with the real images of D's turn before it; the official code
+    draws others.
     """
 
     g: nn.Module
@@ -40,25 +46,37 @@ class Algorithm(additions.Additions, base.FromNoise):
         super().__post_init__()
         if "scale" not in inspect.signature(type(self.d).__call__).parameters:
             raise ValueError(
-                f"config.model: {type(self.d).__module__}.{type(self.d).__name__} has no scale of its biases, which "
-                "config.algorithm='r3gan' needs. Use model='r3gan', or algorithm='noise_to_image' with "
-                "game.loss='relativistic' and game.penalty='r1+r2'."
+                f"config.model: {type(self.d).__module__}.{type(self.d).__name__} has no scale of"
+                " its biases, which config.algorithm='r3gan' needs. Use model='r3gan', or"
+                " algorithm='noise_to_image' with game.loss='relativistic' and"
+                " game.penalty='r1+r2'."
             )
         for name in ("z_dim", "penalty_every"):
             if getattr(self, name) < 1:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
+                raise ValueError(
+                    f"config.game.{name}={getattr(self, name)}: it must be at least 1."
+                )
         for name in ("gamma", "gamma_final"):
             if getattr(self, name) is not None and not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
         if (self.gamma_final is None) != (self.decay_kimg is None):
-            raise ValueError("config.game.gamma_final and config.game.decay_kimg: give both, or neither.")
+            raise ValueError(
+                "config.game.gamma_final and config.game.decay_kimg: give both, or neither."
+            )
         if self.decay_kimg is not None and not (0 < self.decay_kimg < math.inf and self.batch):
-            raise ValueError(f"config.game.decay_kimg={self.decay_kimg}: it must be above 0 (thousands of images).")
+            raise ValueError(
+                f"config.game.decay_kimg={self.decay_kimg}: it must be above 0 (thousands of"
+                " images)."
+            )
 
     @property
     def phases(self):
         play = Phase("d", self.loss_d), Phase("g", self.loss_g)
-        return play if self.penalty_every == 1 else (*play, Phase("d", self.penalty_d, every=self.penalty_every))
+        return (
+            play
+            if self.penalty_every == 1
+            else (*play, Phase("d", self.penalty_d, every=self.penalty_every))
+        )
 
     def loss_d(self, params_d, state, batch, rng):
         """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
@@ -75,21 +93,29 @@ class Algorithm(additions.Additions, base.FromNoise):
         metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
         if self.penalty_every == 1:
             gamma = self.gamma_at(state.step)
-            loss, metrics = loss + gamma / 2 * (r1 + r2), metrics | {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
+            loss, metrics = (
+                loss + gamma / 2 * (r1 + r2),
+                metrics | {"d/r1": r1, "d/r2": r2, "d/gamma": gamma},
+            )
         critic = lambda x: self.critic(params_d, x, y)
-        added, terms = self.additions_d(state, critic, k_moved, (seen[:, 0], seen[:, 1]), (logits_real, logits_fake))
+        added, terms = self.additions_d(
+            state, critic, k_moved, (seen[:, 0], seen[:, 1]), (logits_real, logits_fake)
+        )
         carry, observed = self.observed(state, logits_real, logits_fake)
         return loss + added, Aux(state.d.mutable, carry, metrics | terms | observed)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over params_d."""
+        """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over
+        params_d."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         pairs, y = self.pairs(state, batch, k_z)
         seen, unsee = jax.vjp(lambda pairs: self.seen_pairs(state, k_real, k_fake, pairs), pairs)
         r1, r2 = _squares(unsee(self.logits_and_slopes(params_d, seen, y)[1])[0])
         gamma = self.gamma_at(state.step)
         metrics = {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
-        return self.penalty_every * gamma / 2 * (r1 + r2), Aux(state.d.mutable, state.carry, metrics)
+        return self.penalty_every * gamma / 2 * (r1 + r2), Aux(
+            state.d.mutable, state.carry, metrics
+        )
 
     def loss_g(self, params_g, state, batch, rng):
         """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
@@ -119,10 +145,13 @@ class Algorithm(additions.Additions, base.FromNoise):
 
     def seen_pairs(self, state, k_real, k_fake, pairs):
         """What the critic is shown of pairs [B, 2, H, W, C], the same shape."""
-        return jnp.stack([self.seen(state, key, pairs[:, i]) for i, key in enumerate((k_real, k_fake))], 1)
+        return jnp.stack(
+            [self.seen(state, key, pairs[:, i]) for i, key in enumerate((k_real, k_fake))], 1
+        )
 
     def judge(self, params_d, pairs, y):
-        """Logits f32 [B, 2] of pairs [B, 2, H, W, C]. A row's two stay beside each other, so on one device."""
+        """Logits f32 [B, 2] of pairs [B, 2, H, W, C]. A row's two stay beside each other, so on one
+        device."""
         return self.critic(params_d, _rows(pairs), _twice(y)).reshape(-1, 2)
 
     def logits_and_slopes(self, params_d, pairs, y):
@@ -142,7 +171,10 @@ class Algorithm(additions.Additions, base.FromNoise):
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
         for name, mutable in (("g", mutable_g), ("d", mutable_d)):
             if mutable:
-                raise ValueError(f"config.{name}: config.algorithm='r3gan' plays with networks without state only.")
+                raise ValueError(
+                    f"config.{name}: config.algorithm='r3gan' plays with networks without state"
+                    " only."
+                )
         wrap = lambda name, params: {"params": {name: params}, "mutable": {name: {}}}
         return wrap("g", params_g), wrap("d", params_d), self.init_carry()
 
@@ -173,9 +205,16 @@ def preset(name: str) -> dict[str, PyTree]:
 
     Differs: a run ends where its schedules end; the official ones go on until they are stopped.
     """
-    p = lookup.choose(PRESETS, name, "the preset")
-    (lr, final_lr), (gamma, gamma_final), (b2, final_b2), kimg = p["lr"], p["gamma"], p["b2"], p["decay_kimg"]
-    adam = dict(name="adam", lr=lr, b1=0.0, b2=b2, schedule="cosine", final_lr=final_lr, final_b2=final_b2)
+    p = registry.choose(PRESETS, name, "the preset")
+    (lr, final_lr), (gamma, gamma_final), (b2, final_b2), kimg = (
+        p["lr"],
+        p["gamma"],
+        p["b2"],
+        p["decay_kimg"],
+    )
+    adam = dict(
+        name="adam", lr=lr, b1=0.0, b2=b2, schedule="cosine", final_lr=final_lr, final_b2=final_b2
+    )
     widths = dict(widths=p["widths"], cardinality=p["cardinality"])
     return {
         "algorithm": "r3gan",
@@ -197,8 +236,8 @@ def preset(name: str) -> dict[str, PyTree]:
     }  # fmt: skip
 
 
-# Of the official runs, on 8, 8, 8, 32 and 64 GPUs. Pairs go from the first number to the second, p and the half-life of the
-# average (ema_kimg) from 0, all along half a cosine over decay_kimg.
+# Of the official runs, on 8, 8, 8, 32 and 64 GPUs. Pairs go from the first number to the second, p
+# and the half-life of the average (ema_kimg) from 0, all along half a cosine over decay_kimg.
 PRESETS = {
     "CIFAR10": dict(
         widths=(768,) * 4, cardinality=(96,) * 4, conditional=True, batch=512, lr=(2e-4, 5e-5), gamma=(0.05, 0.005),

@@ -16,25 +16,31 @@ COARSE = 4  # pixels a side, at which `color` compares
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.Translator):
-    """A picture takes on the style of a class: drawn from noise by `mapping`, or seen on another picture by `encoder`.
+    """A picture takes on the style of a class: drawn from noise by `mapping`, or seen on another
+    picture by `encoder`.
 
-    G minimises adversarial + `style` |E(G(x, s)) - s| - diversity |G(x, s) - G(x, s')| + `cycle` |G(G(x, s), E(x)) - x|,
-    D the logistic loss and R1 on the reals; each of them twice a round, with styles of noise and with styles of pictures.
+    G minimises adversarial + `style` |E(G(x, s)) - s| - diversity |G(x, s) - G(x, s')| + `cycle`
+    |G(G(x, s), E(x)) - x|, D the logistic loss and R1 on the reals; each of them twice a round,
+    with styles of noise and with styles of pictures.
 
     Attributes:
         g, mapping, encoder, d: (x, s) -> picture; (z, y) -> s; (x, y) -> s; (x, y) -> logit.
         z_dim: numbers of noise a style, standard normal.
         gamma: R1's; D's loss has gamma / 2 times the squared slope at reals.
         style, cycle: weights of the terms above.
-        diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand images (None: it stays).
-        color: weight of |coarse(G(x, s)) - coarse(x)|, pictures brought to COARSE x COARSE: colours stay where they were.
-        temporal: weight of regularizers.crop_consistency in the turn with styles of noise, for video.
+        diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand
+            images (None: it stays).
+        color: weight of |coarse(G(x, s)) - coarse(x)|, pictures brought to COARSE x COARSE: colours
+            stay where they were.
+        temporal: weight of regularizers.crop_consistency in the turn with styles of noise, for
+            video.
         batch: images a round.
-    Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two pictures of it.
-    The turn with styles of pictures moves G alone (`only`), as in the official code.
-    Differs: pictures come as often as the data has them; the official sampler draws every class equally often. `color`, 0 in
-    the paper. Without it skin and hair are part of a style, which noise or the reference decides:
-    G need not keep them, for E(x) can carry them past it.
+    Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two
+    pictures of it. The turn with styles of pictures moves G alone (`only`), as in the official
+    code.
+    Differs: pictures come as often as the data has them; the official sampler draws every class
+    equally often. `color`, 0 in the paper. Without it skin and hair are part of a style, which
+    noise or the reference decides: G need not keep them, for E(x) can carry them past it.
     """
 
     calls = (("g", "x, style"), ("d", "x, y"), ("mapping", "z, y"), ("encoder", "x, y"))
@@ -59,9 +65,12 @@ class Algorithm(base.Translator):
         if self.z_dim < 1:
             raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
         base.check_weights(self, "gamma", "style", "cycle", "diversity", "color", "temporal")
-        if self.diversity_kimg is not None and not (0 < self.diversity_kimg < math.inf and self.batch):
+        if self.diversity_kimg is not None and not (
+            0 < self.diversity_kimg < math.inf and self.batch
+        ):
             raise ValueError(
-                f"config.game.diversity_kimg={self.diversity_kimg}: it must be above 0 (thousands of images), or None."
+                f"config.game.diversity_kimg={self.diversity_kimg}: it must be above 0 (thousands"
+                " of images), or None."
             )
 
     @property
@@ -74,51 +83,68 @@ class Algorithm(base.Translator):
         )
 
     def loss_d_latent(self, params_d, state, batch, rng):
-        """Minimised over params_d with G frozen; fakes have styles of noise. Returns (f32 [], Aux)."""
-        return self.loss_d(params_d, state, batch, self.style_of(state.g.params, self.latent_of(batch, rng), batch))
+        """Minimised over params_d with G frozen; fakes have styles of noise. Returns (f32 [],
+        Aux)."""
+        return self.loss_d(
+            params_d, state, batch, self.style_of(state.g.params, self.latent_of(batch, rng), batch)
+        )
 
     def loss_d_reference(self, params_d, state, batch, rng):
         """The same; fakes have the styles of pictures."""
-        return self.loss_d(params_d, state, batch, self.seen_in(state.g.params, batch, "target"))
+        return self.loss_d(
+            params_d, state, batch, self.styles_from_images(state.g.params, batch, "target")
+        )
 
     def loss_d(self, params_d, state, batch, s):
         """The critic's loss at fakes of style s [B, S]."""
         x_real, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
-        x_fake = self.restyled(state.g.params, x_real, s)
-        logits_real, logits_fake = self.critic(params_d, x_real, y), self.critic(params_d, x_fake, y_new)
+        x_fake = self.translated(state.g.params, x_real, s)
+        logits_real, logits_fake = (
+            self.critic(params_d, x_real, y),
+            self.critic(params_d, x_fake, y_new),
+        )
         r1 = jnp.mean(regularizers.grad_penalty(lambda x: self.critic(params_d, x, y), x_real))
         loss = losses.logistic_d(logits_real, logits_fake)
-        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake), "d/r1": r1}
+        metrics = {
+            "d/loss": loss,
+            "d/real": jnp.mean(logits_real),
+            "d/fake": jnp.mean(logits_fake),
+            "d/r1": r1,
+        }
         return loss + self.gamma / 2 * r1, Aux(state.d.mutable, state.carry, metrics)
 
     def loss_g_latent(self, params_g, state, batch, rng):
-        """Minimised over params_g (G, mapping and encoder) with D frozen; styles are of noise. Returns (f32 [], Aux)."""
+        """Minimised over params_g (G, mapping and encoder) with D frozen; styles are of noise.
+        Returns (f32 [], Aux)."""
         k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
         style = lambda key: self.style_of(params_g, self.latent_of(batch, key), batch)
         return self.loss_g(params_g, state, batch, style(k_one), style(k_other), "latent", *k_crop)
 
     def loss_g_reference(self, params_g, state, batch, rng):
         """The same with the styles of pictures; it moves G alone."""
-        style = lambda name: self.seen_in(params_g, batch, name)
+        style = lambda name: self.styles_from_images(params_g, batch, name)
         return self.loss_g(params_g, state, batch, style("target"), style("target2"), "reference")
 
     def loss_g(self, params_g, state, batch, s, s_other, kind, k_crop=None):
-        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike; k_crop: to ask for consistency."""
+        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike; k_crop: to ask
+        for consistency."""
         x, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
-        x_fake = self.restyled(params_g, x, s)
+        x_fake = self.translated(params_g, x, s)
         adversarial = losses.non_saturating_g(None, self.critic(state.d.params, x_fake, y_new))
-        style = l1(self.encoded(params_g, x_fake, y_new), s)
-        cycle = l1(self.restyled(params_g, x_fake, self.encoded(params_g, x, y)), x)
+        style = l1(self.encode(params_g, x_fake, y_new), s)
+        cycle = l1(self.translated(params_g, x_fake, self.encode(params_g, x, y)), x)
         loss = adversarial + self.style * style + self.cycle * cycle
         metrics = {"loss": adversarial, "style": style, "cycle": cycle}
         if self.diversity:
-            metrics["diversity"] = l1(x_fake, jax.lax.stop_gradient(self.restyled(params_g, x, s_other)))
+            metrics["diversity"] = l1(
+                x_fake, jax.lax.stop_gradient(self.translated(params_g, x, s_other))
+            )
             loss -= self.diversity_at(state.step) * metrics["diversity"]
         if self.color:
             metrics["color"] = l1(coarse(x_fake), coarse(x))
             loss += self.color * metrics["color"]
         if k_crop is not None:
-            again = lambda part: self.restyled(params_g, part, s)
+            again = lambda part: self.translated(params_g, part, s)
             metrics["temporal"] = regularizers.crop_consistency(again, x, x_fake, k_crop)
             loss += self.temporal * metrics["temporal"]
         metrics = {f"g/{kind}_{name}": value for name, value in metrics.items()}
@@ -127,10 +153,13 @@ class Algorithm(base.Translator):
         return loss, Aux(state.g.mutable, state.carry, metrics)
 
     def diversity_at(self, step: jax.Array) -> jax.Array:
-        """The diversity term's weight f32 [] in the round `step` (from 0), by the images seen before it."""
+        """The diversity term's weight f32 [] in the round `step` (from 0), by the images seen
+        before it."""
         if self.diversity_kimg is None:
             return jnp.float32(self.diversity)
-        return self.diversity * jnp.maximum(1 - (step + 0.0) * self.batch / (self.diversity_kimg * 1000), 0)
+        return self.diversity * jnp.maximum(
+            1 - (step + 0.0) * self.batch / (self.diversity_kimg * 1000), 0
+        )
 
     def latent_of(self, batch, rng):
         return base.normal(rng, batch["image"].shape[0], self.z_dim)
@@ -139,15 +168,15 @@ class Algorithm(base.Translator):
         """Styles [B, S] of noise z, of the classes that the batch is taken to."""
         return base.forward(self.mapping, params_g["mapping"], {}, z, batch["target_label"])[0]
 
-    def seen_in(self, params_g, batch, name):
+    def styles_from_images(self, params_g, batch, name):
         """Styles [B, S] of the batch's pictures `name`, of the classes that it is taken to."""
-        return self.encoded(params_g, base.to_float(batch[name]), batch["target_label"])
+        return self.encode(params_g, base.to_float(batch[name]), batch["target_label"])
 
-    def encoded(self, params_g, x, y):
+    def encode(self, params_g, x, y):
         """x [B, H, W, C] of classes y [B] -> styles [B, S]."""
         return base.forward(self.encoder, params_g["encoder"], {}, x, y)[0]
 
-    def restyled(self, params_g, x, s):
+    def translated(self, params_g, x, s):
         """x [B, H, W, C], styles s [B, S] -> pictures f32 [B, H, W, C]."""
         return base.forward(self.g, params_g["g"], {}, x, s)[0]
 
@@ -159,13 +188,20 @@ class Algorithm(base.Translator):
         k_g, k_mapping, k_encoder, k_d = jax.random.split(rng, 4)
         x, y = base.to_float(batch["image"]), batch["label"]
         params = {
-            "mapping": base.init_network(self.mapping, k_mapping, jnp.zeros((x.shape[0], self.z_dim)), y)[0],
+            "mapping": base.init_network(
+                self.mapping, k_mapping, jnp.zeros((x.shape[0], self.z_dim)), y
+            )[0],
             "encoder": base.init_network(self.encoder, k_encoder, x, y)[0],
         }
-        s = self.encoded(params, x, y)
+        s = self.encode(params, x, y)
         params["g"] = base.init_network(self.g, k_g, x, s)[0]
-        if self.style_of(params, jnp.zeros((x.shape[0], self.z_dim)), {"target_label": y}).shape != s.shape:
-            raise ValueError("config.networks: mapping.features and encoder.features must be equal.")
+        if (
+            self.style_of(params, jnp.zeros((x.shape[0], self.z_dim)), {"target_label": y}).shape
+            != s.shape
+        ):
+            raise ValueError(
+                "config.networks: mapping.features and encoder.features must be equal."
+            )
         params_d = {"d": base.init_network(self.d, k_d, x, y)[0]}
         wrap = lambda params: {"params": params, "mutable": {name: {} for name in params}}
         return wrap(params), wrap(params_d), {}
@@ -179,7 +215,7 @@ class Algorithm(base.Translator):
     def style_from_picture(self, ema, x, y):
         return base.forward(self.encoder, ema["params"]["encoder"], {}, x, y, train=False)[0]
 
-    def through(self, ema, more, x, style):
+    def apply_generator(self, ema, more, x, style):
         return base.forward(self.g, ema["params"]["g"], more, x, style, train=False)
 
 

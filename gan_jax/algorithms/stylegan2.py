@@ -1,4 +1,5 @@
-"""StyleGAN2, with StyleGAN2-ADA's presets. Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676."""
+"""StyleGAN2, with StyleGAN2-ADA's presets. Karras et al. 2020, arXiv:1912.04958 and
+arXiv:2006.06676."""
 
 import dataclasses
 import math
@@ -8,26 +9,31 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import additions, axis, lookup, losses, regularizers
-from gan_jax.algorithms import base
+from gan_jax import losses, regularizers
+from gan_jax.algorithms import base, critic_terms
+from gan_jax.distributed import collectives
+from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(additions.Additions, base.FromNoise):
-    """The non-saturating game with R1 on D and path length regularisation on G, both lazy: turns of their own.
+class Algorithm(critic_terms.Additions, base.FromNoise):
+    """The non-saturating game with R1 on D and path length regularisation on G, both lazy: turns of
+    their own.
 
     Attributes:
         z_dim: numbers of noise a picture, standard normal.
-        gamma: R1's; D's loss has gamma / 2 times the squared slope at reals, every `r1_every` rounds. 0: none.
-        path_weight: of the path length's squared distance to its running mean, which moves by `path_decay`; every
-            `path_every` rounds, on one picture of `path_shrink`. 0: none.
-        style_mixing: probability that the upper layers, from one chosen at random for the whole batch, get the w of
-            another z.
-    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are drawn with the real
-    batch's labels.
-    Differs: the running average of w moves in G's turns, not in D's too, for a turn writes to its own player only. With
-    `config.parallel="pmap"` the path length's pictures are 1 / `path_shrink` of each device's rows, at least one.
+        gamma: R1's; D's loss has gamma / 2 times the squared slope at reals, every `r1_every`
+            rounds. 0: none.
+        path_weight: of the path length's squared distance to its running mean, which moves by
+            `path_decay`; every `path_every` rounds, on one picture of `path_shrink`. 0: none.
+        style_mixing: probability that the upper layers, from one chosen at random for the whole
+            batch, get the w of another z.
+    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are
+    drawn with the real batch's labels.
+    Differs: the running average of w moves in G's turns, not in D's too, for a turn writes to its
+    own player only. With `config.parallel="pmap"` the path length's pictures are 1 / `path_shrink`
+    of each device's rows, at least one.
     """
 
     g: nn.Module
@@ -45,23 +51,28 @@ class Algorithm(additions.Additions, base.FromNoise):
         super().__post_init__()
         for name in ("z_dim", "r1_every", "path_every", "path_shrink"):
             if getattr(self, name) < 1:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be at least 1.")
+                raise ValueError(
+                    f"config.game.{name}={getattr(self, name)}: it must be at least 1."
+                )
         for name in ("gamma", "path_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
         for name in ("style_mixing", "path_decay"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be within 0 and 1.")
+                raise ValueError(
+                    f"config.game.{name}={getattr(self, name)}: it must be within 0 and 1."
+                )
         group = min(getattr(self.d, "mbstd_group", 1), self.batch)
         if self.batch and self.batch % group:
             raise ValueError(
-                f"config.d.mbstd_group={group}: config.batch={self.batch} images don't split into such groups. Use a "
-                f"number that divides it."
+                f"config.d.mbstd_group={group}: config.batch={self.batch} images don't split into"
+                " such groups. Use a number that divides it."
             )
         if not (hasattr(self.g, "mapping") and hasattr(self.g, "synthesis")):
             raise ValueError(
-                "config.algorithm='stylegan2': its generator has methods mapping and synthesis, "
-                f"{type(self.g).__module__}.{type(self.g).__name__} lacks them. Set config.model='stylegan2'."
+                "config.algorithm='stylegan2': its generator has methods mapping and synthesis,"
+                f" {type(self.g).__module__}.{type(self.g).__name__} lacks them. Set"
+                " config.model='stylegan2'."
             )
 
     @property
@@ -80,7 +91,8 @@ class Algorithm(additions.Additions, base.FromNoise):
         return loss, Aux(mutable, state.carry, {"g/loss": loss})
 
     def path_g(self, params_g, state, batch, rng):
-        """The path length's own turn: `path_every` times the weighted penalty, minimised over params_g."""
+        """The path length's own turn: `path_every` times the weighted penalty, minimised over
+        params_g."""
         k_ws, k_noise, k_image = jax.random.split(rng, 3)
         images, y = batch["image"], batch.get("label")
         n = max(1, images.shape[0] // self.path_shrink)
@@ -89,23 +101,30 @@ class Algorithm(additions.Additions, base.FromNoise):
         render = lambda ws: self.render_live(params_g, state, ws, k_noise)
         lengths = regularizers.path_length(render, ws, base.normal(k_image, n, *images.shape[1:]))
         mean = state.carry["path_mean"]
-        mean = mean + self.path_decay * (axis.mean(jnp.mean(lengths)) - mean)
+        mean = mean + self.path_decay * (collectives.mean(jnp.mean(lengths)) - mean)
         penalty = jnp.mean(jnp.square(lengths - mean))
         metrics = {"g/path_length": jnp.mean(lengths), "g/path_penalty": penalty}
-        return self.path_every * self.path_weight * penalty, Aux(mutable, state.carry | {"path_mean": mean}, metrics)
+        return self.path_every * self.path_weight * penalty, Aux(
+            mutable, state.carry | {"path_mean": mean}, metrics
+        )
 
     def loss_d(self, params_d, state, batch, rng):
         """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
         k_fake, k_seen_real, k_seen_fake, *k_moved = jax.random.split(rng, 5)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake, _ = self.fake(state.g.params, state, k_fake, y, x_real.shape[0])
-        seen_real, seen_fake = self.seen(state, k_seen_real, x_real), self.seen(state, k_seen_fake, x_fake)
+        seen_real, seen_fake = (
+            self.seen(state, k_seen_real, x_real),
+            self.seen(state, k_seen_fake, x_fake),
+        )
         logits_real, mutable = self.critic(params_d, state, seen_real, y)
         logits_fake, _ = self.critic(params_d, state, seen_fake, y)
         loss = losses.logistic_d(logits_real, logits_fake)
         metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
         critic = lambda x: self.critic(params_d, state, x, y)[0]
-        added, terms = self.additions_d(state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake))
+        added, terms = self.additions_d(
+            state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake)
+        )
         carry, observed = self.observed(state, logits_real, logits_fake)
         return loss + added, Aux(mutable, carry, metrics | terms | observed)
 
@@ -115,7 +134,9 @@ class Algorithm(additions.Additions, base.FromNoise):
         The gradient is that of the picture before it is augmented.
         """
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        critic = lambda x: self.critic(params_d, state, self.seen(state, rng, x), y)[0]  # [B, H, W, C] -> [B]
+        critic = lambda x: self.critic(params_d, state, self.seen(state, rng, x), y)[
+            0
+        ]  # [B, H, W, C] -> [B]
         r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
         return self.r1_every * self.gamma / 2 * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
 
@@ -143,7 +164,9 @@ class Algorithm(additions.Additions, base.FromNoise):
     def render_live(self, params_g, state, ws, rng):
         """ws [n, L, W] -> images f32 [n, H, W, C] as in training, with fresh noise in every one."""
         rngs = {"noise": rng}
-        return base.forward(self.g, params_g["g"], state.g.mutable["g"], ws, rngs=rngs, method="synthesis")[0]
+        return base.forward(
+            self.g, params_g["g"], state.g.mutable["g"], ws, rngs=rngs, method="synthesis"
+        )[0]
 
     def critic(self, params_d, state, x, y):
         """(logits f32 [B], D's new mutable {"d": ...})."""
@@ -156,7 +179,8 @@ class Algorithm(additions.Additions, base.FromNoise):
         params_g, mutable_g = base.init_network(self.g, k_g, self.latent(k_z, x.shape[0]), y)
         if "w_avg" not in mutable_g.get("average", {}).get("mapping", {}):
             raise ValueError(
-                "config.g: its mapping network keeps no mean of w (average/mapping/w_avg); truncation needs it."
+                "config.g: its mapping network keeps no mean of w (average/mapping/w_avg);"
+                " truncation needs it."
             )
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
         wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
@@ -175,22 +199,32 @@ class Algorithm(additions.Additions, base.FromNoise):
         """Images of z with noise that is fresh in every one, as the official measures' are."""
 
         def render(ws, key):
-            return base.forward(self.g, *_of(ema), ws[None], rngs={"noise": key}, method="synthesis")[0][0]
+            return base.forward(
+                self.g, *_of(ema), ws[None], rngs={"noise": key}, method="synthesis"
+            )[0][0]
 
         return jax.vmap(render)(self.styles(ema, z, y, truncation), keys)
 
     def styles(self, ema, z, y, truncation=None):
         """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W].
 
-        truncation: psi; w becomes w_avg + psi (w - w_avg). 0 gives the average picture, 1 changes nothing, below 0 are
-            opposites. None: 1.
+        truncation: psi; w becomes w_avg + psi (w - w_avg). 0 gives the average picture, 1 changes
+            nothing, below 0 are opposites. None: 1.
         Raises:
             ValueError: psi is no finite number.
         """
-        if truncation is not None and not (isinstance(truncation, numbers.Real) and math.isfinite(truncation)):
-            raise ValueError(f"truncation={truncation!r}: psi must be a finite number, such as 0.7; None for none.")
+        if truncation is not None and not (
+            isinstance(truncation, numbers.Real) and math.isfinite(truncation)
+        ):
+            raise ValueError(
+                f"truncation={truncation!r}: psi must be a finite number, such as 0.7; None for"
+                " none."
+            )
         forward = base.forward(self.g, *_of(ema), z, y, train=False, method="mapping")
-        ws, average = forward[0], ema["mutable"]["g"]["average"]["mapping"]["w_avg"].reshape(1, 1, -1)
+        ws, average = (
+            forward[0],
+            ema["mutable"]["g"]["average"]["mapping"]["w_avg"].reshape(1, 1, -1),
+        )
         return ws if truncation is None else average + truncation * (ws - average)
 
     def render(self, ema, ws):
@@ -206,10 +240,12 @@ def preset(name: str, resolution: int = 256, devices: int = 1) -> dict:
     """Settings of a whole run but its data, as a config gives them, by a name in PRESETS.
 
     Args:
-        resolution, devices: of the images, and that share a batch; "auto" depends on them, the others are fixed.
-    Differs: activations are not clamped, as the official code in float32; its float16 clamps them to 256.
+        resolution, devices: of the images, and that share a batch; "auto" depends on them, the
+            others are fixed.
+    Differs: activations are not clamped, as the official code in float32; its float16 clamps them
+    to 256.
     """
-    p = lookup.choose(PRESETS, name, "the preset")
+    p = registry.choose(PRESETS, name, "the preset")
     if name == "auto":
         batch = max(min(devices * min(4096 // resolution, 32), 64), devices)
         p = p | dict(
@@ -217,9 +253,19 @@ def preset(name: str, resolution: int = 256, devices: int = 1) -> dict:
             lr=2e-3 if resolution >= 1024 else 2.5e-3, gamma=2e-4 * resolution**2 / batch,
             ema_halflife_kimg=batch * 10 / 32,
         )  # fmt: skip
-    p = dict(channel_max=512, architecture="resnet", path_weight=2.0, style_mixing=0.9, total_kimg=25_000.0) | p
+    p = (
+        dict(
+            channel_max=512,
+            architecture="resnet",
+            path_weight=2.0,
+            style_mixing=0.9,
+            total_kimg=25_000.0,
+        )
+        | p
+    )
     adam = dict(name="adam", lr=p["lr"], b1=0.0, b2=0.99)
-    # without path length regularisation the official G still learns as if it had a lazy turn in four
+    # without path length regularisation the official G still learns as if it had a lazy turn in
+    # four
     slow = {} if p["path_weight"] else dict(lr=p["lr"] * 4 / 5, b2=0.99 ** (4 / 5))
     pick = lambda *names: {name: p[name] for name in names}
     return pick("batch", "total_kimg", "ema_halflife_kimg", "ema_rampup") | {

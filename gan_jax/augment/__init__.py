@@ -1,11 +1,15 @@
-"""What the critic sees instead of the image: random changes, of reals and fakes alike, that G is not to learn.
+"""What the critic sees instead of the image: random changes, of reals and fakes alike, that G is
+not to learn.
 
 Every augmentation is a frozen object with three methods:
 
-    init() -> carry: a dict of f32 [], kept in TrainState.carry; {} where nothing changes during training;
-    __call__(carry, rng, x) -> x': f32 [B, H, W, C] in [-1, 1] -> the same shape, beyond [-1, 1] at times; differentiable
-        twice in x, every image on its own; rows are drawn by axis.draw, so that one device and several agree;
-    observe(carry, logits_real, images) -> carry: after each of D's turns (or each part of one). logits_real: of the
+    init() -> carry: a dict of f32 [], kept in TrainState.carry; {} where nothing changes during
+    training; __call__(carry, rng, x) -> x': f32 [B, H, W, C] in [-1, 1] -> the same shape, beyond
+    [-1, 1] at times; differentiable
+        twice in x, every image on its own; rows are drawn by collectives.draw, so that one device
+        and several agree;
+    observe(carry, logits_real, images) -> carry: after each of D's turns (or each part of one).
+    logits_real: of the
         augmented reals, any shape [B, ...]; images: f32 [], images seen at the end of the turn.
 """
 

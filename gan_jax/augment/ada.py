@@ -1,4 +1,5 @@
-"""ADA: changes whose probability p rises while the critic overfits. Karras et al. 2020, arXiv:2006.06676."""
+"""ADA: changes whose probability p rises while the critic overfits. Karras et al. 2020,
+arXiv:2006.06676."""
 
 import dataclasses
 import math
@@ -10,14 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
-from gan_jax import axis, lookup
 from gan_jax.augment import color, corrupt, warp
+from gan_jax.distributed import collectives
+from gan_jax.runtime import registry
 
 TURNS = 4  # of the critic between two moves of p
 
 
 class Transform(NamedTuple):
-    """How a transform's values are drawn: with a probability of multiplier * p, else they are `neutral`."""
+    """How a transform's values are drawn: with a probability of multiplier * p, else they are
+    `neutral`."""
 
     value: Callable  # (u uniform in (0, 1), strength) -> values, of u's shape
     strength: float | None = None  # as published
@@ -34,7 +37,9 @@ def _factor(u, deviation):
     return jnp.exp2(deviation * ndtri(u))
 
 
-GROUPS = {  # in the order of application; strengths are deviations (of log2 for factors), half turns, shares of a side
+# in the order of application; strengths are deviations (of log2 for factors), half turns, shares of
+# a side
+GROUPS = {
     "blit": {
         "xflip": Transform(lambda u, _: jnp.floor(2 * u)),
         "rotate90": Transform(lambda u, _: jnp.floor(4 * u)),
@@ -53,32 +58,44 @@ GROUPS = {  # in the order of application; strengths are deviations (of log2 for
         "hue": Transform(_turn, 1.0),
         "saturation": Transform(_factor, 1.0, 1.0),
     },
-    "filter": {"imgfilter": Transform(_factor, 1.0, 1.0, numbers=corrupt.BANDS, choices=corrupt.BANDS)},
+    "filter": {
+        "imgfilter": Transform(_factor, 1.0, 1.0, numbers=corrupt.BANDS, choices=corrupt.BANDS)
+    },
     "noise": {"noise": Transform(lambda u, deviation: jnp.abs(deviation * ndtri(u)), 0.1)},
-    "cutout": {"cutout": Transform(lambda u, _: u, 0.5, jnp.inf, numbers=2)},  # the box's centre; its side is fixed
+    "cutout": {
+        "cutout": Transform(lambda u, _: u, 0.5, jnp.inf, numbers=2)
+    },  # the box's centre; its side is fixed
 }
 TRANSFORMS = {name: transform for group in GROUPS.values() for name, transform in group.items()}
 PIPES = {  # every name of one or more transforms
     **{name: (name,) for name in TRANSFORMS},
-    **{"bgcfnc"[:n]: tuple(name for group in list(GROUPS.values())[:n] for name in group) for n in range(2, 7)},
+    **{
+        "bgcfnc"[:n]: tuple(name for group in list(GROUPS.values())[:n] for name in group)
+        for n in range(2, 7)
+    },
     **{group: tuple(names) for group, names in GROUPS.items()},
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class ADA:
-    """Geometry, colours, filter, noise and cutout, each image's own, each with a probability of p times a multiplier.
+    """Geometry, colours, filter, noise and cutout, each image's own, each with a probability of p
+    times a multiplier.
 
     Attributes:
         pipe: a name or names in PIPES; "bgc" as published. R3GAN: ("bgc", "cutout").
-        multipliers: (name in PIPES, factor) pairs, 1 where not named. R3GAN (arXiv:2501.05441): (("color", 0.5),).
+        multipliers: (name in PIPES, factor) pairs, 1 where not named. R3GAN (arXiv:2501.05441):
+            (("color", 0.5),).
         strengths: (name in TRANSFORMS, strength) pairs, those of TRANSFORMS where not named.
-        target: every four of the critic's turns p moves up if the mean sign of D(real) is above, down if below, at a
-            speed of 1 in `kimg` thousand images, never below 0. None: p is fixed.
+        target: every four of the critic's turns p moves up if the mean sign of D(real) is above,
+            down if below, at a speed of 1 in `kimg` thousand images, never below 0. None: p is
+            fixed.
         p: where p starts (with a target), or what it is.
-        rise_kimg: without a target, p rises from 0 along half a cosine and stays from so many thousand images on.
+        rise_kimg: without a target, p rises from 0 along half a cosine and stays from so many
+            thousand images on.
         batch: images a turn of the critic, on all devices; the program gives it.
-    Of RGBA images alpha takes part in geometry and cutout only. Grey images have no hue and no saturation.
+    Of RGBA images alpha takes part in geometry and cutout only. Grey images have no hue and no
+    saturation.
     """
 
     pipe: str | tuple = "bgc"
@@ -92,34 +109,53 @@ class ADA:
 
     def __post_init__(self):
         names = self.names
-        self._check_pairs("multipliers", [name for name, parts in PIPES.items() if set(parts) & set(names)])
-        self._check_pairs("strengths", [name for name in names if TRANSFORMS[name].strength is not None])
+        self._check_pairs(
+            "multipliers", [name for name, parts in PIPES.items() if set(parts) & set(names)]
+        )
+        self._check_pairs(
+            "strengths", [name for name in names if TRANSFORMS[name].strength is not None]
+        )
         if self.target is not None and self.rise_kimg is not None:
-            raise ValueError("config.augment.rise_kimg: a schedule of p needs config.augment.target=None.")
+            raise ValueError(
+                "config.augment.rise_kimg: a schedule of p needs config.augment.target=None."
+            )
         if self.target is not None and self.batch < 1:
-            raise ValueError(f"config.augment.batch={self.batch}: with a target it must be the images of a turn.")
+            raise ValueError(
+                f"config.augment.batch={self.batch}: with a target it must be the images of a turn."
+            )
         if not 0 <= self.p < math.inf:
             raise ValueError(f"config.augment.p={self.p}: a probability must be at least 0.")
         if self.target is not None and not -1 <= self.target <= 1:
-            raise ValueError(f"config.augment.target={self.target}: a mean of signs must be within -1 and 1.")
+            raise ValueError(
+                f"config.augment.target={self.target}: a mean of signs must be within -1 and 1."
+            )
         for name in ("kimg", "rise_kimg"):
             if getattr(self, name) is not None and getattr(self, name) <= 0:
-                raise ValueError(f"config.augment.{name}={getattr(self, name)}: it must be above 0.")
+                raise ValueError(
+                    f"config.augment.{name}={getattr(self, name)}: it must be above 0."
+                )
 
     def _check_pairs(self, key, known):
         pairs = getattr(self, key)
         for pair in pairs:
             if not (isinstance(pair, tuple) and len(pair) == 2):
-                raise ValueError(f"config.augment.{key}={pairs!r}: pairs of a name and a number, (('rotate', 0.5),).")
+                raise ValueError(
+                    f"config.augment.{key}={pairs!r}: pairs of a name and a number, (('rotate',"
+                    " 0.5),)."
+                )
             if not (isinstance(pair[1], numbers.Real) and 0 <= pair[1] < math.inf):
-                raise ValueError(f"config.augment.{key}: {pair[0]!r} is given {pair[1]!r}; it must be 0 or more.")
-            lookup.choose(dict.fromkeys(known), pair[0], f"config.augment.{key}")
+                raise ValueError(
+                    f"config.augment.{key}: {pair[0]!r} is given {pair[1]!r}; it must be 0 or more."
+                )
+            registry.choose(dict.fromkeys(known), pair[0], f"config.augment.{key}")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The pipe's transforms in the order of application."""
         pipe = (self.pipe,) if isinstance(self.pipe, str) else self.pipe
-        chosen = {name for entry in pipe for name in lookup.choose(PIPES, entry, "config.augment.pipe")}
+        chosen = {
+            name for entry in pipe for name in registry.choose(PIPES, entry, "config.augment.pipe")
+        }
         return tuple(name for name in TRANSFORMS if name in chosen)
 
     def init(self) -> dict[str, jax.Array]:
@@ -133,27 +169,35 @@ class ADA:
         values = self.parameters(k_values, x.shape[0], carry["p"])
         noise = None
         if "noise" in values:
-            noise = axis.draw(lambda n: jax.random.normal(k_noise, (n, *x.shape[1:])), x.shape[0])
+            noise = collectives.draw(
+                lambda n: jax.random.normal(k_noise, (n, *x.shape[1:])), x.shape[0]
+            )
         return self.apply(x, values, noise)
 
     def parameters(self, rng: jax.Array, n: int, p: jax.Array) -> dict[str, jax.Array]:
-        """{transform: its values f32 [n, numbers]} of n images; `geometry`, `colors` ... say what they mean."""
+        """{transform: its values f32 [n, numbers]} of n images; `geometry`, `colors` ... say what
+        they mean."""
         transforms = {name: TRANSFORMS[name] for name in self.names}
         width = sum(transform.choices + transform.numbers for transform in transforms.values())
-        u = axis.draw(lambda n: jax.random.uniform(rng, (n, width), minval=1e-7), n)
+        u = collectives.draw(lambda n: jax.random.uniform(rng, (n, width), minval=1e-7), n)
         factors = {name: factor for entry, factor in self.multipliers for name in PIPES[entry]}
         strengths, values = dict(self.strengths), {}
         for name, transform in transforms.items():
             chance = factors.get(name, 1.0) * p
             if name == "rotate":  # the chance that either of the two turns is taken is p
                 chance = 1 - jnp.sqrt(1 - jnp.clip(chance, 0, 1))
-            choice, number, u = jnp.split(u, (transform.choices, transform.choices + transform.numbers), 1)
+            choice, number, u = jnp.split(
+                u, (transform.choices, transform.choices + transform.numbers), 1
+            )
             drawn = transform.value(number, strengths.get(name, transform.strength))
             values[name] = jnp.where(choice < chance, drawn, transform.neutral)
         return values
 
-    def apply(self, x: jax.Array, values: dict[str, jax.Array], noise: jax.Array | None = None) -> jax.Array:
-        """The pipe with these values. x, noise f32 [B, H, W, C]; noise is read where values have "noise"."""
+    def apply(
+        self, x: jax.Array, values: dict[str, jax.Array], noise: jax.Array | None = None
+    ) -> jax.Array:
+        """The pipe with these values. x, noise f32 [B, H, W, C]; noise is read where values have
+        "noise"."""
         has = lambda *groups: any(name in values for group in groups for name in GROUPS[group])
         if has("blit", "geom"):
             x = warp.warp(x, warp.geometry(values, x.shape[1:3]))
@@ -164,19 +208,22 @@ class ADA:
             gain = corrupt.gains(values["imgfilter"])
             x = color.on_colors(lambda x: corrupt.amplify(x, gain), x)
         if has("noise"):
-            x = color.on_colors(lambda x: corrupt.add_noise(x, noise[..., : x.shape[3]], values["noise"]), x)
+            x = color.on_colors(
+                lambda x: corrupt.add_noise(x, noise[..., : x.shape[3]], values["noise"]), x
+            )
         if has("cutout"):
             size = dict(self.strengths).get("cutout", TRANSFORMS["cutout"].strength)
             x = corrupt.cutout(x, values["cutout"], size)
         return x
 
     def observe(self, carry: dict, logits_real: jax.Array, images: jax.Array) -> dict:
-        """Rows are counted, so parts of a turn (gradient accumulation) and several devices do what one batch does."""
+        """Rows are counted, so parts of a turn (gradient accumulation) and several devices do what
+        one batch does."""
         if self.target is None:
             return {"p": self.scheduled(images)}
-        n = logits_real.shape[0] * axis.size()
+        n = logits_real.shape[0] * collectives.size()
         rows = carry["rows"] + n
-        signs = carry["signs"] + n * axis.mean(jnp.mean(jnp.sign(logits_real)))
+        signs = carry["signs"] + n * collectives.mean(jnp.mean(jnp.sign(logits_real)))
         due = rows >= TURNS * self.batch
         step = TURNS * self.batch / (self.kimg * 1000)
         p = jnp.maximum(carry["p"] + step * jnp.sign(signs / rows - self.target), 0)

@@ -1,7 +1,7 @@
 """ADA's colours: all changes of an image composed to one matrix, applied to every pixel.
 
-Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (r, g, b, 1). In grey images hue and saturation mean
-nothing and are left out.
+Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (r, g, b, 1). In grey images hue
+and saturation mean nothing and are left out.
 """
 
 import functools
@@ -18,7 +18,8 @@ WHITE[0, :3, 3] = 1  # added to each
 GREY = np.zeros((1, 4, 4), np.float32)
 GREY[0, :3, :3] = 1 / 3  # projects on the axis of greys, the luma
 TURN = np.zeros((1, 4, 4), np.float32)
-TURN[0, :3, :3] = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)  # cross product with that axis
+# cross product with that axis
+TURN[0, :3, :3] = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
 MOVES = (
     ("brightness", lambda v: v * WHITE),
     ("contrast", lambda v: (v - 1) * RGB),
@@ -35,22 +36,34 @@ def on_colors(change: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Arr
         ValueError: C is not 1, 3 or 4.
     """
     if x.shape[3] not in (1, 3, 4):
-        raise ValueError(f"config.augment: images of {x.shape[3]} channels; colours need grey, RGB or RGBA: 1, 3 or 4.")
+        raise ValueError(
+            f"config.augment: images of {x.shape[3]} channels; colours need grey, RGB or RGBA: 1, 3"
+            " or 4."
+        )
     return change(x) if x.shape[3] < 4 else jnp.concatenate([change(x[..., :3]), x[..., 3:]], 3)
 
 
 def colors(values: dict[str, jax.Array], grey: bool = False) -> jax.Array:
-    """f32 [B, 4, 4], the transforms present in `values` in the published order; grey: without hue and saturation.
+    """f32 [B, 4, 4], the transforms present in `values` in the published order; grey: without hue
+    and saturation.
 
-    values: f32 [B, 1] by name: brightness (added), contrast, saturation (factors), lumaflip (0, 1), hue (radians).
+    values: f32 [B, 1] by name: brightness (added), contrast, saturation (factors), lumaflip (0, 1),
+        hue (radians).
     """
-    moves = [(name, move) for name, move in MOVES if name in values and not (grey and name in ("hue", "saturation"))]
+    moves = [
+        (name, move)
+        for name, move in MOVES
+        if name in values and not (grey and name in ("hue", "saturation"))
+    ]
     matrices = [IDENTITY + move(values[name].reshape(-1, 1, 1)) for name, move in moves]
-    return functools.reduce(lambda done, m: jnp.matmul(m, done, precision="highest"), matrices, jnp.asarray(IDENTITY))
+    return functools.reduce(
+        lambda done, m: jnp.matmul(m, done, precision="highest"), matrices, jnp.asarray(IDENTITY)
+    )
 
 
 def recolor(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """x f32 [B, H, W, C], each pixel through `matrix` f32 [B, 4, 4]; grey takes the mean of the three rows.
+    """x f32 [B, H, W, C], each pixel through `matrix` f32 [B, 4, 4]; grey takes the mean of the
+    three rows.
 
     An image whose matrix is the identity stays as it is, to the bit.
     """

@@ -5,17 +5,19 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from gan_jax import axis, lookup
 from gan_jax.augment.color import on_colors
 from gan_jax.augment.pick import offsets, pick
+from gan_jax.distributed import collectives
+from gan_jax.runtime import registry
 
 
 def color(rng: jax.Array, x: jax.Array) -> jax.Array:
-    """Brightness + U(-0.5, 0.5), saturation x U(0, 2) about the pixel's mean, contrast x U(0.5, 1.5) about the image's.
+    """Brightness + U(-0.5, 0.5), saturation x U(0, 2) about the pixel's mean, contrast x U(0.5,
+    1.5) about the image's.
 
     Of RGBA images the colours change and alpha stays.
     """
-    u = axis.draw(lambda n: jax.random.uniform(rng, (n, 3)), x.shape[0])
+    u = collectives.draw(lambda n: jax.random.uniform(rng, (n, 3)), x.shape[0])
     brightness, saturation, contrast = (u[:, i].reshape(-1, 1, 1, 1) for i in range(3))
 
     def change(x):
@@ -38,12 +40,18 @@ def translation(rng: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def cutout(rng: jax.Array, x: jax.Array) -> jax.Array:
-    """Zero in a box of half of each side; its centre lies anywhere in the image, so it is clipped at the border."""
+    """Zero in a box of half of each side; its centre lies anywhere in the image, so it is clipped
+    at the border."""
     inside = []
     for size, key in zip(x.shape[1:3], jax.random.split(rng), strict=True):
         box = int(size / 2 + 0.5)
         end = size + 1 - box % 2
-        first = axis.draw(lambda n, key=key, end=end: jax.random.randint(key, (n, 1), 0, end), x.shape[0]) - box // 2
+        first = (
+            collectives.draw(
+                lambda n, key=key, end=end: jax.random.randint(key, (n, 1), 0, end), x.shape[0]
+            )
+            - box // 2
+        )
         place = jnp.arange(size, dtype=jnp.int32).reshape(1, -1)
         inside.append((place >= first) & (place < first + box))
     n, height, width = x.shape[:3]
@@ -56,15 +64,15 @@ POLICIES = {"color": color, "translation": translation, "cutout": cutout}
 @dataclasses.dataclass(frozen=True)
 class DiffAugment:
     """Attributes:
-    policy: names in POLICIES, applied in this order. Published: "color,translation,cutout" for few images,
-        "translation,cutout" for BigGAN and "color,cutout" for StyleGAN2 on CIFAR.
+    policy: names in POLICIES, applied in this order. Published: "color,translation,cutout" for few
+        images, "translation,cutout" for BigGAN and "color,cutout" for StyleGAN2 on CIFAR.
     """
 
     policy: str = "color,translation,cutout"
 
     def __post_init__(self):
         for name in self.policy.split(","):
-            lookup.choose(POLICIES, name, "config.augment.policy")
+            registry.choose(POLICIES, name, "config.augment.policy")
 
     def init(self) -> dict[str, jax.Array]:
         return {}

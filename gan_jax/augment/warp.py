@@ -1,8 +1,9 @@
 """ADA's geometry: all moves of an image composed to one affine matrix, and one resampling by it.
 
-Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (x, y, 1), in pixels from the image's centre, and map a
-place of the output to the place of the input it shows. Nothing is differentiated in the matrix; in the image all is
-linear, so that second derivatives (gradient penalties) are the same dots and gathers again.
+Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (x, y, 1), in pixels from the
+image's centre, and map a place of the output to the place of the input it shows. Nothing is
+differentiated in the matrix; in the image all is linear, so that second derivatives (gradient
+penalties) are the same dots and gathers again.
 """
 
 import functools
@@ -11,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# The symlet of 6 vanishing moments, low-pass: orthogonal, so x2 up and back is the identity, and nearly symmetric
+# The symlet of 6 vanishing moments, low-pass: orthogonal, so x2 up and back is the identity, and
+# nearly symmetric
 SYM6 = (0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633, 0.4910559419267466,
         0.787641141030194, 0.3379294217276218, -0.07263752278646252, -0.021060292512300564, 0.04472490177066578,
         0.0017677118642428036, -0.007800708325034148)  # fmt: skip
@@ -21,8 +23,9 @@ BORDER = 3  # output pixels around the image that the last filter reads
 def geometry(values: dict[str, jax.Array], size: tuple[int, int]) -> jax.Array:
     """f32 [B, 3, 3], the transforms present in `values` in the published order; size: H, W.
 
-    values: f32 [B, 1] or [B, 2] by name: xflip (0, 1), rotate90 (quarter turns), xint, xfrac (shift right and down, in
-        sides), scale, aniso (factors; aniso's inverse along y), rotate (radians, before and after aniso).
+    values: f32 [B, 1] or [B, 2] by name: xflip (0, 1), rotate90 (quarter turns), xint, xfrac (shift
+        right and down, in sides), scale, aniso (factors; aniso's inverse along y), rotate (radians,
+        before and after aniso).
     """
     height, width = size
     moves = (
@@ -40,19 +43,25 @@ def geometry(values: dict[str, jax.Array], size: tuple[int, int]) -> jax.Array:
 
 
 def warp(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """x f32 [B, H, W, C] seen through `matrix` f32 [B, 3, 3]: reflected, filtered to twice the size, sampled, filtered back.
+    """x f32 [B, H, W, C] seen through `matrix` f32 [B, 3, 3]: reflected, filtered to twice the
+    size, sampled, filtered back.
 
     An image whose matrix is the identity stays as it is, to the bit.
-    Differs: the reflected margin is always a side less one pixel, its published maximum, where the publication cuts it
-        to what the batch needs: the same numbers but for the rim of images made smaller, where the cut margin ends
-        within the filters' reach. Beyond the margin lie zeros in both. Memory: 36 times the pixels of x.
+    Differs: the reflected margin is always a side less one pixel, its published maximum, where the
+    publication cuts it
+        to what the batch needs: the same numbers but for the rim of images made smaller, where the
+        cut margin ends within the filters' reach. Beyond the margin lie zeros in both. Memory: 36
+        times the pixels of x.
     """
     height, width = x.shape[1:3]
     large = _both(_enlarge(height), _enlarge(width), x)  # [B, 6H - 4, 6W - 4, C]
-    place = lambda size: np.arange(-BORDER, size + BORDER, 0.5, np.float32) - (size - 1) / 2  # every half pixel
+    # every half pixel
+    place = lambda size: np.arange(-BORDER, size + BORDER, 0.5, np.float32) - (size - 1) / 2
     right, down = place(width).reshape(1, 1, -1), place(height).reshape(1, -1, 1)
     entry = lambda i, j: matrix[:, i, j].reshape(-1, 1, 1)
-    along = lambda i, size: 2 * (entry(i, 0) * right + entry(i, 1) * down + entry(i, 2)) + (3 * size - 3)
+    along = lambda i, size: (
+        2 * (entry(i, 0) * right + entry(i, 1) * down + entry(i, 2)) + (3 * size - 3)
+    )
     seen = _bilinear(large, along(1, height), along(0, width))  # [B, 2H + 12, 2W + 12, C]
     changed = jnp.any(matrix != jnp.eye(3).reshape(1, 3, 3), axis=(1, 2)).reshape(-1, 1, 1, 1)
     return jnp.where(changed, _both(_reduce(height), _reduce(width), seen), x)
@@ -61,7 +70,8 @@ def warp(x: jax.Array, matrix: jax.Array) -> jax.Array:
 def _both(rows, columns, x):
     """A linear map of each axis: rows [h, H], columns [w, W], x [B, H, W, C] -> [B, h, w, C].
 
-    Filters as dots: on a CPU a sixth of the time that shifted sums take, gradients less than a tenth.
+    Filters as dots: on a CPU a sixth of the time that shifted sums take, gradients less than a
+    tenth.
     """
     x = jnp.einsum("ih,bhwc->biwc", rows, x, precision="highest")
     return jnp.einsum("jw,biwc->bijc", columns, x, precision="highest")
@@ -69,7 +79,8 @@ def _both(rows, columns, x):
 
 @functools.lru_cache
 def _enlarge(size):
-    """Reflection at both ends by size - 1, then x2: zeros put in, filtered. numpy f32 [6 size - 4, size]."""
+    """Reflection at both ends by size - 1, then x2: zeros put in, filtered. numpy f32 [6 size - 4,
+    size]."""
     padded = np.pad(np.eye(size), ((size - 1, size - 1), (0, 0)), "reflect")
     spread = np.zeros((2 * len(padded) + 11, size))
     spread[6:-5:2] = padded
@@ -79,7 +90,8 @@ def _enlarge(size):
 
 @functools.lru_cache
 def _reduce(size):
-    """Filtered by the mirrored taps, every second kept, the border dropped. numpy f32 [size, 2 (size + 2 BORDER)]."""
+    """Filtered by the mirrored taps, every second kept, the border dropped. numpy f32 [size, 2
+    (size + 2 BORDER)]."""
     matrix = np.zeros((size, 2 * (size + 2 * BORDER)))
     for row in range(size):
         matrix[row, 2 * row + 1 : 2 * row + 13] = np.array(SYM6) / sum(SYM6)
@@ -87,17 +99,22 @@ def _reduce(size):
 
 
 def _bilinear(x, row, column):
-    """x [B, H, W, C] between its pixels, zeros around: row, column f32 [B, h, w] -> [B, h, w, C]."""
+    """x [B, H, W, C] between its pixels, zeros around: row, column f32 [B, h, w] -> [B, h, w,
+    C]."""
     n, height, width, channels = x.shape
     pixels = x.reshape(n, height * width, channels)
     top, left = jnp.floor(row), jnp.floor(column)
 
     def corner(i, j):
-        weight = jnp.maximum(1 - jnp.abs(row - (top + i)), 0) * jnp.maximum(1 - jnp.abs(column - (left + j)), 0)
+        weight = jnp.maximum(1 - jnp.abs(row - (top + i)), 0) * jnp.maximum(
+            1 - jnp.abs(column - (left + j)), 0
+        )
         inside = (top + i >= 0) & (top + i < height) & (left + j >= 0) & (left + j < width)
         index = jnp.clip(top + i, 0, height - 1).astype(jnp.int32) * width
         index = index + jnp.clip(left + j, 0, width - 1).astype(jnp.int32)
-        found = jax.vmap(lambda image, place: image.at[place].get(mode="promise_in_bounds"))(pixels, index)
+        found = jax.vmap(lambda image, place: image.at[place].get(mode="promise_in_bounds"))(
+            pixels, index
+        )
         return found * jnp.where(inside, weight, 0)[..., None]
 
     return corner(0, 0) + corner(0, 1) + corner(1, 0) + corner(1, 1)

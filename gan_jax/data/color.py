@@ -1,7 +1,8 @@
 """What a picture's file says of its colours, and the way from them to sRGB.
 
-In the order in which they count: a PNG's or AVIF's code points (cICP, nclx), an ICC profile, a PNG's sRGB, gAMA and cHRM, a
-TIFF's primaries, and the mark of cameras for Adobe RGB (DCF's "R03" in EXIF). Where a file says nothing its colours are sRGB.
+In the order in which they count: a PNG's or AVIF's code points (cICP, nclx), an ICC profile, a
+PNG's sRGB, gAMA and cHRM, a TIFF's primaries, and the mark of cameras for Adobe RGB (DCF's "R03" in
+EXIF). Where a file says nothing its colours are sRGB.
 """
 
 import functools
@@ -36,7 +37,9 @@ _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0} | dict.fromkeys((1, 2, 6, 13, 14, 15))
 """Transfer of H.273 -> exponent, or None for sRGB's curve: cameras' curves (BT.709, 601, 2020) are shown by it, as video is."""
 _HDR = (16, 18)  # PQ, HLG
 
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
 _D50 = np.array([0.9642, 1.0, 0.8249])
 
 
@@ -49,7 +52,8 @@ class HighDynamicRange(ValueError):
 
 
 def to_srgb(picture: Image.Image, stream: io.BufferedIOBase) -> ImageCms.ImageCmsTransform | None:
-    """What makes sRGB of the pixels once they have its `input_mode`; None: they are sRGB, or differ by rounding only.
+    """What makes sRGB of the pixels once they have its `input_mode`; None: they are sRGB, or differ
+    by rounding only.
 
     By relative colorimetric intent with black point compensation.
     Args:
@@ -64,7 +68,9 @@ def to_srgb(picture: Image.Image, stream: io.BufferedIOBase) -> ImageCms.ImageCm
     profile = _profile(picture, stream)
     if profile is None:
         return None
-    return _transform(profile, "L" if picture.mode in GRAY else "CMYK" if picture.mode == "CMYK" else "RGB")
+    return _transform(
+        profile, "L" if picture.mode in GRAY else "CMYK" if picture.mode == "CMYK" else "RGB"
+    )
 
 
 def _profile(picture: Image.Image, stream: io.BufferedIOBase) -> bytes | None:
@@ -79,7 +85,14 @@ def _profile(picture: Image.Image, stream: io.BufferedIOBase) -> bytes | None:
             points = _cicp(stream)
         elif picture.format == "AVIF":
             boxes = _boxes(stream.read(HEADER_BYTES), b"meta", b"iprp", b"ipco", b"colr")
-            points = next(((*struct.unpack_from(">HHH", body, 4), 1) for body in boxes if body[:4] == b"nclx"), None)
+            points = next(
+                (
+                    (*struct.unpack_from(">HHH", body, 4), 1)
+                    for body in boxes
+                    if body[:4] == b"nclx"
+                ),
+                None,
+            )
         else:
             boxes = _boxes(stream.read(HEADER_BYTES), b"jp2h", b"colr")
             profile = next((bytes(body[3:]) for body in boxes if body[:1] in (b"\2", b"\3")), None)
@@ -103,7 +116,14 @@ def _marked_adobe_rgb(exif: Image.Exif) -> bool:
     try:
         color_space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
         index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex, "")
-    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):  # no reason to refuse the pixels
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        LookupError,
+        TypeError,
+        struct.error,
+    ):  # no reason to refuse the pixels
         return False
     return color_space == 2 or str(index).startswith("R03")
 
@@ -117,7 +137,8 @@ def _of_code_points(primaries: int, transfer: int, _matrix: int, full: int) -> b
 
 
 def _of_png(info: dict) -> bytes | None:
-    """gAMA and cHRM. An encoding exponent within 5 % of 1 / 2.2 stands for sRGB's curve, as writers mean it."""
+    """gAMA and cHRM. An encoding exponent within 5 % of 1 / 2.2 stands for sRGB's curve, as writers
+    mean it."""
     exponent = info.get("gamma", 1 / 2.2)
     if not 0 < exponent < 100:
         raise Unusable
@@ -128,7 +149,11 @@ def _of_png(info: dict) -> bytes | None:
 def _points(*values) -> list:
     """Tags' numbers as (x, y) of white, red, green and blue."""
     try:
-        return np.concatenate([np.asarray(value, np.float64) for value in values]).reshape(4, 2).tolist()
+        return (
+            np.concatenate([np.asarray(value, np.float64) for value in values])
+            .reshape(4, 2)
+            .tolist()
+        )
     except (ArithmeticError, TypeError, ValueError) as error:
         raise Unusable from error
 
@@ -153,15 +178,20 @@ def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
         primaries = np.stack(primaries, 1)
         linear = primaries * np.linalg.solve(primaries, white)  # RGB -> XYZ
         cones = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-        linear = np.linalg.solve(_BRADFORD, cones[:, None] * (_BRADFORD @ linear))  # as seen under D50
+        # as seen under D50
+        linear = np.linalg.solve(_BRADFORD, cones[:, None] * (_BRADFORD @ linear))
         curve = (
             struct.pack(">4sIHHI", b"para", 0, 0, 0, round(gamma * 65536))
             if gamma is not None
             else struct.pack(">4sIHH5i", b"para", 0, 3, 0,
                              *(round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
         )  # fmt: skip
-        xyz = lambda values: struct.pack(">4sI3i", b"XYZ ", 0, *(round(x * 65536) for x in map(float, values)))
-        tags = {b"wtpt": xyz(_D50)} | {b"%cXYZ" % c: xyz(column) for c, column in zip(b"rgb", linear.T, strict=True)}
+        xyz = lambda values: struct.pack(
+            ">4sI3i", b"XYZ ", 0, *(round(x * 65536) for x in map(float, values))
+        )
+        tags = {b"wtpt": xyz(_D50)} | {
+            b"%cXYZ" % c: xyz(column) for c, column in zip(b"rgb", linear.T, strict=True)
+        }
         tags |= {b"%cTRC" % c: curve.ljust(math.ceil(len(curve) / 4) * 4, b"\0") for c in b"rgb"}
     except (ArithmeticError, ValueError, struct.error) as error:
         raise Unusable from error
@@ -169,30 +199,46 @@ def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
     for name, value in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(value))
         body += value
-    header = struct.pack(">I4x4s4s4s4s12x4s28x", start + len(body), b"\4\x30\0\0", b"mntr", b"RGB ", b"XYZ ", b"acsp")
+    header = struct.pack(
+        ">I4x4s4s4s4s12x4s28x", start + len(body), b"\4\x30\0\0", b"mntr", b"RGB ", b"XYZ ", b"acsp"
+    )
     return header + xyz(_D50)[8:] + bytes(48) + table + body
 
 
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's colours (None: CIELAB's) in pixels of "L", "RGB", "CMYK" or "LAB" to sRGB in "RGB"."""
+    """From a profile's colours (None: CIELAB's) in pixels of "L", "RGB", "CMYK" or "LAB" to sRGB in
+    "RGB"."""
     srgb = ImageCms.createProfile("sRGB")
     try:
-        source = ImageCms.createProfile("LAB") if profile is None else ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = (
+            ImageCms.createProfile("LAB")
+            if profile is None
+            else ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        )
         of = "LAB" if profile is None else source.profile.xcolor_space.strip()
         if of == "RGB" and mode == "L":
             mode = "RGB"  # a gray picture among coloured ones
         if of != {"L": "GRAY"}.get(mode, mode):
             raise Unusable
         transform = ImageCms.buildTransform(
-            source, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+            source,
+            srgb,
+            mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (OSError, ImageCms.PyCMSError) as error:
         raise Unusable from error
     if mode not in ("L", "RGB"):
         return transform
     steps = np.arange(0, 256, 15 if mode == "RGB" else 1, dtype=np.uint8)
-    probe = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(len(steps), -1, 3) if mode == "RGB" else steps[None]
+    probe = (
+        np.stack(np.meshgrid(steps, steps, steps), -1).reshape(len(steps), -1, 3)
+        if mode == "RGB"
+        else steps[None]
+    )
     made = np.asarray(transform.apply(Image.fromarray(probe))).astype(int)
     return None if np.abs(made - probe.reshape(*made.shape[:2], -1)).max() <= 1 else transform
 
@@ -200,7 +246,11 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
 def _of_bmp(stream: io.BufferedIOBase) -> bytes | None:
     """The profile that a BITMAPV5HEADER says is in the file, as a rule behind the pixels."""
     header = stream.read(138)
-    if len(header) < 138 or struct.unpack_from("<I", header, 14) != (124,) or header[70:74] != b"DEBM":
+    if (
+        len(header) < 138
+        or struct.unpack_from("<I", header, 14) != (124,)
+        or header[70:74] != b"DEBM"
+    ):
         return None
     start, size = struct.unpack_from("<II", header, 126)
     stream.seek(14 + start)
@@ -219,7 +269,8 @@ def _cicp(stream: io.BufferedIOBase) -> tuple[int, ...] | None:
 
 
 def _boxes(file: bytes, *path: bytes) -> Iterator[bytes]:
-    """The bodies of all boxes at a path, as in b"jp2h", b"colr": of files of the ISO base media kind, and JPEG 2000."""
+    """The bodies of all boxes at a path, as in b"jp2h", b"colr": of files of the ISO base media
+    kind, and JPEG 2000."""
     place = 0
     while place + 8 <= len(file):
         size, kind = struct.unpack_from(">I4s", file, place)

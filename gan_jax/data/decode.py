@@ -1,4 +1,5 @@
-"""The one strict image decoder, for training, tools and demos: a file becomes uint8 [H, W, C] or a reason why not."""
+"""The one strict image decoder, for training, tools and demos: a file becomes uint8 [H, W, C] or a
+reason why not."""
 
 import collections
 import contextlib
@@ -16,19 +17,39 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from gan_jax.data import color
-from gan_jax.launch import shown
+from gan_jax.runtime.text import shown
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")  # of Pillow's; none runs a program
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "TIFF",
+    "BMP",
+    "PPM",
+    "AVIF",
+    "JPEG2000",
+)  # of Pillow's; none runs a program
 SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm",
     ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c",
 )  # fmt: skip
 AVIF_BRANDS = (b"avif", b"avis")
-HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")  # of pictures in HEVC, which are not read
+HEIF_BRANDS = (
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+)  # of pictures in HEVC, which are not read
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 ANIMATION_PIXELS = 128_000_000  # of all frames, which a writer may keep together
 MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyond it lie bombs
-FILTERS = {name: Image.Resampling[name.upper()] for name in ("lanczos", "bicubic", "bilinear", "box", "nearest")}
+FILTERS = {
+    name: Image.Resampling[name.upper()]
+    for name in ("lanczos", "bicubic", "bilinear", "box", "nearest")
+}
 CROPS = ("center", "random", "stretch")
 
 _DAMAGED = (
@@ -48,8 +69,12 @@ _NO_IMAGE = {
 _DEEP = color.GRAY - {"1", "L", "LA"}
 _STRIP = 1 << 18  # pixels that are converted at once
 
-MEMORY_MIB = 512  # for all pictures that are being decoded, where $GAN_JAX_DECODE_MIB says nothing else
-_LOADED, _CONVERTED = 4, 8  # bytes a pixel at most: Pillow's own copy; it and the result, or two of its copies
+# for all pictures that are being decoded, where $GAN_JAX_DECODE_MIB says nothing else
+MEMORY_MIB = 512
+_LOADED, _CONVERTED = (
+    4,
+    8,
+)  # bytes a pixel at most: Pillow's own copy; it and the result, or two of its copies
 _LOADING = {"WEBP": 13, "AVIF": 16, "JPEG2000": 16}  # bytes a pixel, of the format's own decoder
 _PROGRESSIVE = 8  # bytes a pixel: a progressive JPEG's coefficients
 _MOST_SCANS = 100  # of a progressive JPEG; writers make about ten
@@ -57,7 +82,8 @@ _REDUCED = 3.0  # times as large as what is asked for, at least, a JPEG is that 
 
 
 class ImageRejected(ValueError):
-    """This file is no image to train on. Its text is the reason, the same words for the same fault."""
+    """This file is no image to train on. Its text is the reason, the same words for the same
+    fault."""
 
 
 class Quarantine:
@@ -73,8 +99,12 @@ class Quarantine:
         self.files[file] = str(reason)
 
     def lines(self) -> tuple[str, ...]:
-        """'set aside 3 as "truncated": a.png, b.png, c.png', a line a reason, the most frequent first."""
-        return tuple(f"set aside {n} as {reason!r}: {some}" for reason, n, some in _ranked(self.files.items()))
+        """'set aside 3 as "truncated": a.png, b.png, c.png', a line a reason, the most frequent
+        first."""
+        return tuple(
+            f"set aside {n} as {reason!r}: {some}"
+            for reason, n, some in _ranked(self.files.items())
+        )
 
 
 class Remarks:
@@ -87,7 +117,8 @@ class Remarks:
         self.made.append((file, words))
 
     def lines(self) -> tuple[str, ...]:
-        """'2 with several frames, of which the first is used: a.gif, b.gif', a line for equal words."""
+        """'2 with several frames, of which the first is used: a.gif, b.gif', a line for equal
+        words."""
         return tuple(f"{n} with {words}: {some}" for words, n, some in _ranked(sorted(self.made)))
 
 
@@ -97,7 +128,11 @@ def _ranked(said) -> Iterator[tuple[str, int, str]]:
     for file, words in said:
         by_words[words].append(file)
     for words, files in sorted(by_words.items(), key=lambda item: (-len(item[1]), item[0])):
-        yield shown(words), len(files), ", ".join(map(shown, files[:3])) + (", ..." if len(files) > 3 else "")
+        yield (
+            shown(words),
+            len(files),
+            ", ".join(map(shown, files[:3])) + (", ..." if len(files) > 3 else ""),
+        )
 
 
 Remark = Callable[[str], None]
@@ -119,17 +154,22 @@ def decode(
 
     Args:
         file: a path, or the encoded bytes.
-        channels: 1 (luma), 3 (RGB) or 4 (RGBA; opaque where the file has no transparency); None: those the file has.
+        channels: 1 (luma), 3 (RGB) or 4 (RGBA; opaque where the file has no transparency); None:
+            those the file has.
         background: the RGB colour under transparent pixels, for 1 or 3 channels.
         max_pixels: width x height beyond which nothing is decoded.
-        remark: is told what of the file is not obeyed: "a colour profile ...", "several frames ...".
-    Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other colours than sRGB's are
-    converted (data/color.py); CMYK without a profile by 255 - ink.
+        remark: is told what of the file is not obeyed: "a colour profile ...", "several frames
+            ...".
+    Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other
+    colours than sRGB's are converted (data/color.py); CMYK without a profile by 255 - ink.
     Raises:
-        ImageRejected: no image, a damaged one, one whose values have no agreed range, or one that takes more than
+        ImageRejected: no image, a damaged one, one whose values have no agreed range, or one that
+        takes more than
             $GAN_JAX_DECODE_MIB to decode. Never a partial picture.
     """
-    with decoded(file, channels=channels, background=background, max_pixels=max_pixels, remark=remark) as image:
+    with decoded(
+        file, channels=channels, background=background, max_pixels=max_pixels, remark=remark
+    ) as image:
         return image
 
 
@@ -143,12 +183,14 @@ def decoded(
     cover: tuple[int, int] | None = None,
     remark: Remark = unsaid,
 ) -> Iterator[np.ndarray]:
-    """As `decode`, for a block in which the picture is made small: till its end the memory counts as taken.
+    """As `decode`, for a block in which the picture is made small: till its end the memory counts
+    as taken.
 
-    Threads wait for their turn, so that all pictures in work take $GAN_JAX_DECODE_MIB (512) together.
+    Threads wait for their turn, so that all pictures in work take $GAN_JAX_DECODE_MIB (512)
+    together.
     Args:
-        cover: (H, W) that the picture will be resized to cover: a JPEG of more than three times that comes reduced by 2, 4
-            or 8, in less time and memory.
+        cover: (H, W) that the picture will be resized to cover: a JPEG of more than three times
+            that comes reduced by 2, 4 or 8, in less time and memory.
     """
     room = _room(_processes)
     with contextlib.ExitStack() as held:
@@ -161,7 +203,9 @@ def decoded(
             if cover is not None and picture.format in ("JPEG", "MPO"):
                 height, width = cover[::-1] if _sideways(picture) else cover
                 picture.draft(None, (math.ceil(_REDUCED * width), math.ceil(_REDUCED * height)))
-            loading = pixels * (_PROGRESSIVE if "progressive" in picture.info else _LOADING.get(picture.format, 0))
+            loading = pixels * (
+                _PROGRESSIVE if "progressive" in picture.info else _LOADING.get(picture.format, 0)
+            )
             pixels = picture.width * picture.height
             held.enter_context(room.taken(max(_CONVERTED * pixels, _LOADED * pixels + loading)))
             picture.load()
@@ -170,24 +214,31 @@ def decoded(
         yield image
 
 
-def check(file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS, remark: Remark = unsaid) -> tuple[int, int]:
-    """(height, width) as stored, a TIFF's upright, from the header alone. Raises ImageRejected where that tells enough."""
+def check(
+    file: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS, remark: Remark = unsaid
+) -> tuple[int, int]:
+    """(height, width) as stored, a TIFF's upright, from the header alone. Raises ImageRejected
+    where that tells enough."""
     with _opened(file, max_pixels) as (picture, stream):
         _looked_at(picture, stream, remark)
         return picture.height, picture.width
 
 
 def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
-    """(height, width, channels 1, 3 or 4) as `decode` would give them upright, from the header alone."""
+    """(height, width, channels 1, 3 or 4) as `decode` would give them upright, from the header
+    alone."""
     with _opened(file, MAX_PIXELS) as (picture, stream):
         upright = picture.format == "PNG" and not _png_has_exif(stream)
         turned = not upright and _sideways(picture)
-        height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
+        height, width = (
+            (picture.width, picture.height) if turned else (picture.height, picture.width)
+        )
         return height, width, _channels(picture)
 
 
 class Animation(NamedTuple):
-    """The kind of file that frames shown in turn are in, how many, and the file's count of repeats (0: for ever), if any."""
+    """The kind of file that frames shown in turn are in, how many, and the file's count of repeats
+    (0: for ever), if any."""
 
     format: str
     frames: int
@@ -195,7 +246,8 @@ class Animation(NamedTuple):
 
 
 def animation(file: str | os.PathLike | bytes) -> Animation | None:
-    """What the file moves in, from its header; None of one picture, or of pages as a TIFF has them."""
+    """What the file moves in, from its header; None of one picture, or of pages as a TIFF has
+    them."""
     with _opened(file, MAX_PIXELS) as (picture, _):
         if picture.format not in ANIMATED or not picture.is_animated:
             return None
@@ -204,7 +256,8 @@ def animation(file: str | os.PathLike | bytes) -> Animation | None:
 
 
 def frames(file: str | os.PathLike | bytes) -> Iterator[tuple[np.ndarray, float]]:
-    """Every frame of an animation as (uint8 [H, W, 4] upright and in sRGB, ms for which it is shown).
+    """Every frame of an animation as (uint8 [H, W, 4] upright and in sRGB, ms for which it is
+    shown).
 
     Raises:
         ImageRejected: as `decode`, or frames of more than ANIMATION_PIXELS together.
@@ -212,23 +265,33 @@ def frames(file: str | os.PathLike | bytes) -> Iterator[tuple[np.ndarray, float]
     with _opened(file, MAX_PIXELS) as (picture, stream):
         pixels = picture.width * picture.height
         if pixels * picture.n_frames > ANIMATION_PIXELS:
-            raise ImageRejected(f"frames of more than {ANIMATION_PIXELS / 1e6:g} megapixels together; make it a video")
+            raise ImageRejected(
+                f"frames of more than {ANIMATION_PIXELS / 1e6:g} megapixels together; make it a"
+                " video"
+            )
         to_srgb = _looked_at(picture, stream, unsaid)
-        with _room(_processes).taken(max(_CONVERTED * pixels, (_LOADED + _LOADING.get(picture.format, 0)) * pixels)):
+        with _room(_processes).taken(
+            max(_CONVERTED * pixels, (_LOADED + _LOADING.get(picture.format, 0)) * pixels)
+        ):
             for n in range(bool(picture.info.get("default_image")), picture.n_frames):
                 picture.seek(n)
                 picture.load()
                 shown = ImageOps.exif_transpose(picture)
-                yield _pixels(shown, to_srgb, 4, (255, 255, 255)), float(picture.info.get("duration", 0))
+                yield (
+                    _pixels(shown, to_srgb, 4, (255, 255, 255)),
+                    float(picture.info.get("duration", 0)),
+                )
 
 
 def _sideways(picture: Image.Image) -> bool:
-    """Whether width and height change places when the picture is turned upright: of a TIFF Pillow gives them so at once."""
+    """Whether width and height change places when the picture is turned upright: of a TIFF Pillow
+    gives them so at once."""
     return picture.format != "TIFF" and picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
 
 
 def _png_has_exif(stream: io.BufferedIOBase) -> bool:
-    """Whether EXIF or XMP is in a PNG: where it is not before the pixels, Pillow would decode them to look behind."""
+    """Whether EXIF or XMP is in a PNG: where it is not before the pixels, Pillow would decode them
+    to look behind."""
     start, place, found = stream.tell(), 8, False
     stream.seek(place)
     while not found and len(head := stream.read(8)) == 8:
@@ -250,7 +313,10 @@ def _looked_at(picture: Image.Image, stream, remark: Remark) -> ImageCms.ImageCm
     if picture.format in (*ANIMATED, "TIFF") and picture.is_animated:
         remark("several frames, of which the first is used")
     if picture.format == "TIFF" and picture.mode == "I":
-        remark("signed or 32-bit integers, taken as 0 to 65535: save them as 8 or 16 bits if that is not their range")
+        remark(
+            "signed or 32-bit integers, taken as 0 to 65535: save them as 8 or 16 bits if that is"
+            " not their range"
+        )
     try:
         return color.to_srgb(picture, stream)
     except color.HighDynamicRange as error:
@@ -260,7 +326,8 @@ def _looked_at(picture: Image.Image, stream, remark: Remark) -> ImageCms.ImageCm
 
 
 def _check_scans(stream: io.BufferedIOBase) -> None:
-    """Raises ImageRejected for a progressive JPEG with so many scans that it would take minutes to decode."""
+    """Raises ImageRejected for a progressive JPEG with so many scans that it would take minutes to
+    decode."""
     place = stream.tell()
     stream.seek(0)
     scans = stream.read().count(b"\xff\xda")
@@ -270,10 +337,11 @@ def _check_scans(stream: io.BufferedIOBase) -> None:
 
 
 class _Room:
-    """Bytes that several threads share: `share` of them at a time, and no picture takes more than `most`.
+    """Bytes that several threads share: `share` of them at a time, and no picture takes more than
+    `most`.
 
-    A picture that takes more than the share is decoded alone, beyond the share: several processes may then take more than
-    `most` together.
+    A picture that takes more than the share is decoded alone, beyond the share: several processes
+    may then take more than `most` together.
     """
 
     def __init__(self, most: int, share: int):
@@ -284,7 +352,9 @@ class _Room:
     def taken(self, size: int) -> Iterator[None]:
         """Waits until there are so many. Raises ImageRejected where there never are."""
         if size > self.most:
-            raise ImageRejected(f"more than {self.most >> 20} MiB of memory to decode ($GAN_JAX_DECODE_MIB)")
+            raise ImageRejected(
+                f"more than {self.most >> 20} MiB of memory to decode ($GAN_JAX_DECODE_MIB)"
+            )
         size = min(size, self.share)
         with self._changed:
             self._changed.wait_for(lambda: self.free >= size)
@@ -314,13 +384,17 @@ def share_memory(processes: int) -> None:
     _processes = processes
 
 
-def fit(image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter: str = "lanczos") -> np.ndarray:
+def fit(
+    image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter: str = "lanczos"
+) -> np.ndarray:
     """Resizes uint8 [h, w, C] to `shape` (H, W).
 
     Args:
-        crop: "center" keeps the aspect ratio and cuts what is over equally on both sides; "stretch" cuts nothing;
-            "random" resizes to cover and cuts nothing yet: the result is [>=H, >=W, C], for `cut`.
-        filter: a name in FILTERS. With four channels colours are weighted by alpha, so no fringe appears.
+        crop: "center" keeps the aspect ratio and cuts what is over equally on both sides; "stretch"
+            cuts nothing; "random" resizes to cover and cuts nothing yet: the result is [>=H, >=W,
+            C], for `cut`.
+        filter: a name in FILTERS. With four channels colours are weighted by alpha, so no fringe
+            appears.
     Raises:
         ImageRejected: "random" on a strip so long that its cover would pass MAX_PIXELS.
     """
@@ -357,22 +431,30 @@ def half(image: np.ndarray, side: str) -> np.ndarray:
 
 
 def cut(image: np.ndarray, shape: tuple[int, int], at: tuple[float, float]) -> np.ndarray:
-    """The window `shape` (H, W) of a larger image; `at` (y, x) in [0, 1) says where between the edges."""
-    y, x = (math.floor(a * (size - part + 1)) for a, size, part in zip(at, image.shape[:2], shape, strict=True))
+    """The window `shape` (H, W) of a larger image; `at` (y, x) in [0, 1) says where between the
+    edges."""
+    y, x = (
+        math.floor(a * (size - part + 1))
+        for a, size, part in zip(at, image.shape[:2], shape, strict=True)
+    )
     return image[y : y + shape[0], x : x + shape[1]]
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Turns uint8 [H, W, C] counter-clockwise about its centre; what turns in is the image mirrored at its edges."""
+    """Turns uint8 [H, W, C] counter-clockwise about its centre; what turns in is the image mirrored
+    at its edges."""
     h, w = image.shape[:2]
     pad = math.ceil((math.hypot(h, w) - min(h, w)) / 2) + 1
     around = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
-    turned = np.asarray(_picture(around).rotate(degrees, Image.Resampling.BICUBIC)).reshape(around.shape)
+    turned = np.asarray(_picture(around).rotate(degrees, Image.Resampling.BICUBIC)).reshape(
+        around.shape
+    )
     return turned[pad : pad + h, pad : pad + w]
 
 
 def _premultiplied(image: np.ndarray) -> Image.Image:
-    """uint8 [H, W, C] -> L, RGB, or of four channels RGBa; strip by strip, for Pillow keeps two whole copies of RGBA."""
+    """uint8 [H, W, C] -> L, RGB, or of four channels RGBa; strip by strip, for Pillow keeps two
+    whole copies of RGBA."""
     if image.shape[2] < 4:
         return _picture(image)
     made = Image.new("RGBa", (image.shape[1], image.shape[0]))
@@ -388,9 +470,13 @@ def _picture(image: np.ndarray) -> Image.Image:
 
 @contextlib.contextmanager
 def _opened(file, max_pixels: int) -> Iterator[tuple[Image.Image, io.BufferedIOBase]]:
-    """(the image, its size checked and its pixels not yet read, its file); what goes wrong inside is an ImageRejected."""
+    """(the image, its size checked and its pixels not yet read, its file); what goes wrong inside
+    is an ImageRejected."""
     try:
-        with _stream(file) as stream, contextlib.closing(Image.open(stream, formats=FORMATS)) as picture:
+        with (
+            _stream(file) as stream,
+            contextlib.closing(Image.open(stream, formats=FORMATS)) as picture,
+        ):
             if max(picture.width * picture.height, _tile(picture)) > max_pixels:
                 raise ImageRejected(f"more than {max_pixels / 1e6:g} megapixels")
             if picture.width * picture.height < 1:
@@ -405,7 +491,9 @@ def _opened(file, max_pixels: int) -> Iterator[tuple[Image.Image, io.BufferedIOB
     except MemoryError as error:
         raise ImageRejected("too large for the memory") from error
     except _DAMAGED as error:
-        raise ImageRejected("truncated" if "truncated" in str(error).lower() else "damaged") from error
+        raise ImageRejected(
+            "truncated" if "truncated" in str(error).lower() else "damaged"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -434,7 +522,8 @@ def _stream(file) -> Iterator[io.BufferedIOBase]:
 
 
 def _is_heif(head: bytes) -> bool:
-    """Whether a file that begins so (its first 64 bytes) is a HEIC or the like: by its brands, of which any may come first."""
+    """Whether a file that begins so (its first 64 bytes) is a HEIC or the like: by its brands, of
+    which any may come first."""
     size = min(int.from_bytes(head[:4], "big"), len(head))
     brands = {head[i : i + 4] for i in range(8, size, 4)} if head[4:8] == b"ftyp" else set()
     return not brands.isdisjoint(HEIF_BRANDS) and brands.isdisjoint(AVIF_BRANDS)
@@ -442,11 +531,16 @@ def _is_heif(head: bytes) -> bool:
 
 def _tile(picture: Image.Image) -> int:
     """Pixels of a TIFF's tile, which may be larger than the picture."""
-    return picture.tag_v2.get(322, 0) * picture.tag_v2.get(323, 0) if picture.format == "TIFF" else 0
+    return (
+        picture.tag_v2.get(322, 0) * picture.tag_v2.get(323, 0) if picture.format == "TIFF" else 0
+    )
 
 
-def _pixels(picture: Image.Image, to_srgb, channels: int, background: tuple[int, int, int]) -> np.ndarray:
-    """A loaded picture of any mode -> uint8 [H, W, channels], in strips: beside Pillow's copy there is only the result."""
+def _pixels(
+    picture: Image.Image, to_srgb, channels: int, background: tuple[int, int, int]
+) -> np.ndarray:
+    """A loaded picture of any mode -> uint8 [H, W, channels], in strips: beside Pillow's copy there
+    is only the result."""
     image = np.empty((picture.height, picture.width, channels), np.uint8)
     rows = max(1, _STRIP // picture.width)
     for top in range(0, picture.height, rows):
@@ -456,17 +550,25 @@ def _pixels(picture: Image.Image, to_srgb, channels: int, background: tuple[int,
     return image
 
 
-def _strip(picture: Image.Image, to_srgb, channels: int, background: tuple[int, int, int]) -> np.ndarray:
+def _strip(
+    picture: Image.Image, to_srgb, channels: int, background: tuple[int, int, int]
+) -> np.ndarray:
     if picture.mode in _DEEP:
         picture = _shallow(picture)
     clear = picture.has_transparency_data
     try:
         if to_srgb is not None:
-            full = picture.convert("LA" if picture.mode in color.GRAY else "RGBA") if clear else picture
+            full = (
+                picture.convert("LA" if picture.mode in color.GRAY else "RGBA")
+                if clear
+                else picture
+            )
             picture = to_srgb.apply(full.convert(to_srgb.input_mode))
             if clear:
                 picture.putalpha(full.getchannel("A"))
-        picture = picture.convert("RGBA" if clear or channels == 4 else "L" if channels == 1 else "RGB")
+        picture = picture.convert(
+            "RGBA" if clear or channels == 4 else "L" if channels == 1 else "RGB"
+        )
     except ValueError as error:
         raise ImageRejected(f"colour mode {picture.mode}") from error
     if clear and channels < 4:
@@ -477,12 +579,18 @@ def _strip(picture: Image.Image, to_srgb, channels: int, background: tuple[int, 
 
 def composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     """uint8 [H, W, 4] over a plain colour -> uint8 [H, W, 3], rounded to nearest."""
-    colors, alpha = rgba[..., :3].astype(np.uint16), rgba[..., 3:].astype(np.uint16)  # the sum is 65,152 at most
-    return ((colors * alpha + np.asarray(background, np.uint16) * (255 - alpha) + 127) // 255).astype(np.uint8)
+    colors, alpha = (
+        rgba[..., :3].astype(np.uint16),
+        rgba[..., 3:].astype(np.uint16),
+    )  # the sum is 65,152 at most
+    return (
+        (colors * alpha + np.asarray(background, np.uint16) * (255 - alpha) + 127) // 255
+    ).astype(np.uint8)
 
 
 def _shallow(picture: Image.Image) -> Image.Image:
-    """16-bit, 32-bit or float gray -> L, or LA where one gray is declared transparent. Pillow itself would clip."""
+    """16-bit, 32-bit or float gray -> L, or LA where one gray is declared transparent. Pillow
+    itself would clip."""
     deep = np.asarray(picture)
     if picture.mode == "F":
         if not (np.isfinite(deep).all() and deep.min() >= 0 and deep.max() <= 1):
@@ -494,5 +602,7 @@ def _shallow(picture: Image.Image) -> Image.Image:
         gray = (deep.astype(np.uint32) + 128) // 257
     gray = Image.fromarray(gray.astype(np.uint8))
     if "transparency" in picture.info:
-        gray.putalpha(Image.fromarray(np.where(deep == picture.info["transparency"], 0, 255).astype(np.uint8)))
+        gray.putalpha(
+            Image.fromarray(np.where(deep == picture.info["transparency"], 0, 255).astype(np.uint8))
+        )
     return gray

@@ -1,4 +1,5 @@
-"""What can be told of a source from its settings alone, before anything is read, drawn or downloaded."""
+"""What can be told of a source from its settings alone, before anything is read, drawn or
+downloaded."""
 
 import dataclasses
 import inspect
@@ -6,9 +7,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gan_jax import lookup
 from gan_jax.data import pairs, pipeline
 from gan_jax.data.sources import View
+from gan_jax.runtime import registry
 
 SOME = 2  # classes, where only opening shows how many there are
 
@@ -22,13 +23,16 @@ class Outline(NamedTuple):
 
 
 def outline(data: Mapping, key: str) -> Outline:
-    """Checks the settings of a source, config.data or those of one side of it, and tells what it will be.
+    """Checks the settings of a source, config.data or those of one side of it, and tells what it
+    will be.
 
-    A source's module may have a function `check` of some of the source's arguments, which is called.
+    A source's module may have a function `check` of some of the source's arguments, which is
+    called.
     key: where the settings stand, "config.data", for errors.
 
     Raises:
-        ValueError: an unknown source, an unknown, missing or wrongly typed setting, a value that is not allowed, a file
+        ValueError: an unknown source, an unknown, missing or wrongly typed setting, a value that is
+        not allowed, a file
             or folder that is not there.
     """
     try:
@@ -39,7 +43,7 @@ def outline(data: Mapping, key: str) -> Outline:
 
 def _outline(data: Mapping) -> Outline:
     module, settings = pipeline.source_module(data)
-    given = lookup.check(module.Source, settings, "config.data")
+    given = registry.check(module.Source, settings, "config.data")
     own = "." in data["source"]
     if hasattr(module, "check"):
         module.check(**{name: given[name] for name in inspect.signature(module.check).parameters})
@@ -52,10 +56,22 @@ def _outline(data: Mapping) -> Outline:
         sides = [outline(given[name], f"config.data.{name}") for name in pairs.SIDES]
         pairs.check_shapes(*sides)
         return Outline(sides[0].shape, 0, partner)
-    view = View(**{field.name: given[field.name] for field in dataclasses.fields(View) if field.name in given})
+    view = View(
+        **{
+            field.name: given[field.name]
+            for field in dataclasses.fields(View)
+            if field.name in given
+        }
+    )
     return Outline(view.shape, _classes(module, given), None)
 
 
 def _classes(module, given: Mapping) -> int:
     labels = given.get("labels")
-    return len(module.names_of(given["styles"])[labels]) if isinstance(labels, str) else SOME if labels else 0
+    return (
+        len(module.names_of(given["styles"])[labels])
+        if isinstance(labels, str)
+        else SOME
+        if labels
+        else 0
+    )

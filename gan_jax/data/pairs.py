@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gan_jax import lookup
 from gan_jax.data import pipeline
+from gan_jax.runtime import registry
 
 SIDES = ("a", "b")
 
@@ -14,7 +14,8 @@ def open_sides(**settings: Mapping) -> tuple[pipeline.Source, pipeline.Source]:
     """The sources a and b, each from settings as config.data has them.
 
     Raises:
-        ValueError: one can't be opened (an error names config.data.a or .b), or their pictures differ in shape.
+        ValueError: one can't be opened (an error names config.data.a or .b), or their pictures
+        differ in shape.
     """
     sides = []
     for name in SIDES:
@@ -27,21 +28,26 @@ def open_sides(**settings: Mapping) -> tuple[pipeline.Source, pipeline.Source]:
 
 
 def check_shapes(a, b) -> None:
-    """Raises ValueError where two sides' pictures differ in shape; each a source, or the outline of one."""
+    """Raises ValueError where two sides' pictures differ in shape; each a source, or the outline of
+    one."""
     if None not in (a.shape, b.shape) and a.shape != b.shape:
         raise ValueError(
-            f"config.data: a's pictures are {list(a.shape)}, b's {list(b.shape)}. Give both the same resolution and channels."
+            f"config.data: a's pictures are {list(a.shape)}, b's {list(b.shape)}. Give both the"
+            " same resolution and channels."
         )
 
 
 def notes(a: pipeline.Source, b: pipeline.Source) -> tuple[str, ...]:
     """What both have to say."""
-    return tuple(f"{name}: {note}" for name, side in zip(SIDES, (a, b), strict=True) for note in side.notes)
+    return tuple(
+        f"{name}: {note}" for name, side in zip(SIDES, (a, b), strict=True) for note in side.notes
+    )
 
 
 def name_of(file: str) -> str:
-    """The name by which a picture meets its partner: its path below its folder, without ending, in NFC (é is one character)."""
-    return lookup.normal(file.rpartition(".")[0])
+    """The name by which a picture meets its partner: its path below its folder, without ending, in
+    NFC (é is one character)."""
+    return registry.normal(file.rpartition(".")[0])
 
 
 def matched(sides: Mapping[str, Sequence[str]], place: str) -> np.ndarray:
@@ -58,12 +64,18 @@ def matched(sides: Mapping[str, Sequence[str]], place: str) -> np.ndarray:
         places.append({name: i for i, name in enumerate(known)})
         if len(places[-1]) < len(known):
             twice = next(name for i, name in enumerate(known) if places[-1][name] != i)
-            raise ValueError(f"{place}: two pictures of {side} are named {twice!r}; pairs go by name without ending.")
+            raise ValueError(
+                f"{place}: two pictures of {side} are named {twice!r}; pairs go by name without"
+                " ending."
+            )
     alone = [f"{name!r} of {side}" for side, mine, others in zip(sides, places, places[::-1], strict=True)
              for name in mine if name not in others]  # fmt: skip
     if alone:
         raise ValueError(
-            f"{place}: {len(alone)} picture{'s lack' if len(alone) > 1 else ' lacks'} a partner of the same name, first "
-            f"{', '.join(alone[:3])}. Add the other side's, or take these out."
+            f"{place}: {len(alone)} picture{'s lack' if len(alone) > 1 else ' lacks'} a partner of"
+            f" the same name, first {', '.join(alone[:3])}. Add the other side's, or take these"
+            " out."
         )
-    return np.array([[i, places[1][name]] for name, i in places[0].items()], np.int64).reshape(-1, 2)
+    return np.array([[i, places[1][name]] for name, i in places[0].items()], np.int64).reshape(
+        -1, 2
+    )

@@ -1,9 +1,10 @@
-"""Source -> batches: shuffled, sharded over processes, read ahead, and the same again from any position.
+"""Source -> batches: shuffled, sharded over processes, read ahead, and the same again from any
+position.
 
-The stream of samples is endless: epoch after epoch, each a new permutation, and a batch may span two. Global batch k
-holds samples k * batch to (k + 1) * batch - 1 of that stream whatever the number of processes or workers, and what is
-random about a sample derives from the run's seed and the sample's place in the stream. So a position, one integer, is
-all that resuming needs.
+The stream of samples is endless: epoch after epoch, each a new permutation, and a batch may span
+two. Global batch k holds samples k * batch to (k + 1) * batch - 1 of that stream whatever the
+number of processes or workers, and what is random about a sample derives from the run's seed and
+the sample's place in the stream. So a position, one integer, is all that resuming needs.
 """
 
 import math
@@ -19,33 +20,39 @@ import absl.flags
 import grain
 import numpy as np
 
-from gan_jax import lookup
 from gan_jax.data import decode
+from gan_jax.runtime import registry
 
 Batch = dict[str, np.ndarray]
 ENDLESS = 2**53  # samples in the stream: grain's own endless repeat overflows in batches of one
 
 
 class Source(Protocol):
-    """Where images come from: `gan_jax/data/sources/<name>.py` has a class `Source`, or any module by dotted path.
+    """Where images come from: `gan_jax/data/sources/<name>.py` has a class `Source`, or any module
+    by dotted path.
 
     Its arguments are the keys of `config.data` beside `source`. It is pickled for worker processes.
     """
 
     shape: tuple[int, int, int]  # (H, W, C) of every image
     classes: tuple[str, ...]  # names of the labels 0, 1, ...; empty where none were asked for
-    targets: np.ndarray | None  # int32 [len(self)], each sample's label; None where none were asked for
+    # int32 [len(self)], each sample's label; None where none were asked for
+    targets: np.ndarray | None
     fingerprint: str  # of what alters the images: settings, files; a resumed run compares it
-    notes: tuple[str, ...]  # for the log at the start: how many, from where, what was set aside and why
+    notes: tuple[
+        str, ...
+    ]  # for the log at the start: how many, from where, what was set aside and why
 
     def __len__(self) -> int: ...
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
-        """The samples `ids` (int64 [n], each below len(self)), augmented by `seeds` (uint64 [n]) and nothing else.
+        """The samples `ids` (int64 [n], each below len(self)), augmented by `seeds` (uint64 [n])
+        and nothing else.
 
-        Returns {"image": uint8 [n, H, W, C]}; "label": int32 [n] where there are classes; "target": uint8 [n, H, W, C]
-        where a picture has a partner (data/sources/paired.py). A sample that can't be read any more is reported and
-        another, by a fixed rule, takes its place: then "id": int64 [n] says which were loaded.
+        Returns {"image": uint8 [n, H, W, C]}; "label": int32 [n] where there are classes; "target":
+        uint8 [n, H, W, C] where a picture has a partner (data/sources/paired.py). A sample that
+        can't be read any more is reported and another, by a fixed rule, takes its place: then "id":
+        int64 [n] says which were loaded.
         """
 
 
@@ -53,36 +60,47 @@ def open_source(settings: Mapping) -> Source:
     """Opens `config.data`: {"source": a module's name, ...: the arguments of its Source}.
 
     Raises:
-        ValueError: an unknown source or setting, or data that can't be had; one line says which and the fix.
+        ValueError: an unknown source or setting, or data that can't be had; one line says which and
+        the fix.
     """
     module, settings = source_module(settings)
-    return lookup.build(module.Source, settings, "config.data")
+    return registry.build(module.Source, settings, "config.data")
 
 
 def source_module(settings: Mapping) -> tuple[types.ModuleType, dict]:
-    """(the module that `config.data` names, the arguments of its Source). Raises ValueError as open_source."""
+    """(the module that `config.data` names, the arguments of its Source). Raises ValueError as
+    open_source."""
     settings = dict(settings)
     name = settings.pop("source", None)
     if not isinstance(name, str):
-        raise ValueError("config.data lacks source: a name in gan_jax/data/sources, such as 'avatars' or 'folder'.")
-    module = lookup.by_name("data.sources", name, "config.data.source")
+        raise ValueError(
+            "config.data lacks source: a name in gan_jax/data/sources, such as 'avatars' or"
+            " 'folder'."
+        )
+    module = registry.by_name("data.sources", name, "config.data.source")
     if not hasattr(module, "Source"):
         raise ValueError(f"config.data.source={name!r}: {module.__name__} has no class Source.")
     return module, settings
 
 
 def check_batch(batch: int, n_samples: int, n_devices: int, n_processes: int = 1) -> None:
-    """Raises ValueError where `batch` (over all processes) does not suit the data, the devices or the processes."""
+    """Raises ValueError where `batch` (over all processes) does not suit the data, the devices or
+    the processes."""
     if batch < 1:
         raise ValueError(f"config.batch={batch}: it must be at least 1.")
     if batch > n_samples:
         raise ValueError(
-            f"config.batch={batch}: the data has only {n_samples} images. Use config.batch<={n_samples} or more images."
+            f"config.batch={batch}: the data has only {n_samples} images. Use"
+            f" config.batch<={n_samples} or more images."
         )
     unit = math.lcm(n_devices, n_processes)
     if batch % unit:
         near = [n for n in (batch // unit * unit, (batch // unit + 1) * unit) if 0 < n <= n_samples]
-        fix = f"Use {' or '.join(map(str, near))}." if near else f"Use more than {n_samples} images or fewer devices."
+        fix = (
+            f"Use {' or '.join(map(str, near))}."
+            if near
+            else f"Use more than {n_samples} images or fewer devices."
+        )
         over = f"{n_devices} devices" + (f" of {n_processes} processes" if n_processes > 1 else "")
         raise ValueError(f"config.batch={batch}: {over} can't share it equally. {fix}")
 
@@ -90,14 +108,15 @@ def check_batch(batch: int, n_samples: int, n_devices: int, n_processes: int = 1
 class Batches:
     """An endless iterator over this process's rows of each global batch.
 
-    Yields {"image": uint8 [b, H, W, C], "id": int64 [b], and "label": int32 [b] where the source has classes}, with
-    b = batch / process_count. Close it, or use it in a `with`.
+    Yields {"image": uint8 [b, H, W, C], "id": int64 [b], and "label": int32 [b] where the source
+    has classes}, with b = batch / process_count. Close it, or use it in a `with`.
 
     Args:
         batch: images over all processes.
         seed: of the order and the augmentation, 0 to 2**32 - 1.
         start: the `position` to go on from; costs nothing.
-        workers: processes that load batches; 0: `prefetch` threads of this one. Images held in memory want 0.
+        workers: processes that load batches; 0: `prefetch` threads of this one. Images held in
+            memory want 0.
         prefetch: batches loaded ahead, for each worker; 0 with no workers: none.
     Attributes:
         position: global batches handed out so far, counted from the run's beginning.
@@ -115,18 +134,26 @@ class Batches:
         prefetch: int = 2,
     ):
         if batch % process_count:
-            raise ValueError(f"config.batch={batch}: {process_count} processes can't share it equally.")
+            raise ValueError(
+                f"config.batch={batch}: {process_count} processes can't share it equally."
+            )
         if not 0 <= seed < 2**32:
             raise ValueError(f"config.seed={seed}: it must be 0 to {2**32 - 1}.")
         self.position = start
-        order = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(ENDLESS // len(source))
+        order = (
+            grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(ENDLESS // len(source))
+        )
         shares = order.batch(batch // process_count).map_with_index(_Load(source, seed))
         mine = shares[start * process_count + process_index :: process_count]
-        stream = mine.to_iter_dataset(grain.ReadOptions(num_threads=prefetch, prefetch_buffer_size=prefetch))
+        stream = mine.to_iter_dataset(
+            grain.ReadOptions(num_threads=prefetch, prefetch_buffer_size=prefetch)
+        )
         if workers:
             if not absl.flags.FLAGS.is_parsed():
                 absl.flags.FLAGS.mark_as_parsed()  # grain's workers read them
-            ahead = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=max(1, prefetch))
+            ahead = grain.MultiprocessingOptions(
+                num_workers=workers, per_worker_buffer_size=max(1, prefetch)
+            )
             stream = stream.mp_prefetch(ahead, worker_init_fn=_follow_the_run)
         self._batches = iter(stream)
 
@@ -150,7 +177,8 @@ class Batches:
 
 
 def _follow_the_run(worker: int, count: int) -> None:
-    """In a worker: it ends when the run does, also one that was killed; and not by Ctrl-C, which a terminal sends to all."""
+    """In a worker: it ends when the run does, also one that was killed; and not by Ctrl-C, which a
+    terminal sends to all."""
 
     def wait():
         multiprocessing.parent_process().join()
@@ -173,7 +201,8 @@ class _Load:
 
 
 def sample_seeds(seed: int, places: np.ndarray) -> np.ndarray:
-    """The seed of each sample: uint64 [n] from the run's seed and the samples' places in the stream, uint64 [n]."""
+    """The seed of each sample: uint64 [n] from the run's seed and the samples' places in the
+    stream, uint64 [n]."""
     return _mix(_mix(np.array([seed], np.uint64)) + places)
 
 

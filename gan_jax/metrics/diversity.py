@@ -1,6 +1,7 @@
-"""How unlike each other pictures are: mean pairwise distance of features, over all, within classes, within clusters.
+"""How unlike each other pictures are: mean pairwise distance of features, over all, within classes,
+within clusters.
 
-With LPIPS features (see models/features) the squared distance is LPIPS itself.
+With LPIPS features (see pretrained/) the squared distance is LPIPS itself.
 """
 
 import numpy as np
@@ -9,7 +10,8 @@ from gan_jax import metrics
 
 
 def pairwise(x: np.ndarray, squared: bool = False) -> float:
-    """Mean distance between two different rows of x [n, F], n >= 2. squared: of its square (LPIPS features)."""
+    """Mean distance between two different rows of x [n, F], n >= 2. squared: of its square (LPIPS
+    features)."""
     (x,) = metrics.features("diversity", 2, generated=x)
     if squared:
         return float(2 * x.var(0, ddof=1).sum())  # E |a - b|^2 over pairs
@@ -20,8 +22,11 @@ def pairwise(x: np.ndarray, squared: bool = False) -> float:
     return float(total / (len(x) * (len(x) - 1)))
 
 
-def within_classes(x: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], squared: bool = False) -> dict:
-    """Class name -> mean distance between two of its pictures: a class that has collapsed stands out.
+def within_classes(
+    x: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], squared: bool = False
+) -> dict:
+    """Class name -> mean distance between two of its pictures: a class that has collapsed stands
+    out.
 
     Raises:
         ValueError: a class with fewer than two pictures; names it.
@@ -32,20 +37,24 @@ def within_classes(x: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], 
         members = x[labels == number]
         if len(members) < 2:
             raise ValueError(
-                f"diversity needs at least 2 generated images of each class; class {name!r} has {len(members)}. "
-                f"Generate more, or leave the class out."
+                f"diversity needs at least 2 generated images of each class; class {name!r} has"
+                f" {len(members)}. Generate more, or leave the class out."
             )
         found[name] = pairwise(members, squared)
     return found
 
 
 def within_clusters(x: np.ndarray, centres: np.ndarray, squared: bool = False) -> float:
-    """Mean over clusters of the mean distance between two of their pictures; each picture joins its nearest centre.
+    """Mean over clusters of the mean distance between two of their pictures; each picture joins its
+    nearest centre.
 
-    Ojha et al. 2021, arXiv:2104.06820, section 4.2: centres [k, F] are the few training images of a few-shot run, and
-    0 means each cluster holds one picture over and over. Clusters of fewer than two count as 0.
+    Ojha et al. 2021, arXiv:2104.06820, section 4.2: centres [k, F] are the few training images of a
+    few-shot run, and 0 means each cluster holds one picture over and over. Clusters of fewer than
+    two count as 0.
     """
     x, centres = metrics.features("diversity", 1, generated=x, centre=centres)
-    nearest = np.concatenate([block.argmin(1) for _, block in metrics.squared_distances(x, centres)])
+    nearest = np.concatenate(
+        [block.argmin(1) for _, block in metrics.squared_distances(x, centres)]
+    )
     members = [x[nearest == k] for k in range(len(centres))]
     return float(np.mean([pairwise(part, squared) if len(part) > 1 else 0.0 for part in members]))

@@ -1,4 +1,5 @@
-"""How restless a translation is from frame to frame, without optical flow. Frames uint8 [n, H, W, C] in grey levels of 255."""
+"""How restless a translation is from frame to frame, without optical flow. Frames uint8 [n, H, W,
+C] in grey levels of 255."""
 
 import numpy as np
 
@@ -7,14 +8,17 @@ STILL = 3  # grey levels: a pixel whose every channel changed less stands still
 
 def shift(x: np.ndarray, down: int, right: int) -> np.ndarray:
     """[n, H, W, C] moved by whole pixels; edges are repeated."""
-    down, right = (min(max(by, -side), side) for by, side in zip((down, right), x.shape[1:3], strict=True))
+    down, right = (
+        min(max(by, -side), side) for by, side in zip((down, right), x.shape[1:3], strict=True)
+    )
     around = np.pad(x, ((0, 0), (abs(down),) * 2, (abs(right),) * 2, (0, 0)), "edge")
     top, left = abs(down) - down, abs(right) - right
     return around[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
 def shift_error(plain: np.ndarray, shifted: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Of T(x) and T(shift x): mean |T(shift x) - shift T(x)| an image, f64 [n], where T(x) was in the picture."""
+    """Of T(x) and T(shift x): mean |T(shift x) - shift T(x)| an image, f64 [n], where T(x) was in
+    the picture."""
     moved = shift(plain, down, right)
     height, width = plain.shape[1:3]
     inside = np.s_[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
@@ -41,8 +45,8 @@ class Changes:
         self._last = now
 
     def values(self) -> dict[str, float]:
-        """Mean |change| from one frame to the next: "input", "output", and "still", the output's where the input stands
-        still (NaN where nothing does); {} before two frames."""
+        """Mean |change| from one frame to the next: "input", "output", and "still", the output's
+        where the input stands still (NaN where nothing does); {} before two frames."""
         if not self._frames:
             return {}
         before, after = self._sums / self._frames

@@ -1,14 +1,18 @@
-"""Frechet distance of two sets of features seen as Gaussians: FID, where the features are the FID Inception's."""
+"""Frechet distance of two sets of features seen as Gaussians: FID, where the features are the FID
+Inception's."""
 
 import numpy as np
 
-BLOCK = 256  # rows added at a time, however the stream is cut: so the cut does not show in the last digits
+# rows added at a time, however the stream is cut: so the cut does not show in the last digits
+BLOCK = 256
 
 
 class Moments:
-    """Mean and covariance of a stream of features, float64, in memory of F * F whatever the stream's length.
+    """Mean and covariance of a stream of features, float64, in memory of F * F whatever the
+    stream's length.
 
-    Blocks are joined by the pairwise formula of Chan, Golub & LeVeque 1983, so no large sums are subtracted.
+    Blocks are joined by the pairwise formula of Chan, Golub & LeVeque 1983, so no large sums are
+    subtracted.
     Attributes:
         n: rows seen. mean: [F].
     """
@@ -67,23 +71,29 @@ def moments(x: np.ndarray) -> Moments:
 def frechet_distance(real: Moments, fake: Moments) -> float:
     """|mean - mean'|^2 + tr(C + C' - 2 (C C')^(1/2)). Heusel et al. 2017, arXiv:1706.08500, eq. 6.
 
-    The root's trace is that of (A^T C' A)^(1/2) with C = A A^T: symmetric, so no complex parts appear and none are
-    dropped.
+    The root's trace is that of (A^T C' A)^(1/2) with C = A A^T: symmetric, so no complex parts
+    appear and none are dropped.
     Raises:
-        ValueError: a side has no more images than features: its covariance is singular and the distance means little;
+        ValueError: a side has no more images than features: its covariance is singular and the
+        distance means little;
             or the sides differ in width, or a feature was not finite.
     """
     dim = len(real.mean)
     if len(fake.mean) != dim:
-        raise ValueError(f"fid: features of {dim} and {len(fake.mean)} numbers: they come from different networks.")
+        raise ValueError(
+            f"fid: features of {dim} and {len(fake.mean)} numbers: they come from different"
+            " networks."
+        )
     for name, side in (("real", real), ("generated", fake)):
         if side.n <= dim:
             raise ValueError(
-                f"fid needs at least {dim + 1:,} {name} images (one more than the network has features), got "
-                f"{side.n:,}. Use kid, which is unbiased for any number."
+                f"fid needs at least {dim + 1:,} {name} images (one more than the network has"
+                f" features), got {side.n:,}. Use kid, which is unbiased for any number."
             )
         if not (np.isfinite(side.mean).all() and np.isfinite(side.covariance).all()):
-            raise ValueError(f"fid: a {name} image has features that are not finite. Look at the pictures.")
+            raise ValueError(
+                f"fid: a {name} image has features that are not finite. Look at the pictures."
+            )
     c_real, c_fake = real.covariance, fake.covariance
     values, vectors = np.linalg.eigh(c_real)
     root = vectors * np.sqrt(np.maximum(values, 0))

@@ -1,4 +1,5 @@
-"""Kernel inception distance: the squared maximum mean discrepancy of two sets of features, unbiased for any counts."""
+"""Kernel inception distance: the squared maximum mean discrepancy of two sets of features, unbiased
+for any counts."""
 
 from typing import NamedTuple
 
@@ -13,11 +14,13 @@ class Kid(NamedTuple):
 
 
 def kid(real: np.ndarray, fake: np.ndarray) -> Kid:
-    """The unbiased estimate under the kernel (x.y / F + 1)^3, and its standard error by the jackknife.
+    """The unbiased estimate under the kernel (x.y / F + 1)^3, and its standard error by the
+    jackknife.
 
-    Binkowski et al. 2018, arXiv:1801.01401, section 4. 0 in the mean where both sets have one distribution, so it may
-    fall below 0. Differs: the paper averages random subsets of 1,000; this is their mean over all subsets, without the
-    draw's noise. The jackknife errs on the large side where the sets are of one distribution.
+    Binkowski et al. 2018, arXiv:1801.01401, section 4. 0 in the mean where both sets have one
+    distribution, so it may fall below 0. Differs: the paper averages random subsets of 1,000; this
+    is their mean over all subsets, without the draw's noise. The jackknife errs on the large side
+    where the sets are of one distribution.
 
     Args:
         real, fake: [n, F] and [m, F] features, at least 3 of each.
@@ -37,7 +40,10 @@ def kid(real: np.ndarray, fake: np.ndarray) -> Kid:
 
 def _row_sums(x, y):
     """Sum of the kernel over y, for each row of x."""
-    blocks = [((x[i : i + metrics.ROWS] @ y.T / x.shape[1] + 1) ** 3).sum(1) for i in range(0, len(x), metrics.ROWS)]
+    blocks = [
+        ((x[i : i + metrics.ROWS] @ y.T / x.shape[1] + 1) ** 3).sum(1)
+        for i in range(0, len(x), metrics.ROWS)
+    ]
     return np.concatenate(blocks)
 
 

@@ -1,4 +1,5 @@
-"""Measures by nearest neighbours in feature space: precision and recall, density and coverage, memorisation."""
+"""Measures by nearest neighbours in feature space: precision and recall, density and coverage,
+memorisation."""
 
 from typing import NamedTuple
 
@@ -12,8 +13,9 @@ SAME = 1e-10  # of the mean squared length of features: nearer, two pictures are
 def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
     """(share of fakes within the reals' manifold, share of reals within the fakes').
 
-    A set's manifold is the union of balls around its members that reach their k-th nearest neighbour.
-    Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-3. Both depend on the counts: compare only equal ones.
+    A set's manifold is the union of balls around its members that reach their k-th nearest
+    neighbour. Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-3. Both depend on the counts:
+    compare only equal ones.
     """
     real, fake = metrics.features("precision_recall", k + 1, real=real, generated=fake)
     in_real = _within(fake, real, _radii(real, k)).any
@@ -34,32 +36,41 @@ def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[fl
 
 
 class Neighbours(NamedTuple):
-    """Of each sample: its nearest training image, and that one's own nearest other training image."""
+    """Of each sample: its nearest training image, and that one's own nearest other training
+    image."""
 
     nearest: np.ndarray  # int [n], index of the training image
     distance: np.ndarray  # [n], to it
-    other: np.ndarray  # int [n], index of the training image nearest to `nearest` that is no duplicate of it
-    spacing: np.ndarray  # [n], the distance between those two; infinite where there are only duplicates
+    # int [n], index of the training image nearest to `nearest` that is no duplicate of it
+    other: np.ndarray
+    # [n], the distance between those two; infinite where there are only duplicates
+    spacing: np.ndarray
 
     @property
     def memorised(self) -> float:
         """Share of samples that lie closer to a training image than any other training image does.
 
-        Not 0 for honest samples of the same distribution: hold it against the share of held-back real images.
+        Not 0 for honest samples of the same distribution: hold it against the share of held-back
+        real images.
         """
         return float((self.distance < self.spacing).mean())
 
     def closest(self, count: int) -> np.ndarray:
-        """The samples that look most like copies: least distance for their neighbour's spacing, the worst first."""
+        """The samples that look most like copies: least distance for their neighbour's spacing, the
+        worst first."""
         return np.argsort(self.distance / np.maximum(self.spacing, 1e-12), kind="stable")[:count]
 
 
 def neighbours(train: np.ndarray, samples: np.ndarray) -> Neighbours:
-    """Each sample's place among the training images, by Euclidean distance of features ([N, F], [n, F])."""
+    """Each sample's place among the training images, by Euclidean distance of features ([N, F], [n,
+    F])."""
     train, samples = metrics.features("memorisation", 2, training=train, generated=samples)
-    found = [(block.argmin(1), block.min(1)) for _, block in metrics.squared_distances(samples, train)]
+    found = [
+        (block.argmin(1), block.min(1)) for _, block in metrics.squared_distances(samples, train)
+    ]
     nearest, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    same = SAME * np.einsum("nf,nf->n", train, train).mean()  # squared distance of one picture to its duplicate
+    # squared distance of one picture to its duplicate
+    same = SAME * np.einsum("nf,nf->n", train, train).mean()
     asked, back = np.unique(nearest, return_inverse=True)
     other, spacing = [], []
     for rows, block in metrics.squared_distances(train[asked], train):
@@ -79,7 +90,9 @@ class _Inside(NamedTuple):
 def _within(points, centres, squared_radii, strict=False) -> _Inside:
     """In which of the balls each point lies."""
     hold = (lambda d: d < squared_radii) if strict else (lambda d: d <= squared_radii)
-    counts = np.concatenate([hold(block).sum(1) for _, block in metrics.squared_distances(points, centres)])
+    counts = np.concatenate(
+        [hold(block).sum(1) for _, block in metrics.squared_distances(points, centres)]
+    )
     return _Inside(counts > 0, counts)
 
 

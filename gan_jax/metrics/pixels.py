@@ -1,6 +1,8 @@
-"""Fidelity of one picture to another, pixel by pixel: MAE, PSNR, SSIM, MS-SSIM. Pairs uint8 [n, H, W, C] -> f64 [n].
+"""Fidelity of one picture to another, pixel by pixel: MAE, PSNR, SSIM, MS-SSIM. Pairs uint8 [n, H,
+W, C] -> f64 [n].
 
-Over all channels as they are; `luma` first gives the values "on Y" that restoration papers quote. Say which.
+Over all channels as they are; `luma` first gives the values "on Y" that restoration papers quote.
+Say which.
 """
 
 import numpy as np
@@ -26,10 +28,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Structural similarity in [-1, 1], 1 for equal pictures: 11x11 Gaussian window, sigma 1.5, K 0.01 and 0.03.
+    """Structural similarity in [-1, 1], 1 for equal pictures: 11x11 Gaussian window, sigma 1.5, K
+    0.01 and 0.03.
 
-    Wang et al. 2004, section III-B; the mean over channels and over windows that lie wholly inside, as the authors'
-    code and scikit-image's with gaussian_weights=True and use_sample_covariance=False.
+    Wang et al. 2004, section III-B; the mean over channels and over windows that lie wholly inside,
+    as the authors' code and scikit-image's with gaussian_weights=True and
+    use_sample_covariance=False.
     """
     a, b = _pair("ssim", 2 * RADIUS + 1, a, b)
     similarity, _ = _ssim(a, b)
@@ -52,7 +56,8 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def luma(images: np.ndarray) -> np.ndarray:
-    """uint8 RGB [n, H, W, 3] -> f64 [n, H, W, 1]: Y of ITU-R BT.601 in [16, 235], as restoration papers measure on."""
+    """uint8 RGB [n, H, W, 3] -> f64 [n, H, W, 1]: Y of ITU-R BT.601 in [16, 235], as restoration
+    papers measure on."""
     if images.shape[-1] != 3:
         raise ValueError(f"luma needs RGB images, got {images.shape[-1]} channels.")
     weights = np.array([65.481, 128.553, 24.966]) / 255
@@ -70,7 +75,8 @@ def _ssim(a, b):
 
 
 def _window(x):
-    """Gaussian means over the windows that lie wholly inside: [n, H, W, C] -> [n, H - 10, W - 10, C]."""
+    """Gaussian means over the windows that lie wholly inside: [n, H, W, C] -> [n, H - 10, W - 10,
+    C]."""
     taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     for axis in (1, 2):
         x = ndimage.correlate1d(x, taps / taps.sum(), axis)
@@ -86,11 +92,13 @@ def _pair(measure, at_least, a, b):
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 4:
         raise ValueError(
-            f"{measure}: pictures of {list(a.shape)} and {list(b.shape)}: both must be [n, H, W, C] alike."
+            f"{measure}: pictures of {list(a.shape)} and {list(b.shape)}: both must be [n, H, W, C]"
+            " alike."
         )
     if min(a.shape[1:3]) < at_least:
         raise ValueError(
-            f"{measure} needs pictures of at least {at_least} pixels a side, got {a.shape[1]}x{a.shape[2]}."
+            f"{measure} needs pictures of at least {at_least} pixels a side, got"
+            f" {a.shape[1]}x{a.shape[2]}."
         )
     if not len(a):
         raise ValueError(f"{measure} needs at least 1 pair of pictures, got none.")

@@ -1,7 +1,9 @@
-"""BigGAN: residual networks with spectral norm and self-attention. Brock et al. 2018, arXiv:1809.11096, appendix B.
+"""BigGAN: residual networks with spectral norm and self-attention. Brock et al. 2018,
+arXiv:1809.11096, appendix B.
 
-z is cut into one chunk for the first layer and one for each block; a block's batch norms are set by its chunk and an
-embedding of the label that all share. D is SAGAN's: it adds the product of another embedding with its features.
+z is cut into one chunk for the first layer and one for each block; a block's batch norms are set by
+its chunk and an embedding of the label that all share. D is SAGAN's: it adds the product of another
+embedding with its features.
 """
 
 from collections.abc import Callable
@@ -10,27 +12,32 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup
 from gan_jax.models import sngan
 from gan_jax.models.sngan import DiscBlock, GenBlock, attended_block
 from gan_jax.nn.attention import SelfAttention
 from gan_jax.nn.layers import Conv, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm
+from gan_jax.runtime import registry
 
 WIDTHS = {  # multiples of `width`: G's grid and blocks, D's blocks, by the picture's shorter side
-    "biggan": (sngan.G_WIDTHS | {64: (16, 16, 8, 4, 2)}, sngan.D_WIDTHS | {32: (4, 4, 4, 4)}),  # BigGAN-PyTorch's
+    "biggan": (
+        sngan.G_WIDTHS | {64: (16, 16, 8, 4, 2)},
+        sngan.D_WIDTHS | {32: (4, 4, 4, 4)},
+    ),  # BigGAN-PyTorch's
     "studiogan": (sngan.G_WIDTHS, sngan.D_WIDTHS),
 }
 
 
 class Generator(nn.Module):
-    """Noise -> picture: dense to the 4x4 grid, residual blocks that double it, batch norm, ReLU, 3x3, tanh.
+    """Noise -> picture: dense to the 4x4 grid, residual blocks that double it, batch norm, ReLU,
+    3x3, tanh.
 
     Attributes:
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that WIDTHS multiplies; 96 as published. arch: a name in WIDTHS.
         attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
-        embedding: numbers a label becomes beside its chunk of z. Without classes a chunk sets its block alone.
+        embedding: numbers a label becomes beside its chunk of z. Without classes a chunk sets its
+            block alone.
         eps: of the batch norms; StudioGAN's is 1e-4.
         remat: recompute each block's activations in the backward pass, to save memory.
     """
@@ -47,10 +54,13 @@ class Generator(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """z [B, Z], Z a multiple of the blocks + 1, y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
+    def __call__(
+        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
+        """z [B, Z], Z a multiple of the blocks + 1, y int32 [B] or None -> f32 [B, H, W, C] in [-1,
+        1]."""
         check_labels(y, self.n_classes)
-        table, _ = lookup.choose(WIDTHS, self.arch, "config.g.arch")
+        table, _ = registry.choose(WIDTHS, self.arch, "config.g.arch")
         side = sngan.level_of(self.shape, table, "biggan")
         widths = [self.width * n for n in table[side]]
         grid = self.shape[0] * 4 // side, self.shape[1] * 4 // side
@@ -58,7 +68,9 @@ class Generator(nn.Module):
         weights, run = (self.initializer, True), runner(self.remat, train)
         first, *chunks = chunks_of(z, len(widths))
         if self.n_classes:
-            label = Embed(self.embedding, self.initializer, n_classes=self.n_classes, name="embed")(y)
+            label = Embed(self.embedding, self.initializer, n_classes=self.n_classes, name="embed")(
+                y
+            )
             chunks = [jnp.concatenate([label, chunk], 1) for chunk in chunks]
         x = Dense(grid[0] * grid[1] * widths[0], *weights)(first.astype(self.dtype), train=train)
         x = x.reshape(-1, *grid, widths[0])
@@ -71,7 +83,8 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture -> logit: residual blocks, ReLU, features summed over space, dense, and the label's projection.
+    """Picture -> logit: residual blocks, ReLU, features summed over space, dense, and the label's
+    projection.
 
     Attributes:
         dtype, width, arch, attention, initializer, remat: as in the generator.
@@ -87,23 +100,36 @@ class Discriminator(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
         check_labels(y, self.n_classes)
-        _, table = lookup.choose(WIDTHS, self.arch, "config.d.arch")
+        _, table = registry.choose(WIDTHS, self.arch, "config.d.arch")
         side = sngan.level_of(self.shape, table, "biggan")
         attended = attended_block(self.attention, sngan.d_sizes(side), "config.d.attention")
         run = runner(self.remat, train)
         h = x.astype(self.dtype)
         for n, factor in enumerate(table[side]):
-            h = run(DiscBlock(self.width * factor, n == 0, n < sngan.D_HALVED[side], False, True, self.initializer), h)
+            h = run(
+                DiscBlock(
+                    self.width * factor,
+                    n == 0,
+                    n < sngan.D_HALVED[side],
+                    False,
+                    True,
+                    self.initializer,
+                ),
+                h,
+            )
             if n == attended:
                 h = run(SelfAttention(self.initializer), h)
         return sngan.judge(h, y, self.n_classes, self.initializer, True, train=train)
 
 
 def runner(remat: bool, train: bool) -> Callable:
-    """(block, *args) -> block(*args, train=train), its activations kept or, with remat, computed again when needed."""
+    """(block, *args) -> block(*args, train=train), its activations kept or, with remat, computed
+    again when needed."""
     call = lambda block, *args: block(*args, train=train)
     return nn.remat(call) if remat else call
 
@@ -119,7 +145,7 @@ def chunks_of(z: jax.Array, parts: int) -> list[jax.Array]:
         below = width // parts * parts
         near = " or ".join(str(n) for n in (below, below + parts) if n)
         raise ValueError(
-            f"config.game.z_dim={width}: biggan cuts z into {parts} equal chunks at this resolution, so it must be a "
-            f"multiple of {parts}. Use {near}."
+            f"config.game.z_dim={width}: biggan cuts z into {parts} equal chunks at this"
+            f" resolution, so it must be a multiple of {parts}. Use {near}."
         )
     return jnp.split(z, parts, 1)

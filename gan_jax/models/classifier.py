@@ -11,7 +11,8 @@ SMALLEST = 8  # the grid is not halved below a shorter side of 4: 8 halves once 
 
 
 class Classifier(nn.Module):
-    """4x4 convolutions of stride 2 with batch norm and ReLU down to a grid of 4 to 7, mean over space, dense.
+    """4x4 convolutions of stride 2 with batch norm and ReLU down to a grid of 4 to 7, mean over
+    space, dense.
 
     Attributes:
         width: channels at the first level; twice as many a level down, at most 8 times.

@@ -1,5 +1,5 @@
-"""CUT's networks: the anti-aliased residual generator and patch critic, and heads for patches. Park et al. 2020,
-arXiv:2007.15651; layer for layer the official ones.
+"""CUT's networks: the anti-aliased residual generator and patch critic, and heads for patches. Park
+et al. 2020, arXiv:2007.15651; layer for layer the official ones.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,14 @@ class Discriminator(translator.PatchDiscriminator):
     initializer: str = "xavier_small"
 
 
-TINY = 1e-14  # the square of the official code's addend, inside the root: a patch all of zeros has a finite gradient
+# the square of the official code's addend, inside the root: a patch all of zeros has a finite
+# gradient
+TINY = 1e-14
 
 
 class Heads(nn.Module):
-    """For each tapped layer two dense layers of its own, then length one: what patches are compared by.
+    """For each tapped layer two dense layers of its own, then length one: what patches are compared
+    by.
 
     Attributes:
         features: numbers of a patch.
@@ -44,7 +47,9 @@ class Heads(nn.Module):
         found = []
         for number, x in enumerate(patches):
             b, p, c = x.shape
-            h = nn.relu(Dense(self.features, "xavier_small", name=f"first{number}")(x.reshape(b * p, c)))
+            h = nn.relu(
+                Dense(self.features, "xavier_small", name=f"first{number}")(x.reshape(b * p, c))
+            )
             h = Dense(self.features, "xavier_small", name=f"second{number}")(h)
             length = jnp.sqrt(jnp.sum(jnp.square(h), 1, keepdims=True) + TINY)
             found.append((h / length).reshape(b, p, self.features))

@@ -1,23 +1,29 @@
-"""Plain convolutional networks. Radford et al. 2016, arXiv:1511.06434; at 32x32 StudioGAN's, layer for layer.
+"""Plain convolutional networks. Radford et al. 2016, arXiv:1511.06434; at 32x32 StudioGAN's, layer
+for layer.
 
-Sizes are small grids doubled: 32x32 starts at 4x4, 48x32 at 6x4, 28x28 at 7x7. With classes G's batch norms are chosen by the
-label, and D adds the product of the label's embedding with its features (Miyato & Koyama 2018, arXiv:1802.05637).
+Sizes are small grids doubled: 32x32 starts at 4x4, 48x32 at 6x4, 28x28 at 7x7. With classes G's
+batch norms are chosen by the label, and D adds the product of the label's embedding with its
+features (Miyato & Koyama 2018, arXiv:1802.05637).
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup
 from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
+from gan_jax.runtime import registry
 
-UP = {"transposed": "4x4 transposed convolutions of stride 2", "folded": "nearest x2 and 3x3 convolutions, folded"}
+UP = {
+    "transposed": "4x4 transposed convolutions of stride 2",
+    "folded": "nearest x2 and 3x3 convolutions, folded",
+}
 BLOCKS = {"double": "a 3x3 and a 4x4 convolution of stride 2 a level", "single": "the 4x4 alone"}
 
 
 class Generator(nn.Module):
-    """Noise -> picture: dense to the start grid, x2 with batch norm and ReLU at each level, 3x3 to the picture, tanh.
+    """Noise -> picture: dense to the start grid, x2 with batch norm and ReLU at each level, 3x3 to
+    the picture, tanh.
 
     Attributes:
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
@@ -35,10 +41,12 @@ class Generator(nn.Module):
     initializer: str = "orthogonal"
 
     @nn.compact
-    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
         check_labels(y, self.n_classes)
-        lookup.choose(UP, self.up, "config.g.up")
+        registry.choose(UP, self.up, "config.g.up")
         levels, grid = start_grid(self.shape)
         channels = [min(self.width << level, self.widest) for level in range(levels, -1, -1)]
         x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z.astype(self.dtype))
@@ -50,7 +58,9 @@ class Generator(nn.Module):
                 else Conv(c, self.initializer, resample="up")
             )(x)
             if self.n_classes:
-                x = nn.relu(ConditionalBatchNorm(self.n_classes, self.initializer)(x, y, train=train))
+                x = nn.relu(
+                    ConditionalBatchNorm(self.n_classes, self.initializer)(x, y, train=train)
+                )
             else:
                 x = nn.relu(BatchNorm()(x, train=train))
         return jnp.tanh(Conv(self.shape[2], self.initializer)(x).astype(jnp.float32))
@@ -80,11 +90,13 @@ class Discriminator(nn.Module):
     initializer: str = "orthogonal"
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
         check_labels(y, self.n_classes)
-        lookup.choose(BLOCKS, self.block, "config.d.block")
-        lookup.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
+        registry.choose(BLOCKS, self.block, "config.d.block")
+        registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
         levels, _ = start_grid(self.shape)
 
         def layer(h, channels, **shape):
@@ -101,7 +113,9 @@ class Discriminator(nn.Module):
         h = h.astype(jnp.float32).sum((1, 2))  # [B, features]
         logits = Dense(1, self.initializer, self.spectral_norm)(h, train=train)[:, 0]
         if self.n_classes:
-            embed = Embed(h.shape[-1], self.initializer, self.spectral_norm, n_classes=self.n_classes)
+            embed = Embed(
+                h.shape[-1], self.initializer, self.spectral_norm, n_classes=self.n_classes
+            )
             logits = logits + jnp.sum(embed(y, train=train) * h, 1)
         return logits
 
@@ -116,7 +130,7 @@ def start_grid(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
     levels = max(0, (min(height, width) // 4).bit_length() - 1)
     if not levels or height % (1 << levels) or width % (1 << levels):
         raise ValueError(
-            f"images {height}x{width}: both sides must halve to whole numbers until the shorter one is 4 to 7, as 28, "
-            f"32, 48, 64, 80, 96, 128 ... do. Set config.data.resolution."
+            f"images {height}x{width}: both sides must halve to whole numbers until the shorter one"
+            " is 4 to 7, as 28, 32, 48, 64, 80, 96, 128 ... do. Set config.data.resolution."
         )
     return levels, (height >> levels, width >> levels)

@@ -1,7 +1,9 @@
-"""R3GAN's networks: grouped residual blocks without normalisation. Huang et al. 2024, arXiv:2501.05441, config E.
+"""R3GAN's networks: grouped residual blocks without normalisation. Huang et al. 2024,
+arXiv:2501.05441, config E.
 
-Layer for layer the official ones. `widths` and `cardinality` are those of each size from the start grid up, 4x4 first, in
-both networks; D goes through them from the last to the first. Presets are in algorithms/r3gan.py.
+Layer for layer the official ones. `widths` and `cardinality` are those of each size from the start
+grid up, 4x4 first, in both networks; D goes through them from the last to the first. Presets are in
+algorithms/r3gan.py.
 """
 
 import math
@@ -21,13 +23,15 @@ FIR = (1, 3, 3, 1)  # of the resampling: at a factor of 2 it is bilinear
 
 
 class Generator(nn.Module):
-    """Noise -> picture: a learned grid scaled by the noise, residual blocks, doubled by a FIR filter, 1x1. No tanh.
+    """Noise -> picture: a learned grid scaled by the noise, residual blocks, doubled by a FIR
+    filter, 1x1. No tanh.
 
     Attributes:
         widths, cardinality: channels and groups at each size. blocks: at each size.
         expansion: of the channels inside a block.
         embedding: numbers a label becomes beside z.
-        dtype: of the activations. remat: recompute each block's activations in the backward pass, to save memory.
+        dtype: of the activations. remat: recompute each block's activations in the backward pass,
+            to save memory.
     Differs: in the official code's mixed precision the start grid's blocks stay float32.
     """
 
@@ -42,12 +46,19 @@ class Generator(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C], meant to be in [-1, 1] but not held there."""
+    def __call__(
+        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
+        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C], meant to be in [-1, 1] but not held
+        there."""
         check_labels(y, self.n_classes)
-        grid = check_sizes(self.shape, self.widths, self.cardinality, self.blocks, self.expansion, "config.g")
+        grid = check_sizes(
+            self.shape, self.widths, self.cardinality, self.blocks, self.expansion, "config.g"
+        )
         if self.n_classes:
-            z = jnp.concatenate([z, rows(self.param("embed", normal(1.0), (self.n_classes, self.embedding)), y)], 1)
+            z = jnp.concatenate(
+                [z, rows(self.param("embed", normal(1.0), (self.n_classes, self.embedding)), y)], 1
+            )
         basis = self.param("basis", nn.initializers.normal(1.0), (*grid, self.widths[0]))
         scale = jnp.dot(z, self.param("start", normal(1.0), (z.shape[1], self.widths[0])))  # [B, C]
         x = (scale[:, None, None] * basis[None]).astype(self.dtype)
@@ -62,9 +73,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture -> logit: 1x1, residual blocks, halved by a FIR filter, a learned grid's products summed over it, dense.
+    """Picture -> logit: 1x1, residual blocks, halved by a FIR filter, a learned grid's products
+    summed over it, dense.
 
-    With classes the dense layer gives a vector as wide as the features, and the logit is its product with the label's.
+    With classes the dense layer gives a vector as wide as the features, and the logit is its
+    product with the label's.
 
     Attributes:
         widths, cardinality, blocks, expansion, dtype, remat: as in the generator.
@@ -81,15 +94,22 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array | None = None, scale: jax.Array | None = None, *, train: bool = False
+        self,
+        x: jax.Array,
+        y: jax.Array | None = None,
+        scale: jax.Array | None = None,
+        *,
+        train: bool = False,
     ) -> jax.Array:
         """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B].
 
-        scale: f32 [B], multiplies all biases (None: 1). Logits are homogeneous of degree 1 in x and scale: scaled
-            together, they scale the logit. See regularizers.logits_and_slopes.
+        scale: f32 [B], multiplies all biases (None: 1). Logits are homogeneous of degree 1 in x and
+            scale: scaled together, they scale the logit. See regularizers.logits_and_slopes.
         """
         check_labels(y, self.n_classes)
-        grid = check_sizes(self.shape, self.widths, self.cardinality, self.blocks, self.expansion, "config.d")
+        grid = check_sizes(
+            self.shape, self.widths, self.cardinality, self.blocks, self.expansion, "config.d"
+        )
         x = Pointwise(self.widths[-1], name="picture")(x.astype(self.dtype))
         block = residual_block(self, len(self.widths))
         for level in reversed(range(len(self.widths))):
@@ -100,16 +120,21 @@ class Discriminator(nn.Module):
                 width = self.widths[level - 1]
                 x = Pointwise(width, name=f"down{level}")(x) if width != x.shape[-1] else x
         width = self.widths[0]
-        basis = self.param("basis", nn.initializers.normal(1 / math.sqrt(math.prod(grid))), (*grid, width))
+        basis = self.param(
+            "basis", nn.initializers.normal(1 / math.sqrt(math.prod(grid))), (*grid, width)
+        )
         h = jnp.sum(x.astype(jnp.float32) * basis[None], (1, 2))  # [B, C]
         h = jnp.dot(h, self.param("end", normal(1.0), (width, width if self.n_classes else 1)))
         if self.n_classes:
-            h = h * rows(self.param("embed", normal(1 / math.sqrt(width)), (self.n_classes, width)), y)
+            h = h * rows(
+                self.param("embed", normal(1 / math.sqrt(width)), (self.n_classes, width)), y
+            )
         return jnp.sum(h, 1)
 
 
 class Block(nn.Module):
-    """x + 1x1, bias, leaky ReLU, grouped 3x3, bias, leaky ReLU, 1x1. The last starts at zero, so the block as identity.
+    """x + 1x1, bias, leaky ReLU, grouped 3x3, bias, leaky ReLU, 1x1. The last starts at zero, so
+    the block as identity.
 
     Attributes:
         gain: of the first two kernels' start.
@@ -127,12 +152,16 @@ class Block(nn.Module):
         expand = self.param("expand", normal(self.gain), (1, 1, width, inner))
         mix = self.param("mix", normal(self.gain), (3, 3, inner // self.groups, inner))
         project = self.param("project", nn.initializers.zeros, (1, 1, inner, width))
-        biases = [self.param(f"{name}_bias", nn.initializers.zeros, inner) for name in ("expand", "mix")]
+        biases = [
+            self.param(f"{name}_bias", nn.initializers.zeros, inner) for name in ("expand", "mix")
+        ]
         as_x = lambda p: p.astype(x.dtype)
 
         def act(h, bias):
             bias = bias.reshape(1, 1, 1, -1)
-            return nn.leaky_relu(h + as_x(bias if scale is None else bias * scale[:, None, None, None]), SLOPE)
+            return nn.leaky_relu(
+                h + as_x(bias if scale is None else bias * scale[:, None, None, None]), SLOPE
+            )
 
         h = act(conv.conv(x, as_x(expand)), biases[0])
         h = act(conv.conv(h, as_x(mix), 1, 1, self.groups), biases[1])
@@ -153,8 +182,8 @@ class Pointwise(nn.Module):
 def residual_block(net: nn.Module, sizes: int):
     """(groups, name) -> Block, whose start depends on how many there are.
 
-    Kernels have variance gain^2 / fan-in, gain = sqrt(2 / (1 + slope^2)) * blocks^(-1/4): the branch's two kernels
-    share Fixup's 1 / sqrt(blocks) (Zhang et al. 2019, arXiv:1901.09321).
+    Kernels have variance gain^2 / fan-in, gain = sqrt(2 / (1 + slope^2)) * blocks^(-1/4): the
+    branch's two kernels share Fixup's 1 / sqrt(blocks) (Zhang et al. 2019, arXiv:1901.09321).
     """
     gain = math.sqrt(2 / (1 + SLOPE**2)) * (sizes * net.blocks) ** -0.25
     module = nn.remat(Block) if net.remat else Block
@@ -167,7 +196,12 @@ def normal(gain: float) -> nn.initializers.Initializer:
 
 
 def check_sizes(
-    shape: Sequence[int], widths: Sequence[int], cardinality: Sequence[int], blocks: int, expansion: int, place: str
+    shape: Sequence[int],
+    widths: Sequence[int],
+    cardinality: Sequence[int],
+    blocks: int,
+    expansion: int,
+    place: str,
 ) -> tuple[int, int]:
     """The start grid of images of `shape`, 4x4 where square and a power of two.
 
@@ -177,16 +211,18 @@ def check_sizes(
     levels, grid = start_grid(shape)
     if len(widths) != levels + 1:
         raise ValueError(
-            f"{place}.widths={tuple(widths)}: {shape[0]}x{shape[1]} images need {levels + 1} widths, one for each size "
-            f"from {grid[0]}x{grid[1]} up by doubling."
+            f"{place}.widths={tuple(widths)}: {shape[0]}x{shape[1]} images need {levels + 1}"
+            f" widths, one for each size from {grid[0]}x{grid[1]} up by doubling."
         )
     if len(cardinality) != len(widths):
-        raise ValueError(f"{place}.cardinality={tuple(cardinality)}: one for each of the {len(widths)} widths.")
+        raise ValueError(
+            f"{place}.cardinality={tuple(cardinality)}: one for each of the {len(widths)} widths."
+        )
     for width, groups in zip(widths, cardinality, strict=True):
         if groups < 1 or expansion * width % groups:
             raise ValueError(
-                f"{place}.cardinality={tuple(cardinality)}: {expansion} x {width} channels don't divide into {groups} "
-                f"groups."
+                f"{place}.cardinality={tuple(cardinality)}: {expansion} x {width} channels don't"
+                f" divide into {groups} groups."
             )
     if blocks < 1:
         raise ValueError(f"{place}.blocks={blocks}: it must be at least 1.")

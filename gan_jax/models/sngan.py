@@ -1,8 +1,9 @@
 """Residual networks of SNGAN, WGAN-GP and SAGAN; layer for layer StudioGAN's.
 
-SNGAN: Miyato et al. 2018, arXiv:1802.05957. With classes G's batch norms are chosen by the label, and D adds the product
-of the label's embedding with its features (Miyato & Koyama 2018, arXiv:1802.05637). SAGAN is the same with spectral norm
-in G too, and self-attention in both: Zhang et al. 2018, arXiv:1805.08318.
+SNGAN: Miyato et al. 2018, arXiv:1802.05957. With classes G's batch norms are chosen by the label,
+and D adds the product of the label's embedding with its features (Miyato & Koyama 2018,
+arXiv:1802.05637). SAGAN is the same with spectral norm in G too, and self-attention in both: Zhang
+et al. 2018, arXiv:1805.08318.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,25 +12,36 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup
 from gan_jax.nn import conv
 from gan_jax.nn.attention import SelfAttention
 from gan_jax.nn.layers import Conv, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
+from gan_jax.runtime import registry
 
-G_WIDTHS = {32: (4, 4, 4, 4), 64: (16, 8, 4, 2, 1), 128: (16, 16, 8, 4, 2, 1), 256: (16, 16, 8, 8, 4, 2, 1)}
-D_WIDTHS = {32: (2, 2, 2, 2), 64: (1, 2, 4, 8, 16), 128: (1, 2, 4, 8, 16, 16), 256: (1, 2, 4, 8, 8, 16, 16)}
+G_WIDTHS = {
+    32: (4, 4, 4, 4),
+    64: (16, 8, 4, 2, 1),
+    128: (16, 16, 8, 4, 2, 1),
+    256: (16, 16, 8, 8, 4, 2, 1),
+}
+D_WIDTHS = {
+    32: (2, 2, 2, 2),
+    64: (1, 2, 4, 8, 16),
+    128: (1, 2, 4, 8, 16, 16),
+    256: (1, 2, 4, 8, 8, 16, 16),
+}
 D_HALVED = {32: 2, 64: 4, 128: 5, 256: 6}  # how many of D's blocks halve the size
 
 
 class Generator(nn.Module):
-    """Noise -> picture: dense to the 4x4 grid, residual blocks that double it, batch norm, ReLU, 3x3, tanh.
+    """Noise -> picture: dense to the 4x4 grid, residual blocks that double it, batch norm, ReLU,
+    3x3, tanh.
 
     Attributes:
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that G_WIDTHS multiplies; 64 as published.
-        spectral_norm: SAGAN's, in all convolutions and the dense layer. Differs: StudioGAN has it in the labels' tables
-            too, which SAGAN's own code has not.
+        spectral_norm: SAGAN's, in all convolutions and the dense layer. Differs: StudioGAN has it
+            in the labels' tables too, which SAGAN's own code has not.
         attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
     """
 
@@ -42,7 +54,9 @@ class Generator(nn.Module):
     initializer: str = "orthogonal"
 
     @nn.compact
-    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
         check_labels(y, self.n_classes)
         side = level_of(self.shape, G_WIDTHS, "sngan")
@@ -61,11 +75,13 @@ class Generator(nn.Module):
 
 
 class GenBlock(nn.Module):
-    """BN, ReLU, nearest x2, 3x3, BN, ReLU, 3x3; beside it 1x1 and nearest x2 (in this order: the same numbers).
+    """BN, ReLU, nearest x2, 3x3, BN, ReLU, 3x3; beside it 1x1 and nearest x2 (in this order: the
+    same numbers).
 
     Attributes:
         n_classes: labels that choose the batch norms; 0: they are set by a vector, or by nothing.
-        spectral_norm: of the convolutions, and of the batch norms' kernels where a vector sets them.
+        spectral_norm: of the convolutions, and of the batch norms' kernels where a vector sets
+            them.
         eps: of the batch norms.
     """
 
@@ -77,15 +93,20 @@ class GenBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, y: jax.Array | None, *, train: bool) -> jax.Array:
-        """x [B, H, W, I], y None, int32 [B], or with n_classes=0 a vector [B, K] -> [B, 2H, 2W, features]."""
+        """x [B, H, W, I], y None, int32 [B], or with n_classes=0 a vector [B, K] -> [B, 2H, 2W,
+        features]."""
 
         def norm(h):
             if y is None:
                 return BatchNorm(eps=self.eps)(h, train=train)
             divided = self.spectral_norm and not self.n_classes
-            return ConditionalBatchNorm(self.n_classes, self.initializer, divided, self.eps)(h, y, train=train)
+            return ConditionalBatchNorm(self.n_classes, self.initializer, divided, self.eps)(
+                h, y, train=train
+            )
 
-        layer = lambda h, **shape: Conv(self.features, self.initializer, self.spectral_norm, **shape)(h, train=train)
+        layer = lambda h, **shape: Conv(
+            self.features, self.initializer, self.spectral_norm, **shape
+        )(h, train=train)
         h = layer(nn.relu(norm(x)), resample="up")
         h = layer(nn.relu(norm(h)))
         return h + conv.upsample(layer(x, kernel_size=1, padding=0))
@@ -98,8 +119,8 @@ class Discriminator(nn.Module):
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that D_WIDTHS multiplies; 64 as published.
         spectral_norm: SNGAN's; WGAN-GP's critic has none.
-        norm: "none", or "batch" before every convolution (what StudioGAN's WGAN-GP does; the paper advises against
-            it, for the penalty is of one image's slope).
+        norm: "none", or "batch" before every convolution (what StudioGAN's WGAN-GP does; the paper
+            advises against it, for the penalty is of one image's slope).
         attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
     """
 
@@ -113,24 +134,29 @@ class Discriminator(nn.Module):
     initializer: str = "orthogonal"
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
         check_labels(y, self.n_classes)
-        lookup.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
+        registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
         side = level_of(self.shape, D_WIDTHS, "sngan")
         attended = attended_block(self.attention, d_sizes(side), "config.d.attention")
         weights = self.initializer, self.spectral_norm
         h = x.astype(self.dtype)
         for n, factor in enumerate(D_WIDTHS[side]):
             first, down = n == 0, n < D_HALVED[side]
-            h = DiscBlock(self.width * factor, first, down, self.norm == "batch", *weights[::-1])(h, train=train)
+            h = DiscBlock(self.width * factor, first, down, self.norm == "batch", *weights[::-1])(
+                h, train=train
+            )
             if n == attended:
                 h = SelfAttention(*weights)(h, train=train)
         return judge(h, y, self.n_classes, *weights, train=train)
 
 
 class DiscBlock(nn.Module):
-    """ReLU, 3x3, ReLU, 3x3, average pool; beside it pool and 1x1 (in this order: the same numbers, a quarter the work).
+    """ReLU, 3x3, ReLU, 3x3, average pool; beside it pool and 1x1 (in this order: the same numbers,
+    a quarter the work).
 
     Attributes:
         first: no ReLU before the first convolution: its input is the picture.
@@ -148,7 +174,9 @@ class DiscBlock(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """x [B, H, W, I] -> [B, H / 2, W / 2, features], or [B, H, W, features] where not down."""
         norm = lambda h: BatchNorm()(h, train=train) if self.batch_norm else h
-        layer = lambda h, **shape: Conv(self.features, self.initializer, self.spectral_norm, **shape)(h, train=train)
+        layer = lambda h, **shape: Conv(
+            self.features, self.initializer, self.spectral_norm, **shape
+        )(h, train=train)
         h = layer(x if self.first else nn.relu(norm(x)))
         h = layer(nn.relu(norm(h)), resample="down" if self.down else "none")
         if not self.down and x.shape[-1] == self.features:
@@ -158,9 +186,16 @@ class DiscBlock(nn.Module):
 
 
 def judge(
-    h: jax.Array, y: jax.Array | None, n_classes: int, initializer: str, spectral_norm: bool, *, train: bool
+    h: jax.Array,
+    y: jax.Array | None,
+    n_classes: int,
+    initializer: str,
+    spectral_norm: bool,
+    *,
+    train: bool,
 ) -> jax.Array:
-    """D's end, inside its `__call__`: ReLU, sum over space, dense, and the label's projection. [B, h, w, I] -> f32 [B]."""
+    """D's end, inside its `__call__`: ReLU, sum over space, dense, and the label's projection. [B,
+    h, w, I] -> f32 [B]."""
     h = nn.relu(h).astype(jnp.float32).sum((1, 2))  # [B, I]
     logits = Dense(1, initializer, spectral_norm)(h, train=train)[:, 0]
     if n_classes:
@@ -179,8 +214,9 @@ def level_of(shape: tuple[int, int, int], sides: Mapping[int, object], model: st
     cell = side // 4
     if side not in sides or shape[0] % cell or shape[1] % cell:
         raise ValueError(
-            f"images {shape[0]}x{shape[1]}: {model}'s shorter side is one of {', '.join(map(str, sides))}; "
-            "the other a multiple of it / 4. Set config.data.resolution."
+            f"images {shape[0]}x{shape[1]}: {model}'s shorter side is one of"
+            f" {', '.join(map(str, sides))}; the other a multiple of it / 4. Set"
+            " config.data.resolution."
         )
     return side
 
@@ -206,6 +242,7 @@ def attended_block(attention: int, sizes: Sequence[int], key: str) -> int | None
     if attention not in sizes:
         known = ", ".join(map(str, sorted(set(sizes))))
         raise ValueError(
-            f"{key}={attention}: no block's output is so large. Use one of {known}, or 0 for no attention."
+            f"{key}={attention}: no block's output is so large. Use one of {known}, or 0 for no"
+            " attention."
         )
     return sizes.index(attention)

@@ -1,9 +1,10 @@
-"""StarGAN v2's four networks. Choi et al. 2020, arXiv:1912.01865, appendix; layer for layer the official ones.
+"""StarGAN v2's four networks. Choi et al. 2020, arXiv:1912.01865, appendix; layer for layer the
+official ones.
 
-Pictures of any size: they are padded by reflection to what halves evenly, and the generator's result is cut back.
-`patch`, 1 in the paper: a network's first convolution takes squares of so many pixels a side as channels (and the
-generator's last gives them, those of a square equal at first), so that none works at full size. On a CPU, convolutions of
-few channels are slow.
+Pictures of any size: they are padded by reflection to what halves evenly, and the generator's
+result is cut back. `patch`, 1 in the paper: a network's first convolution takes squares of so many
+pixels a side as channels (and the generator's last gives them, those of a square equal at first),
+so that none works at full size. On a CPU, convolutions of few channels are slow.
 """
 
 import math
@@ -22,15 +23,18 @@ PATCHES = {1: 0, 2: 1, 4: 2}  # pixels a side: how many halvings that saves
 
 
 class Generator(nn.Module):
-    """Picture, style -> the picture in that style. Halved `levels` times, two blocks, doubled again by AdaIN blocks.
+    """Picture, style -> the picture in that style. Halved `levels` times, two blocks, doubled again
+    by AdaIN blocks.
 
     Attributes:
-        width: channels at full size (official: 16384 / side); twice as many a level down, at most `widest`.
+        width: channels at full size (official: 16384 / side); twice as many a level down, at most
+            `widest`.
         levels: halvings (official: log2(side) - 4, so 16x16 at 256).
         patch: see above; width is then the channels of a square.
         palette: colours that the result is drawn in (translator.Palette); 0, as in the paper: any.
         remat: recompute each block's activations in the backward pass, to save memory.
-    Differs: without the official CelebA-HQ variant's high-pass skips, whose masks come of a face landmark net.
+    Differs: without the official CelebA-HQ variant's high-pass skips, whose masks come of a face
+    landmark net.
     """
 
     shape: tuple[int, int, int]
@@ -44,7 +48,8 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, *, train: bool = False) -> jax.Array:
-        """x f32 [B, H, W, C] in [-1, 1], style f32 [B, S] -> f32 [B, H, W, C], meant to be in [-1, 1] but not held there.
+        """x f32 [B, H, W, C] in [-1, 1], style f32 [B, S] -> f32 [B, H, W, C], meant to be in [-1,
+        1] but not held there.
 
         H and W are any: the weights know no size.
         """
@@ -64,10 +69,20 @@ class Generator(nn.Module):
         x = nn.leaky_relu(InstanceNorm(name="norm")(x), SLOPE)
         around = int(self.patch > 1)  # squares are drawn in sight of their neighbours
         features = (self.shape[2] + translator.n_colors(self.palette, "palette")) * self.patch**2
-        x = Conv(features, init.subpixel(self.patch), kernel_size=1 + 2 * around, padding=around, name="to_image")(x)
+        x = Conv(
+            features,
+            init.subpixel(self.patch),
+            kernel_size=1 + 2 * around,
+            padding=around,
+            name="to_image",
+        )(x)
         x = spread(x, self.patch)[:, : size[0], : size[1]].astype(jnp.float32)
         drawing, logits = jnp.split(x, [self.shape[2]], -1)
-        return translator.Palette(name="palette")(drawing, logits, train=train) if self.palette else drawing
+        return (
+            translator.Palette(name="palette")(drawing, logits, train=train)
+            if self.palette
+            else drawing
+        )
 
 
 class Mapping(nn.Module):
@@ -89,7 +104,9 @@ class Mapping(nn.Module):
         h = z
         for n in range(4):
             last = n == 3
-            h = Branches(self.n_classes, self.features if last else self.width, name=f"own{n}")(h, y)
+            h = Branches(self.n_classes, self.features if last else self.width, name=f"own{n}")(
+                h, y
+            )
             h = h if last else nn.relu(h)
         return h
 
@@ -120,7 +137,8 @@ class Discriminator(nn.Module):
     """Picture, class -> logit: whether it is a real picture of that class. No normalisation.
 
     Attributes:
-        width: channels at full size (official: 16384 / side); twice as many a level down, at most `widest`.
+        width: channels at full size (official: 16384 / side); twice as many a level down, at most
+            `widest`.
         patch: see above.
     """
 
@@ -139,7 +157,8 @@ class Discriminator(nn.Module):
 
 
 class Block(nn.Module):
-    """(shortcut + residual) / sqrt(2); two 3x3 convolutions, leaky ReLU before each, halved between them."""
+    """(shortcut + residual) / sqrt(2); two 3x3 convolutions, leaky ReLU before each, halved between
+    them."""
 
     features: int
     norm: bool = False
@@ -170,7 +189,9 @@ class StyledBlock(nn.Module):
         """x [B, h, w, I], style [B, S] -> [B, H, W, features], doubled with `up`."""
         h = nn.leaky_relu(AdaIN(name="norm0")(x, style), SLOPE)
         h = Conv(self.features, "he", resample="up" if self.up else "none", name="conv0")(h)
-        h = Conv(self.features, "he", name="conv1")(nn.leaky_relu(AdaIN(name="norm1")(h, style), SLOPE))
+        h = Conv(self.features, "he", name="conv1")(
+            nn.leaky_relu(AdaIN(name="norm1")(h, style), SLOPE)
+        )
         if x.shape[-1] != self.features:
             x = Conv(self.features, "he", bias=False, kernel_size=1, padding=0, name="shortcut")(x)
         return ((conv.upsample(x) if self.up else x) + h) / math.sqrt(2)
@@ -182,12 +203,15 @@ class AdaIN(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array) -> jax.Array:
         """x [B, H, W, C], style [B, S] -> the shape of x."""
-        gain, shift = jnp.split(Dense(2 * x.shape[-1], "he", name="set")(style)[:, None, None], 2, -1)
+        gain, shift = jnp.split(
+            Dense(2 * x.shape[-1], "he", name="set")(style)[:, None, None], 2, -1
+        )
         return (1 + gain) * InstanceNorm(affine=False)(x) + shift
 
 
 class Branches(nn.Module):
-    """A dense layer a class, of which each row uses its own: x [B, I], y int32 [B] -> [B, features]."""
+    """A dense layer a class, of which each row uses its own: x [B, I], y int32 [B] -> [B,
+    features]."""
 
     n_classes: int
     features: int
@@ -207,24 +231,36 @@ def he_each(rng: jax.Array, shape: tuple[int, int, int], dtype=jnp.float32) -> j
 
 
 def gathered(x: jax.Array, n: int, levels: int) -> jax.Array:
-    """x [B, H, W, C] -> [B, h, w, n n C]: each square of n x n pixels as channels; padded, so that h and w halve `levels` times.
+    """x [B, H, W, C] -> [B, h, w, n n C]: each square of n x n pixels as channels; padded, so that
+    h and w halve `levels` times.
 
     Raises ValueError where n is not in PATCHES.
     """
     if n not in PATCHES:
-        raise ValueError(f"patch={n} of a StarGAN v2 network: it must be {', '.join(map(str, PATCHES))}.")
+        raise ValueError(
+            f"patch={n} of a StarGAN v2 network: it must be {', '.join(map(str, PATCHES))}."
+        )
     b, h, w, c = (x := translator.pad_to(x, n << levels)).shape
-    return x.reshape(b, h // n, n, w // n, n, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // n, w // n, n * n * c)
+    return (
+        x.reshape(b, h // n, n, w // n, n, c)
+        .transpose(0, 1, 3, 2, 4, 5)
+        .reshape(b, h // n, w // n, n * n * c)
+    )
 
 
 def spread(x: jax.Array, n: int) -> jax.Array:
     """x [B, h, w, n n C] -> [B, n h, n w, C]: undoes `gathered`, but for the padding."""
     b, h, w, c = x.shape
-    return x.reshape(b, h, w, n, n, c // n**2).transpose(0, 1, 3, 2, 4, 5).reshape(b, h * n, w * n, c // n**2)
+    return (
+        x.reshape(b, h, w, n, n, c // n**2)
+        .transpose(0, 1, 3, 2, 4, 5)
+        .reshape(b, h * n, w * n, c // n**2)
+    )
 
 
 def trunk(x: jax.Array, width: int, widest: int, dtype: str, patch: int = 1) -> jax.Array:
-    """x [B, H, W, C] -> features f32 [B, F]: halved by blocks until the shorter side is 4 to 8, the grid then dense.
+    """x [B, H, W, C] -> features f32 [B, F]: halved by blocks until the shorter side is 4 to 8, the
+    grid then dense.
 
     To be called in a module's compact method.
     """

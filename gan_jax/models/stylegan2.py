@@ -1,7 +1,7 @@
 """StyleGAN2's networks. Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676 (StyleGAN2-ADA).
 
-Blocks are named by level: b4 works on the start grid, b8 on twice its sides, and so on; where images are square and a
-power of two, a level is a side.
+Blocks are named by level: b4 works on the start grid, b8 on twice its sides, and so on; where
+images are square and a power of two, a level is a side.
 """
 
 import math
@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax import axis, lookup
+from gan_jax.distributed import collectives
 from gan_jax.nn import conv
 from gan_jax.nn.equalized import FIR, Conv, Dense, Embed, normalize
 from gan_jax.nn.layers import check_labels
 from gan_jax.nn.modulated import ModulatedConv, ToRGB
+from gan_jax.runtime import registry
 
 NOISES = {"random": "fresh in every image", "const": "each layer's own picture", "none": "no noise"}
 ARCHITECTURES = {"resnet": "residual blocks", "orig": "plain ones, the cifar preset's"}
@@ -27,8 +28,10 @@ class Generator(nn.Module):
     Attributes:
         w_dim: width of w. map_layers: dense layers of the mapping network.
         channel_base, channel_max: level l has min(channel_base // l, channel_max) channels.
-        conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or bfloat16.
-        dtype: of the synthesis network's activations. remat: blocks are recomputed in the backward pass: less memory.
+        conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or
+            bfloat16.
+        dtype: of the synthesis network's activations. remat: blocks are recomputed in the backward
+            pass: less memory.
     """
 
     shape: tuple[int, int, int]
@@ -43,30 +46,47 @@ class Generator(nn.Module):
 
     def setup(self):
         levels = channels_of(self.shape, self.channel_base, self.channel_max, "config.g")
-        self.to_ws = Mapping(self.w_dim, self.map_layers, self.n_classes, n_ws=2 * len(levels), name="mapping")
+        self.to_ws = Mapping(
+            self.w_dim, self.map_layers, self.n_classes, n_ws=2 * len(levels), name="mapping"
+        )
         self.to_image = Synthesis(
-            self.shape, tuple(levels.items()), self.conv_clamp, self.dtype, self.remat, name="synthesis"
+            self.shape,
+            tuple(levels.items()),
+            self.conv_clamp,
+            self.dtype,
+            self.remat,
+            name="synthesis",
         )
 
-    def __call__(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C]. Noise: random in training, otherwise the layers' own."""
+    def __call__(
+        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
+        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C]. Noise: random in training, otherwise
+        the layers' own."""
         return self.synthesis(self.mapping(z, y, train=train), train=train)
 
-    def mapping(self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> ws f32 [B, L, W], the same w for each of the L layers."""
+    def mapping(
+        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
+        """z [B, Z], y int32 [B] or None -> ws f32 [B, L, W], the same w for each of the L
+        layers."""
         return self.to_ws(z, y, train=train)
 
-    def synthesis(self, ws: jax.Array, *, noise: str | None = None, train: bool = False) -> jax.Array:
-        """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES; None: random in training, otherwise const."""
+    def synthesis(
+        self, ws: jax.Array, *, noise: str | None = None, train: bool = False
+    ) -> jax.Array:
+        """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES; None: random in training,
+        otherwise const."""
         return self.to_image(ws, noise or ("random" if train else "const"))
 
 
 class Mapping(nn.Module):
-    """z and label, each brought to a mean square of one -> dense layers that learn 100 times slower -> w.
+    """z and label, each brought to a mean square of one -> dense layers that learn 100 times slower
+    -> w.
 
     Attributes:
-        n_ws: w is repeated for so many layers of a synthesis network, and its average is kept ("average", "w_avg"):
-            a training pass moves it by 0.005. 0: neither, as in D.
+        n_ws: w is repeated for so many layers of a synthesis network, and its average is kept
+            ("average", "w_avg"): a training pass moves it by 0.005. 0: neither, as in D.
     """
 
     w_dim: int
@@ -75,7 +95,9 @@ class Mapping(nn.Module):
     n_ws: int = 0
 
     @nn.compact
-    def __call__(self, z: jax.Array | None, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, z: jax.Array | None, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """z [B, Z] or None, y int32 [B] or None -> ws f32 [B, n_ws, W], or w [B, W]."""
         check_labels(y, self.n_classes)
         parts = [] if z is None else [normalize(z)]
@@ -88,12 +110,15 @@ class Mapping(nn.Module):
             return w
         average = self.variable("average", "w_avg", jnp.zeros, self.w_dim)
         if train and not self.is_initializing():
-            average.value = 0.995 * average.value + 0.005 * axis.mean(lax.stop_gradient(w).mean(0))
+            average.value = 0.995 * average.value + 0.005 * collectives.mean(
+                lax.stop_gradient(w).mean(0)
+            )
         return jnp.broadcast_to(w[:, None], (w.shape[0], self.n_ws, self.w_dim))
 
 
 class Synthesis(nn.Module):
-    """ws, one for each layer -> picture: a learned start grid, blocks that double it, a picture summed over blocks."""
+    """ws, one for each layer -> picture: a learned start grid, blocks that double it, a picture
+    summed over blocks."""
 
     shape: tuple[int, int, int]
     levels: tuple[tuple[int, int], ...]  # (level, channels), the smallest first
@@ -104,7 +129,7 @@ class Synthesis(nn.Module):
     @nn.compact
     def __call__(self, ws: jax.Array, noise: str) -> jax.Array:
         """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES."""
-        lookup.choose(NOISES, noise, "noise")
+        registry.choose(NOISES, noise, "noise")
         scale = 2 ** (len(self.levels) - 1)
         start = self.shape[0] // scale, self.shape[1] // scale, self.levels[0][1]
         const = self.param("const", nn.initializers.normal(1.0), start).astype(self.dtype)
@@ -131,7 +156,9 @@ class SynthesisBlock(nn.Module):
     clamp: float | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, image: jax.Array | None, ws: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: jax.Array, image: jax.Array | None, ws: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         """x [B, H, W, I], image f32 [B, H, W, C], ws [B, 3, W] -> both at twice the size."""
         *ws, w_rgb = jnp.unstack(ws, axis=1)
         if image is not None:
@@ -143,9 +170,11 @@ class SynthesisBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture -> logit: blocks that halve it, the spread of its batch as a channel, one convolution, two dense layers.
+    """Picture -> logit: blocks that halve it, the spread of its batch as a channel, one
+    convolution, two dense layers.
 
-    With classes the logit is the product with a vector that a mapping network of eight layers makes of the label.
+    With classes the logit is the product with a vector that a mapping network of eight layers makes
+    of the label.
 
     Attributes:
         architecture: a name in ARCHITECTURES.
@@ -164,15 +193,23 @@ class Discriminator(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
+    ) -> jax.Array:
         """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
         check_labels(y, self.n_classes)
-        lookup.choose(ARCHITECTURES, self.architecture, "config.d.architecture")
-        *smaller, top = channels_of(self.shape, self.channel_base, self.channel_max, "config.d").items()
+        registry.choose(ARCHITECTURES, self.architecture, "config.d.architecture")
+        *smaller, top = channels_of(
+            self.shape, self.channel_base, self.channel_max, "config.d"
+        ).items()
         block = nn.remat(DiscBlock) if self.remat else DiscBlock
-        x = Conv(top[1], kernel_size=1, clamp=self.conv_clamp, name="from_rgb")(x.astype(self.dtype))
+        x = Conv(top[1], kernel_size=1, clamp=self.conv_clamp, name="from_rgb")(
+            x.astype(self.dtype)
+        )
         for level, channels in reversed(smaller):
-            x = block(channels, self.architecture == "resnet", self.conv_clamp, name=f"b{2 * level}")(x)
+            x = block(
+                channels, self.architecture == "resnet", self.conv_clamp, name=f"b{2 * level}"
+            )(x)
         x = x.astype(jnp.float32)
         features = x.shape[-1]
         x = minibatch_std(x, self.mbstd_group)
@@ -186,7 +223,8 @@ class Discriminator(nn.Module):
 
 
 class DiscBlock(nn.Module):
-    """3x3, FIR and 3x3 of stride 2; beside it, where residual, FIR by 2 and 1x1. [B, H, W, I] -> [B, H / 2, W / 2, O]."""
+    """3x3, FIR and 3x3 of stride 2; beside it, where residual, FIR by 2 and 1x1. [B, H, W, I] ->
+    [B, H / 2, W / 2, O]."""
 
     features: int
     residual: bool
@@ -199,26 +237,31 @@ class DiscBlock(nn.Module):
         y = Conv(self.features, down=True, gain=half, clamp=self.clamp, name="conv1")(y)
         if not self.residual:
             return y
-        return y + Conv(self.features, kernel_size=1, down=True, activate=False, gain=half, name="skip")(x)
+        return y + Conv(
+            self.features, kernel_size=1, down=True, activate=False, gain=half, name="skip"
+        )(x)
 
 
 def minibatch_std(x: jax.Array, group: int) -> jax.Array:
-    """x f32 [B, H, W, C] -> [B, H, W, C + 1]: the standard deviation over a group of images, averaged, as a channel.
+    """x f32 [B, H, W, C] -> [B, H, W, C + 1]: the standard deviation over a group of images,
+    averaged, as a channel.
 
     Args:
-        group: images a group, all of them where there are fewer. Karras et al. 2018, arXiv:1710.10196, section 3.
+        group: images a group, all of them where there are fewer. Karras et al. 2018,
+            arXiv:1710.10196, section 3.
     Raises:
         ValueError: the batch does not split into such groups.
-    Differs: a group is rows that follow each other, so that it stays on one device; the official one is every
+    Differs: a group is rows that follow each other, so that it stays on one device; the official
+    one is every
         (B / group)-th row. The rows of a batch come in random order.
     """
     n, h, w, c = x.shape
-    size = min(group, n * axis.size())
+    size = min(group, n * collectives.size())
     if size < 1 or n % size:
         allowed = ", ".join(str(k) for k in range(1, n + 1) if n % k == 0)
         raise ValueError(
-            f"config.d.mbstd_group={group}: {n} images (of one device, of one part of a batch) don't split into such "
-            f"groups. Use one of {allowed}, or another config.batch."
+            f"config.d.mbstd_group={group}: {n} images (of one device, of one part of a batch)"
+            f" don't split into such groups. Use one of {allowed}, or another config.batch."
         )
     groups = x.reshape(n // size, size, h, w, c)
     std = jnp.sqrt(jnp.var(groups, axis=1) + 1e-8).mean((1, 2, 3))  # [B / size]
@@ -227,7 +270,8 @@ def minibatch_std(x: jax.Array, group: int) -> jax.Array:
 
 
 def channels_of(shape: tuple[int, int, int], base: int, most: int, key: str) -> dict[int, int]:
-    """{level: channels}, the smallest level first; the start grid is the image, halved until its shorter side is 4..7.
+    """{level: channels}, the smallest level first; the start grid is the image, halved until its
+    shorter side is 4..7.
 
     Raises:
         ValueError: the sides don't halve so far, or a level would have no channels.
@@ -237,10 +281,12 @@ def channels_of(shape: tuple[int, int, int], base: int, most: int, key: str) -> 
         doublings, height, width = doublings + 1, height // 2, width // 2
     if not doublings or not 4 <= min(height, width) <= 7:
         raise ValueError(
-            f"images {shape[0]}x{shape[1]}: stylegan2 halves both sides to whole numbers until the shorter is 4 to 7; "
-            "32x32, 64x96 and 80x80 will do."
+            f"images {shape[0]}x{shape[1]}: stylegan2 halves both sides to whole numbers until the"
+            " shorter is 4 to 7; 32x32, 64x96 and 80x80 will do."
         )
     levels = {4 << i: min(base // (4 << i), most) for i in range(doublings + 1)}
     if min(levels.values()) < 1:
-        raise ValueError(f"{key}.channel_base={base}: {shape[0]}x{shape[1]} needs at least {4 << doublings}.")
+        raise ValueError(
+            f"{key}.channel_base={base}: {shape[0]}x{shape[1]} needs at least {4 << doublings}."
+        )
     return levels

@@ -10,9 +10,9 @@ from gan_jax.nn.layers import Conv
 class SelfAttention(nn.Module):
     """x + gamma * what each position gathers from all others; gamma, a parameter, starts at 0.
 
-    Queries and keys have C / 8 channels, values C / 2; keys and values are max-pooled 2x2. All four maps are 1x1
-    convolutions without bias. Zhang et al. 2018, arXiv:1805.08318, section 3, as its code has it (the paper's text
-    pools nothing and gives all maps C / 8 channels).
+    Queries and keys have C / 8 channels, values C / 2; keys and values are max-pooled 2x2. All four
+    maps are 1x1 convolutions without bias. Zhang et al. 2018, arXiv:1805.08318, section 3, as its
+    code has it (the paper's text pools nothing and gives all maps C / 8 channels).
     """
 
     initializer: str = "orthogonal"
@@ -24,7 +24,9 @@ class SelfAttention(nn.Module):
         b, h, w, c = x.shape
 
         def part(features, value):
-            layer = Conv(features, self.initializer, self.spectral_norm, bias=False, kernel_size=1, padding=0)
+            layer = Conv(
+                features, self.initializer, self.spectral_norm, bias=False, kernel_size=1, padding=0
+            )
             return layer(value, train=train)
 
         flat = lambda value: value.reshape(b, -1, value.shape[-1])

@@ -1,11 +1,13 @@
-"""Every convolution of the project: NHWC activations, HWIO kernels, the same numbers on every backend.
+"""Every convolution of the project: NHWC activations, HWIO kernels, the same numbers on every
+backend.
 
-On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of them far below the speed of a matrix
-product, so they are rewritten: 1x1 and few-channel kernels as dots, large 3x3 ones in Winograd's form, transposed
-convolutions by output phase, groups merged, depthwise kernels and FIR filters as shifted sums. A convolution, its input
-gradient and its kernel gradient are each linear in both arguments, and each one's derivatives are the other two; so second
-derivatives (gradient penalties) are fast too. They have no forward mode (jax.jvp): `plain` is for that.
-No control flow: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
+On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of them far below the
+speed of a matrix product, so they are rewritten: 1x1 and few-channel kernels as dots, large 3x3
+ones in Winograd's form, transposed convolutions by output phase, groups merged, depthwise kernels
+and FIR filters as shifted sums. A convolution, its input gradient and its kernel gradient are each
+linear in both arguments, and each one's derivatives are the other two; so second derivatives
+(gradient penalties) are fast too. They have no forward mode (jax.jvp): `plain` is for that. No
+control flow: XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`.
 """
 
 import contextlib
@@ -39,12 +41,14 @@ class Geometry(NamedTuple):
     def out(self) -> tuple[int, int]:
         """h, w of the output."""
         return tuple(
-            (n + sum(p) - k) // s + 1 for n, p, k, s in zip(self.size, self.pad, self.kernel, self.stride, strict=True)
+            (n + sum(p) - k) // s + 1
+            for n, p, k, s in zip(self.size, self.pad, self.kernel, self.stride, strict=True)
         )
 
 
 class Filter(NamedTuple):
-    """One direction of a resampling: output o is the sum over i of taps[i] * wide[o * down + i - lo]."""
+    """One direction of a resampling: output o is the sum over i of taps[i] * wide[o * down + i -
+    lo]."""
 
     axis: int
     size: int  # of the input; wide is it with up - 1 zeros after every sample, and zeros all around
@@ -55,21 +59,25 @@ class Filter(NamedTuple):
     lo: int
 
 
-_forms = jax.make_user_context(None)  # "plain", "cpu" or None: by the backend; JAX's caches of traced programs go by it
+# "plain", "cpu" or None: by the backend; JAX's caches of traced programs go by it
+_forms = jax.make_user_context(None)
 
 
 def plain() -> contextlib.AbstractContextManager:
-    """A context in which convolutions are traced in plain `lax` on every backend: forward mode (jvp) too."""
+    """A context in which convolutions are traced in plain `lax` on every backend: forward mode
+    (jvp) too."""
     return _forms("plain")
 
 
 def for_cpu() -> contextlib.AbstractContextManager:
-    """A context in which convolutions are traced in the CPU's forms on every backend: to be run on a CPU."""
+    """A context in which convolutions are traced in the CPU's forms on every backend: to be run on
+    a CPU."""
     return _forms("cpu")
 
 
 def on_cpu() -> bool:
-    """Whether convolutions traced now take the CPU's forms. The one gate; either form is right on any backend."""
+    """Whether convolutions traced now take the CPU's forms. The one gate; either form is right on
+    any backend."""
     return (_forms.value or jax.default_backend()) == "cpu"
 
 
@@ -82,14 +90,17 @@ def _forward_mode_named():
         if "forward-mode" not in str(error):
             raise
         raise TypeError(
-            "the CPU's convolutions have no forward-mode derivatives (jax.jvp, jax.jacfwd, jax.hessian): take them "
-            "inside `with gan_jax.nn.conv.plain():`."
+            "the CPU's convolutions have no forward-mode derivatives (jax.jvp, jax.jacfwd,"
+            " jax.hessian): take them inside `with gan_jax.nn.conv.plain():`."
         ) from error
 
 
 @_forward_mode_named()
-def conv(x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, groups: int = 1) -> jax.Array:
-    """Convolution. x [B, H, W, I], w [kh, kw, I / groups, O] -> [B, h, w, O]; padding: zeros on each side."""
+def conv(
+    x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, groups: int = 1
+) -> jax.Array:
+    """Convolution. x [B, H, W, I], w [kh, kw, I / groups, O] -> [B, h, w, O]; padding: zeros on
+    each side."""
     geometry = _geometry(x.shape[1:3], w, stride, padding)
     if not on_cpu():
         return _plain(x, w, geometry, groups)
@@ -102,35 +113,48 @@ def conv(x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, grou
 
 @_forward_mode_named()
 def conv_transpose(
-    x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, size: tuple[int, int] | None = None
+    x: jax.Array,
+    w: jax.Array,
+    stride: int = 1,
+    padding: Padding = 0,
+    size: tuple[int, int] | None = None,
 ) -> jax.Array:
-    """Transposed convolution: the input gradient of `conv` with this kernel. x [B, h, w, I] -> [B, H, W, O].
+    """Transposed convolution: the input gradient of `conv` with this kernel. x [B, h, w, I] -> [B,
+    H, W, O].
 
     Args:
-        w: [kh, kw, I, O]; with I and O exchanged, the kernel of the convolution [B, H, W, O] -> [B, h, w, I].
+        w: [kh, kw, I, O]; with I and O exchanged, the kernel of the convolution [B, H, W, O] -> [B,
+            h, w, I].
         size: H, W; without it the smallest that fits, stride * (h - 1) + kh less the padding.
     """
     if size is None:
         pads = (2 * padding, 2 * padding) if isinstance(padding, int) else map(sum, padding)
-        size = (stride * (n - 1) + k - p for n, k, p in zip(x.shape[1:3], w.shape[:2], pads, strict=True))
+        size = (
+            stride * (n - 1) + k - p
+            for n, k, p in zip(x.shape[1:3], w.shape[:2], pads, strict=True)
+        )
     w, geometry = w.swapaxes(2, 3), _geometry(size, w, stride, padding)
     if geometry.out != tuple(x.shape[1:3]):
         raise ValueError(
-            f"size={geometry.size}: a convolution of it gives {geometry.out}, but x is {tuple(x.shape[1:3])}."
+            f"size={geometry.size}: a convolution of it gives {geometry.out}, but x is"
+            f" {tuple(x.shape[1:3])}."
         )
     return input_grad(geometry, x, w) if on_cpu() else _plain_input_grad(geometry, x, w)
 
 
 def upsample_conv(x: jax.Array, w: jax.Array) -> jax.Array:
-    """Nearest-neighbour x2, then a 3x3 convolution. x [B, H, W, I], w [3, 3, I, O] -> [B, 2H, 2W, O].
+    """Nearest-neighbour x2, then a 3x3 convolution. x [B, H, W, I], w [3, 3, I, O] -> [B, 2H, 2W,
+    O].
 
-    Folded: taps that meet the same pixel are summed; a 4x4 transposed convolution, 16 products an input pixel for 36.
+    Folded: taps that meet the same pixel are summed; a 4x4 transposed convolution, 16 products an
+    input pixel for 36.
     """
     return conv_transpose(x, jnp.flip(_fold(w), (0, 1)), 2, 1)
 
 
 def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
-    """A 3x3 convolution, then 2x2 average pooling. x [B, H, W, I], w [3, 3, I, O] -> [B, H // 2, W // 2, O].
+    """A 3x3 convolution, then 2x2 average pooling. x [B, H, W, I], w [3, 3, I, O] -> [B, H // 2, W
+    // 2, O].
 
     Folded into one 4x4 convolution of stride 2: 16 products an output pixel for 36.
     """
@@ -139,14 +163,21 @@ def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
 
 @_forward_mode_named()
 def resample(
-    x: jax.Array, taps: Sequence[float], up: int = 1, down: int = 1, padding: tuple[int, int] = (0, 0), gain: float = 1
+    x: jax.Array,
+    taps: Sequence[float],
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    gain: float = 1,
 ) -> jax.Array:
-    """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned. [B, H, W, C] -> [B, h, w, C].
+    """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned. [B, H, W,
+    C] -> [B, h, w, C].
 
     h = (H * up + sum(padding) - len(taps)) // down + 1, and w alike.
     Args:
         taps: of one direction, not mirrored, divided by their sum here.
-        up: up - 1 zeros follow every pixel; keep the brightness by gain = up ** 2. down: every down-th is kept.
+        up: up - 1 zeros follow every pixel; keep the brightness by gain = up ** 2. down: every
+            down-th is kept.
         padding: zeros before and after in both directions; below 0, so many are cut off.
     Karras et al. 2020, arXiv:1912.04958, appendix B.
     """
@@ -182,12 +213,15 @@ def _geometry(size, w, stride, padding):
     return Geometry(tuple(size), tuple(w.shape[:2]), (stride, stride), pads)
 
 
-# --- plain lax: the meaning of everything below, and the form for every shape and backend not handled there
+# --- plain lax: the meaning of everything below, and the form for every shape and backend not
+# handled there
 
 
 def _plain(x, w, geometry, groups=1):
     stride, pad = geometry.stride, geometry.pad
-    return lax.conv_general_dilated(x, w, stride, pad, dimension_numbers=LAYOUT, feature_group_count=groups)
+    return lax.conv_general_dilated(
+        x, w, stride, pad, dimension_numbers=LAYOUT, feature_group_count=groups
+    )
 
 
 def _plain_input_grad(geometry, g, w):
@@ -205,9 +239,15 @@ def _plain_fir(filtering, x):
     channels, hi = x.shape[3], (out - 1) * down + len(taps) - lo - ((size - 1) * up + 1)
     along = lambda value, rest: (value, rest) if axis == 1 else (rest, value)
     w = jnp.broadcast_to(jnp.asarray(taps, x.dtype)[:, None], (len(taps), channels))
-    w, pad, dilation = w.reshape(*along(len(taps), 1), 1, channels), along((lo, hi), (0, 0)), along(up, 1)
+    w, pad, dilation = (
+        w.reshape(*along(len(taps), 1), 1, channels),
+        along((lo, hi), (0, 0)),
+        along(up, 1),
+    )
     stride = along(down, 1)
-    return lax.conv_general_dilated(x, w, stride, pad, dilation, dimension_numbers=LAYOUT, feature_group_count=channels)
+    return lax.conv_general_dilated(
+        x, w, stride, pad, dilation, dimension_numbers=LAYOUT, feature_group_count=channels
+    )
 
 
 # --- the CPU's family, closed under differentiation
@@ -225,7 +265,8 @@ def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
 def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
     """Transpose of `convolve` in x: g [B, h, w, O], w [kh, kw, I, O] -> [B, H, W, I].
 
-    A stride of s cuts the result into s * s phases, each a convolution of g with every s-th tap: no zeros multiplied.
+    A stride of s cuts the result into s * s phases, each a convolution of g with every s-th tap: no
+    zeros multiplied.
     """
     if _suits_winograd(geometry, g, w.shape[2]):
         return winograd.input_grad(g, w, geometry.pad)
@@ -260,20 +301,31 @@ def _keep(f):
     return lambda static, a, b: (f(static, a, b), (a, b))
 
 
-convolve.defvjp(_keep(convolve), lambda n, xw, g: (input_grad(n, g, xw[1]), kernel_grad(n, xw[0], g)))
-input_grad.defvjp(_keep(input_grad), lambda n, gw, x: (convolve(n, x, gw[1]), kernel_grad(n, x, gw[0])))
-kernel_grad.defvjp(_keep(kernel_grad), lambda n, xg, w: (input_grad(n, xg[1], w), convolve(n, xg[0], w)))
+convolve.defvjp(
+    _keep(convolve), lambda n, xw, g: (input_grad(n, g, xw[1]), kernel_grad(n, xw[0], g))
+)
+input_grad.defvjp(
+    _keep(input_grad), lambda n, gw, x: (convolve(n, x, gw[1]), kernel_grad(n, x, gw[0]))
+)
+kernel_grad.defvjp(
+    _keep(kernel_grad), lambda n, xg, w: (input_grad(n, xg[1], w), convolve(n, xg[0], w))
+)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def fir(filtering: Filter, x: jax.Array) -> jax.Array:
-    """One direction of `resample` by shifted sums, one for each phase of the output. Its transpose is a `fir` too."""
+    """One direction of `resample` by shifted sums, one for each phase of the output. Its transpose
+    is a `fir` too."""
     axis, _, out, taps, up, down, lo = filtering
     phases = up // math.gcd(up, down)
     step, length = down * phases // up, -(-out // phases)
 
     def phase(q):
-        starts = [((q * down + i - lo) // up, t) for i, t in enumerate(taps) if (q * down + i - lo) % up == 0]
+        starts = [
+            ((q * down + i - lo) // up, t)
+            for i, t in enumerate(taps)
+            if (q * down + i - lo) % up == 0
+        ]
         zero = jnp.zeros((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
         return sum((t * _stretch(x, axis, start, length, step) for start, t in starts), zero)
 
@@ -297,9 +349,11 @@ def _suits_winograd(geometry, x, features, **limits):
 
 
 def _phases(geometry, axis):
-    """Of an input gradient, in one direction: (first tap, padding) of each phase, and the length of all.
+    """Of an input gradient, in one direction: (first tap, padding) of each phase, and the length of
+    all.
 
-    Phase a holds elements a, a + s, ...: element a + s * t meets tap first + s * m at output t + offset - m.
+    Phase a holds elements a, a + s, ...: element a + s * t meets tap first + s * m at output t +
+    offset - m.
     """
     s, k, (lo, _) = geometry.stride[axis], geometry.kernel[axis], geometry.pad[axis]
     length, outputs = -(-geometry.size[axis] // s), geometry.out[axis]
@@ -309,7 +363,8 @@ def _phases(geometry, axis):
 
 
 def _correlate(x, w, stride, pad):
-    """The forward form: a dot where the kernel is 1x1, or where there are few outputs; otherwise lax's."""
+    """The forward form: a dot where the kernel is 1x1, or where there are few outputs; otherwise
+    lax's."""
     kh, kw, _, features = w.shape
     if stride != (1, 1) or (features > FEW and (kh, kw) != (1, 1)):
         return _plain(x, w, Geometry(x.shape[1:3], (kh, kw), stride, pad))
@@ -317,11 +372,14 @@ def _correlate(x, w, stride, pad):
     out = height + top + bottom - kh + 1, width + left + right - kw + 1
     y = jnp.dot(x, w.transpose(2, 0, 1, 3).reshape(w.shape[2], -1))  # [B, H, W, kh * kw * O]
     y = y.reshape(*x.shape[:3], kh * kw, features)
-    return sum(_move(y[:, :, :, i * kw + j], top - i, left - j, out) for i in range(kh) for j in range(kw))
+    return sum(
+        _move(y[:, :, :, i * kw + j], top - i, left - j, out) for i in range(kh) for j in range(kw)
+    )
 
 
 def _move(x, down, right, size):
-    """x [B, H, W, C] moved down and right (up and left below 0), seen through a window of this size; zeros around."""
+    """x [B, H, W, C] moved down and right (up and left below 0), seen through a window of this
+    size; zeros around."""
     (height, width), (h, w) = x.shape[1:3], size
     config = ((0, 0, 0), (down, h - height - down, 0), (right, w - width - right, 0), (0, 0, 0))
     return lax.pad(x, jnp.zeros((), x.dtype), config)
@@ -330,24 +388,32 @@ def _move(x, down, right, size):
 def _stretch(x, axis, start, length, step):
     """Elements start, start + step, ... of x along the axis; zeros beyond its ends."""
     size, end = x.shape[axis], start + (length - 1) * step + 1
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(-start, end - size, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
+    x = lax.pad(
+        x,
+        jnp.zeros((), x.dtype),
+        [(-start, end - size, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)],
+    )
     return lax.slice_in_dim(x, 0, None, step, axis)
 
 
 def _depthwise(geometry, x, w):
-    """A channel for itself: a shifted sum over the taps, 10 to 50 times as fast as XLA's grouped convolution."""
+    """A channel for itself: a shifted sum over the taps, 10 to 50 times as fast as XLA's grouped
+    convolution."""
     (sh, sw), (height, width) = geometry.stride, geometry.out
     x = jnp.pad(x, ((0, 0), *geometry.pad, (0, 0)))
     total = 0
     for i in range(geometry.kernel[0]):
         for j in range(geometry.kernel[1]):
             end = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
-            total = total + lax.slice(x, (0, i, j, 0), end, (1, sh, sw, 1)) * w[i, j].reshape(1, 1, 1, -1)
+            total = total + lax.slice(x, (0, i, j, 0), end, (1, sh, sw, 1)) * w[i, j].reshape(
+                1, 1, 1, -1
+            )
     return total
 
 
 def _grouped(geometry, x, w, groups):
-    """Narrow groups merged: several make one dense convolution whose kernel is zero between them."""
+    """Narrow groups merged: several make one dense convolution whose kernel is zero between
+    them."""
     kh, kw, width, features = w.shape
     most = max(1, MERGED // width)
     merged = max(m for m in range(1, min(most, groups) + 1) if groups % m == 0)
@@ -355,4 +421,6 @@ def _grouped(geometry, x, w, groups):
     dense = jnp.einsum("hwinmo,mk->nhwkimo", w, jnp.eye(merged, dtype=w.dtype), precision="highest")
     dense = dense.reshape(groups // merged, kh, kw, merged * width, -1)
     parts = jnp.split(x, groups // merged, 3)
-    return jnp.concatenate([convolve(geometry, part, kernel) for part, kernel in zip(parts, dense, strict=True)], 3)
+    return jnp.concatenate(
+        [convolve(geometry, part, kernel) for part, kernel in zip(parts, dense, strict=True)], 3
+    )

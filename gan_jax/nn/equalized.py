@@ -1,8 +1,9 @@
-"""Layers with an equalised learning rate: weights start at N(0, 1) and are scaled down when used, not when drawn.
+"""Layers with an equalised learning rate: weights start at N(0, 1) and are scaled down when used,
+not when drawn.
 
-So Adam moves every layer at the same relative speed. Karras et al. 2018, arXiv:1710.10196, section 4.1. The scale is
-applied to the result, which is often smaller than the kernel. Parameters are float32; a layer computes in its input's
-type.
+So Adam moves every layer at the same relative speed. Karras et al. 2018, arXiv:1710.10196, section
+4.1. The scale is applied to the result, which is often smaller than the kernel. Parameters are
+float32; a layer computes in its input's type.
 """
 
 import math
@@ -22,8 +23,8 @@ class Dense(nn.Module):
     """x [B, I] -> [B, features].
 
     Attributes:
-        lr_mult: how many times slower than others it learns (0.01 in mapping networks): weights start so many times
-            larger, and are multiplied by it when used; so is the bias.
+        lr_mult: how many times slower than others it learns (0.01 in mapping networks): weights
+            start so many times larger, and are multiplied by it when used; so is the bias.
         bias_init: start of the bias. activate: a leaky ReLU follows.
     """
 
@@ -34,7 +35,9 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        w = self.param("kernel", nn.initializers.normal(1 / self.lr_mult), (x.shape[-1], self.features))
+        w = self.param(
+            "kernel", nn.initializers.normal(1 / self.lr_mult), (x.shape[-1], self.features)
+        )
         bias = self.param("bias", nn.initializers.constant(self.bias_init), self.features)
         x = jnp.dot(x, w.astype(x.dtype)) * (self.lr_mult / math.sqrt(x.shape[-1]))
         x = x + (bias * self.lr_mult).astype(x.dtype).reshape(1, -1)
@@ -55,11 +58,13 @@ class Embed(nn.Module):
 
 
 class Conv(nn.Module):
-    """x [B, H, W, I] -> [B, H, W, features], or half the sides where `down` (filtered by FIR first).
+    """x [B, H, W, I] -> [B, H, W, features], or half the sides where `down` (filtered by FIR
+    first).
 
     Attributes:
         activate: bias and leaky ReLU follow; without it neither does.
-        gain: multiplies the result. clamp: bound on its magnitude, before that gain; None: no bound.
+        gain: multiplies the result. clamp: bound on its magnitude, before that gain; None: no
+            bound.
     """
 
     features: int
@@ -72,7 +77,9 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         k = self.kernel_size
-        w = self.param("kernel", nn.initializers.normal(1.0), (k, k, x.shape[-1], self.features)).astype(x.dtype)
+        w = self.param(
+            "kernel", nn.initializers.normal(1.0), (k, k, x.shape[-1], self.features)
+        ).astype(x.dtype)
         scale = 1 / math.sqrt(k * k * x.shape[-1])
         if not self.down:
             x = conv.conv(x, w, padding=k // 2)
@@ -88,7 +95,8 @@ class Conv(nn.Module):
 
 
 def leaky_relu(x: jax.Array, gain: float = 1.0, clamp: float | None = None) -> jax.Array:
-    """Slope 0.2 below zero, times sqrt(2) to keep the variance, within [-clamp, clamp], times `gain`."""
+    """Slope 0.2 below zero, times sqrt(2) to keep the variance, within [-clamp, clamp], times
+    `gain`."""
     x = jnp.where(x >= 0, x, 0.2 * x) * (math.sqrt(2) * gain)
     return x if clamp is None else jnp.clip(x, -clamp * gain, clamp * gain)
 

@@ -6,25 +6,30 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import lookup
+from gan_jax.runtime import registry
 
 INITIALIZERS = {
     "normal": nn.initializers.normal(0.02),  # Radford et al. 2016, arXiv:1511.06434, section 4
     "zeros": nn.initializers.zeros,
-    "xavier_small": nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal"),  # gain 0.02, CUT's
+    "xavier_small": nn.initializers.variance_scaling(
+        0.02**2, "fan_avg", "normal"
+    ),  # gain 0.02, CUT's
     "xavier": nn.initializers.xavier_uniform(),
     "he": nn.initializers.he_normal(),
-    "orthogonal": nn.initializers.orthogonal(),  # columns of [everything else, O]; PyTorch's rows of [O, rest]
+    # columns of [everything else, O]; PyTorch's rows of [O, rest]
+    "orthogonal": nn.initializers.orthogonal(),
 }
 
 
 def initializer(name: str | Callable):
-    """One of INITIALIZERS, or itself where it is a function already. Raises ValueError for another name."""
-    return name if callable(name) else lookup.choose(INITIALIZERS, name, "initializer")
+    """One of INITIALIZERS, or itself where it is a function already. Raises ValueError for another
+    name."""
+    return name if callable(name) else registry.choose(INITIALIZERS, name, "initializer")
 
 
 def subpixel(n: int) -> Callable:
-    """As "he", of kernels whose output is spread to squares of n x n pixels: those of a square start as one, no checkerboard.
+    """As "he", of kernels whose output is spread to squares of n x n pixels: those of a square
+    start as one, no checkerboard.
 
     Aitken et al. 2017, arXiv:1707.02937 ("ICNR").
     """

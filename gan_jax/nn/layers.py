@@ -1,4 +1,5 @@
-"""Layers with weights: dense, convolutions, label tables. Each can divide its kernel by its spectral norm.
+"""Layers with weights: dense, convolutions, label tables. Each can divide its kernel by its
+spectral norm.
 
 Parameters are float32; a layer computes in its input's type. Biases start at zero.
 """
@@ -9,13 +10,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import axis
+from gan_jax.distributed import collectives
 from gan_jax.nn import conv, init
 from gan_jax.nn.norms import SpectralNorm, rows
 
 
 class Weights(nn.Module):
-    """What every layer here shares: a kernel by its initialiser's name, its spectral norm, a bias."""
+    """What every layer here shares: a kernel by its initialiser's name, its spectral norm, a
+    bias."""
 
     features: int
     initializer: str | Callable = "orthogonal"
@@ -50,8 +52,8 @@ class Conv(Weights):
 
     Attributes:
         kernel_size: taps in each direction. padding: zeros on each side.
-        resample: "none"; "up" doubles the size first by nearest neighbours, "down" halves it after by averages (both
-            3x3, padded by 1: stride, padding and groups are not read).
+        resample: "none"; "up" doubles the size first by nearest neighbours, "down" halves it after
+            by averages (both 3x3, padded by 1: stride, padding and groups are not read).
     """
 
     kernel_size: int = 3
@@ -70,10 +72,11 @@ class Conv(Weights):
 
 
 class ConvTranspose(Weights):
-    """x [B, h, w, I] -> [B, H, W, features], H = stride * (h - 1) + kernel_size - 2 * padding + more.
+    """x [B, h, w, I] -> [B, H, W, features], H = stride * (h - 1) + kernel_size - 2 * padding +
+    more.
 
-    The kernel is kept as [k, k, features, I], that of the convolution whose input gradient this is: initialisers see it
-    as PyTorch's do.
+    The kernel is kept as [k, k, features, I], that of the convolution whose input gradient this is:
+    initialisers see it as PyTorch's do.
     """
 
     kernel_size: int = 4
@@ -102,9 +105,11 @@ class Embed(Weights):
 
 
 class Dropout(nn.Module):
-    """A share `rate` of the activations set to zero in training, the others divided by 1 - rate. Srivastava et al. 2014.
+    """A share `rate` of the activations set to zero in training, the others divided by 1 - rate.
+    Srivastava et al. 2014.
 
-    In place of Flax's: on several devices each drops by its rows of one draw (stream "dropout"), not all by the same.
+    In place of Flax's: on several devices each drops by its rows of one draw (stream "dropout"),
+    not all by the same.
     """
 
     rate: float
@@ -117,7 +122,9 @@ class Dropout(nn.Module):
         if not train or not self.rate:
             return x
         rng, keep = self.make_rng("dropout"), 1 - self.rate
-        kept = axis.draw(lambda n: jax.random.bernoulli(rng, keep, (n, *x.shape[1:])), x.shape[0])
+        kept = collectives.draw(
+            lambda n: jax.random.bernoulli(rng, keep, (n, *x.shape[1:])), x.shape[0]
+        )
         return jnp.where(kept, x / keep, 0)
 
 
@@ -126,4 +133,7 @@ def check_labels(y: jax.Array | None, n_classes: int) -> None:
     if y is None and n_classes:
         raise ValueError(f"This network has n_classes={n_classes}: it needs labels y, int32 [B].")
     if y is not None and not n_classes:
-        raise ValueError("This network has n_classes=0, so it takes no labels: drop y, or build it with n_classes.")
+        raise ValueError(
+            "This network has n_classes=0, so it takes no labels: drop y, or build it with"
+            " n_classes."
+        )

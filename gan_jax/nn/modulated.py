@@ -1,4 +1,5 @@
-"""StyleGAN2's convolutions, whose kernels are scaled by a style of each image. Karras et al. 2020, arXiv:1912.04958."""
+"""StyleGAN2's convolutions, whose kernels are scaled by a style of each image. Karras et al. 2020,
+arXiv:1912.04958."""
 
 import math
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax import axis
+from gan_jax.distributed import collectives
 from gan_jax.nn import conv
 from gan_jax.nn.equalized import FIR, Dense, leaky_relu
 
@@ -15,17 +16,19 @@ from gan_jax.nn.equalized import FIR, Dense, leaky_relu
 def modulated_conv(
     x: jax.Array, w: jax.Array, style: jax.Array, *, demodulate: bool = True, up: bool = False
 ) -> jax.Array:
-    """Convolution with the kernel w * style an image, its outputs brought back to unit variance. Equations 1 and 3.
+    """Convolution with the kernel w * style an image, its outputs brought back to unit variance.
+    Equations 1 and 3.
 
-    Activations are scaled in place of kernels, before and after one ordinary convolution: the same numbers, and the
-    batch needs no grouped one.
+    Activations are scaled in place of kernels, before and after one ordinary convolution: the same
+    numbers, and the batch needs no grouped one.
     Args:
         x: [B, H, W, I]. w: f32 [k, k, I, O], k odd. style: f32 [B, I].
-        demodulate: divide by sqrt(sum over k, k, I of (w * style)^2 + 1e-8), a factor for every image and output.
+        demodulate: divide by sqrt(sum over k, k, I of (w * style)^2 + 1e-8), a factor for every
+            image and output.
         up: twice the size, by a transposed convolution of stride 2 and the FIR filter.
     Returns:
-        [B, H, W, O], or [B, 2H, 2W, O], in x's type; the factors are computed in float32. bfloat16 has float32's
-        range, so kernels and styles are not normalised first, as float16 would need.
+        [B, H, W, O], or [B, 2H, 2W, O], in x's type; the factors are computed in float32. bfloat16
+        has float32's range, so kernels and styles are not normalised first, as float16 would need.
     """
     scaled, kernel = x * _spread(style, x), w.astype(x.dtype)
     if up:
@@ -35,7 +38,8 @@ def modulated_conv(
         y = conv.conv(scaled, kernel, padding=w.shape[0] // 2)
     if not demodulate:
         return y
-    power = sum(jnp.square(tap) for taps in w for tap in taps)  # [I, O]; 50 times as fast as jnp.sum on CPU
+    # [I, O]; 50 times as fast as jnp.sum on CPU
+    power = sum(jnp.square(tap) for taps in w for tap in taps)
     variance = jnp.dot(jnp.square(style), power, precision="highest")  # [B, O]
     return y * _spread(lax.rsqrt(variance + 1e-8), y)
 
@@ -44,8 +48,8 @@ class ModulatedConv(nn.Module):
     """A layer of the synthesis network: 3x3 modulated convolution, noise, bias, leaky ReLU.
 
     Attributes:
-        noise: "random", one draw a pixel from the stream "noise"; "const", the layer's own picture of noise (collection
-            "noise"), the same in every image; "none".
+        noise: "random", one draw a pixel from the stream "noise"; "const", the layer's own picture
+            of noise (collection "noise"), the same in every image; "none".
         clamp: bound on the result's magnitude; None: no bound.
     """
 
@@ -56,16 +60,21 @@ class ModulatedConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """x [B, H, W, I], w f32 [B, W] -> [B, H, W, features], or [B, 2H, 2W, features] where `up`."""
+        """x [B, H, W, I], w f32 [B, W] -> [B, H, W, features], or [B, 2H, 2W, features] where
+        `up`."""
         style = Dense(x.shape[-1], bias_init=1.0, name="affine")(w)
-        kernel = self.param("kernel", nn.initializers.normal(1.0), (3, 3, x.shape[-1], self.features))
+        kernel = self.param(
+            "kernel", nn.initializers.normal(1.0), (3, 3, x.shape[-1], self.features)
+        )
         x = modulated_conv(x, kernel, style, up=self.up)
         n, *size, _ = x.shape
-        const = self.variable("noise", "const", lambda: jax.random.normal(self.make_rng("params"), size))
+        const = self.variable(
+            "noise", "const", lambda: jax.random.normal(self.make_rng("params"), size)
+        )
         strength = self.param("noise_strength", nn.initializers.zeros, ())
         if self.noise == "random":
             rng = self.make_rng("noise")
-            noise = axis.draw(lambda n: jax.random.normal(rng, (n, *size, 1)), n)
+            noise = collectives.draw(lambda n: jax.random.normal(rng, (n, *size, 1)), n)
             x = x + (strength * noise).astype(x.dtype)
         elif self.noise == "const":
             x = x + (strength * const.value).astype(x.dtype).reshape(1, *size, 1)
@@ -74,7 +83,8 @@ class ModulatedConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """1x1 modulated convolution without demodulation, and a bias. x [B, H, W, I], w f32 [B, W] -> f32 [B, H, W, C]."""
+    """1x1 modulated convolution without demodulation, and a bias. x [B, H, W, I], w f32 [B, W] ->
+    f32 [B, H, W, C]."""
 
     channels: int
     clamp: float | None = None
@@ -82,7 +92,9 @@ class ToRGB(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
         style = Dense(x.shape[-1], bias_init=1.0, name="affine")(w) / math.sqrt(x.shape[-1])
-        kernel = self.param("kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.channels))
+        kernel = self.param(
+            "kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.channels)
+        )
         x = modulated_conv(x, kernel, style, demodulate=False)
         bias = self.param("bias", nn.initializers.zeros, self.channels)
         x = x.astype(jnp.float32) + bias.reshape(1, 1, 1, -1)

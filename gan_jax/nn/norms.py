@@ -1,21 +1,23 @@
-"""Normalisation: batch norm over the global batch or set by a label or a vector, instance norm, spectral norm."""
+"""Normalisation: batch norm over the global batch or set by a label or a vector, instance norm,
+spectral norm."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gan_jax import axis
+from gan_jax.distributed import collectives
 from gan_jax.nn import init
 
 
 class BatchNorm(nn.Module):
     """Each channel to mean 0 and variance 1 over batch and space, then scaled and shifted.
 
-    Training uses the batch's own statistics, those of the global batch on several devices, and moves the running ones
-    by `momentum` (collection "batch_stats"); otherwise the running ones are used. Ioffe & Szegedy 2015,
-    arXiv:1502.03167. eps and momentum are StudioGAN's. Where the caller makes a collection "moments" mutable, a training
-    pass leaves there, named as in "batch_stats", the statistics it used.
+    Training uses the batch's own statistics, those of the global batch on several devices, and
+    moves the running ones by `momentum` (collection "batch_stats"); otherwise the running ones are
+    used. Ioffe & Szegedy 2015, arXiv:1502.03167. eps and momentum are StudioGAN's. Where the caller
+    makes a collection "moments" mutable, a training pass leaves there, named as in "batch_stats",
+    the statistics it used.
     """
 
     momentum: float = 0.1
@@ -30,7 +32,7 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, c)
         mean, var = running_mean.value, running_var.value
         if train:
-            n = axis.size() * (x.size // c)
+            n = collectives.size() * (x.size // c)
             mean, var = _moments(x)
             if not self.is_initializing():
                 if self.is_mutable_collection("moments"):
@@ -38,20 +40,24 @@ class BatchNorm(nn.Module):
                     self.put_variable("moments", "var", var)
                 keep = 1 - self.momentum
                 running_mean.value = keep * running_mean.value + self.momentum * mean
-                running_var.value = keep * running_var.value + self.momentum * var * (n / max(n - 1, 1))
+                running_var.value = keep * running_var.value + self.momentum * var * (
+                    n / max(n - 1, 1)
+                )
         scale = lax.rsqrt(var + self.eps)
         if not self.affine:
             return x * _as(scale, x) + _as(-mean * scale, x)
         scale = scale * self.param("scale", nn.initializers.ones, c)
-        return x * _as(scale, x) + _as(self.param("bias", nn.initializers.zeros, c) - mean * scale, x)
+        return x * _as(scale, x) + _as(
+            self.param("bias", nn.initializers.zeros, c) - mean * scale, x
+        )
 
 
 class ConditionalBatchNorm(nn.Module):
     """Batch norm whose scale and shift are set by a condition: (1 + gain) * normalised x + bias.
 
-    Of a label, gain and bias are its rows in two tables (Dumoulin et al. 2017, arXiv:1610.07629; de Vries et al. 2017,
-    arXiv:1707.00683); of a vector they are its products with two kernels (Brock et al. 2018, arXiv:1809.11096,
-    appendix B). Start and eps are StudioGAN's.
+    Of a label, gain and bias are its rows in two tables (Dumoulin et al. 2017, arXiv:1610.07629; de
+    Vries et al. 2017, arXiv:1707.00683); of a vector they are its products with two kernels (Brock
+    et al. 2018, arXiv:1809.11096, appendix B). Start and eps are StudioGAN's.
 
     Attributes:
         n_classes: labels there are; 0: the condition is a vector.
@@ -68,7 +74,11 @@ class ConditionalBatchNorm(nn.Module):
         """x [B, ..., C], y int32 [B] or, with n_classes=0, [B, K] -> the shape of x."""
 
         def read(name):  # [B, C] in x's type, broadcast against x
-            table = self.param(name, init.initializer(self.initializer), (self.n_classes or y.shape[-1], x.shape[-1]))
+            table = self.param(
+                name,
+                init.initializer(self.initializer),
+                (self.n_classes or y.shape[-1], x.shape[-1]),
+            )
             if self.spectral_norm:
                 table = SpectralNorm(name=f"{name}_spectral_norm")(table, train=train)
             value = rows(table, y) if self.n_classes else jnp.dot(y, table.astype(y.dtype))
@@ -79,10 +89,12 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """Each channel of each image to mean 0 and variance 1 over space. Ulyanov et al. 2016, arXiv:1607.08022.
+    """Each channel of each image to mean 0 and variance 1 over space. Ulyanov et al. 2016,
+    arXiv:1607.08022.
 
-    A part of an image can be normalised as the whole is: a pass whose collection "norms" is empty leaves the layers' moments
-    there, and one that is given them uses them, but where the whole is flat.
+    A part of an image can be normalised as the whole is: a pass whose collection "norms" is empty
+    leaves the layers' moments there, and one that is given them uses them, but where the whole is
+    flat.
 
     Attributes:
         affine: then scaled and shifted by weights. eps: PyTorch's.
@@ -110,15 +122,19 @@ class InstanceNorm(nn.Module):
         if not self.affine:
             return y.astype(x.dtype)
         scale = self.param("scale", nn.initializers.ones, x.shape[-1])
-        return y.astype(x.dtype) * _as(scale, x) + _as(self.param("bias", nn.initializers.zeros, x.shape[-1]), x)
+        return y.astype(x.dtype) * _as(scale, x) + _as(
+            self.param("bias", nn.initializers.zeros, x.shape[-1]), x
+        )
 
 
 class SpectralNorm(nn.Module):
-    """A kernel divided by its largest singular value, estimated by power iteration. Miyato et al. 2018, arXiv:1802.05957.
+    """A kernel divided by its largest singular value, estimated by power iteration. Miyato et al.
+    2018, arXiv:1802.05957.
 
-    The kernel is seen as a matrix [everything else, O]. Its left vector u is state (collection "spectral"): a training
-    pass makes one iteration from the stored u, and stores the new one where the caller keeps it. Without training the
-    stored u is used as it is. The gradient runs through the kernel, not through u and v.
+    The kernel is seen as a matrix [everything else, O]. Its left vector u is state (collection
+    "spectral"): a training pass makes one iteration from the stored u, and stores the new one where
+    the caller keeps it. Without training the stored u is used as it is. The gradient runs through
+    the kernel, not through u and v.
     """
 
     eps: float = 1e-6
@@ -141,7 +157,8 @@ class SpectralNorm(nn.Module):
 
 
 def rows(table: jax.Array, y: jax.Array) -> jax.Array:
-    """table[y]: [N, C], int32 [B] -> [B, C]. A dot: its gradient is one too, in a fixed order on every backend."""
+    """table[y]: [N, C], int32 [B] -> [B, C]. A dot: its gradient is one too, in a fixed order on
+    every backend."""
     return jnp.dot(jax.nn.one_hot(y, table.shape[0], dtype=table.dtype), table, precision="highest")
 
 
@@ -149,7 +166,7 @@ def _moments(x):
     """Mean and variance f32 [C] over all axes but the last and over the devices."""
     x = x.astype(jnp.float32)
     axes = tuple(range(x.ndim - 1))
-    mean, square = axis.mean((x.mean(axes), jnp.square(x).mean(axes)))
+    mean, square = collectives.mean((x.mean(axes), jnp.square(x).mean(axes)))
     return mean, jnp.maximum(square - jnp.square(mean), 0)
 
 

@@ -1,4 +1,5 @@
-"""What the sources share: how encoded images become training images, and how made data is kept whole on disk."""
+"""What the sources share: how encoded images become training images, and how made data is kept
+whole on disk."""
 
 import dataclasses
 import functools
@@ -15,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from gan_jax import lookup
 from gan_jax.data import decode, pipeline
+from gan_jax.runtime import registry
 
-KEEP_BYTES = 1 << 30  # decoded images up to this size stay in memory; more are read again at every use
+# decoded images up to this size stay in memory; more are read again at every use
+KEEP_BYTES = 1 << 30
 
 _MANIFEST = "manifest.json"
 
@@ -27,7 +29,8 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """How an encoded image becomes a training image: the settings that the sources of pictures have in common."""
+    """How an encoded image becomes a training image: the settings that the sources of pictures have
+    in common."""
 
     resolution: int | tuple[int, int]  # a square's side, or (H, W)
     channels: int = 3
@@ -42,41 +45,56 @@ class View:
     def __post_init__(self):
         if len(self.size) != 2 or not all(isinstance(n, int) and 1 <= n <= 8192 for n in self.size):
             raise ValueError(
-                f"config.data.resolution={self.resolution!r}: it must be a side or (H, W), 1 to 8192 pixels."
+                f"config.data.resolution={self.resolution!r}: it must be a side or (H, W), 1 to"
+                " 8192 pixels."
             )
         if self.channels not in (1, 3, 4):
-            raise ValueError(f"config.data.channels={self.channels}: it must be 1 (gray), 3 (RGB) or 4 (RGBA).")
-        lookup.choose(dict.fromkeys(decode.CROPS), self.crop, "config.data.crop")
-        lookup.choose(decode.FILTERS, self.resize, "config.data.resize")
+            raise ValueError(
+                f"config.data.channels={self.channels}: it must be 1 (gray), 3 (RGB) or 4 (RGBA)."
+            )
+        registry.choose(dict.fromkeys(decode.CROPS), self.crop, "config.data.crop")
+        registry.choose(decode.FILTERS, self.resize, "config.data.resize")
         if not 1 <= self.enlarge <= 8:
             raise ValueError(f"config.data.enlarge={self.enlarge}: it must be 1 to 8.")
         if self.enlarge > 1 and self.crop != "random":
             raise ValueError(
-                f"config.data.enlarge={self.enlarge}: it goes with crop='random' only, here {self.crop!r}."
+                f"config.data.enlarge={self.enlarge}: it goes with crop='random' only, here"
+                f" {self.crop!r}."
             )
         if self.half is not None:
-            lookup.choose(decode.HALVES, self.half, "config.data.half")
+            registry.choose(decode.HALVES, self.half, "config.data.half")
         if not 0 <= self.rotate_degrees <= 180:
             raise ValueError(
-                f"config.data.rotate_degrees={self.rotate_degrees}: it must be 0 to 180, the most to turn by."
+                f"config.data.rotate_degrees={self.rotate_degrees}: it must be 0 to 180, the most"
+                " to turn by."
             )
-        if len(self.background) != 3 or not all(isinstance(n, int) and 0 <= n <= 255 for n in self.background):
+        if len(self.background) != 3 or not all(
+            isinstance(n, int) and 0 <= n <= 255 for n in self.background
+        ):
             raise ValueError(
-                f"config.data.background={self.background!r}: it must be (red, green, blue), each 0 to 255."
+                f"config.data.background={self.background!r}: it must be (red, green, blue), each 0"
+                " to 255."
             )
 
     @property
     def size(self) -> tuple[int, int]:
-        return (self.resolution,) * 2 if isinstance(self.resolution, int) else tuple(self.resolution)
+        return (
+            (self.resolution,) * 2 if isinstance(self.resolution, int) else tuple(self.resolution)
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
         return *self.size, self.channels
 
     def read(self, file: os.PathLike | bytes, remark: decode.Remark = decode.unsaid) -> np.ndarray:
-        """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises ImageRejected."""
+        """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises
+        ImageRejected."""
         height, width = (round(n * self.enlarge) for n in self.size)
-        cover = None if self.resize == "nearest" else (height, width if self.half is None else 2 * width)
+        cover = (
+            None
+            if self.resize == "nearest"
+            else (height, width if self.half is None else 2 * width)
+        )
         with decode.decoded(
             file, channels=self.channels, background=self.background, cover=cover, remark=remark
         ) as image:
@@ -85,10 +103,12 @@ class View:
 
 
 class Pictures:
-    """Encoded images that are decoded, resized and augmented by a View, and the unreadable ones set aside.
+    """Encoded images that are decoded, resized and augmented by a View, and the unreadable ones set
+    aside.
 
-    All are decoded once on opening and kept where they fit in KEEP_BYTES. Of larger sets only the headers are read
-    then, and an image that proves damaged later is reported once and replaced by the next readable one, of its class where there is one.
+    All are decoded once on opening and kept where they fit in KEEP_BYTES. Of larger sets only the
+    headers are read then, and an image that proves damaged later is reported once and replaced by
+    the next readable one, of its class where there is one.
 
     Args:
         files: paths, or encoded bytes by index.
@@ -119,7 +139,9 @@ class Pictures:
         for i, found in sorted(first_looks.items()):
             if isinstance(found, str | decode.ImageRejected):
                 self.quarantine.add(names[i], found)
-        self.kept = np.array([i for i in range(len(files)) if names[i] not in self.quarantine.files], np.int64)
+        self.kept = np.array(
+            [i for i in range(len(files)) if names[i] not in self.quarantine.files], np.int64
+        )
         self.targets = None if labels is None else labels[self.kept].astype(np.int32)
         self._memory = [first_looks[i] for i in self.kept] if self.in_memory else None
         if self.in_memory and view.crop != "random" and len(self):
@@ -129,15 +151,20 @@ class Pictures:
         return len(self.kept)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
-        """The samples `ids` (int64 [n]), as pipeline.Source.load: "id", "image", and "label" where there are labels."""
+        """The samples `ids` (int64 [n]), as pipeline.Source.load: "id", "image", and "label" where
+        there are labels."""
         draws = pipeline.uniform(seeds, 4)  # flip, angle, crop's y and x
         if isinstance(self._memory, np.ndarray):
             shown, image = ids, self._memory[ids]
         else:
             found = [self._find(int(i)) for i in ids]
             shown = np.array([i for i, _ in found])
-            cut = lambda image, at: decode.cut(image, self.view.size, at) if self.view.crop == "random" else image
-            image = np.stack([cut(image, at) for (_, image), at in zip(found, draws[:, 2:], strict=True)])
+            cut = lambda image, at: (
+                decode.cut(image, self.view.size, at) if self.view.crop == "random" else image
+            )
+            image = np.stack(
+                [cut(image, at) for (_, image), at in zip(found, draws[:, 2:], strict=True)]
+            )
         if self.view.flip:
             image = np.where((draws[:, 0] < 0.5)[:, None, None, None], image[:, :, ::-1], image)
         if self.view.rotate_degrees:
@@ -156,7 +183,8 @@ class Pictures:
             return reason
 
     def _find(self, i: int) -> tuple[int, np.ndarray]:
-        """(sample, image): sample i, or where it can't be read any more the next that can, of its class where there is one."""
+        """(sample, image): sample i, or where it can't be read any more the next that can, of its
+        class where there is one."""
         if self._memory is not None:
             return i, self._memory[i]
         for candidate in self._instead_of(i):
@@ -182,7 +210,9 @@ class Pictures:
 
 def cache_root(data_dir: str | None = None) -> pathlib.Path:
     """Where made data is kept: `data_dir`, else $GAN_JAX_DATA, else ~/.cache/gan_jax."""
-    return pathlib.Path(data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
+    return pathlib.Path(
+        data_dir or os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax"
+    ).expanduser()
 
 
 def fingerprint(*parts) -> str:
@@ -198,13 +228,15 @@ def ends(file: os.PathLike) -> list:
         return [size, hashlib.sha256(first + stream.read(1024)).hexdigest()]
 
 
-def made_once(folder: pathlib.Path, make: Callable[[pathlib.Path], pathlib.Path]) -> tuple[str, ...]:
+def made_once(
+    folder: pathlib.Path, make: Callable[[pathlib.Path], pathlib.Path]
+) -> tuple[str, ...]:
     """Sees that `folder` is there and as it was made; returns notes on damage that was repaired.
 
     Args:
         make: (an empty folder beside it) -> the folder under that one that holds what is wanted.
-    What is made moves into place whole, with its manifest: of a killed run, or of two processes at once, nothing half
-    is ever used. Raises OSError where the disk refuses.
+    What is made moves into place whole, with its manifest: of a killed run, or of two processes at
+    once, nothing half is ever used. Raises OSError where the disk refuses.
     """
     damage = damage_in(folder)
     if damage is None:

@@ -1,7 +1,9 @@
-"""The embedded data set: one person drawn in ten styles. Made on the spot from pip packages, no download.
+"""The embedded data set: one person drawn in ten styles. Made on the spot from pip packages, no
+download.
 
-A person is a skin and a hair colour; each of ten drawing styles draws every person, so style, skin and hair are known
-of each image. The pairing is by attribute, not by pixel: haircut and expression are the style's own.
+A person is a skin and a hair colour; each of ten drawing styles draws every person, so style, skin
+and hair are known of each image. The pairing is by attribute, not by pixel: haircut and expression
+are the style's own.
 """
 
 import contextlib
@@ -17,9 +19,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gan_jax import lookup
 from gan_jax.data import pipeline
-from gan_jax.data.sources import Pictures, View, cache_root, file_hashes, fingerprint, log, made_once
+from gan_jax.data.sources import (
+    Pictures,
+    View,
+    cache_root,
+    file_hashes,
+    fingerprint,
+    log,
+    made_once,
+)
+from gan_jax.runtime import registry
 
 SKINS = {
     "porcelain": "f8d9c0",
@@ -36,12 +46,14 @@ HAIRS = {
 SPLITS = ("train", "validation", "test")
 VERSION = "1.0.0"
 _CLEAR = {"backgroundColor": "ffffff00"}
-_VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'  # personas' gloss on the face turns dark skin gray
+# personas' gloss on the face turns dark skin gray
+_VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """How a DiceBear style is used: the square of its canvas that the head fills, and what would hide skin or hair."""
+    """How a DiceBear style is used: the square of its canvas that the head fills, and what would
+    hide skin or hair."""
 
     x: float  # centre of that square
     y: float
@@ -56,22 +68,38 @@ STYLES = {
     "avataaars": Style(0.5, 0.46, 0.72, {"top": _HATS, "mouth": "vomit"}, {"topProbability": 100}),
     "adventurer": Style(0.5, 0.46, 0.8),
     "toon-head": Style(0.5, 0.43, 0.7, {}, {"beardProbability": 20}),
-    "personas": Style(0.5, 0.45, 0.66, {"hair": "bald balding buzzcut beanie cap", "mouth": "pacifier"}),
+    "personas": Style(
+        0.5, 0.45, 0.66, {"hair": "bald balding buzzcut beanie cap", "mouth": "pacifier"}
+    ),
     "pixel-art": Style(0.5, 0.49, 0.86, {}, {"hatProbability": 0, "glassesProbability": 10}),
     "big-ears": Style(0.5, 0.54, 0.78),
-    "big-smile": Style(0.5, 0.51, 0.82, {"hair": "shavedHead", "accessories": _MASKS}, {"accessoriesProbability": 20}),
+    "big-smile": Style(
+        0.5,
+        0.51,
+        0.82,
+        {"hair": "shavedHead", "accessories": _MASKS},
+        {"accessoriesProbability": 20},
+    ),
     "miniavs": Style(0.47, 0.52, 0.8, {"hair": "balndess slaughter"}),
     "dylan": Style(0.5, 0.47, 0.88, {}, _CLEAR),
-    "voxel-art": Style(0.47, 0.38, 0.68, {"top": "cap beanie animalEars bunnyEars"}, {"topProbability": 100} | _CLEAR),
+    "voxel-art": Style(
+        0.47,
+        0.38,
+        0.68,
+        {"top": "cap beanie animalEars bunnyEars"},
+        {"topProbability": 100} | _CLEAR,
+    ),
 }
 
 
 @dataclasses.dataclass
 class Source:
-    """People in ten drawing styles, 64 x 64 pixels or `resolution` where that is more, resized to `resolution`.
+    """People in ten drawing styles, 64 x 64 pixels or `resolution` where that is more, resized to
+    `resolution`.
 
-    Made on first use (under a minute for the default; cached by its settings) and checked against a SHA-256
-    manifest on every opening: a damaged cache is reported and made again. Split by person, never by image.
+    Made on first use (under a minute for the default; cached by its settings) and checked against a
+    SHA-256 manifest on every opening: a damaged cache is reported and made again. Split by person,
+    never by image.
 
     Args:
         resolution: pixels, the square's side.
@@ -86,9 +114,11 @@ class Source:
     Attributes:
         colors: "skin", "hair" -> f32 [len(self), 3], the true sRGB colours of 255.
         names: of each sample: of a single style the person's number, else that and the style.
-        attributes: "identity", "style", "skin", "hair" -> int32 [len(self)]; names in STYLES, SKINS, HAIRS.
+        attributes: "identity", "style", "skin", "hair" -> int32 [len(self)]; names in STYLES,
+            SKINS, HAIRS.
     Raises:
-        ValueError: an unknown style, label or split; packages that are not there; a folder that can't be written.
+        ValueError: an unknown style, label or split; packages that are not there; a folder that
+        can't be written.
     """
 
     resolution: int = 32
@@ -110,7 +140,9 @@ class Source:
         config = _Config.of(self.identities, max(64, *view.size))
         folder, repairs = _cached(root, config)
         records = _read(folder, self.split, self.styles)
-        self.attributes = {k: np.array([r[k] for r in records], np.int32) for k in ("identity", *names)}
+        self.attributes = {
+            k: np.array([r[k] for r in records], np.int32) for k in ("identity", *names)
+        }
         known = {"skin": SKINS, "hair": HAIRS}
         self.colors = {name: _rgb(table)[self.attributes[name]] for name, table in known.items()}
         labels = self.attributes[self.labels] if self.labels else None
@@ -119,12 +151,19 @@ class Source:
         assert len(self) == len(records), "a verified cache decodes"
         self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
         self.targets = self._pictures.targets
-        self.names = [str(record["identity"]) for record in records] if len(self.styles) == 1 else titles
-        self.fingerprint = fingerprint(settings | {"data_dir": None}, config.name, file_hashes(folder))
+        self.names = (
+            [str(record["identity"]) for record in records] if len(self.styles) == 1 else titles
+        )
+        self.fingerprint = fingerprint(
+            settings | {"data_dir": None}, config.name, file_hashes(folder)
+        )
         people = len(config.people(self.split))
         self.notes = (
             *repairs,
-            f"{len(self):,} avatars: {people:,} people in {len(self.styles)} styles ({self.split}), from {folder}",
+            (
+                f"{len(self):,} avatars: {people:,} people in {len(self.styles)} styles"
+                f" ({self.split}), from {folder}"
+            ),
             f"licences of the drawings: {folder / 'LICENSE'}",
         )
 
@@ -143,12 +182,15 @@ def names_of(styles: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def check(labels: str | None, styles: Sequence[str], split: str, identities: int) -> None:
     """Raises ValueError where one of these arguments of `Source` is none that it has."""
     if labels is not None:
-        lookup.choose(names_of(styles), labels, "config.data.labels")
+        registry.choose(names_of(styles), labels, "config.data.labels")
     for style in styles or ("",):
-        lookup.choose(STYLES, style, "config.data.styles")
-    lookup.choose(dict.fromkeys(SPLITS), split, "config.data.split")
+        registry.choose(STYLES, style, "config.data.styles")
+    registry.choose(dict.fromkeys(SPLITS), split, "config.data.split")
     if identities < 3:
-        raise ValueError(f"config.data.identities={identities}: it must be at least 3, one person for each split.")
+        raise ValueError(
+            f"config.data.identities={identities}: it must be at least 3, one person for each"
+            " split."
+        )
 
 
 def _rgb(colors: dict[str, str]) -> np.ndarray:
@@ -185,7 +227,9 @@ def draw(style: str, identity: int, size: int) -> bytes:
     }
     svg = dicebear.Avatar(definition, options | chosen | recipe.options).to_string()
     svg = svg.replace(_VEIL, 'fill="none"')
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True))
+    return bytes(
+        resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
+    )
 
 
 def _definitions() -> dict[str, dict]:
@@ -197,7 +241,7 @@ def _definitions() -> dict[str, dict]:
     except ImportError as error:
         raise ValueError(
             f"config.data.source='avatars' needs {error.name}: "
-            f"pip install dicebear-core==10.7.0 dicebear-styles==10.6.0 resvg-py==0.5.0"
+            "pip install dicebear-core==10.7.0 dicebear-styles==10.6.0 resvg-py==0.5.0"
         ) from error
     folder = pathlib.Path(next(iter(dicebear_styles.__path__)))
     return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in STYLES}
@@ -220,17 +264,31 @@ class _Config(tfds.core.BuilderConfig):
 
     @classmethod
     def of(cls, identities: int, size: int) -> "_Config":
-        definitions, recipe = _definitions(), {name: dataclasses.asdict(style) for name, style in STYLES.items()}
+        definitions, recipe = (
+            _definitions(),
+            {name: dataclasses.asdict(style) for name, style in STYLES.items()},
+        )
         import resvg_py
 
-        made_of = fingerprint(VERSION, SKINS, HAIRS, recipe, _VEIL, definitions, resvg_py.__version__)
-        return cls(name=f"{identities}x{size}-{made_of[:8]}", version=VERSION, identities=identities, size=size)
+        made_of = fingerprint(
+            VERSION, SKINS, HAIRS, recipe, _VEIL, definitions, resvg_py.__version__
+        )
+        return cls(
+            name=f"{identities}x{size}-{made_of[:8]}",
+            version=VERSION,
+            identities=identities,
+            size=size,
+        )
 
     def people(self, split: str) -> range:
         end = self.identities
         held_out = max(1, end // 12)
         validation, test = end - 2 * held_out, end - held_out
-        return range(*{"train": (0, validation), "validation": (validation, test), "test": (test, end)}[split])
+        return range(
+            *{"train": (0, validation), "validation": (validation, test), "test": (test, end)}[
+                split
+            ]
+        )
 
 
 class Avatars(tfds.core.GeneratorBasedBuilder):
@@ -257,7 +315,9 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager) -> dict:
-        return {split: self._generate_examples(self.builder_config.people(split)) for split in SPLITS}
+        return {
+            split: self._generate_examples(self.builder_config.people(split)) for split in SPLITS
+        }
 
     def _generate_examples(self, people: range) -> Iterator[tuple[int, dict]]:
         for identity in people:
@@ -270,7 +330,12 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
 
 def _licences(definitions: dict[str, dict]) -> str:
     """The card: each style's creator, source and licence, in the package's own words."""
-    lines = ["# Licences of the drawings", "", "Drawn by DiceBear; framed larger and recoloured here.", ""]
+    lines = [
+        "# Licences of the drawings",
+        "",
+        "Drawn by DiceBear; framed larger and recoloured here.",
+        "",
+    ]
     for name, definition in definitions.items():
         meta = definition["meta"]
         licence, creator, source = meta["license"], meta["creator"], meta["source"]
@@ -286,9 +351,13 @@ def _cached(root: pathlib.Path, config: _Config) -> tuple[pathlib.Path, tuple[st
         log.info("drawing %s avatars into %s, once", f"{config.identities * len(STYLES):,}", root)
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
-        logging.getLogger("absl").addFilter(lambda record: "custom data configuration" not in record.getMessage())
+        logging.getLogger("absl").addFilter(
+            lambda record: "custom data configuration" not in record.getMessage()
+        )
         builder = Avatars(config=config, data_dir=aside, file_format="array_record")
-        with contextlib.redirect_stdout(None):  # TFDS speaks of a download; its progress bar, on stderr, stays
+        with contextlib.redirect_stdout(
+            None
+        ):  # TFDS speaks of a download; its progress bar, on stderr, stays
             builder.download_and_prepare()
         return pathlib.Path(builder.data_dir)
 
@@ -298,7 +367,7 @@ def _cached(root: pathlib.Path, config: _Config) -> tuple[pathlib.Path, tuple[st
     except OSError as error:
         raise ValueError(
             f"config.data.data_dir: the avatars can't be kept in {root}: {error}. "
-            f"Set config.data.data_dir or $GAN_JAX_DATA to a folder with 100 MB free."
+            "Set config.data.data_dir or $GAN_JAX_DATA to a folder with 100 MB free."
         ) from error
 
 
@@ -307,4 +376,8 @@ def _read(folder: pathlib.Path, split: str, styles: tuple[str, ...]) -> list[dic
     builder = tfds.builder_from_directory(folder)
     records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     place = {list(STYLES).index(name): number for number, name in enumerate(styles)}
-    return [record | {"style": place[int(record["style"])]} for record in records if int(record["style"]) in place]
+    return [
+        record | {"style": place[int(record["style"])]}
+        for record in records
+        if int(record["style"]) in place
+    ]

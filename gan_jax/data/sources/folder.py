@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from gan_jax import lookup
 from gan_jax.data import decode, pairs, pipeline
+from gan_jax.data.images import MARK
 from gan_jax.data.sources import Pictures, View, ends, fingerprint
-from gan_jax.launch import shown
+from gan_jax.runtime import registry
+from gan_jax.runtime.text import shown
 
-MARK = ".nomedia"  # a file that keeps its folder's pictures out of sets, and out of phones' galleries
 STYLEGANS_LABELS = "dataset.json"
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "dev", "test", "testing"})
 CLASSES_LISTED = 20  # in one note, or in notes that say the same
@@ -24,18 +24,20 @@ MOST_CLASSES = 100_000
 
 @dataclasses.dataclass
 class Source:
-    """The images under `path` whose names end in decode.SUFFIXES (in any case), in the order of their names.
+    """The images under `path` whose names end in decode.SUFFIXES (in any case), in the order of
+    their names.
 
-    Hidden files and folders are passed over, and folders with a file called MARK, as those of sheets have. Every image is
-    decoded once on opening and, where all fit in 1 GiB, kept; of more, only the headers are looked at then. What can't be
-    used is in `quarantine`, and counted in `notes`.
+    Hidden files and folders are passed over, and folders with a file called MARK, as those of
+    sheets have. Every image is decoded once on opening and, where all fit in 1 GiB, kept; of more,
+    only the headers are looked at then. What can't be used is in `quarantine`, and counted in
+    `notes`.
 
     Args:
         path: the folder.
         resolution: pixels, a side or (H, W).
         channels: 1 (gray), 3 (RGB) or 4 (RGBA).
-        labels: whether there are classes: by StyleGAN's dataset.json where that has labels, else the first level of
-            sub-folders names them.
+        labels: whether there are classes: by StyleGAN's dataset.json where that has labels, else
+            the first level of sub-folders names them.
         crop: "center", "random" (a window of the image resized to cover) or "stretch".
         enlarge: with "random": it covers so many times the resolution first.
         resize: "lanczos", "bicubic", "bilinear", "box" or "nearest".
@@ -45,10 +47,12 @@ class Source:
         half: "left" or "right": use that half of each file, which is two pictures side by side.
     Attributes:
         names: of each sample, its path under the folder without ending, in NFC.
-        fingerprint: of the settings, and of each file in use its name, label, size, first and last kB. Checkpoints of versions
-            that took names and sizes only have another: on the first resume from one the data count as changed.
+        fingerprint: of the settings, and of each file in use its name, label, size, first and last
+            kB. Checkpoints of versions that took names and sizes only have another: on the first
+            resume from one the data count as changed.
     Raises:
-        ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for labels.
+        ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for
+        labels.
     """
 
     path: str
@@ -64,29 +68,42 @@ class Source:
     half: str | None = None
 
     def __post_init__(self):
-        settings = {name: value for name, value in vars(self).items() if name not in ("path", "labels")}
+        settings = {
+            name: value for name, value in vars(self).items() if name not in ("path", "labels")
+        }
         view, root = View(**settings), pathlib.Path(self.path).expanduser()
         files, passed = scan(root)
         names = [file.relative_to(root).as_posix() for file in files]
         by_file = _stylegans(root / STYLEGANS_LABELS) if self.labels else None
         if by_file is not None:
             passed -= collections.Counter({".json": 1})
-            labels = np.array([by_file.get(lookup.normal(name), -1) for name in names])
-            known, without = tuple(str(i) for i in range(labels.max() + 1)), f"no label in {STYLEGANS_LABELS}"
+            labels = np.array([by_file.get(registry.normal(name), -1) for name in names])
+            known, without = (
+                tuple(str(i) for i in range(labels.max() + 1)),
+                f"no label in {STYLEGANS_LABELS}",
+            )
         else:
-            (known, labels), without = _by_folders(root, names) if self.labels else ((), None), "no class folder"
+            (known, labels), without = (
+                _by_folders(root, names) if self.labels else ((), None),
+                "no class folder",
+            )
         loose = {} if labels is None else {int(i): without for i in np.flatnonzero(labels < 0)}
         self._pictures = Pictures(files, names, view, labels, loose)
         self.quarantine = self._pictures.quarantine
         if not len(self):
             reasons = "; ".join(self.quarantine.lines())
-            raise ValueError(f"config.data.path={self.path!r}: none of its {len(files)} images can be used: {reasons}.")
+            raise ValueError(
+                f"config.data.path={self.path!r}: none of its {len(files)} images can be used:"
+                f" {reasons}."
+            )
         self.shape, self.classes = view.shape, known
         self.targets = self._pictures.targets
         self.names = [pairs.name_of(names[i]) for i in self._pictures.kept]
         used = [files[i] for i in self._pictures.kept]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            looks = list(zip((names[i] for i in self._pictures.kept), threads.map(ends, used), strict=True))
+            looks = list(
+                zip((names[i] for i in self._pictures.kept), threads.map(ends, used), strict=True)
+            )
         self.fingerprint = fingerprint(
             settings, self.classes, labels if labels is None else self.targets.tolist(), looks
         )
@@ -98,37 +115,76 @@ class Source:
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
         return self._pictures.load(ids, seeds)
 
-    def _report(self, root: pathlib.Path, passed: collections.Counter, by_folders: bool) -> tuple[str, ...]:
+    def _report(
+        self, root: pathlib.Path, passed: collections.Counter, by_folders: bool
+    ) -> tuple[str, ...]:
         of = f" of {len(self.classes)} classes" if self.classes else ""
         where = "in memory" if self._pictures.in_memory else "read as needed"
         first = f"{len(self):,} images{of} from {root}, {where}"
         bare = []
         if self.classes:
-            counts = dict(zip(self.classes, np.bincount(self.targets, minlength=len(self.classes)), strict=True))
+            counts = dict(
+                zip(
+                    self.classes,
+                    np.bincount(self.targets, minlength=len(self.classes)),
+                    strict=True,
+                )
+            )
             listed = [f"{name!r} {count}" for name, count in list(counts.items())[:CLASSES_LISTED]]
             first += f": {', '.join(listed)}{', ...' if len(counts) > len(listed) else ''}"
             bare = _some(
-                [f"class {name!r} has no image that can be used" for name, count in counts.items() if not count]
+                [
+                    f"class {name!r} has no image that can be used"
+                    for name, count in counts.items()
+                    if not count
+                ]
             )
         if self.classes and by_folders:
-            folders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-            folders = set(map(lookup.normal, folders - {path.parent.name for path in root.glob(f"*/{MARK}")}))
+            folders = {
+                path.name
+                for path in root.iterdir()
+                if path.is_dir() and not path.name.startswith(".")
+            }
+            folders = set(
+                map(
+                    registry.normal, folders - {path.parent.name for path in root.glob(f"*/{MARK}")}
+                )
+            )
             bare += _some(
-                [f"no images in the folder {name!r}: no class" for name in sorted(folders - set(self.classes))]
+                [
+                    f"no images in the folder {name!r}: no class"
+                    for name in sorted(folders - set(self.classes))
+                ]
             )
         splits = [] if self.classes else _splits(self.names)
         if splits:
-            bare.append(f"all of the folders {', '.join(splits)} are used; config.data.path={root / splits[0]} is one")
+            bare.append(
+                f"all of the folders {', '.join(splits)} are used;"
+                f" config.data.path={root / splits[0]} is one"
+            )
         real = functools.cache(os.path.realpath)
         used = [self._pictures.files[i] for i in self._pictures.kept]
-        files = {real(file) if file.is_symlink() else os.path.join(real(file.parent), file.name) for file in used}
+        files = {
+            real(file) if file.is_symlink() else os.path.join(real(file.parent), file.name)
+            for file in used
+        }
         if len(files) < len(used):
-            bare.append(f"only {len(files):,} files: images that are links to one file count once for each name")
-        return (first, *self.quarantine.lines(), *self._pictures.remarks.lines(), *bare, *passed_over(passed))
+            bare.append(
+                f"only {len(files):,} files: images that are links to one file count once for each"
+                " name"
+            )
+        return (
+            first,
+            *self.quarantine.lines(),
+            *self._pictures.remarks.lines(),
+            *bare,
+            *passed_over(passed),
+        )
 
 
 def _some(lines: list[str]) -> list[str]:
-    """The first CLASSES_LISTED of lines that say the same of classes, and how many more there are."""
+    """The first CLASSES_LISTED of lines that say the same of classes, and how many more there
+    are."""
     more = len(lines) - CLASSES_LISTED
     return lines[:CLASSES_LISTED] + ([f"{more:,} more like the last"] if more > 0 else [])
 
@@ -136,7 +192,11 @@ def _some(lines: list[str]) -> list[str]:
 def _splits(names: list[str]) -> list[str]:
     """The first folders of names, where all are called as the parts of a split set are."""
     tops = sorted({name.partition("/")[0] for name in names if "/" in name})
-    return tops if all("/" in name for name in names) and all(top.lower() in SPLITS for top in tops) else []
+    return (
+        tops
+        if all("/" in name for name in names) and all(top.lower() in SPLITS for top in tops)
+        else []
+    )
 
 
 def _by_folders(root: pathlib.Path, names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -146,20 +206,23 @@ def _by_folders(root: pathlib.Path, names: list[str]) -> tuple[tuple[str, ...], 
         ValueError: no classes there, or folders that are splits with the classes in them.
     """
     if not any("/" in name for name in names):
-        raise ValueError(f"config.data.labels=True: {root} has no sub-folders with images, one for each class.")
+        raise ValueError(
+            f"config.data.labels=True: {root} has no sub-folders with images, one for each class."
+        )
     splits = _splits([name for name in names if "/" in name])
     if splits and any(name.count("/") > 1 for name in names):
         raise ValueError(
-            f"config.data.labels=True: the folders of {root}, {', '.join(splits)}, are splits; the classes are in them. Use "
-            f"one: config.data.path={root / splits[0]}."
+            f"config.data.labels=True: the folders of {root}, {', '.join(splits)}, are splits; the"
+            f" classes are in them. Use one: config.data.path={root / splits[0]}."
         )
-    folders = [lookup.normal(name.split("/")[0]) if "/" in name else None for name in names]
+    folders = [registry.normal(name.split("/")[0]) if "/" in name else None for name in names]
     known = {folder: i for i, folder in enumerate(sorted({folder for folder in folders if folder}))}
     return tuple(known), np.array([known.get(folder, -1) for folder in folders])
 
 
 def _stylegans(file: pathlib.Path) -> dict[str, int] | None:
-    """Name -> class of the dataset.json that StyleGAN's dataset_tool.py writes; None: there is none.
+    """Name -> class of the dataset.json that StyleGAN's dataset_tool.py writes; None: there is
+    none.
 
     Raises:
         ValueError: it can't be read, has no labels, or none that are classes.
@@ -173,7 +236,9 @@ def _stylegans(file: pathlib.Path) -> dict[str, int] | None:
     if not isinstance(known, dict) or "labels" not in known:
         return None  # another program's
     if not isinstance(known["labels"], list):
-        raise ValueError(f"config.data.labels=True: {file} has no labels. Set labels=False, or take it out.")
+        raise ValueError(
+            f"config.data.labels=True: {file} has no labels. Set labels=False, or take it out."
+        )
     classes = {}
     for entry in known["labels"]:
         name, label = entry if isinstance(entry, list) and len(entry) == 2 else (entry, None)
@@ -181,35 +246,41 @@ def _stylegans(file: pathlib.Path) -> dict[str, int] | None:
             label = label.index(1)
         if not isinstance(label, int) or not 0 <= label < MOST_CLASSES:
             raise ValueError(
-                f"config.data.labels=True: {file}: the label of {str(name)[:80]!r} is no class, {str(label)[:40]}. It must "
-                f"be a number, 0 to {MOST_CLASSES - 1}, or a vector with a single 1."
+                f"config.data.labels=True: {file}: the label of {str(name)[:80]!r} is no class,"
+                f" {str(label)[:40]}. It must be a number, 0 to {MOST_CLASSES - 1}, or a vector"
+                " with a single 1."
             )
-        classes[lookup.normal(str(name))] = label
+        classes[registry.normal(str(name))] = label
     return classes
 
 
 def passed_over(passed: collections.Counter) -> list[str]:
-    """What `scan` left out in a line, or none: "passed over 3 files: 2 .txt, 1 in sheet (marked .nomedia)"."""
+    """What `scan` left out in a line, or none: "passed over 3 files: 2 .txt, 1 in sheet (marked
+    .nomedia)"."""
     total, most_first = passed.total(), sorted(passed.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{n} {shown(what)}" for what, n in most_first)
     return [f"passed over {total} file{'s' if total > 1 else ''}: {listed}"] if total else []
 
 
 def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
-    """(image files below a folder in the order of their names, how many others there are of each ending).
+    """(image files below a folder in the order of their names, how many others there are of each
+    ending).
 
-    Links are followed, to folders too. A folder with several names is looked into once: under its own where that is below
-    `root`, else under the first link to it.
+    Links are followed, to folders too. A folder with several names is looked into once: under its
+    own where that is below `root`, else under the first link to it.
     Raises:
         ValueError: no such folder, or no images in it.
     """
     if not root.exists():
         raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
     if not root.is_dir():
-        raise ValueError(f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images.")
+        raise ValueError(
+            f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images."
+        )
     images, passed, seen, again = [], collections.Counter(), set(), []
     unread = lambda error: passed.update([f"folder that can't be read ({error.filename})"])
-    starts = collections.deque([str(root)])  # and the links to folders, which wait until all real ones are seen
+    # and the links to folders, which wait until all real ones are seen
+    starts = collections.deque([str(root)])
     while starts:
         for folder, inner, files in os.walk(starts.popleft(), onerror=unread):
             inner[:] = sorted(name for name in inner if not name.startswith("."))
@@ -229,13 +300,17 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
             images += [path for path in found if path.suffix.lower() in decode.SUFFIXES]
             others = [path for path in found if path.suffix.lower() not in decode.SUFFIXES]
             passed.update(
-                "link to nothing" if not path.exists() else path.suffix.lower() or "without ending" for path in others
+                "link to nothing" if not path.exists() else path.suffix.lower() or "without ending"
+                for path in others
             )
     if again:
         some = ", ".join(sorted(again)[:3]) + (", ..." if len(again) > 3 else "")
         passed[f"folder used already under another name ({some})"] = len(again)
     if not images:
-        raise ValueError(f"config.data.path={str(root)!r}: no images in it. Known kinds: {' '.join(decode.SUFFIXES)}.")
+        raise ValueError(
+            f"config.data.path={str(root)!r}: no images in it. Known kinds:"
+            f" {' '.join(decode.SUFFIXES)}."
+        )
     return sorted(images), passed
 
 

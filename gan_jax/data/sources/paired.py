@@ -1,4 +1,5 @@
-"""Pictures with their translations: two folders with the same names, side-by-side files, or any two sources in one order."""
+"""Pictures with their translations: two folders with the same names, side-by-side files, or any two
+sources in one order."""
 
 import dataclasses
 
@@ -7,7 +8,14 @@ import numpy as np
 from gan_jax.data import pairs, pipeline
 from gan_jax.data.sources import fingerprint
 
-MOVES = {"flip": False, "rotate_degrees": 0.0, "crop": "center", "enlarge": 1.0, "side": None, "widest": 2.0}
+MOVES = {
+    "flip": False,
+    "rotate_degrees": 0.0,
+    "crop": "center",
+    "enlarge": 1.0,
+    "side": None,
+    "widest": 2.0,
+}
 """Settings that move pixels, and what they are where they are not given: a pair must be moved alike."""
 
 
@@ -15,15 +23,18 @@ MOVES = {"flip": False, "rotate_degrees": 0.0, "crop": "center", "enlarge": 1.0,
 class Source:
     """The pictures of `a`, each with the picture of `b` that has its name, in a batch's "target".
 
-    Names are a folder's paths without their endings, an avatar's person. Sources without names go by number and must be
-    equally long. Both of a pair are flipped, turned and cut alike, so their files should have one shape.
+    Names are a folder's paths without their endings, an avatar's person. Sources without names go
+    by number and must be equally long. Both of a pair are flipped, turned and cut alike, so their
+    files should have one shape.
 
     Args:
-        a: settings of a source as config.data has them, {"source": "folder", "path": "sketches", "resolution": 128}.
-            For side-by-side files both have the same path, one half="left", the other half="right".
+        a: settings of a source as config.data has them, {"source": "folder", "path": "sketches",
+            "resolution": 128}. For side-by-side files both have the same path, one half="left", the
+            other half="right".
         b: of another one, whose pictures have the same shape.
     Raises:
-        ValueError: a side can't be opened; shapes or augmentations differ; a picture without a partner, named.
+        ValueError: a side can't be opened; shapes or augmentations differ; a picture without a
+        partner, named.
     """
 
     a: dict
@@ -45,10 +56,16 @@ class Source:
         return len(self.rows)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
-        """As pipeline.Source.load. Where one of a pair can't be read any more, the next whole pair takes its place."""
+        """As pipeline.Source.load. Where one of a pair can't be read any more, the next whole pair
+        takes its place."""
         for _ in range(len(self)):
-            sides = [side.load(rows, seeds) for side, rows in zip((self.a, self.b), self.rows[ids].T, strict=True)]
-            shown = [side.get("id", rows) for side, rows in zip(sides, self.rows[ids].T, strict=True)]
+            sides = [
+                side.load(rows, seeds)
+                for side, rows in zip((self.a, self.b), self.rows[ids].T, strict=True)
+            ]
+            shown = [
+                side.get("id", rows) for side, rows in zip(sides, self.rows[ids].T, strict=True)
+            ]
             whole = np.all(np.stack(shown, 1) == self.rows[ids], 1)
             if whole.all():
                 return {"id": ids, "image": sides[0]["image"], "target": sides[1]["image"]}
@@ -62,7 +79,8 @@ def check(a: dict, b: dict) -> None:
         values = [side.get(name, default) for side in (a, b)]
         if values[0] != values[1]:
             raise ValueError(
-                f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed alike: set both."
+                f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed"
+                " alike: set both."
             )
 
 
@@ -72,7 +90,8 @@ def matched(a: pipeline.Source, b: pipeline.Source) -> np.ndarray:
     if None in names:
         if len(a) != len(b):
             raise ValueError(
-                f"config.data: {len(a)} pictures in a and {len(b)} in b, of sources without names. Pairs need as many."
+                f"config.data: {len(a)} pictures in a and {len(b)} in b, of sources without names."
+                " Pairs need as many."
             )
         return np.repeat(np.arange(len(a))[:, None], 2, 1)
     return pairs.matched(dict(zip(pairs.SIDES, names, strict=True)), "config.data")

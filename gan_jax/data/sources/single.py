@@ -1,4 +1,5 @@
-"""Windows of one picture: what a game learns from where a single picture is all there is of a style."""
+"""Windows of one picture: what a game learns from where a single picture is all there is of a
+style."""
 
 import dataclasses
 import functools
@@ -13,10 +14,11 @@ from gan_jax.data.sources import View, fingerprint
 
 @dataclasses.dataclass
 class Source:
-    """`count` windows of the picture at `path`, each at a place and of a size drawn by the sample's seed and number.
+    """`count` windows of the picture at `path`, each at a place and of a size drawn by the sample's
+    seed and number.
 
-    A window covers between `resolution` and `widest` times that of the picture brought to a shorter side of `side`, and is
-    resized to `resolution`.
+    A window covers between `resolution` and `widest` times that of the picture brought to a shorter
+    side of `side`, and is resized to `resolution`.
 
     Args:
         path: a picture's file.
@@ -62,23 +64,38 @@ class Source:
             raise ValueError(f"config.data.path={self.path!r}: {reason}.") from reason
         if self.side is not None:
             scale = self.side / min(picture.shape[:2])
-            picture = decode.fit(picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]), "stretch")
+            picture = decode.fit(
+                picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]), "stretch"
+            )
         self.picture, self.shape = picture, view.shape
-        if any(have < need * self.widest for have, need in zip(picture.shape, view.size, strict=False)):
+        if any(
+            have < need * self.widest for have, need in zip(picture.shape, view.size, strict=False)
+        ):
             need = " x ".join(f"{n * self.widest:g}" for n in view.size)
             raise ValueError(
-                f"config.data.path={self.path!r}: {picture.shape[0]} x {picture.shape[1]} pixels, its widest window {need}. "
-                f"Use a larger picture, a larger side, or a lower resolution or widest."
+                f"config.data.path={self.path!r}: {picture.shape[0]} x {picture.shape[1]} pixels,"
+                f" its widest window {need}. Use a larger picture, a larger side, or a lower"
+                " resolution or widest."
             )
-        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "path"}
-        self.fingerprint = fingerprint(settings, picture.shape, hashlib.sha256(picture.tobytes()).hexdigest())
-        self.notes = (f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels", *remarks.lines())
+        settings = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "path"
+        }
+        self.fingerprint = fingerprint(
+            settings, picture.shape, hashlib.sha256(picture.tobytes()).hexdigest()
+        )
+        self.notes = (
+            f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels",
+            *remarks.lines(),
+        )
 
     def __len__(self) -> int:
         return self.count
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
-        draws = pipeline.uniform(seeds + ids.astype(np.uint64), 4)  # width, y, x, flip; with equal seeds too
+        # width, y, x, flip; with equal seeds too
+        draws = pipeline.uniform(seeds + ids.astype(np.uint64), 4)
         image = np.stack([self._window(*row[:3]) for row in draws])
         if self.flip:
             image = np.where((draws[:, 3] < 0.5)[:, None, None, None], image[:, :, ::-1], image)

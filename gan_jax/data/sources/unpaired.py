@@ -1,4 +1,5 @@
-"""Two sets of pictures that have nothing to do with each other: each of the first with some of the second."""
+"""Two sets of pictures that have nothing to do with each other: each of the first with some of the
+second."""
 
 import dataclasses
 
@@ -10,11 +11,14 @@ from gan_jax.data.sources import fingerprint
 
 @dataclasses.dataclass
 class Source:
-    """The pictures of `a`, each with a picture of `b` drawn evenly by the sample's seed, in a batch's "target".
+    """The pictures of `a`, each with a picture of `b` drawn evenly by the sample's seed, in a
+    batch's "target".
 
     Args:
-        a: settings of a source as config.data has them, {"source": "folder", "path": "horses", "resolution": 128}.
-        b: of another one, whose pictures have the same shape. Each is augmented by its own settings.
+        a: settings of a source as config.data has them, {"source": "folder", "path": "horses",
+            "resolution": 128}.
+        b: of another one, whose pictures have the same shape. Each is augmented by its own
+            settings.
     Raises:
         ValueError: a side can't be opened, or their shapes differ; names the side.
     """
@@ -38,4 +42,7 @@ class Source:
         drawn = pipeline.uniform(seeds + np.uint64(1), 2)  # which of b, and that one's own seed
         others = (drawn[:, 0] * len(self.b)).astype(np.int64)
         own = (drawn[:, 1] * 2.0**53).astype(np.uint64)
-        return {"image": self.a.load(ids, seeds)["image"], "target": self.b.load(others, own)["image"]}
+        return {
+            "image": self.a.load(ids, seeds)["image"],
+            "target": self.b.load(others, own)["image"],
+        }

@@ -1,0 +1,212 @@
+"""Frames -> a file to look at: MP4, GIF, or a PNG that holds them all."""
+
+import math
+import pathlib
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+
+from gan_jax.runtime import workdir
+
+KINDS = (".mp4", ".gif", ".png")
+OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
+BT709 = 1  # H.273's number of the matrix, the primaries and the transfer of high-definition video
+
+
+def check(path: pathlib.Path) -> None:
+    """Raises ValueError where `write` can't write such a file, before any frame is made."""
+    if path.suffix.lower() not in KINDS:
+        raise ValueError(f"{path}: no known kind of file. Known: {', '.join(KINDS)}.")
+    if path.suffix.lower() == ".mp4":
+        import_av()
+
+
+def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: int = 8) -> int:
+    """Writes frames uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA); how many. What was there is
+    replaced at the end.
+
+    Args:
+        fps: frames a second; a GIF counts in hundredths of a second, so there it is the nearest
+            that fits.
+        cols: frames a row of a PNG.
+    An MP4 has no transparency: it is laid on white. Where `frames` is cut short by Ctrl-C, what was
+    made so far is kept.
+    Raises:
+        ValueError: another suffix, MP4 without the package `av`, or another program that makes this
+        file at the same time. OSError: the folder can't be written.
+    """
+    check(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}{path.suffix}")
+    frames = _Counted(frames)
+    with workdir.making(path):
+        try:
+            {".mp4": _mp4, ".gif": _gif, ".png": _png}[path.suffix.lower()](
+                draft, frames, fps, cols
+            )
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    if frames.interrupted:
+        raise frames.interrupted
+    return frames.count
+
+
+ANIMATIONS = {"GIF": ".gif", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
+_OPTIONS = {"GIF": {"disposal": 2}, "PNG": {}, "WEBP": {"quality": 90}, "AVIF": {"quality": 90}}
+
+
+def write_animation(
+    path: pathlib.Path, frames: Iterable[tuple[np.ndarray, float]], format: str, loop: int | None
+) -> None:
+    """Writes (uint8 [H, W, 4], ms) as Pillow's `format`, a key of ANIMATIONS; what was there is
+    replaced at the end.
+
+    A GIF has 256 colours a frame, and pixels are opaque or clear.
+    Args:
+        loop: how often it is repeated, 0 for ever; None as AVIF, which has no such number.
+    Raises:
+        OSError: the folder can't be written, or the disk is full.
+    """
+    times, pictures = [], []
+    for frame, time in frames:
+        if format == "GIF":
+            frame = np.where(np.arange(4) < 3, frame, 255 * (frame[..., 3:] > 127)).astype(np.uint8)
+        pictures.append(Image.fromarray(frame))
+        times.append(round(time))
+    options = _OPTIONS[format] | ({} if loop is None else {"loop": loop})
+    draft = path.with_name(f".{path.name}")
+    with workdir.making(path):
+        try:
+            pictures[0].save(
+                draft,
+                format=format,
+                save_all=True,
+                append_images=pictures[1:],
+                duration=times,
+                **options,
+            )
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def rate(path: pathlib.Path, fps: float) -> Fraction | None:
+    """Frames a second at which what `write` writes for `fps` is played; None for a PNG, which is
+    not."""
+    if path.suffix.lower() == ".gif":
+        return Fraction(1000, _duration(fps))
+    return Fraction(fps).limit_denominator(1001) if path.suffix.lower() == ".mp4" else None
+
+
+class _Counted:
+    """The frames, which end at Ctrl-C too, so that the file is finished."""
+
+    def __init__(self, frames: Iterable[np.ndarray]):
+        self._frames, self.count, self.interrupted = frames, 0, None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        try:
+            for frame in self._frames:
+                self.count += 1
+                yield frame
+        except KeyboardInterrupt as signal:
+            self.interrupted = signal
+            if not self.count:
+                raise
+
+
+def import_av():
+    """The package av.
+
+    Raises:
+        ValueError: it is not installed, or too old.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ValueError(
+            "video files need the package av: pip install av. GIF and PNG need nothing more."
+        ) from error
+    if int(av.__version__.split(".")[0]) < OLDEST_AV:
+        raise ValueError(
+            f"av is {av.__version__}: video files need {OLDEST_AV} or newer. pip install"
+            " --upgrade av"
+        )
+    return av
+
+
+def add_stream(container, fps: Fraction, size: tuple[int, int], **options: str):
+    """A stream of H.264 for frames (H, W) as `to_yuv` makes them, which says so: BT.709 in the
+    limited range."""
+    stream = container.add_stream("libx264", rate=fps)
+    stream.height, stream.width = (n + n % 2 for n in size)  # 4:2:0 wants even sides
+    stream.pix_fmt, stream.options = "yuv420p", {"crf": "17", **options}
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = import_av().video.reformatter.ColorRange.MPEG
+    return stream
+
+
+def to_yuv(frame: np.ndarray):
+    """uint8 [H, W, 3] -> an av.VideoFrame, 4:2:0, BT.709, limited range; odd sides get their last
+    row or column twice."""
+    frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode="edge")
+    rgb = import_av().VideoFrame.from_ndarray(frame, format="rgb24")
+    return rgb.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+
+
+def _mp4(path, frames, fps, cols):
+    with import_av().open(str(path), "w", format="mp4") as container:
+        stream = None
+        for frame in frames:
+            frame = _rgb(frame)
+            stream = stream or add_stream(container, rate(path, fps), frame.shape[:2])
+            container.mux(stream.encode(to_yuv(frame)))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def _gif(path, frames, fps, cols):
+    images = (_image(frame) for frame in frames)
+    first = next(images)
+    duration = _duration(fps)
+    first.save(
+        path,
+        format="GIF",
+        save_all=True,
+        append_images=images,
+        duration=duration,
+        loop=0,
+        disposal=2,
+    )
+
+
+def _duration(fps: float) -> int:
+    """Of a GIF's frame, in ms: tens of them, 20 at least, below which browsers slow it down."""
+    return max(20, round(100 / fps) * 10)
+
+
+def _png(path, frames, fps, cols):
+    frames = list(frames)
+    height, width, channels = frames[0].shape
+    sheet = np.full((math.ceil(len(frames) / cols) * height, cols * width, channels), 255, np.uint8)
+    for n, frame in enumerate(frames):
+        row, col = divmod(n, cols)
+        sheet[row * height : (row + 1) * height, col * width : (col + 1) * width] = frame
+    _image(sheet).save(path, format="PNG")
+
+
+def _image(frame):
+    return Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
+
+
+def _rgb(frame):
+    if frame.shape[-1] == 1:
+        return np.repeat(frame, 3, axis=-1)
+    if frame.shape[-1] == 4:
+        alpha = frame[..., 3:].astype(np.float32) / 255
+        return np.rint(frame[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return frame

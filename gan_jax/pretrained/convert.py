@@ -1,0 +1,161 @@
+"""What the frozen nets share: layers with their batch norms folded in, and the way from a file's
+names to them."""
+
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from gan_jax.nn import conv
+from gan_jax.state import PyTree
+
+
+class Features(NamedTuple):
+    features: jax.Array  # f32 [n, F]
+    logits: jax.Array | None  # f32 [n, L]; None: the net classifies nothing
+
+
+class Loaded(NamedTuple):
+    """What a net's module makes of a file; see features.Net for the fields."""
+
+    suffix: str
+    dim: int
+    n_logits: int
+    side: int | None
+    files: Sequence[pathlib.Path]
+    params: PyTree
+    apply: Callable[[PyTree, jax.Array], Features]
+
+
+class Source(NamedTuple):
+    """Where a layer's numbers stand in a file."""
+
+    layer: str  # "<layer>.weight", and "<layer>.bias" where there is one
+    norm: str | None = None  # of the batch norm after it, with eps
+    eps: float = 0.0
+    bias: bool = False
+
+
+class Conv(nn.Module):
+    """A convolution with a shift: x [n, H, W, I] -> [n, h, w, features]. Parameters come from a
+    file."""
+
+    features: int
+    kernel: tuple[int, int]
+    stride: int = 1
+    padding: conv.Padding = 0
+    depthwise: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        inner = 1 if self.depthwise else x.shape[-1]
+        w = self.param("kernel", nn.initializers.zeros, (*self.kernel, inner, self.features))
+        b = self.param("bias", nn.initializers.zeros, (self.features,))
+        groups = x.shape[-1] if self.depthwise else 1
+        return conv.conv(x, w, self.stride, self.padding, groups) + b.reshape(1, 1, 1, -1)
+
+
+class Dense(nn.Module):
+    """x [n, I] -> [n, features]."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        w = self.param("kernel", nn.initializers.zeros, (x.shape[-1], self.features))
+        b = self.param("bias", nn.initializers.zeros, (self.features,))
+        return jnp.dot(x, w) + b.reshape(1, -1)
+
+
+def params_of(
+    net: nn.Module,
+    side: int,
+    sources: Callable[[str], Source],
+    arrays: Mapping[str, np.ndarray],
+    path: pathlib.Path,
+    ignore: tuple[str, ...] = ("num_batches_tracked",),
+) -> PyTree:
+    """The net's parameters from a PyTorch state dict, batch norms folded into the layers before
+    them.
+
+    Args:
+        side: of pictures it can see, for its shapes.
+        sources: a layer's path in the net, "block3/expand" -> where its numbers are.
+        ignore: endings of names in the file that nothing here wants.
+    Raises:
+        ValueError: names the first layer that the file lacks, has in another shape, or has beside
+        those wanted.
+    """
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros((1, side, side, 3))))[
+        "params"
+    ]
+    kernels = {
+        p[:-1]: x.shape for p, x in traverse_util.flatten_dict(shapes).items() if p[-1] == "kernel"
+    }
+    wanted: dict[str, tuple[int, ...]] = {}
+    for place, shape in kernels.items():
+        wanted |= _names(sources("/".join(place)), shape)
+    check(wanted, {name: x.shape for name, x in arrays.items() if not name.endswith(ignore)}, path)
+    params = {}
+    for place in kernels:
+        with np.errstate(all="ignore"):  # what comes out is looked at
+            kernel, bias = _folded(sources("/".join(place)), arrays)
+        finite({"/".join(place): kernel, f"the bias of {'/'.join(place)}": bias}, path)
+        params |= {(*place, "kernel"): kernel, (*place, "bias"): bias}
+    return {"params": traverse_util.unflatten_dict(params)}
+
+
+def check(
+    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: pathlib.Path
+) -> None:
+    """Raises ValueError, naming the first array in which a file and a net differ."""
+    for name in [*wanted, *(name for name in found if name not in wanted)]:
+        have = list(found[name]) if name in found else "not there"
+        want = list(wanted[name]) if name in wanted else "not in the net"
+        if have != want:
+            raise ValueError(
+                f"{path}: not this net's weights: {name} is {have} in the file, {want} here."
+            )
+
+
+def finite(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
+    """Raises ValueError, naming the first array with NaN or infinity in it: every number measured
+    by it would be NaN."""
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{path}: {name} holds NaN or infinity.")
+
+
+def _names(source, shape):
+    """The arrays that a layer wants of a file, by name, as PyTorch shapes them: [O, I, kh, kw] or
+    [O, I]."""
+    order = (3, 2, 0, 1) if len(shape) == 4 else (1, 0)
+    names = {f"{source.layer}.weight": tuple(shape[i] for i in order)}
+    names |= {f"{source.layer}.bias": (shape[-1],)} if source.bias else {}
+    if source.norm:
+        names |= {
+            f"{source.norm}.{part}": (shape[-1],)
+            for part in ("weight", "bias", "running_mean", "running_var")
+        }
+    return names
+
+
+def _folded(source, arrays):
+    """(kernel, bias) as float32; batch norm y = (x - mean) * gain / sqrt(var + eps) + shift folded
+    in, in float64."""
+    get = lambda name: arrays[name].astype(np.float64)
+    kernel = get(f"{source.layer}.weight")
+    kernel = kernel.transpose((2, 3, 1, 0) if kernel.ndim == 4 else (1, 0))
+    bias = get(f"{source.layer}.bias") if source.bias else np.zeros(kernel.shape[-1])
+    if source.norm:
+        scale = get(f"{source.norm}.weight") / np.sqrt(
+            get(f"{source.norm}.running_var") + source.eps
+        )
+        kernel = kernel * scale
+        bias = (bias - get(f"{source.norm}.running_mean")) * scale + get(f"{source.norm}.bias")
+    return kernel.astype(np.float32), bias.astype(np.float32)

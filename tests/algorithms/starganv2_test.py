@@ -1,0 +1,291 @@
+"""StarGAN v2's networks and game, on networks of a few thousand weights."""
+
+import itertools
+import types
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import config, train
+from gan_jax.algorithms import base
+from gan_jax.algorithms import starganv2 as starganv2_game
+from gan_jax.distributed.parallel import Parallel
+from gan_jax.inference.export import Sampler
+from gan_jax.models import starganv2, translator
+from gan_jax.state import Player
+
+CLASSES = ("avataaars", "dylan", "miniavs")
+SETTINGS = {
+    "algorithm": "starganv2", "model": "starganv2", "batch": 4, "total_kimg": 1.0, "data": {},
+    "g": {"width": 4, "widest": 8, "levels": 1, "patch": 2}, "d": {"width": 4, "widest": 8, "patch": 2},
+    "networks": {"mapping": {"features": 4, "width": 8}, "encoder": {"features": 4, "width": 4, "widest": 8}},
+    "opt_g": {"lr": 1e-3, "networks": {"mapping": {"lr": 1e-5}}},
+}  # fmt: skip
+
+
+def made(**changes):
+    run = config.Config(**(SETTINGS | changes))
+    return run, config.make_game(run, (16, 16, 3), len(CLASSES))
+
+
+# --- networks
+
+
+@pytest.mark.parametrize("patch", [1, 2, 4])
+@pytest.mark.parametrize("size", [(16, 16), (21, 13), (1, 40), (8, 50)])
+def test_the_generator_takes_any_size(size, patch):
+    g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=2, patch=patch)
+    x, s = jnp.zeros((2, *size, 3)), jnp.ones((2, 4))
+    params = jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((2, 16, 16, 3)), s)
+    assert jax.eval_shape(g.apply, params, x, s).shape == x.shape
+
+
+def test_squares_of_pixels_as_channels():
+    x = jnp.arange(4 * 8 * 3.0).reshape(1, 4, 8, 3)
+    squares = starganv2.gathered(x, 2, 1)
+    assert squares.shape == (1, 2, 4, 12)
+    np.testing.assert_array_equal(squares[0, 1, 2].reshape(2, 2, 3), x[0, 2:4, 4:6])
+    np.testing.assert_array_equal(starganv2.spread(squares, 2), x)
+    assert starganv2.gathered(x, 2, 2).shape == (1, 4, 4, 12) and starganv2.gathered(
+        x, 4, 1
+    ).shape == (1, 2, 2, 48)
+
+
+@pytest.mark.parametrize("patch", [2, 4])
+def test_squares_start_as_one_pixel(patch):
+    g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=1, patch=patch)
+    x, s = jax.random.normal(jax.random.key(0), (1, 16, 16, 3)), jnp.ones((1, 4))
+    made = np.asarray(jax.jit(g.apply)(jax.jit(g.init)(jax.random.key(1), x, s), x, s))
+    np.testing.assert_array_equal(made, made[:, ::patch, ::patch].repeat(patch, 1).repeat(patch, 2))
+    assert len(np.unique(made)) == 3 * (16 // patch) ** 2
+
+
+def test_parts_are_drawn_in_the_colours_of_the_whole():
+    run, game = made(g={"width": 4, "widest": 8, "levels": 1, "patch": 2, "palette": 3})
+    state = train.new_state(run, game, (16, 16, 3), len(CLASSES))
+    sampler = Sampler(game, jax.device_get(state.ema), (16, 16, 3), CLASSES, None, 1)
+    x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1)
+    style = sampler.styles_from_noise(0, jnp.array([0, 1]), 2)
+    moments = game.moments(sampler.ema, x, style)
+    assert moments["palette"]["colors"].shape == (2, 3, 3)
+    whole = np.asarray(sampler.restyle(x, style))
+    np.testing.assert_allclose(sampler.part_of(x)(x, style), whole, atol=1e-5)
+    moments["palette"]["colors"] = moments["palette"]["colors"][::-1]
+    assert np.abs(np.asarray(game.restyle(sampler.ema, x, style, moments)) - whole).max() > 0.01
+
+
+def test_sides_to_compile_for_are_what_the_generator_halves():
+    _, game = made(g={"levels": 5, "patch": 2})
+    assert Sampler(game, {}, (16, 16, 3), CLASSES, None, 1).multiple == 64
+
+
+@pytest.mark.parametrize("patch", [2, 4])
+def test_a_critic_of_squares_has_the_same_grid_on_top(patch):
+    x, y = jnp.zeros((2, 32, 48, 3)), jnp.zeros(2, jnp.int32)
+    shapes = lambda patch, side: jax.eval_shape(
+        starganv2.Discriminator((32, 48, 3), 3, width=4, widest=4, patch=patch).init,
+        jax.random.key(0),
+        x[:, :side],
+        y,
+    )["params"]
+    assert shapes(patch, 32)["grid"]["kernel"].shape == shapes(1, 32)["grid"]["kernel"].shape
+    assert shapes(4, 8)["from_image"]["kernel"].shape[2] == 48  # the smallest pictures there are
+
+
+@pytest.mark.parametrize(
+    ("size", "padded"), [((5, 8), (8, 8)), ((1, 3), (4, 4)), ((2, 9), (4, 12)), ((4, 4), (4, 4))]
+)
+def test_padding_is_a_reflection(size, padded):
+    x = np.arange(np.prod(size), dtype=np.float32).reshape(1, *size, 1)
+    found = np.asarray(translator.pad_to(jnp.asarray(x), 4))
+    assert found.shape == (1, *padded, 1)
+    np.testing.assert_array_equal(found[:, : size[0], : size[1]], x)
+    if size == (5, 8):
+        np.testing.assert_array_equal(found[0, 5:], x[0, [3, 2, 1]])
+
+
+def test_branches_use_each_rows_own_layer():
+    layer = starganv2.Branches(3, 2)
+    x = jax.random.normal(jax.random.key(0), (3, 5))
+    variables = layer.init(jax.random.key(1), x, jnp.arange(3))
+    found = layer.apply(variables, x, jnp.array([2, 0, 2]))
+    kernel = variables["params"]["kernel"]
+    np.testing.assert_allclose(
+        found, jnp.stack([x[0] @ kernel[2], x[1] @ kernel[0], x[2] @ kernel[2]]), rtol=1e-5
+    )
+
+
+# --- the game
+
+
+@pytest.fixture(scope="module")
+def played():
+    """(game, the state at the start, after each of the round's four turns)."""
+    run, game = made()
+    parallel = Parallel("jit", jax.devices()[:1])
+    play = train.make_iteration(run, game, parallel)
+    states = [parallel.replicate(train.new_state(run, game, (16, 16, 3), 3))]
+    batch = parallel.put(game.example((16, 16, 3), 3, 4))
+    for k, (_, turn) in enumerate(play.steps):
+        copy = jax.tree.map(jnp.copy, states[-1])  # a turn takes its state's memory
+        states.append(turn(copy, batch, parallel.scalar(np.int32(k)))[0])
+    return game, states
+
+
+def moved(before, after):
+    """Names of the networks whose weights differ."""
+    differ = lambda a, b: any(
+        bool((x != y).any()) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)
+    )
+    return {name for name in before.params if differ(before.params[name], after.params[name])}
+
+
+def test_who_moves_in_each_turn(played):
+    _, states = played
+    assert [moved(a.d, b.d) for a, b in itertools.pairwise(states)] == [{"d"}, {"d"}, set(), set()]
+    found = [moved(a.g, b.g) for a, b in itertools.pairwise(states)]
+    assert found == [set(), set(), {"g", "mapping", "encoder"}, {"g"}]
+
+
+def test_the_reference_turn_leaves_the_others_optimisers_alone(played):
+    _, states = played
+    count = lambda state, name: int(state.g.opt[name][0][0].count)
+    assert [count(states[-1], name) for name in ("g", "mapping", "encoder")] == [2, 1, 1]
+
+
+def test_the_mapping_has_its_own_learning_rate(played):
+    _, (*_, before, after, _) = played
+    far = lambda name: max(float(jnp.abs(a - b).max()) for a, b in zip(
+        jax.tree.leaves(before.g.params[name]), jax.tree.leaves(after.g.params[name]), strict=True))  # fmt: skip
+    assert far("encoder") == pytest.approx(1e-3, rel=0.1)  # Adam's first step
+    assert far("mapping") == pytest.approx(1e-5, rel=0.1)
+
+
+def test_the_diversity_weight_falls_with_the_images_seen():
+    _, game = made(game={"diversity": 2.0, "diversity_kimg": 0.04})
+    assert [float(game.diversity_at(jnp.int32(step))) for step in (0, 5, 10, 20)] == [2, 1, 0, 0]
+    assert float(made(game={"diversity": 2.0})[1].diversity_at(jnp.int32(10**6))) == 2
+
+
+def test_diversity_and_color_enter_by_their_weights_alone(played):
+    _, (state, *_) = played
+    x = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    batch = {
+        name: jnp.asarray(np.roll(x, k, 0)) for k, name in enumerate(("image", "target", "target2"))
+    }
+    batch |= {"label": jnp.array([0, 1, 2, 0]), "target_label": jnp.array([1, 2, 0, 0])}
+    found = {}
+    for weights in ({}, {"color": 3.0}, {"diversity": 2.0}):
+        game = made(game={"diversity": 0.0} | weights)[1]
+        found[tuple(weights)] = jax.jit(game.loss_g_latent)(
+            state.g.params, state, batch, jax.random.key(0)
+        )
+    loss, aux = found[()]
+    assert not {"g/latent_color", "g/latent_diversity"} & aux.metrics.keys()
+    (colored, far), (diverse, unlike) = found["color",], found["diversity",]
+    assert colored - loss == pytest.approx(3 * float(far.metrics["g/latent_color"]), rel=1e-3)
+    assert loss - diverse == pytest.approx(
+        2 * float(unlike.metrics["g/latent_diversity"]), rel=1e-3
+    )
+    assert unlike.metrics["g/latent_diversity"] > 0
+
+
+class Lighter(nn.Module):
+    """G: a picture and its style, one number, times a weight. Critic, mapping and encoder: means,
+    times theirs."""
+
+    @nn.compact
+    def __call__(self, x, s, *, train=False):
+        w = self.param("w", nn.initializers.ones, ())
+        mean = x.mean(tuple(range(1, x.ndim)))
+        if self.name == "g":
+            return x + w * s[:, :, None, None]
+        return w * (mean if self.name == "d" else mean[:, None])
+
+
+@pytest.mark.parametrize("diversity", [0.0, 2.0])
+def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
+    """G(x, s) = x + w s: the gradient of -2 |G(x, 3) - G(x, 1)| in w is -2 * 3, the second not
+    running through: not -2 * 2."""
+    part = lambda name: Lighter(name=name)
+    game = starganv2_game.Algorithm(
+        part("g"),
+        part("d"),
+        part("mapping"),
+        part("encoder"),
+        z_dim=1,
+        style=0.0,
+        cycle=0.0,
+        diversity=diversity,
+    )
+    params = {name: {"w": jnp.float32(1)} for name in ("g", "d", "mapping", "encoder")}
+    state = types.SimpleNamespace(
+        g=Player(None, {}, None), d=Player(params, {}, None), carry={}, step=jnp.int32(0)
+    )
+    batch = {
+        "image": np.full((4, 2, 2, 1), 127, np.uint8),
+        "label": jnp.zeros(4),
+        "target_label": jnp.zeros(4),
+    }
+    loss = lambda params: game.loss_g(
+        params, state, batch, jnp.full((4, 1), 3.0), jnp.ones((4, 1)), "latent"
+    )[0]
+    logit = base.to_float(batch["image"]).mean() + 3
+    adversarial = -3 * jax.nn.sigmoid(-logit)
+    np.testing.assert_allclose(
+        jax.grad(loss)(params)["g"]["w"], adversarial - diversity * 3, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes", "message"),
+    [
+        (
+            {},
+            0,
+            r"config.algorithm='starganv2': the data has no classes, .* Set config.data.labels",
+        ),
+        ({"game": {"cycle": -1.0}}, 3, r"config.game.cycle=-1.0: it must be 0 or more"),
+        (
+            {"game": {"diversity_kimg": 0.0}},
+            3,
+            r"config.game.diversity_kimg=0.0: it must be above 0",
+        ),
+        (
+            {"networks": {"mappin": {}}},
+            3,
+            r"config.networks='mappin' is not known. Did you mean 'mapping'\?",
+        ),
+        (
+            {"networks": {"mapping": {"widht": 3}}},
+            3,
+            r"config.networks.mapping.widht: no such setting. .*'width'",
+        ),
+    ],
+)
+def test_bad_settings(changes, classes, message):
+    with pytest.raises(ValueError, match=message):
+        config.make_game(config.Config(**(SETTINGS | changes)), (16, 16, 3), classes)
+
+
+def test_squares_of_three_pixels():
+    run, game = made(d={"width": 4, "patch": 3})
+    with pytest.raises(ValueError, match="patch=3 of a StarGAN v2 network: it must be 1, 2, 4"):
+        train.new_state(run, game, (16, 16, 3), 3)
+
+
+def test_styles_of_different_lengths():
+    _, game = made(networks={"mapping": {"features": 5}, "encoder": {"features": 4}})
+    with pytest.raises(ValueError, match="mapping.features and encoder.features must be equal"):
+        jax.eval_shape(game.init, jax.random.key(0), game.example((16, 16, 3), 3))
+
+
+def test_an_optimiser_for_a_network_there_is_not():
+    run, game = made(opt_g={"networks": {"maping": {"lr": 1.0}}})
+    with pytest.raises(
+        ValueError, match=r"config.opt_g.networks='maping' is not known. Did you mean 'mapping'\?"
+    ):
+        train.new_state(run, game, (16, 16, 3), 3)

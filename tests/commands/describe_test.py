@@ -1,0 +1,72 @@
+"""--config.help: every setting of every config, with its value, its default and a sentence."""
+
+import pytest
+
+from gan_jax import config, main
+from gan_jax.commands import describe
+from gan_jax.data import pipeline
+from gan_jax.runtime import registry
+from tests.paths import ROOT
+
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_setting_has_a_sentence(file):
+    for place, factory, values, given in describe._parts(config.load(str(file))):
+        said = describe.sentences(factory)
+        bare = [
+            name
+            for name in registry.settings_of(factory)
+            if name not in given and not said.get(name)
+        ]
+        assert not bare, (
+            f"{place}: {factory.__module__}.{factory.__qualname__} says nothing of {bare}"
+        )
+        assert set(values) <= {*registry.settings_of(factory), "name", "networks"}
+
+
+def test_a_sentence_is_that_settings_own():
+    """Of docstrings with several to a line, of base classes, of comments, and of tables."""
+
+    def factory(width: int = 1, depth: int = 2, loss: str = "a", way: int = 3):
+        """Something.
+
+        Args:
+            width: of a layer. depth: how many; each
+                halves `way` times.
+            loss: a name in TABLE.
+        Raises:
+            ValueError: never.
+        """
+
+    factory.__globals__["TABLE"] = {"one": 1, "two": 2}
+    assert describe.sentences(factory) == {
+        "width": "of a layer.",
+        "depth": "how many; each halves `way` times.",
+        "loss": "a name in TABLE. Known: one, two.",
+        "way": "see depth.",
+    }
+    assert (
+        describe.sentences(config.Config)["seed"]
+        == "of initialisation, noise and the order of the data"
+    )
+
+
+def test_the_flag_opens_no_data_and_needs_no_workdir(monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "open_source", None)
+    command = [
+        "--config",
+        str(CONFIGS[0].with_name("emoji_cut.py")),
+        "--config.help",
+        "--config.batch=3",
+    ]
+    assert main.main(command) == 0
+    said = capsys.readouterr().out
+    assert "  batch = 3 " in said and "images a turn, over all devices and processes" in said
+    assert "config.networks.heads: gan_jax.models.cut.Heads." in said
+    assert (
+        "  taps = (0, 4, 8, 12, 15) (default (0, 4, 8, 12, 16))\n" in said
+        and "config.data.b: " in said
+    )
+    assert max(map(len, said.splitlines())) < 250

@@ -1,0 +1,148 @@
+import jax
+import numpy as np
+import pytest
+
+from gan_jax import config, train
+from gan_jax.inference import stylize
+from gan_jax.inference.export import Sampler
+
+
+def echo(x):
+    return x.copy()
+
+
+@pytest.mark.parametrize("size", [(90, 200), (128, 130), (40, 500), (65, 64)])
+def test_tiles_leave_no_seams(size):
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    ramps = np.stack([x / size[1], y / size[0], np.full(size, 0.3, np.float32)], -1)[
+        None
+    ]  # and a constant
+    np.testing.assert_allclose(
+        stylize.in_tiles(echo, lambda small: echo, ramps, 64, 16), ramps, atol=1e-6
+    )
+
+
+def test_tiles_that_disagree_are_blended():
+    calls = iter(range(100))
+    x = np.random.default_rng(0).random((1, 64, 112, 1), np.float32)
+    mixed = stylize.in_tiles(
+        None, lambda small: lambda part: np.full_like(part, next(calls)), x, 64, 16
+    )
+    row = mixed[0, 0, :, 0]
+    assert row[0] == 0 and row[-1] == 1
+    assert np.all(np.diff(row) >= 0) and np.diff(row).max() < 0.13  # a step of 1 would be a seam
+
+
+def test_tiles_cover_and_overlap():
+    for size in (65, 100, 200, 1000):
+        begun = list(stylize.starts(size, 64, 16))
+        assert begun[0] == 0 and begun[-1] == size - 64
+        assert max(np.diff(begun)) <= 48
+    assert list(stylize.starts(64, 64, 16)) == [0]
+
+
+def test_strength_mixes_what_is_shown():
+    class Bright:
+        """Twice as far above gray as white is."""
+
+        least, multiple, shape, reads_styles = 1, 1, (8, 8, 3), False
+        restyle = staticmethod(lambda x, style: np.full_like(x, 2))
+
+    look = stylize.Stylizer(Bright(), strength=0.5)
+    found = look(np.zeros((1, 8, 8, 3), np.uint8), stylize.Look("", np.zeros(0, np.float32)))
+    assert np.all((found == 127) | (found == 128))
+
+
+def test_a_style_is_found_in_either_form_of_unicode():
+    """As a class folder of macOS (e and an accent) and a keyboard's name (é)."""
+
+    class Styles:
+        least, multiple, shape, reads_styles, classes, step = (
+            1,
+            1,
+            (8, 8, 3),
+            True,
+            ("b", "\u00e9", "c"),
+            "run",
+        )
+        styles_from_noise = staticmethod(lambda seed, y, count: np.float32(y)[:, None])
+        style_from_picture = staticmethod(lambda x, y: np.float32(y)[:, None])
+
+    stylizer = stylize.Stylizer(Styles())
+    assert [(look.name, *look.style) for look in stylizer.looks(["e\u0301", "b"], 0)] == [
+        ("\u00e9", 1),
+        ("b", 0),
+    ]
+    look = stylizer.look_of(np.zeros((8, 8, 3), np.uint8), "e\u0301")
+    assert (look.name, *look.style) == ("\u00e9", 1)
+
+
+def test_a_small_picture_is_run_whole():
+    shapes = []
+    stylize.in_tiles(
+        lambda x: shapes.append(x.shape) or x, None, np.zeros((2, 10, 400, 3), np.float32), 64, 16
+    )
+    assert shapes == [(2, 10, 400, 3)]
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    """Of a residual generator with instance norm after every convolution, as it is before
+    training."""
+    run = config.Config(
+        "cyclegan",
+        "cyclegan",
+        {},
+        batch=1,
+        total_kimg=1.0,
+        g={"width": 8, "blocks": 1},
+        d={"width": 4, "levels": 1},
+    )
+    game = config.make_game(run, (32, 32, 3), 0)
+    state = train.new_state(run, game, (32, 32, 3), 0)
+    return Sampler(game, jax.device_get(state.ema), (32, 32, 3), (), None, 1)
+
+
+def plain(restyle):
+    return lambda x: np.asarray(restyle(x, np.zeros((len(x), 0))))
+
+
+def gradient(height, width):
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.stack([2 * x / width - 1, 2 * y / height - 1, 0 * x], -1)[None]
+
+
+def test_a_networks_tiles_leave_no_seams(sampler):
+    """Instance norm by itself makes of each tile of a gradient the whole gradient again."""
+    x, run = gradient(128, 512), plain(sampler.restyle)
+    whole = run(x)
+    columns = lambda made: made.mean((0, 1))  # [W, C]
+    off = lambda made: np.abs(columns(made) - columns(whole)).mean() / columns(whole).std()
+    tiled = stylize.in_tiles(run, lambda small: plain(sampler.part_of(small)), x, 192, 64)
+    alone = stylize.in_tiles(run, lambda small: run, x, 192, 64)
+    assert off(tiled) < 0.3 < 0.35 < off(alone)
+
+
+def test_one_colour_stays_one_colour(sampler):
+    run = plain(sampler.restyle)
+    x = np.full((2, 60, 300, 3), 0.4, np.float32)
+    x[1] = -1
+    made = stylize.in_tiles(run, lambda small: plain(sampler.part_of(small)), x, 96, 32)
+    assert made.shape == x.shape and np.ptp(made, axis=(1, 2)).max() == 0
+    np.testing.assert_allclose(made[:, 0, 0], run(x[:, :, :96])[:, 30, 48], atol=1e-6)
+
+
+def test_a_part_that_is_the_whole_is_the_whole(sampler):
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 64, 3)).astype(np.float32)
+    run = plain(sampler.restyle)
+    np.testing.assert_allclose(plain(sampler.part_of(x))(x), run(x), atol=1e-6)
+    assert np.abs(plain(sampler.part_of(x[::-1]))(x) - run(x)).max() > 1e-3
+
+
+def test_a_picture_is_made_small_by_means_of_blocks():
+    x = np.arange(2 * 6 * 8, dtype=np.float32).reshape(2, 6, 8, 1)
+    small = stylize.shrunk(x, 12)
+    assert small.shape == (2, 3, 4, 1)
+    assert small[0, 0, 0, 0] == x[0, :2, :2].mean() and small[1, 2, 3, 0] == x[1, 4:, 6:].mean()
+    assert stylize.shrunk(x, 48).shape == x.shape
+    assert stylize.shrunk(np.zeros((1, 1, 5000, 3)), 64).shape == (1, 1, 555, 3)

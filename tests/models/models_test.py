@@ -1,0 +1,184 @@
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax.algorithms.base import forward, init_network
+from gan_jax.models import dcgan, mlp, sngan
+from gan_jax.nn.init import INITIALIZERS
+from gan_jax.runtime import registry
+
+# Parameters of PyTorch-StudioGAN's own modules (`deep_conv`, `resnet` at g_conv_dim = d_conv_dim =
+# 64, z 128, ten classes with cBN and projection), counted as sum(p.numel() for p in
+# net.parameters()); WGAN-GP's critic without norm
+STUDIOGAN = {
+    (dcgan, 32, 0): (3812355, 2931009),
+    (dcgan, 32, 10): (3820419, 2936129),
+    (sngan, 32, 0): (4276739, 1053825),
+    (sngan, 32, 10): (4304387, 1055105),
+    (sngan, 64, 0): (12220675, 19542721),
+    (sngan, 64, 10): (12272515, 19552961),
+}
+
+
+def shapes(net, *args):
+    return jax.eval_shape(lambda: net.init(jax.random.key(0), *args, train=True))
+
+
+def count(variables):
+    return sum(x.size for x in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(("model", "side", "classes"), STUDIOGAN)
+def test_parameter_counts_are_studiogans(model, side, classes):
+    shape, y = (side, side, 3), jnp.zeros(2, int) if classes else None
+    g = shapes(model.Generator(shape, classes), jnp.zeros((2, 128)), y)
+    d = shapes(model.Discriminator(shape, classes), jnp.zeros((2, *shape)), y)
+    assert (count(g), count(d)) == STUDIOGAN[model, side, classes]
+
+
+SMALL = [
+    (mlp, (28, 28, 1), {"widths": (8,)}),
+    (mlp, (5, 7, 3), {"widths": (8,)}),
+    (dcgan, (8, 8, 3), {"width": 2}),
+    (dcgan, (16, 24, 4), {"width": 2}),
+    (dcgan, (28, 28, 1), {"width": 2}),
+    (sngan, (32, 32, 1), {"width": 1}),
+    (sngan, (32, 40, 3), {"width": 1}),
+]
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize(("model", "shape", "settings"), SMALL)
+def test_shapes_range_and_labels(model, shape, settings, classes):
+    g, d = (
+        model.Generator(shape, classes, **settings),
+        model.Discriminator(shape, classes, **settings),
+    )
+    z, y = jax.random.normal(jax.random.key(0), (3, 5)), jnp.array([0, 1, 2]) if classes else None
+    params, mutable = init_network(g, jax.random.key(1), z, y)
+    images, new = jax.jit(lambda z: forward(g, params, mutable, z, y))(z)
+    assert (
+        images.shape == (3, *shape)
+        and images.dtype == jnp.float32
+        and float(jnp.abs(images).max()) <= 1
+    )
+    assert jax.tree.structure(new) == jax.tree.structure(mutable)
+    params_d, mutable_d = init_network(d, jax.random.key(2), images, y)
+    judge = jax.jit(lambda x, y: forward(d, params_d, mutable_d, x, y)[0])
+    logits = judge(images, y)
+    assert logits.shape == (3,) and logits.dtype == jnp.float32
+    if classes:
+        assert not np.allclose(logits, judge(images, (y + 1) % 3)), "the label makes no difference"
+
+
+CRITICS = {  # every model's
+    "mlp": {"widths": (8,)}, "dcgan": {"width": 2}, "sngan": {"width": 1}, "biggan": {"width": 1},
+    "r3gan": {"widths": (2,) * 4, "cardinality": (1,) * 4, "blocks": 1},
+    "stylegan2": {"channel_base": 64, "channel_max": 8}, "starganv2": {"width": 2, "widest": 2},
+    "pix2pix": {"width": 2}, "cyclegan": {"width": 2}, "cut": {"width": 2},
+}  # fmt: skip
+
+
+def test_there_is_a_row_for_every_critic():
+    files = pathlib.Path(mlp.__file__).parent.glob("*.py")
+    assert {path.stem for path in files if "Discriminator" in path.read_text()} - {
+        "translator"
+    } == set(CRITICS)
+
+
+@pytest.mark.parametrize("name", CRITICS)
+def test_a_bfloat16_critics_logits_are_computed_in_float32(name):
+    """From the output back, over what only moves numbers: none is rounded to bfloat16 before it is
+    called float32."""
+    model, labels = registry.by_name("models", name, "config.model"), name == "starganv2"
+    d = model.Discriminator(
+        (32, 32, 3), dtype="bfloat16", **({"n_classes": 3} if labels else {}), **CRITICS[name]
+    )
+    args = jnp.zeros((4, 32, 32, 3)), *((jnp.zeros(4, jnp.int32),) if labels else ())
+    traced = jax.make_jaxpr(lambda key: d.init_with_output(key, *args)[0])(jax.random.key(0)).jaxpr
+    made_by = {out: eqn for eqn in traced.eqns for out in eqn.outvars}
+    (logits,) = traced.outvars
+    while made_by[logits].primitive.name in (
+        "reshape",
+        "squeeze",
+        "slice",
+        "dynamic_slice",
+        "convert_element_type",
+    ):
+        logits = made_by[logits].invars[0]
+        assert logits.aval.dtype == jnp.float32
+    assert any(var.aval.dtype == jnp.bfloat16 for var in made_by)
+
+
+@pytest.mark.parametrize("model", [mlp, dcgan, sngan])
+def test_labels_and_networks_must_agree(model):
+    shape = (32, 32, 3)
+    with pytest.raises(ValueError, match="n_classes=0, so it takes no labels"):
+        shapes(model.Generator(shape), jnp.zeros((2, 4)), jnp.zeros(2, int))
+    with pytest.raises(ValueError, match="n_classes=3: it needs labels"):
+        shapes(model.Discriminator(shape, 3), jnp.zeros((2, *shape)), None)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (dcgan, (33, 33, 3)),
+        (dcgan, (32, 34, 3)),
+        (dcgan, (36, 36, 3)),
+        (dcgan, (7, 7, 3)),
+        (sngan, (48, 50, 3)),
+    ],
+)
+def test_sizes_that_do_not_double_are_named(model, shape):
+    with pytest.raises(ValueError, match=f"{shape[0]}x{shape[1]}"):
+        shapes(model.Generator(shape), jnp.zeros((2, 4)))
+
+
+def test_critics_without_batch_norm_do_not_mix_images():
+    """What a gradient penalty needs: an image's logit depends on that image alone."""
+    x = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
+    for d in (
+        sngan.Discriminator((32, 32, 3), width=2, spectral_norm=False),
+        dcgan.Discriminator((32, 32, 3), width=2, norm="none"),
+    ):
+        params, mutable = init_network(d, jax.random.key(1), x)
+        judge = jax.jit(
+            lambda x, d=d, params=params, mutable=mutable: forward(d, params, mutable, x)[0]
+        )
+        np.testing.assert_allclose(
+            judge(x)[:2], judge(jnp.concatenate([x[:2], 5 * x[2:]]))[:2], rtol=1e-5
+        )
+
+
+def test_folded_and_unfolded_generators_learn_through_all_layers():
+    g = dcgan.Generator((16, 16, 3), width=4, up="folded")
+    z = jax.random.normal(jax.random.key(0), (4, 5))
+    params, mutable = init_network(g, jax.random.key(1), z)
+    grads = jax.jit(
+        jax.grad(lambda params: jnp.sum(jnp.square(forward(g, params, mutable, z)[0])))
+    )(params)
+    kernels = [
+        x for path, x in jax.tree_util.tree_leaves_with_path(grads) if "kernel" in str(path[-1])
+    ]
+    assert len(kernels) == 4 and all(float(jnp.abs(x).max()) > 0 for x in kernels)
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initialisers(name):
+    w = np.asarray(INITIALIZERS[name](jax.random.key(0), (3, 3, 40, 60))).reshape(-1, 60)
+    fan_in, fan_out = 9 * 40, 9 * 60
+    xavier = 2 / (fan_in + fan_out)
+    known = {
+        "normal": 0.02**2,
+        "xavier": xavier,
+        "xavier_small": 0.02**2 * xavier,
+        "he": 2 / fan_in,
+    }
+    variance = (known | {"orthogonal": 1 / fan_in, "zeros": 0})[name]
+    np.testing.assert_allclose(w.var(), variance, rtol=0.05)
+    assert abs(w.mean()) <= 3 * np.sqrt(variance / w.size)
+    if name == "orthogonal":
+        np.testing.assert_allclose(w.T @ w, np.eye(60), atol=1e-5)
