@@ -451,7 +451,7 @@ def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "stage",
-    [(config, "load"), (pipeline, "open_source"), (train, "make_round"), (train, "_begin")],
+    [(config, "load"), (pipeline, "open_source"), (train, "make_iteration"), (train, "_begin")],
     ids=lambda s: s[1],
 )
 def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(

@@ -20,10 +20,10 @@ def main() -> None:
 
     from gan_jax.reporting import page, runs
 
-    page = page.page(runs.read(flags.workdirs))
-    page.write(flags.out, page)
+    text = page.page(runs.read(flags.workdirs))
+    page.write(flags.out, text)
     print(
-        f"{flags.out}: {len(page) / 2**20:.1f} MiB, {len(flags.workdirs)}"
+        f"{flags.out}: {len(text) / 2**20:.1f} MiB, {len(flags.workdirs)}"
         f" run{'s' * (len(flags.workdirs) > 1)}"
     )
 

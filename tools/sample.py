@@ -93,10 +93,10 @@ def draw(sampler, seeds: list[int], flags: argparse.Namespace) -> None:
             )
             save_png(flags.out / (file if name else f"{stem}.png"), image)
     pictures = np.concatenate(rows)
-    grid = save_sheet(
+    sheet = save_sheet(
         flags.out, "grid.png", grid(pictures, len(names) if len(names) > 1 else flags.cols)
     )
-    print(f"{len(pictures)} pictures in {flags.out}, all of them on {grid}, from {sampler.step}")
+    print(f"{len(pictures)} pictures in {flags.out}, all of them on {sheet}, from {sampler.step}")
     cli.say_of_columns(len(labels), len(sampler.classes), flags.name)
 
 

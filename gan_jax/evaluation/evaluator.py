@@ -527,8 +527,8 @@ def lines(record: Mapping) -> Sequence[str]:
             continue
         error = values.get(f"{name}_se", values.get(f"{name}_std"))
         note = record.get("notes", {}).get(name)
-        shown = f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}")
-        rows.append(shown + (f"  ({note})" if note else ""))
+        line = f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}")
+        rows.append(line + (f"  ({note})" if note else ""))
     for name, curves in record.get("curves", {}).items():
         for kind, points in curves.items():
             rows.append(

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from gan_jax.data.images import save_png
-from gan_jax.reporting import charts, page, runs
+from gan_jax.reporting import charts, runs
+from gan_jax.reporting import page as report_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PROTOCOL = {
@@ -122,7 +123,7 @@ def write_lines(path, lines):
 
 
 def page_of(*folders):
-    return page.page(runs.read(folders))
+    return report_page.page(runs.read(folders))
 
 
 def test_every_part_is_there_and_nothing_points_outside(tool, tmp_path):
@@ -276,7 +277,11 @@ def test_best_of_runs_is_shaded_and_what_is_as_good_outlined(tmp_path):
     )
     assert [e[2] for e in page.all("b", class_="best")[1:]] == ["0.0250 ± 0.0010", "0.9"]
     assert [e[2] for e in page.all("b", class_="tie")[1:]] == ["0.0260 ± 0.0010"]
-    assert page._marks([(0.5, 0.0), (0.5, 0.0), (float("nan"), 0.1)], 1) == ["best", "best", ""]
+    assert report_page._marks([(0.5, 0.0), (0.5, 0.0), (float("nan"), 0.1)], 1) == [
+        "best",
+        "best",
+        "",
+    ]
     alone = Page(page_of(tmp_path / "a"))
     assert not alone.all("b", class_="best")
 
@@ -284,8 +289,8 @@ def test_best_of_runs_is_shaded_and_what_is_as_good_outlined(tmp_path):
 @pytest.mark.parametrize(("gap", "mark"), [(0.0099, "tie"), (0.0101, "")])
 def test_a_tie_is_within_two_standard_errors_of_the_difference(gap, mark):
     """The errors 0.003 and 0.004 are 0.005 together."""
-    assert page._marks([(0.5, 0.003), (0.5 - gap, 0.004)], 1) == ["best", mark]
-    assert page._marks([(0.5 + gap, 0.003), (0.5, 0.004)], -1) == [mark, "best"]
+    assert report_page._marks([(0.5, 0.003), (0.5 - gap, 0.004)], 1) == ["best", mark]
+    assert report_page._marks([(0.5 + gap, 0.003), (0.5, 0.004)], -1) == [mark, "best"]
 
 
 def test_nobody_is_best_where_all_are_zero(tmp_path):
@@ -294,7 +299,7 @@ def test_nobody_is_best_where_all_are_zero(tmp_path):
     }
     page = Page(page_of(make_run(tmp_path / "a", [nothing]), make_run(tmp_path / "b", [nothing])))
     assert [e[2] for e in page.all("b", class_="best")[1:]] == ["0.5", "0.5"]
-    assert page._marks([(0.0, 0.0), (0.0, 0.1)], -1) == ["", ""]
+    assert report_page._marks([(0.0, 0.0), (0.0, 0.1)], -1) == ["", ""]
     # z, or what a translator is given
     assert "The same inputs at every time" in page.text("section", id="samples")
 
@@ -306,7 +311,7 @@ def test_nobody_is_best_where_all_are_zero(tmp_path):
      ("held_out/kid_efflite0", 0), ("lpips", 0)],
 )  # fmt: skip
 def test_direction_of_a_metric(name, sign):
-    assert page._direction(name) == sign
+    assert report_page._direction(name) == sign
 
 
 def test_protocols_that_differ_are_said_and_nothing_is_shaded(tmp_path):
@@ -370,7 +375,7 @@ def test_user_text_is_escaped(tmp_path):
         json.dumps({"images": 5, f"d/{evil}": 1.0, f"{evil}/x": 1.0})
     )
     other = make_run(tmp_path / "other", [evaluation(3000, 0.1, protocol={evil: 1})], {evil: 1})
-    page.write(tmp_path / "page.html", page_of(folder, other))
+    report_page.write(tmp_path / "page.html", page_of(folder, other))
     parsed = Page((tmp_path / "page.html").read_text("utf-8"))
     assert ">$x_1$&lt;script&gt;alert" in svg_of(page_of(folder), "$x_1$")
     assert len(parsed.all("script")) == 2 and parsed.text("h1") == "<i>&run · other"
@@ -550,7 +555,7 @@ def test_long_curves_keep_their_peaks(tmp_path):
         folder / "metrics.jsonl",
         [{"images": n, "d/loss": 9.0 if n == 700 else 1.0} for n in range(1, 1201)],
     )
-    (line,) = page._logged(runs.read([folder]), "d/loss")
+    (line,) = report_page._logged(runs.read([folder]), "d/loss")
     assert len(line.y) == 80 and max(line.high) == 9 and min(line.low) == 1
     assert max(line.y) == pytest.approx(1 + 8 / 15)
 
@@ -614,9 +619,9 @@ def test_mistakes_are_one_line(tool, tmp_path):
 
 
 def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch):
-    page.write(tmp_path / "page.html", "first")
+    report_page.write(tmp_path / "page.html", "first")
     with (tmp_path / "page.html").open() as reader:
-        page.write(tmp_path / "page.html", "old")
+        report_page.write(tmp_path / "page.html", "old")
         assert reader.read() == "first"  # whoever has it open reads it to its end
 
     def full(path, data):
@@ -625,7 +630,7 @@ def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        page.write(tmp_path / "page.html", "new")
+        report_page.write(tmp_path / "page.html", "new")
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"] and (
         tmp_path / "page.html"
     ).read_text() == "old"
@@ -680,7 +685,7 @@ def shown(dom):
 def test_the_sliders_work_in_a_browser(browser, tmp_path):
     text = page_of(make_run(tmp_path / "a", grids=5), make_run(tmp_path / "b", grids=3))
     page = tmp_path / "page.html"
-    page.write(page, text)
+    report_page.write(page, text)
     dom = Page(browser(page, "dump-dom"))
     state = dom.all("html")[0][1]
     assert (state["data-error"], state["data-frames"]) == ("", "5,3")
@@ -744,7 +749,7 @@ def test_a_phone_shows_the_numbers_of_two_runs(browser, tmp_path, width=320):
 
 
 def test_a_browser_draws_it_in_light_and_dark(browser, tmp_path):
-    page.write(tmp_path / "page.html", page_of(make_run(tmp_path / "a")))
+    report_page.write(tmp_path / "page.html", page_of(make_run(tmp_path / "a")))
     mean = {}
     for name, flags in {"light": [], "dark": ["blink-settings=preferredColorScheme=0"]}.items():
         browser(
