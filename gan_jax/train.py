@@ -19,10 +19,11 @@ from gan_jax.algorithms.base import Translator, reference_names
 from gan_jax.build import make_iteration, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
 from gan_jax.data import domains, pipeline
-from gan_jax.data.images import MOST_COLUMNS, grid, save_png, to_uint8
+from gan_jax.data.images import grid, save_png
 from gan_jax.distributed import cluster
 from gan_jax.distributed.parallel import Parallel, any_process
 from gan_jax.evaluation import evaluator, features
+from gan_jax.inference import previews
 from gan_jax.reporting.progress import Progress
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime import registry, workdir
@@ -262,8 +263,9 @@ class _Run:
         self.saved = True
         self.window = []  # (step, metrics on the devices)
         self.compiled = set()  # phases that were played, and whether the grid was drawn
-        self.grid = (_TranslationPreview if isinstance(game, Translator) else _NoisePreview)(
-            config, source, game, parallel
+        contents = game.contents if isinstance(game, Translator) else "a"
+        self.grid = previews.preview(
+            game, config, parallel, source.classes, features.sides(source, contents)
         )
         self.writer = None
 
@@ -386,20 +388,20 @@ class _Run:
             )
 
     def sample(self, step, state):
-        """The averaged generator's grid: see _Drawings and _Translations."""
+        """The averaged generator's grid: see inference/previews.py."""
         with self.compiling(0, "grid"):
             ema = self.game.prepare_for_sampling(
                 self.parallel.one(state.ema), jax.random.key(self.config.seed)
             )
-            images, cols = self.grid(ema)
+            images = grid(self.grid(ema), self.grid.cols)
         if not self.writer:
             return
         path = self.folder / "samples" / f"{step * self.config.batch:010d}.png"
         try:
-            save_png(path, grid(images, cols))
+            save_png(path, images)
         except OSError as error:
             self.progress.log(f"the sample grid can't be written: {error}. Training goes on.")
-        self.writer.write_images(step, {"samples": grid(images, cols)})
+        self.writer.write_images(step, {"samples": images})
         self.writer.flush()
 
     def save(self, step, state, position) -> bool:
@@ -413,52 +415,3 @@ class _Run:
             "classes": list(self.source.classes),
             "data": {"position": position, "fingerprint": self.source.fingerprint},
         }
-
-
-class _NoisePreview:
-    """Pictures on the run's fixed z: a column a class, or grid_cols columns."""
-
-    def __init__(self, config, source, game, parallel):
-        self.draw = jax.jit(game.sample, out_shardings=parallel.replicated)
-        classes = min(len(source.classes), MOST_COLUMNS)
-        self.cols = classes or config.grid_cols
-        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * self.cols))
-        self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
-        self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
-
-    def __call__(self, ema) -> tuple[np.ndarray, int]:
-        """(uint8 [n, H, W, C], columns)."""
-        rows = [self.draw(ema, z, self.y) for z in self.z]
-        return to_uint8(np.concatenate(jax.device_get(rows))), self.cols
-
-
-class _TranslationPreview:
-    """Some of the data's pictures, a row each: as it is, in each class's style, drawn from the
-    run's fixed z, and the truth where it is known."""
-
-    def __init__(self, config, source, game, parallel):
-        classes = min(len(source.classes), MOST_COLUMNS)
-        self.draw = jax.jit(game.translate, out_shardings=parallel.replicated)
-        sides, styles = features.sides(source, game.contents), max(1, classes)
-        ids = np.linspace(0, sides.contents.count - 1, config.grid_rows).astype(np.int64)
-        self.pictures = sides.contents.load(ids)
-        self.truth = (
-            sides.truth.load(ids)[:, None] if sides.truth else self.pictures[:, None][:, :0]
-        )
-        self.cols = 1 + styles + self.truth.shape[1]
-        repeated = [np.repeat(x[None], styles, 0) for x in self.pictures]
-        self.x = [parallel.broadcast(x.astype(np.float32) / 127.5 - 1) for x in repeated]
-        z = np.asarray(game.latent(jax.random.key(config.seed), config.grid_rows * styles))
-        self.z = [parallel.broadcast(row) for row in np.split(z, config.grid_rows)]
-        self.y = parallel.broadcast(np.arange(classes, dtype=np.int32)) if classes else None
-
-    def __call__(self, ema) -> tuple[np.ndarray, int]:
-        """(uint8 [n, H, W, C], columns)."""
-        rows = jax.device_get(
-            [self.draw(ema, x, z, self.y) for x, z in zip(self.x, self.z, strict=True)]
-        )
-        parts = zip(self.pictures, map(to_uint8, rows), self.truth, strict=True)
-        return (
-            np.concatenate([np.concatenate([x[None], row, truth]) for x, row, truth in parts]),
-            self.cols,
-        )
