@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
-from gan_jax import augment
+from gan_jax import augment, models
 from gan_jax.algorithms.base import Game
 from gan_jax.data.pairs import SIDES
 from gan_jax.runtime import registry
@@ -158,7 +158,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
             " from class to class. Set config.data.labels."
         )
     takes = {field.name for field in dataclasses.fields(algorithm.Algorithm)}
-    further = {name: net for name, net in getattr(model, "NETWORKS", {}).items() if name in takes}
+    further = {name: net for name, net in models.further_networks(model).items() if name in takes}
     for name in config.networks:
         registry.choose(further, name, "config.networks")
     settings = {"g": config.g, "d": config.d} | {
@@ -202,8 +202,8 @@ def check_partner(config: Config, game: Game, source) -> None:
 
 def _check_sizes(net, place: str) -> None:
     """Raises ValueError where a network of no channels, or the like, is asked for."""
-    for name in SIZES:
-        sizes = getattr(net, name, 1)
+    for name in [field.name for field in dataclasses.fields(net) if field.name in SIZES]:
+        sizes = getattr(net, name)
         if not all(
             isinstance(size, int) and size >= 1
             for size in (sizes if isinstance(sizes, tuple) else (sizes,))

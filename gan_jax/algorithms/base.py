@@ -23,23 +23,38 @@ class Game(abc.ABC):
     """A two-player game: `FromNoise` or a `Translator`. Each algorithm file has one, a frozen
     dataclass named `Algorithm`.
 
-    `train.py` builds it as Algorithm(g=Generator, d=Discriminator, **config.game) and knows nothing
-    else of it. Where it has fields named as in the model's NETWORKS, it is given those too.
+    `build.py` makes it as Algorithm(g=Generator, d=Discriminator, **config.game); where it has
+    fields named as in the model's NETWORKS, it is given those too. All that the rest of the program
+    knows of a game is declared here: what a kind of game can do is an attribute with a default, and
+    nobody asks for its type.
 
     Attributes:
-        labelled: whether it can't be played on data without classes.
+        translates: whether its generator turns pictures into pictures (`restyle`, `moments`,
+            `style_from_noise`), or draws them from noise (`sample`).
+        contents: of data with two sides (data/pairs.py), the side that `restyle` takes, "a" or "b";
+            None: the generator takes no pictures.
+        mixes_styles: whether it has `styles` and `render`, a style for each layer.
+        reads_styles: whether it has `style_from_picture`.
+        labelled: whether it needs data with classes.
         references: pictures of another class that go with each picture of a batch; see
             data/domains.py.
         partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),
             which give each picture a "target"; empty: it needs no such pictures.
-        drawing: settings that act only when pictures are drawn by the trained weights, as `drawing`
-            of a network.
+        sampling_settings: names of its settings that act on sampling only, not on training, so that
+            they can be changed for a trained generator.
+        calls: how it calls its networks, (("g", "x, style"), ...), arguments by name; networks of
+            one's own are held to that. Empty: they are traced instead (build.py).
     """
 
+    translates = False
+    contents: str | None = None
+    mixes_styles = False
+    reads_styles = False
     labelled = False
     references = 0
     partners: tuple[str, ...] = ()
-    drawing: tuple[str, ...] = ()
+    sampling_settings: tuple[str, ...] = ()
+    calls: tuple[tuple[str, str], ...] = ()
 
     @property
     @abc.abstractmethod
@@ -55,17 +70,52 @@ class Game(abc.ABC):
 
     @abc.abstractmethod
     def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
-        """z f32 [n, Z] as `sample` takes it.
+        """n latents z ~ N(0, I), f32 [n, Z]; Z is 0 where nothing is drawn.
 
-        truncation: less variety for likelier pictures. Whoever draws gives it here and to `sample`;
-            a game uses it in one of the two. Here: no number of z lies further from 0 (Brock et al.
-            2018, arXiv:1809.11096, section 3.1).
+        truncation: less variety for likelier pictures; callers give it here and to `sample`, and a
+            game uses it in one of the two. Here: every element of z lies within it of 0 (Brock et
+            al. 2018, arXiv:1809.11096, section 3.1).
+        """
+
+    @abc.abstractmethod
+    def sample_to_measure(
+        self,
+        ema: Variables,
+        keys: jax.Array,
+        z: jax.Array,
+        y: jax.Array | None,
+        truncation: float | None = None,
+        x: jax.Array | None = None,
+    ) -> jax.Array:
+        """The pictures that measures are taken of, f32 [n, H, W, C] in [-1, 1], by the averaged
+        weights `ema`.
+
+        Args:
+            keys: [n], one a picture, for what a generator draws beside z.
+            z: [n, Z] of `latent`. y: int32 [n], their classes, or None. truncation: as `latent`.
+            x: f32 [n, H, W, C] in [-1, 1], the pictures to translate; None where there are none.
         """
 
     def prepare_for_sampling(self, ema: Variables, rng: jax.Array) -> Variables:
-        """The averaged weights as sampling wants them; called once before pictures are drawn by
+        """The averaged weights as sampling wants them; called once before pictures are made with
         them."""
         return ema
+
+    def styles(
+        self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None
+    ) -> jax.Array:
+        """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W], a style for each of L layers. Only
+        where `mixes_styles`."""
+        raise NotImplementedError(f"{type(self).__module__} has no styles of layers.")
+
+    def render(self, ema: Variables, ws: jax.Array) -> jax.Array:
+        """ws f32 [n, L, W] -> images f32 [n, H, W, C] in [-1, 1]. Only where `mixes_styles`."""
+        raise NotImplementedError(f"{type(self).__module__} has no styles of layers.")
+
+    def style_from_picture(self, ema: Variables, x: jax.Array, y: jax.Array) -> jax.Array:
+        """x f32 [n, H, W, C] in [-1, 1], y int32 [n], their classes -> styles f32 [n, S]. Only
+        where `reads_styles`."""
+        raise NotImplementedError(f"{type(self).__module__} reads no style from a picture.")
 
     def example(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
         """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only: numpy, n
@@ -95,16 +145,7 @@ class FromNoise(Game):
         """z [n, Z], y int32 [n] or None -> images f32 [n, H, W, C] in [-1, 1], by the averaged
         weights `ema`."""
 
-    def sample_to_measure(
-        self,
-        ema: Variables,
-        keys: jax.Array,
-        z: jax.Array,
-        y: jax.Array | None,
-        truncation: float | None = None,
-    ) -> jax.Array:
-        """`sample` as measures take it; keys [n], one a picture, of what more a generator draws
-        there. Here: nothing."""
+    def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
         return self.sample(ema, z, y, truncation)
 
 
@@ -112,17 +153,12 @@ class Translator(Game):
     """A game whose generator turns pictures into pictures: content stays, style changes.
 
     A style is f32 [n, S]; of a game with one style S is 0, as it is here.
-
-    Attributes:
-        contents: of data with two sides (data/pairs.py), the one that `restyle` takes.
-        calls: what it calls its networks with, (("g", "x"), ...): networks of one's own are held to
-            that.
     """
 
+    translates = True
     contents = "a"
-    calls: tuple[tuple[str, str], ...] = ()
 
-    def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
+    def latent(self, rng, n, truncation=None):
         return jnp.zeros((n, 0))
 
     @abc.abstractmethod
@@ -156,6 +192,9 @@ class Translator(Game):
     ) -> jax.Array:
         """x f32 [n, H, W, C] in a style of class y drawn from z: f32 [n, H, W, C] in [-1, 1]."""
         return self.restyle(ema, x, self.style_from_noise(ema, z, y))
+
+    def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
+        return self.translate(ema, x, z, y)
 
 
 def check_weights(game: Game, *names: str) -> None:

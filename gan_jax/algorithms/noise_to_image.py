@@ -45,7 +45,7 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     drawn with the real batch's labels.
     """
 
-    drawing = ("standing_passes",)
+    sampling_settings = ("standing_passes",)
 
     g: nn.Module
     d: nn.Module

@@ -44,6 +44,7 @@ class Algorithm(base.Translator):
     """
 
     calls = (("g", "x, style"), ("d", "x, y"), ("mapping", "z, y"), ("encoder", "x, y"))
+    reads_styles = True
     references = 2
     labelled = True
 

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import losses, regularizers
+from gan_jax import losses, models, regularizers
 from gan_jax.algorithms import base, critic_terms
 from gan_jax.distributed import collectives
 from gan_jax.runtime import registry
@@ -35,6 +35,8 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     own player only. With `config.parallel="pmap"` the path length's pictures are 1 / `path_shrink`
     of each device's rows, at least one.
     """
+
+    mixes_styles = True
 
     g: nn.Module
     d: nn.Module
@@ -62,13 +64,13 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
                 raise ValueError(
                     f"config.game.{name}={getattr(self, name)}: it must be within 0 and 1."
                 )
-        group = min(getattr(self.d, "mbstd_group", 1), self.batch)
+        group = min(models.traits(self.d).mbstd_group, self.batch)
         if self.batch and self.batch % group:
             raise ValueError(
                 f"config.d.mbstd_group={group}: config.batch={self.batch} images don't split into"
                 " such groups. Use a number that divides it."
             )
-        if not (hasattr(self.g, "mapping") and hasattr(self.g, "synthesis")):
+        if not {"mapping", "synthesis"} <= set(dir(self.g)):
             raise ValueError(
                 "config.algorithm='stylegan2': its generator has methods mapping and synthesis,"
                 f" {type(self.g).__module__}.{type(self.g).__name__} lacks them. Set"
@@ -195,7 +197,7 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         """Images of z, with each layer's own noise. truncation: see `styles`."""
         return self.render(ema, self.styles(ema, z, y, truncation))
 
-    def sample_to_measure(self, ema, keys, z, y, truncation=None):
+    def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
         """Images of z with noise that is fresh in every one, as the official measures' are."""
 
         def render(ws, key):

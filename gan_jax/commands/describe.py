@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
-from gan_jax import augment, optim
+from gan_jax import augment, models, optim
 from gan_jax.config import Config
 from gan_jax.data import pairs, pipeline
 from gan_jax.evaluation import probes
@@ -90,7 +90,7 @@ def _parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, 
     yield "config.d", model.Discriminator, config.d, own
     networks = {
         name: net
-        for name, net in getattr(model, "NETWORKS", {}).items()
+        for name, net in models.further_networks(model).items()
         if name in _fields(algorithm)
     }
     for name, net in networks.items():

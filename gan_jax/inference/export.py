@@ -18,7 +18,7 @@ import safetensors.numpy
 from flax import traverse_util
 from jax import export as jax_export
 
-from gan_jax import checkpoint
+from gan_jax import checkpoint, models
 from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
 from gan_jax.config import Config, make_game, set_override
 from gan_jax.data.images import MOST_COLUMNS
@@ -92,15 +92,13 @@ class Sampler:
     @property
     def reads_styles(self) -> bool:
         """Whether there is `style_from_picture`."""
-        return hasattr(self.game, "style_from_picture")
+        return self.game.reads_styles
 
     @property
     def multiple(self) -> int:
         """Of a translator: what the sides of pictures should be multiples of, so that few sizes are
         compiled."""
-        return math.lcm(
-            SIDES, getattr(self.game.g, "patch", 1) << getattr(self.game.g, "levels", 0)
-        )
+        return math.lcm(SIDES, models.traits(self.game.g).side_multiple)
 
     least = 1  # what sides must be multiples of: the networks pad and cut by themselves
 
@@ -108,7 +106,7 @@ class Sampler:
     def has_styles(self) -> bool:
         """Whether pictures can be mixed and walked through in style space (StyleGAN2): `styles` and
         `render`."""
-        return hasattr(self.game, "styles")
+        return self.game.mixes_styles
 
     def styles(
         self, z: jax.Array, y: jax.Array | None = None, truncation: float | None = None
@@ -194,7 +192,7 @@ def load(
     Args:
         kind: of game that is wanted, FromNoise or Translator.
         trusted: dotted paths of modules that may be imported where the checkpoint names them.
-        overrides: of a config, "g.flat=0": those of settings in `drawing` of the game or its
+        overrides: of a config, "g.flat=0": those of `sampling_settings` of the game or its
             generator are applied.
     Raises:
         ValueError: no checkpoint there, none that verifies, one that this version's networks don't
@@ -239,8 +237,8 @@ def _redrawn(config, game, overrides, shape, n_classes, step):
     """(config, game, what was changed) with the overrides that act only when pictures are drawn."""
     redrawn, free = (
         {},
-        [f"g.{name}" for name in getattr(game.g, "drawing", ())]
-        + [f"game.{n}" for n in game.drawing],
+        [f"g.{name}" for name in models.traits(game.g).sampling_settings]
+        + [f"game.{name}" for name in game.sampling_settings],
     )
     for text in overrides:
         key = text.partition("=")[0]

@@ -1,0 +1,33 @@
+"""Networks, a family a file: a module with classes `Generator` and `Discriminator`, one's own named
+by a dotted path. What a family may say beside, and what holds where it does not, is here."""
+
+import types
+from typing import Any, NamedTuple
+
+
+class Traits(NamedTuple):
+    """What a network's class may define for the rest of the program to read, with the defaults.
+
+    Attributes:
+        sampling_settings: names of its settings that act on sampling only, not on training.
+        side_multiple: of a network from picture to picture: what sides it pads pictures to
+            multiples of; pictures of such sides share compiled programs.
+        mbstd_group: of a critic: images whose statistics it takes together; the batch must split
+            into such groups.
+    """
+
+    sampling_settings: tuple[str, ...] = ()
+    side_multiple: int = 1
+    mbstd_group: int = 1
+
+
+def traits(net: Any) -> Traits:
+    """A network's traits; one's own network may define some of them, or none."""
+    defaults = Traits._field_defaults
+    return Traits(**{name: getattr(net, name, default) for name, default in defaults.items()})
+
+
+def further_networks(family: types.ModuleType) -> dict[str, type]:
+    """{field of the game: class} of the networks that a family has beside G and D: its NETWORKS, if
+    it has any."""
+    return getattr(family, "NETWORKS", {})

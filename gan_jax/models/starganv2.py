@@ -46,6 +46,10 @@ class Generator(nn.Module):
     dtype: str = "float32"
     remat: bool = False
 
+    @property
+    def side_multiple(self) -> int:
+        return self.patch << self.levels
+
     @nn.compact
     def __call__(self, x: jax.Array, style: jax.Array, *, train: bool = False) -> jax.Array:
         """x f32 [B, H, W, C] in [-1, 1], style f32 [B, S] -> f32 [B, H, W, C], meant to be in [-1,

@@ -64,10 +64,10 @@ class ResNetGenerator(nn.Module):
         flat: colours that the result is drawn in (Flat): when pictures are drawn, not in training;
             0, as in the papers: any.
         initializer: of the kernels.
-        drawing: the settings that act only when pictures are drawn.
+        sampling_settings: see models.Traits.
     """
 
-    drawing = ("guided", "flat")
+    sampling_settings = ("guided", "flat")
 
     shape: tuple[int, int, int]
     width: int = 64
