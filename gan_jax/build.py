@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from gan_jax import checkpoint, optim
 from gan_jax.algorithms.base import FromNoise, Game, Translator
 from gan_jax.config import Config, check_partner, make_game
-from gan_jax.data import outline, pipeline
+from gan_jax.data import pipeline
+from gan_jax.data.source import outline
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.evaluation import evaluator
 from gan_jax.evaluation.protocol import Protocol
@@ -31,7 +32,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
 
     new: whether the run starts at step 0, so from `config.init_from` where that is given.
     """
-    about = outline.outline(config.data, "config.data")
+    about = outline(config.data, "config.data")
     protocol = registry.build(Protocol, config.eval, "config.eval")
     pipeline.check_batch(config.batch, pipeline.ENDLESS, parallel.size, jax.process_count())
     if new and config.init_from is not None:

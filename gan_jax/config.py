@@ -186,8 +186,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
 def check_partner(config: Config, game: Game, source) -> None:
     """Raises ValueError where a game that goes from one set of pictures to another is given data
     without, or the reverse."""
-    kind = getattr(source, "partner", None)
-    if kind in (game.partners or (None,)):
+    if source.partner in (game.partners or (None,)):
         return
     wants = (
         f"{' or '.join(map(repr, game.partners))} as its source"

@@ -20,6 +20,7 @@ from gan_jax.build import make_iteration, new_state
 from gan_jax.config import Config, check_partner, differences, make_game
 from gan_jax.data import domains, pipeline
 from gan_jax.data.images import grid, save_png
+from gan_jax.data.source import open_source
 from gan_jax.distributed import cluster
 from gan_jax.distributed.parallel import Parallel, any_process
 from gan_jax.evaluation import evaluator, features
@@ -60,7 +61,7 @@ def run(
         build.check(
             config, parallel, new=restart or not checkpoint.steps_in(folder / "checkpoints")
         )
-        source = pipeline.open_source(config.data)
+        source = open_source(config.data)
         cluster.agree({"the fingerprint of config.data": source.fingerprint})
         config, notes = build.fitted(config, len(source))
         signals.check()

@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from gan_jax import build, config, main, train
-from gan_jax.data import pipeline
 from gan_jax.distributed.parallel import Parallel
 from tests.paths import ROOT
 
@@ -20,7 +19,7 @@ def unopened(monkeypatch):
     def opened(settings):
         raise AssertionError(f"opened {settings}")
 
-    monkeypatch.setattr(pipeline, "open_source", opened)
+    monkeypatch.setattr(train, "open_source", opened)
 
 
 @pytest.mark.parametrize(

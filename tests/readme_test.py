@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gan_jax import build, config, main
-from gan_jax.data import outline
 from gan_jax.data.images import save_png
+from gan_jax.data.source import outline
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.runtime import registry
 from tests.inference import stylize_tool_test
@@ -79,10 +79,10 @@ def run(tmp_path_factory, shared_data):
 def test_training_commands_name_configs_and_settings_that_exist(command, monkeypatch):
     """All but that their data is here."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(outline.pathlib.Path, "exists", lambda self: True)
+    monkeypatch.setattr(pathlib.Path, "exists", lambda self: True)
     flags, overrides = main.parse(shlex.split(command.split("gan_jax.main", 1)[1], comments=True))
     run = config.load(flags.config, overrides)
-    about = outline.outline(run.data, "config.data")
+    about = outline(run.data, "config.data")
     game = config.make_game(run, about.shape, about.classes)
     assert (
         game.phases

@@ -21,6 +21,7 @@ from PIL import Image
 
 from gan_jax import checkpoint, config, main, train
 from gan_jax.data import pipeline
+from gan_jax.data.source import open_source
 from gan_jax.runtime import workdir
 from gan_jax.runtime.signals import Stopped
 from tests.xla_flags import FAST_COMPILE
@@ -142,7 +143,7 @@ def test_what_a_run_writes(file, tmp_path, capsys):
     assert out.count(" compiling\n") == 2
     width, height = Image.open(grids[0]).size
     n_classes = len(
-        pipeline.open_source(
+        open_source(
             {"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}
         ).classes
     )
@@ -227,7 +228,6 @@ def test_a_learning_rate_that_jumps_is_said(file, tmp_path, capsys):
 
 def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch):
     run(file, tmp_path, "total_kimg=0.008")
-    open_source = pipeline.open_source
 
     def renamed(change):
         def opened(settings):
@@ -235,7 +235,7 @@ def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch
             source.classes = change(tuple(source.classes))
             return source
 
-        monkeypatch.setattr(pipeline, "open_source", opened)
+        monkeypatch.setattr(train, "open_source", opened)
 
     names = open_source(config.load(file).data).classes
     renamed(lambda classes: (*classes[1:], "zebras"))
@@ -451,7 +451,7 @@ def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "stage",
-    [(config, "load"), (pipeline, "open_source"), (train, "make_iteration"), (train, "_begin")],
+    [(config, "load"), (train, "open_source"), (train, "make_iteration"), (train, "_begin")],
     ids=lambda s: s[1],
 )
 def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(

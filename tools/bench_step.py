@@ -163,9 +163,9 @@ def data_shape(config, flags: argparse.Namespace) -> tuple[tuple[int, ...], int]
                 f"--shape={flags.shape}: write height x width x channels, as in 32x32x3."
             )
         return tuple(map(int, flags.shape.split("x"))), flags.classes
-    from gan_jax.data import pipeline
+    from gan_jax.data.source import open_source
 
-    source = pipeline.open_source(config.data)
+    source = open_source(config.data)
     return source.shape, len(source.classes)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from gan_jax import augment, models, optim
 from gan_jax.config import Config
-from gan_jax.data import pairs, pipeline
+from gan_jax.data import pairs
+from gan_jax.data.source import source_class
 from gan_jax.evaluation import probes
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.runtime import registry
@@ -111,8 +112,8 @@ def _parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, 
 
 
 def _data(place: str, data: Mapping) -> Iterator[tuple[str, Callable, Mapping, tuple[str, ...]]]:
-    module, values = pipeline.source_module(data)
-    yield place, module.Source, values, pairs.SIDES
+    kind, values = source_class(data)
+    yield place, kind, values, pairs.SIDES
     for side in pairs.SIDES:
         if isinstance(values.get(side), Mapping):
             yield from _data(f"{place}.{side}", values[side])

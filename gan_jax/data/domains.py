@@ -4,19 +4,22 @@ class."""
 import numpy as np
 
 from gan_jax.data import pipeline
+from gan_jax.data.source import Batch, Source
 
 
-class Domains:
+class Domains(Source):
     """A labelled source, its samples with references. Pickled for worker processes, as a source is.
 
     Adds to a batch "target_label" int32 [n], drawn evenly over the classes that have pictures, and
-    for each of `names` uint8 [n, H, W, C], a picture drawn evenly from that class; all by the
+    for each of `references` uint8 [n, H, W, C], a picture drawn evenly from that class; all by the
     samples' seeds.
     """
 
-    def __init__(self, source: pipeline.Source, names: tuple[str, ...]):
+    def __init__(self, source: Source, references: tuple[str, ...]):
         """Raises ValueError where the source has fewer than two classes with pictures."""
-        self.source, self.names = source, names
+        self.source, self.references = source, references
+        self.shape, self.fingerprint = source.shape, source.fingerprint
+        self.classes, self.targets = source.classes, source.targets
         members = (
             []
             if source.targets is None
@@ -30,20 +33,15 @@ class Domains:
             )
         self.members = members
 
-    def __getattr__(self, name: str):
-        if name == "source":  # while it is unpickled
-            raise AttributeError(name)
-        return getattr(self.source, name)
-
     def __len__(self) -> int:
         return len(self.source)
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         batch = self.source.load(ids, seeds)
         # class, its seed's number, pictures
-        draws = pipeline.uniform(seeds + np.uint64(1), 2 + len(self.names))
+        draws = pipeline.uniform(seeds + np.uint64(1), 2 + len(self.references))
         chosen = (draws[:, 0] * len(self.members)).astype(int)
-        for i, name in enumerate(self.names):
+        for i, name in enumerate(self.references):
             picked = [
                 self.members[c][int(u * len(self.members[c]))]
                 for c, u in zip(chosen, draws[:, 2 + i], strict=True)

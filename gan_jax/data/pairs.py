@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gan_jax.data import pipeline
+from gan_jax.data import source
+from gan_jax.data.source import Outline, Source
 from gan_jax.runtime import registry
 
 SIDES = ("a", "b")
 
 
-def open_sides(**settings: Mapping) -> tuple[pipeline.Source, pipeline.Source]:
+def open_sides(a: Mapping, b: Mapping) -> tuple[Source, Source]:
     """The sources a and b, each from settings as config.data has them.
 
     Raises:
@@ -18,18 +19,26 @@ def open_sides(**settings: Mapping) -> tuple[pipeline.Source, pipeline.Source]:
         differ in shape.
     """
     sides = []
-    for name in SIDES:
+    for name, settings in zip(SIDES, (a, b), strict=True):
         try:
-            sides.append(pipeline.open_source(settings[name]))
+            sides.append(source.open_source(settings))
         except ValueError as error:
             raise ValueError(str(error).replace("config.data", f"config.data.{name}")) from error
     check_shapes(*sides)
     return tuple(sides)
 
 
-def check_shapes(a, b) -> None:
-    """Raises ValueError where two sides' pictures differ in shape; each a source, or the outline of
-    one."""
+def outline(settings: Mapping, partner: str) -> Outline:
+    """Of a source with these sides. Raises ValueError as `open_sides`, as far as can be told before
+    opening."""
+    a, b = (source.outline(settings[name], f"config.data.{name}") for name in SIDES)
+    check_shapes(a, b)
+    colors = tuple(name for name in a.colors if name in b.colors)
+    return Outline(a.shape, partner=partner, colors=colors)
+
+
+def check_shapes(a: Source | Outline, b: Source | Outline) -> None:
+    """Raises ValueError where two sides' pictures differ in shape, as far as that is known."""
     if None not in (a.shape, b.shape) and a.shape != b.shape:
         raise ValueError(
             f"config.data: a's pictures are {list(a.shape)}, b's {list(b.shape)}. Give both the"
@@ -37,7 +46,7 @@ def check_shapes(a, b) -> None:
         )
 
 
-def notes(a: pipeline.Source, b: pipeline.Source) -> tuple[str, ...]:
+def notes(a: Source, b: Source) -> tuple[str, ...]:
     """What both have to say."""
     return tuple(
         f"{name}: {note}" for name, side in zip(SIDES, (a, b), strict=True) for note in side.notes

@@ -12,75 +12,16 @@ import multiprocessing
 import os
 import signal
 import threading
-import types
-from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Self
 
 import absl.flags
 import grain
 import numpy as np
 
 from gan_jax.data import decode
-from gan_jax.runtime import registry
+from gan_jax.data.source import Batch, Source
 
-Batch = dict[str, np.ndarray]
 ENDLESS = 2**53  # samples in the stream: grain's own endless repeat overflows in batches of one
-
-
-class Source(Protocol):
-    """Where images come from: `gan_jax/data/sources/<name>.py` has a class `Source`, or any module
-    by dotted path.
-
-    Its arguments are the keys of `config.data` beside `source`. It is pickled for worker processes.
-    """
-
-    shape: tuple[int, int, int]  # (H, W, C) of every image
-    classes: tuple[str, ...]  # names of the labels 0, 1, ...; empty where none were asked for
-    # int32 [len(self)], each sample's label; None where none were asked for
-    targets: np.ndarray | None
-    fingerprint: str  # of what alters the images: settings, files; a resumed run compares it
-    notes: tuple[
-        str, ...
-    ]  # for the log at the start: how many, from where, what was set aside and why
-
-    def __len__(self) -> int: ...
-
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
-        """The samples `ids` (int64 [n], each below len(self)), augmented by `seeds` (uint64 [n])
-        and nothing else.
-
-        Returns {"image": uint8 [n, H, W, C]}; "label": int32 [n] where there are classes; "target":
-        uint8 [n, H, W, C] where a picture has a partner (data/sources/paired.py). A sample that
-        can't be read any more is reported and another, by a fixed rule, takes its place: then "id":
-        int64 [n] says which were loaded.
-        """
-
-
-def open_source(settings: Mapping) -> Source:
-    """Opens `config.data`: {"source": a module's name, ...: the arguments of its Source}.
-
-    Raises:
-        ValueError: an unknown source or setting, or data that can't be had; one line says which and
-        the fix.
-    """
-    module, settings = source_module(settings)
-    return registry.build(module.Source, settings, "config.data")
-
-
-def source_module(settings: Mapping) -> tuple[types.ModuleType, dict]:
-    """(the module that `config.data` names, the arguments of its Source). Raises ValueError as
-    open_source."""
-    settings = dict(settings)
-    name = settings.pop("source", None)
-    if not isinstance(name, str):
-        raise ValueError(
-            "config.data lacks source: a name in gan_jax/data/sources, such as 'avatars' or"
-            " 'folder'."
-        )
-    module = registry.by_name("data.sources", name, "config.data.source")
-    if not hasattr(module, "Source"):
-        raise ValueError(f"config.data.source={name!r}: {module.__name__} has no class Source.")
-    return module, settings
 
 
 def check_batch(batch: int, n_samples: int, n_devices: int, n_processes: int = 1) -> None:

@@ -17,8 +17,9 @@ import gan_jax
 from gan_jax import checkpoint, pretrained
 from gan_jax.algorithms.base import Game, Translator
 from gan_jax.config import Config, check_partner, differences
-from gan_jax.data import outline, pairs, pipeline
-from gan_jax.data.sources import View
+from gan_jax.data import pairs
+from gan_jax.data.source import Source, open_source, outline
+from gan_jax.data.view import View
 from gan_jax.distributed import cluster
 from gan_jax.distributed.parallel import any_process
 from gan_jax.evaluation import features
@@ -90,9 +91,9 @@ def check(
     choosing: as Evaluator's.
     """
     settings = plain(merged(data, protocol.data))
-    real = outline.outline(settings, "config.eval.data" if protocol.data else "config.data")
+    real = outline(settings, "config.eval.data" if protocol.data else "config.data")
     apart, place = protocol.apart(choosing)
-    held_out = None if apart is None else outline.outline(plain(merged(settings, apart)), place)
+    held_out = None if apart is None else outline(plain(merged(settings, apart)), place)
     net = pretrained.load(protocol.features, protocol.weights, protocol.resize)
     if lenient or real.shape is None:
         return net
@@ -176,7 +177,7 @@ class Evaluator:
         self,
         protocol: Protocol,
         data: Mapping,
-        source: pipeline.Source,
+        source: Source,
         game: Game,
         log: Log,
         *,
@@ -199,7 +200,7 @@ class Evaluator:
         self.net = pretrained.load(protocol.features, protocol.weights, protocol.resize)
         settings = plain(merged(data, protocol.data))
         contents = game.contents if isinstance(game, Translator) else None
-        own = source if settings == dict(data) else pipeline.open_source(settings)
+        own = source if settings == dict(data) else open_source(settings)
         sides = features.sides(own, contents or "a")
         self.real = sides.real
         if own.shape != source.shape or own.classes != source.classes:
@@ -210,7 +211,7 @@ class Evaluator:
             )
         self.held_out, (self.apart, place) = None, protocol.apart(choosing)
         if self.apart is not None and (contents or USE_HELD_OUT & set(protocol.metrics)):
-            apart = pipeline.open_source(plain(merged(settings, self.apart)))
+            apart = open_source(plain(merged(settings, self.apart)))
             sides = features.sides(apart, contents or "a")
             self.held_out = sides.real
             if apart.shape != source.shape or apart.classes != source.classes:
@@ -220,7 +221,7 @@ class Evaluator:
                     f" must be alike.{_other_classes(source.classes, apart.classes)}"
                 )
         self.fingerprint = own.fingerprint
-        self.split = settings.get("split", getattr(own, "split", None))
+        self.split = settings.get("split", own.split)
         self.classes = tuple(source.classes)
         self.labels = None
         if self.classes:
@@ -322,7 +323,7 @@ class BestCheckpoint:
         self,
         config: Config,
         workdir: pathlib.Path,
-        source: pipeline.Source,
+        source: Source,
         game: Game,
         start: int,
         log: Log,
@@ -440,7 +441,7 @@ def run(
     protocol = registry.build(Protocol, settings, "config.eval")
     check(protocol, config.data, sampler.game, lenient=not metrics)
     workdir.mkdir(parents=True, exist_ok=True)
-    source = pipeline.open_source(config.data)
+    source = open_source(config.data)
     cluster.agree({"the fingerprint of config.data": source.fingerprint})
     for note in source.notes:
         log(note)

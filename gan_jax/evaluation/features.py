@@ -20,10 +20,12 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gan_jax.algorithms.base import Game, Translator, Variables, to_float
-from gan_jax.data import corruptions, pipeline, sources
+from gan_jax.data import corruptions
+from gan_jax.data.source import Source
 from gan_jax.metrics.frechet import Moments
 from gan_jax.metrics.inception_score import Score, ScoreSums
 from gan_jax.pretrained import Net
+from gan_jax.runtime.files import damage_in, made_once
 
 _LOCAL = "local_devices"
 CACHE_VERSION = 1  # of what is stored of reference sets; raise it when their making changes
@@ -54,13 +56,11 @@ class Images:
         return dataclasses.replace(self, load=change)
 
 
-def of_source(source: pipeline.Source) -> Images:
+def of_source(source: Source) -> Images:
     """A data source's pictures, in its order. It must not augment: `evaluate.plain` gives settings
     that do not."""
     load = lambda ids: source.load(ids, np.zeros(len(ids), np.uint64))["image"]
-    return Images(
-        load, len(source), source.targets, tuple(source.classes), getattr(source, "colors", {})
-    )
+    return Images(load, len(source), source.targets, tuple(source.classes), source.colors)
 
 
 def held(images: Images, ids: np.ndarray) -> Images:
@@ -80,28 +80,15 @@ class Sides(NamedTuple):
     truth: Images | None  # each content's true translation, where known
 
 
-def sides(source: pipeline.Source, contents: str = "a") -> Sides:
+def sides(source: Source, contents: str = "a") -> Sides:
     """contents: the side that is translated, "a" or "b", of a source that has two; of others they
     are the same pictures."""
-    partner = getattr(source, "partner", None)
-    if partner is None:
+    if source.partner is None:
         images = of_source(source)
         return Sides(images, images, None)
-    if partner == "unpaired":
-        a, b = of_source(source.a), of_source(source.b)
-    else:
-        load = lambda ids, key: source.load(ids, np.zeros(len(ids), np.uint64))[key]
-        colors = lambda side, rows: {
-            name: values[rows] for name, values in getattr(side, "colors", {}).items()
-        }
-        a, b = (
-            Images(lambda ids, key=key: load(ids, key), len(source), colors=colors(side, rows))
-            for key, side, rows in zip(
-                ("image", "target"), (source.a, source.b), source.rows.T, strict=True
-            )
-        )
+    a, b = map(of_source, source.sides)
     first, second = (a, b) if contents == "a" else (b, a)
-    return Sides(first, second, second if partner == "paired" else None)
+    return Sides(first, second, second if source.partner == "paired" else None)
 
 
 class BatchSampler:
@@ -263,7 +250,7 @@ def cached(
     found = statistics(images, ids, extractor, keep=keep, moments=moments)
     if first:
         try:
-            sources.made_once(entry, lambda aside: _store(aside / "entry", found))
+            made_once(entry, lambda aside: _store(aside / "entry", found))
         except OSError as error:
             log(f"the reference statistics can't be kept in {root}: {error}. Going on without.")
     return found
@@ -339,7 +326,7 @@ def _store(folder: pathlib.Path, found: Statistics) -> pathlib.Path:
 
 def _stored(folder: pathlib.Path) -> Statistics | None:
     """The entry, if it is there and as it was written."""
-    if sources.damage_in(folder) is not None:  # `made_once` will say so where something was there
+    if damage_in(folder) is not None:  # `made_once` will say so where something was there
         return None
     path = folder / "moments.npz"
     arrays: Mapping = np.load(path, allow_pickle=False) if path.is_file() else {}

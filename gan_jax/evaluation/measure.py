@@ -9,7 +9,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from gan_jax.data import corruptions, sources
+from gan_jax.data import corruptions
+from gan_jax.data.cache import cache_root
 from gan_jax.data.images import grid, save_sheet
 from gan_jax.evaluation import features, translations
 from gan_jax.evaluation.features import Extractor, Images, Statistics
@@ -113,7 +114,7 @@ class _Measuring:
     def _cached(self, images, ids, keep):
         moments = self._asks("fid") and images is self.sets.real and ids is self.reference_ids
         how = {"keep": keep, "moments": moments, "log": self.log}
-        return features.cached(sources.cache_root(), images, ids, self.extractor, **how)
+        return features.cached(cache_root(), images, ids, self.extractor, **how)
 
     def _alike(self) -> tuple[np.ndarray, np.ndarray]:
         """(real, generated) features, equally many."""

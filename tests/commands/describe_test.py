@@ -2,9 +2,8 @@
 
 import pytest
 
-from gan_jax import config, main
+from gan_jax import config, main, train
 from gan_jax.commands import describe
-from gan_jax.data import pipeline
 from gan_jax.runtime import registry
 from tests.paths import ROOT
 
@@ -54,7 +53,7 @@ def test_a_sentence_is_that_settings_own():
 
 
 def test_the_flag_opens_no_data_and_needs_no_workdir(monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "open_source", None)
+    monkeypatch.setattr(train, "open_source", None)
     command = [
         "--config",
         str(CONFIGS[0].with_name("emoji_cut.py")),

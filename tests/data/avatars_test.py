@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from gan_jax.data import pipeline, sources
+from gan_jax.data import source
 from gan_jax.data.sources import avatars
+from gan_jax.runtime import files
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def data_dir(tmp_path_factory):
 
 
 def open_source(data_dir, **settings):
-    return pipeline.open_source(
+    return source.open_source(
         {"source": "avatars", "identities": 12, "data_dir": str(data_dir)} | settings
     )
 
@@ -126,7 +127,7 @@ def test_flips_by_seed(data_dir):
 
 def test_made_twice_is_the_same(data_dir, tmp_path):
     a, b = open_source(data_dir), open_source(tmp_path)
-    assert sources.file_hashes(cache(data_dir)) == sources.file_hashes(cache(tmp_path))
+    assert files.file_hashes(cache(data_dir)) == files.file_hashes(cache(tmp_path))
     assert a.fingerprint == b.fingerprint != open_source(data_dir, labels="skin").fingerprint
     np.testing.assert_array_equal(load(a)["image"], load(b)["image"])
     assert not list(cache(tmp_path).parent.glob(".making*"))
@@ -184,10 +185,10 @@ def write(folder, text):
 
 def test_a_second_process_that_was_first(tmp_path):
     def make(aside):
-        sources.made_once(tmp_path / "x", lambda aside: write(aside / "y", "first"))
+        files.made_once(tmp_path / "x", lambda aside: write(aside / "y", "first"))
         return write(aside / "y", "second")
 
-    assert sources.made_once(tmp_path / "x", make) == ()
+    assert files.made_once(tmp_path / "x", make) == ()
     assert (tmp_path / "x" / "a.txt").read_text() == "first" and [
         p.name for p in tmp_path.iterdir()
     ] == ["x"]
@@ -199,7 +200,7 @@ def test_a_killed_run_leaves_nothing_to_use(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sources.made_once(tmp_path / "x", killed)
+        files.made_once(tmp_path / "x", killed)
     assert list(tmp_path.iterdir()) == []
     old, fresh = (
         write(tmp_path / f".making-{name}", "half").parent / f".making-{name}"
@@ -207,7 +208,7 @@ def test_a_killed_run_leaves_nothing_to_use(tmp_path):
     )
     yesterday = time.time() - 25 * 3600
     os.utime(old, (yesterday, yesterday))
-    sources.made_once(tmp_path / "x", lambda aside: write(aside / "y", "whole"))
+    files.made_once(tmp_path / "x", lambda aside: write(aside / "y", "whole"))
     assert not old.exists() and fresh.exists()
     assert json.loads((tmp_path / "x" / "manifest.json").read_text()).keys() == {"a.txt"}
 

@@ -326,7 +326,7 @@ def test_a_source_says_what_of_its_files_is_not_obeyed(tmp_path, monkeypatch):
     image = source.load(np.array([4]), np.zeros(1, np.uint64))["image"]
     np.testing.assert_allclose(image[0, 0, 0], (217, 42, 52), atol=1)
     # of sets too large to keep only the headers are seen
-    monkeypatch.setattr("gan_jax.data.sources.KEEP_BYTES", 0)
+    monkeypatch.setattr("gan_jax.data.image_sets.KEEP_BYTES", 0)
     assert sorted(
         note for note in folder.Source(str(tmp_path), 16).notes if " with " in note
     ) == sorted(said)

@@ -54,7 +54,7 @@ def test_a_sample_is_the_same_again_and_in_a_worker():
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
-    assert again.notes == ("note",) and len(again) == 10
+    assert again.classes == ("a", "b", "c") and len(again) == 10
     alone = source.load(np.array([2]), seeds[2:3])
     np.testing.assert_array_equal(alone["target"][0], source.load(np.arange(4), seeds)["target"][2])
 

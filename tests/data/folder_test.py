@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import sources
+from gan_jax.data import decode, image_sets
 from gan_jax.data.sources import folder
 
 
@@ -37,7 +37,7 @@ def pixels(source, ids=None, seed=0):
 @pytest.fixture(params=["kept", "read as needed"])
 def memory(request, monkeypatch):
     if request.param != "kept":
-        monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+        monkeypatch.setattr(image_sets, "KEEP_BYTES", 0)
     return request.param
 
 
@@ -160,7 +160,7 @@ def test_bad_files_are_set_aside_and_counted(images):
 
 
 def test_a_file_lost_later_is_replaced_and_reported_once(images, monkeypatch, caplog):
-    monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    monkeypatch.setattr(image_sets, "KEEP_BYTES", 0)
     source = folder.Source(str(images), 4, labels=True)
     (images / "b" / "1.PNG").write_bytes(b"gone")
     seeds = np.zeros(2, np.uint64)
@@ -182,7 +182,7 @@ def test_a_file_lost_later_is_replaced_and_reported_once(images, monkeypatch, ca
 def test_another_of_its_class_takes_the_place_of_a_lost_file(images, monkeypatch):
     save(images / "b" / "2.png", 0, 0, 200)
     save(images / "c" / "1.png", 9, 9, 9)
-    monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    monkeypatch.setattr(image_sets, "KEEP_BYTES", 0)
     source = folder.Source(str(images), 4, labels=True)
     (images / "b" / "2.png").write_bytes(b"gone")
     batch = source.load(np.array([3]), np.zeros(1, np.uint64))
@@ -474,8 +474,8 @@ def test_errors_say_what_to_do(name, tmp_path, monkeypatch):
     ],
 )
 def test_files_are_read_no_larger_than_they_are_used(images, monkeypatch, settings, cover):
-    asked, decoded = [], sources.decode.decoded
+    asked, decoded = [], decode.decoded
     spy = lambda file, *, cover, **more: asked.append(cover) or decoded(file, cover=cover, **more)
-    monkeypatch.setattr(sources.decode, "decoded", spy)
+    monkeypatch.setattr(decode, "decoded", spy)
     folder.Source(str(images), **settings)
     assert asked == [cover] * 3

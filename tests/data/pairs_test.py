@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from gan_jax import config
-from gan_jax.data import pipeline, sources
+from gan_jax.data import image_sets, pipeline
+from gan_jax.data.source import open_source
 from gan_jax.evaluation import evaluator, features
 from gan_jax.runtime import registry
 
@@ -22,7 +23,7 @@ def opened(source, tmp_path, a=None, b=None, **more):
     side = lambda name, own: (
         {"source": "folder", "path": str(tmp_path / name), "resolution": 4} | (own or {})
     )
-    return pipeline.open_source({"source": source, "a": side("a", a), "b": side("b", b)} | more)
+    return open_source({"source": source, "a": side("a", a), "b": side("b", b)} | more)
 
 
 def loaded(source, n, seed=0):
@@ -133,11 +134,11 @@ def test_sides_that_do_not_fit(folders):
     ):
         opened("paired", folders, a={"pth": "x"})
     with pytest.raises(ValueError, match=r"config.data lacks b"):
-        pipeline.open_source({"source": "paired", "a": {}})
+        open_source({"source": "paired", "a": {}})
 
 
 def test_a_pair_of_which_one_half_went_bad_gives_way_whole(folders, monkeypatch):
-    monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    monkeypatch.setattr(image_sets, "KEEP_BYTES", 0)
     source = opened("paired", folders)
     for i in (0, 2):  # readable headers, then damaged
         whole = (folders / "b" / "x" / f"{i}.bmp").read_bytes()
@@ -159,7 +160,7 @@ def test_avatars_are_paired_by_person(shared_data):
         "styles": (style,),
         "labels": None,
     }
-    source = pipeline.open_source({"source": "paired", "a": side("dylan"), "b": side("personas")})
+    source = open_source({"source": "paired", "a": side("dylan"), "b": side("personas")})
     np.testing.assert_array_equal(source.a.attributes["identity"], source.b.attributes["identity"])
     assert len(source) == 30 and (loaded(source, 30)["image"] != loaded(source, 30)["target"]).any()
 
@@ -175,10 +176,10 @@ def test_sources_without_names_go_by_number(tmp_path, monkeypatch):
     (tmp_path / "ext_numbers.py").rename(tmp_path / "ext_pairs" / "numbers.py")
     monkeypatch.syspath_prepend(tmp_path)
     side = lambda n: {"source": "ext_pairs.numbers", "n": n}
-    batch = loaded(pipeline.open_source({"source": "paired", "a": side(5), "b": side(5)}), 5)
+    batch = loaded(open_source({"source": "paired", "a": side(5), "b": side(5)}), 5)
     np.testing.assert_array_equal(batch["image"], batch["target"])
     with pytest.raises(ValueError, match="5 pictures in a and 4 in b, of sources without names"):
-        pipeline.open_source({"source": "paired", "a": side(5), "b": side(4)})
+        open_source({"source": "paired", "a": side(5), "b": side(4)})
 
 
 def test_what_a_translator_starts_from_and_should_reach(folders):
@@ -202,7 +203,7 @@ def test_pairs_know_their_colours(shared_data):
         "styles": (style,),
         "labels": None,
     }
-    source = pipeline.open_source(
+    source = open_source(
         {"source": "paired", "a": side("dylan"), "b": side("personas") | {"flip": False}}
     )
     sides = features.sides(source)
@@ -249,7 +250,7 @@ def test_held_out_settings_reach_both_sides():
 )
 def test_a_game_with_the_wrong_kind_of_data(folders, algorithm, source, message):
     one = {"source": "folder", "path": str(folders / "a"), "resolution": 4}
-    data = pipeline.open_source(one) if source == "folder" else opened(source, folders)
+    data = open_source(one) if source == "folder" else opened(source, folders)
     run = config.Config(algorithm, algorithm, {"source": source}, 2, 1.0)
     game = registry.by_name("algorithms", algorithm, "config.algorithm").Algorithm
     with pytest.raises(ValueError, match=message):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_jax.data import pipeline
 from gan_jax.data.pipeline import Batches, check_batch
+from gan_jax.data.source import open_source
 
 
 class Numbers:
@@ -112,7 +113,7 @@ def folder(tmp_path, n=12):
         flip=True,
         rotate_degrees=20.0,
     )
-    return pipeline.open_source(settings)
+    return open_source(settings)
 
 
 def test_resumes_with_the_same_pixels_and_with_workers(tmp_path):
@@ -199,7 +200,7 @@ def test_batches_that_fit():
             {"source": "gan_jax.runtime.registry"},
             (
                 "config.data.source='gan_jax.runtime.registry': gan_jax.runtime.registry has no"
-                " class Source"
+                " Source"
             ),
         ),
         ({"source": "folder"}, "config.data lacks path, resolution"),
@@ -215,7 +216,7 @@ def test_batches_that_fit():
 )
 def test_a_source_that_can_not_be_opened(settings, message):
     with pytest.raises(ValueError, match=message):
-        pipeline.open_source(settings)
+        open_source(settings)
 
 
 @pytest.mark.parametrize(("settings", "message"), [({"batch": 3, "process_count": 2}, "config.batch=3: 2 processes"),
@@ -229,6 +230,6 @@ def test_settings_are_not_consumed(tmp_path, caplog):
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     settings = {"source": "folder", "path": str(tmp_path), "resolution": 2}
     with caplog.at_level(logging.WARNING):
-        pipeline.open_source(settings)
-        assert pipeline.open_source(settings).shape == (2, 2, 3)
+        open_source(settings)
+        assert open_source(settings).shape == (2, 2, 3)
     assert not caplog.records

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import decode, pipeline, prepare
+from gan_jax.data import decode, prepare
+from gan_jax.data.source import open_source
 
 
 def picture(seed, size=(20, 16)):
@@ -71,7 +72,7 @@ def test_a_folder(photos, tmp_path, tool):
         picture(60, (16, 20)).rotate(-90, expand=True).crop((2, 0, 18, 16))
     ).astype(int)
     assert np.abs(np.asarray(Image.open(turned)).astype(int) - upright).mean() < 12
-    source = pipeline.open_source(
+    source = open_source(
         {
             "source": "folder",
             "path": str(tmp_path / "set" / "train"),
@@ -194,7 +195,7 @@ def test_of_pairs_both_are_set_aside(photos, tmp_path, tool):
         "path": str(tmp_path / "set" / "train" / name),
         "resolution": 16,
     }
-    assert len(pipeline.open_source({"source": "paired", "a": side("ann"), "b": side("bob")})) == 14
+    assert len(open_source({"source": "paired", "a": side("ann"), "b": side("bob")})) == 14
 
 
 def package(path, vendor, codes, entries):
@@ -244,7 +245,7 @@ def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool
         "path": str(tmp_path / "emoji" / "train" / vendor),
         "resolution": 64,
     }
-    source = pipeline.open_source({"source": "paired", "a": side("google"), "b": side("twitter")})
+    source = open_source({"source": "paired", "a": side("google"), "b": side("twitter")})
     assert len(source) == sum(name.startswith("train/google") for name in names) >= 23
     some = tool(
         "prepare", *packages, "--out", tmp_path / "some", "--size", "64", "--category", "Objects"

@@ -9,7 +9,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from gan_jax.data import pipeline, sources
+from gan_jax.data import image_sets, pipeline, source
 
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (9, 9, 9)]
 
@@ -52,14 +52,14 @@ def data_dir(tmp_path_factory):
 
 
 def open_source(data_dir, **settings):
-    return pipeline.open_source(
+    return source.open_source(
         {"source": "tfds", "name": "tiny_colors", "resolution": 4, "data_dir": data_dir} | settings
     )
 
 
 @pytest.mark.parametrize("keep", [0, 1 << 20])
 def test_reads_images(data_dir, monkeypatch, keep):
-    monkeypatch.setattr(sources, "KEEP_BYTES", keep)
+    monkeypatch.setattr(image_sets, "KEEP_BYTES", keep)
     source = open_source(data_dir)
     assert source.shape == (4, 4, 3) and source.classes == ()
     batch = source.load(np.arange(4), np.zeros(4, np.uint64))
@@ -93,7 +93,7 @@ def test_splits_and_fingerprints(data_dir):
 
 
 def test_reaches_worker_processes(data_dir, monkeypatch):
-    monkeypatch.setattr(sources, "KEEP_BYTES", 0)
+    monkeypatch.setattr(image_sets, "KEEP_BYTES", 0)
     with pipeline.Batches(open_source(data_dir), 3, seed=0, workers=1) as batches:
         batch = next(batches)
     np.testing.assert_array_equal(

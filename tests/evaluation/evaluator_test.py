@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from gan_jax import build, checkpoint, config, main, pretrained, train
-from gan_jax.data import corruptions, pipeline
+from gan_jax.data import corruptions
 from gan_jax.data.images import save_png
+from gan_jax.data.source import open_source
 from gan_jax.data.sources.avatars import STYLES
 from gan_jax.evaluation import evaluator, features, measure
 from gan_jax.evaluation.features import Extractor, Images
@@ -133,7 +134,7 @@ def test_numbers_change_with_the_seed_and_the_truncation(file, tmp_path):
 def test_what_is_measured_is_the_average_and_the_unflipped_data(file, tmp_path, toy):
     state = train.run(config.load(file, ["total_kimg=0.04"]), tmp_path / "a")
     run = config.load(file)
-    source = pipeline.open_source(dict(run.data) | {"flip": False})
+    source = open_source(dict(run.data) | {"flip": False})
     game = config.make_game(run, source.shape, 10)
     chosen = np.random.default_rng(0).permutation(len(source))[:50]
     real = toy_apply(toy.params, source.load(chosen, np.zeros(50, np.uint64))["image"]).features
@@ -211,7 +212,7 @@ def test_a_best_of_another_protocol_or_of_a_lost_future_does_not_count(
 def judge_of(config_file, overrides, workdir):
     """(a Judge of the config, what it said)."""
     run, said = config.load(config_file, overrides), []
-    source = pipeline.open_source(run.data)
+    source = open_source(run.data)
     return (
         evaluator.BestCheckpoint(
             run,
@@ -318,7 +319,7 @@ def test_a_step_is_saved_before_it_is_judged(file, tmp_path, monkeypatch):
 def test_real_pictures_are_never_augmented(file, tmp_path, toy):
     run = config.load(file)
     source, protocol = (
-        pipeline.open_source(run.data),
+        open_source(run.data),
         Protocol(metrics=("kid",), images=40, reference=50),
     )
     plainly = evaluator.Evaluator(
@@ -336,7 +337,7 @@ def test_real_pictures_are_never_augmented(file, tmp_path, toy):
 def test_higher_is_better_where_it_is(file, tmp_path, toy):
     run = config.load(file, ["eval.best=recall_toy"])
     protocol = Protocol(images=40, reference=50, best="recall_toy")
-    source = pipeline.open_source(run.data)
+    source = open_source(run.data)
     found = evaluator.Evaluator(
         protocol, run.data, source, config.make_game(run, source.shape, 10), print
     )
@@ -479,7 +480,7 @@ def test_what_acts_only_when_pictures_are_drawn_is_applied(toy, shared_data, tmp
         f"data.{side}.{setting}" for side in "ab" for setting in ("identities=36", "resolution=16")
     ]
     run = config.load(CUT, [*small, "g.flat=2", "g.residual=True", "game.taps=(0, 4)"])
-    source = pipeline.open_source(run.data)
+    source = open_source(run.data)
     state = build.new_state(run, config.make_game(run, source.shape, 0), source.shape, 0)
     meta = {
         "config": dataclasses.asdict(run),
@@ -538,7 +539,7 @@ def test_eval_mode_mistakes(file, tmp_path, capsys, words, message):
 
 def avatars(n=None, **settings):
     settings = {"source": "avatars", "identities": 120, "resolution": 32, "labels": None} | settings
-    return features.of_source(pipeline.open_source(settings))
+    return features.of_source(open_source(settings))
 
 
 def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):

@@ -14,22 +14,18 @@ import json
 import logging
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gan_jax.data import pipeline
-from gan_jax.data.sources import (
-    Pictures,
-    View,
-    cache_root,
-    file_hashes,
-    fingerprint,
-    log,
-    made_once,
-)
+from gan_jax.data import source
+from gan_jax.data.cache import cache_root
+from gan_jax.data.image_sets import Pictures
+from gan_jax.data.source import Batch, Outline, fingerprint
+from gan_jax.data.view import View
 from gan_jax.runtime import registry
+from gan_jax.runtime.files import file_hashes, made_once
 
 SKINS = {
     "porcelain": "f8d9c0",
@@ -45,6 +41,7 @@ HAIRS = {
 }  # fmt: skip
 SPLITS = ("train", "validation", "test")
 VERSION = "1.0.0"
+log = logging.getLogger(__name__)
 _CLEAR = {"backgroundColor": "ffffff00"}
 # personas' gloss on the face turns dark skin gray
 _VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'
@@ -93,7 +90,7 @@ STYLES = {
 
 
 @dataclasses.dataclass
-class Source:
+class Source(source.Source):
     """People in ten drawing styles, 64 x 64 pixels or `resolution` where that is more, resized to
     `resolution`.
 
@@ -170,8 +167,15 @@ class Source:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         return self._pictures.load(ids, seeds)
+
+    @classmethod
+    def outline(cls, settings: Mapping) -> Outline:
+        check(*(settings[name] for name in ("labels", "styles", "split", "identities")))
+        labels = settings["labels"]
+        classes = len(names_of(settings["styles"])[labels]) if labels else 0
+        return Outline(View.of(settings).shape, classes, colors=("skin", "hair"))
 
 
 def names_of(styles: Sequence[str]) -> dict[str, tuple[str, ...]]:

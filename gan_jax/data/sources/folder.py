@@ -3,16 +3,20 @@
 import collections
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from gan_jax.data import decode, pairs, pipeline
+from gan_jax.data import decode, pairs, source
+from gan_jax.data.image_sets import Pictures
 from gan_jax.data.images import MARK
-from gan_jax.data.sources import Pictures, View, ends, fingerprint
+from gan_jax.data.source import MANY, Batch, Outline, check_path, fingerprint
+from gan_jax.data.view import View
 from gan_jax.runtime import registry
 from gan_jax.runtime.text import shown
 
@@ -23,7 +27,7 @@ MOST_CLASSES = 100_000
 
 
 @dataclasses.dataclass
-class Source:
+class Source(source.Source):
     """The images under `path` whose names end in decode.SUFFIXES (in any case), in the order of
     their names.
 
@@ -71,7 +75,7 @@ class Source:
         settings = {
             name: value for name, value in vars(self).items() if name not in ("path", "labels")
         }
-        view, root = View(**settings), pathlib.Path(self.path).expanduser()
+        view, root = View.of(settings), pathlib.Path(self.path).expanduser()
         files, passed = scan(root)
         names = [file.relative_to(root).as_posix() for file in files]
         by_file = _stylegans(root / STYLEGANS_LABELS) if self.labels else None
@@ -102,7 +106,7 @@ class Source:
         used = [files[i] for i in self._pictures.kept]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             looks = list(
-                zip((names[i] for i in self._pictures.kept), threads.map(ends, used), strict=True)
+                zip((names[i] for i in self._pictures.kept), threads.map(_ends, used), strict=True)
             )
         self.fingerprint = fingerprint(
             settings, self.classes, labels if labels is None else self.targets.tolist(), looks
@@ -112,8 +116,13 @@ class Source:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         return self._pictures.load(ids, seeds)
+
+    @classmethod
+    def outline(cls, settings: Mapping) -> Outline:
+        check_path(settings["path"])
+        return Outline(View.of(settings).shape, MANY if settings["labels"] else 0)
 
     def _report(
         self, root: pathlib.Path, passed: collections.Counter, by_folders: bool
@@ -180,6 +189,14 @@ class Source:
             *bare,
             *passed_over(passed),
         )
+
+
+def _ends(file: os.PathLike) -> list:
+    """A file's size and a digest of its first and last kB, for a fingerprint that costs little."""
+    with open(file, "rb", buffering=0) as stream:
+        size, first = os.fstat(stream.fileno()).st_size, stream.read(1024)
+        stream.seek(max(0, size - 1024))
+        return [size, hashlib.sha256(first + stream.read(1024)).hexdigest()]
 
 
 def _some(lines: list[str]) -> list[str]:

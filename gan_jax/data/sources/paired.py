@@ -2,11 +2,12 @@
 sources in one order."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
-from gan_jax.data import pairs, pipeline
-from gan_jax.data.sources import fingerprint
+from gan_jax.data import pairs, source
+from gan_jax.data.source import Batch, Outline, Side, fingerprint
 
 MOVES = {
     "flip": False,
@@ -20,7 +21,7 @@ MOVES = {
 
 
 @dataclasses.dataclass
-class Source:
+class Source(source.Source):
     """The pictures of `a`, each with the picture of `b` that has its name, in a batch's "target".
 
     Names are a folder's paths without their endings, an avatar's person. Sources without names go
@@ -41,12 +42,10 @@ class Source:
     b: dict
 
     partner = "paired"
-    classes = ()
-    targets = None
 
     def __post_init__(self):
         check(self.a, self.b)
-        self.a, self.b = pairs.open_sides(a=self.a, b=self.b)
+        self.a, self.b = pairs.open_sides(self.a, self.b)
         self.rows = matched(self.a, self.b)
         self.shape = self.a.shape
         self.notes = (f"{len(self):,} pairs", *pairs.notes(self.a, self.b))
@@ -55,8 +54,21 @@ class Source:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
-        """As pipeline.Source.load. Where one of a pair can't be read any more, the next whole pair
+    @property
+    def sides(self) -> tuple[source.Source, ...]:
+        colors = (
+            {name: values[rows] for name, values in side.colors.items()}
+            for side, rows in zip((self.a, self.b), self.rows.T, strict=True)
+        )
+        return tuple(map(Side, (self, self), ("image", "target"), colors))
+
+    @classmethod
+    def outline(cls, settings: Mapping) -> Outline:
+        check(settings["a"], settings["b"])
+        return pairs.outline(settings, cls.partner)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
+        """As source.Source.load. Where one of a pair can't be read any more, the next whole pair
         takes its place."""
         for _ in range(len(self)):
             sides = [
@@ -84,9 +96,9 @@ def check(a: dict, b: dict) -> None:
             )
 
 
-def matched(a: pipeline.Source, b: pipeline.Source) -> np.ndarray:
+def matched(a: source.Source, b: source.Source) -> np.ndarray:
     """int64 [n, 2]: the samples of a and of b that belong together, in a's order."""
-    names = [getattr(side, "names", None) for side in (a, b)]
+    names = [side.names for side in (a, b)]
     if None in names:
         if len(a) != len(b):
             raise ValueError(

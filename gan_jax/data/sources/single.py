@@ -5,15 +5,17 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
-from gan_jax.data import decode, pipeline
-from gan_jax.data.sources import View, fingerprint
+from gan_jax.data import decode, pipeline, source
+from gan_jax.data.source import Batch, Outline, check_path, fingerprint
+from gan_jax.data.view import View
 
 
 @dataclasses.dataclass
-class Source:
+class Source(source.Source):
     """`count` windows of the picture at `path`, each at a place and of a size drawn by the sample's
     seed and number.
 
@@ -39,9 +41,6 @@ class Source:
     channels: int = 3
     flip: bool = False
     background: tuple[int, int, int] = (255, 255, 255)
-
-    classes = ()
-    targets = None
 
     def __post_init__(self):
         view, file = (
@@ -93,13 +92,18 @@ class Source:
     def __len__(self) -> int:
         return self.count
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         # width, y, x, flip; with equal seeds too
         draws = pipeline.uniform(seeds + ids.astype(np.uint64), 4)
         image = np.stack([self._window(*row[:3]) for row in draws])
         if self.flip:
             image = np.where((draws[:, 3] < 0.5)[:, None, None, None], image[:, :, ::-1], image)
         return {"image": image}
+
+    @classmethod
+    def outline(cls, settings: Mapping) -> Outline:
+        check_path(settings["path"])
+        return Outline(View.of(settings).shape)
 
     def _window(self, width: float, y: float, x: float) -> np.ndarray:
         size = tuple(round(n * self.widest**width) for n in self.shape[:2])

@@ -1,17 +1,20 @@
 """Any TensorFlow Datasets name, read by random access and without TensorFlow."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gan_jax.data import pipeline
-from gan_jax.data.sources import Pictures, View, fingerprint
+from gan_jax.data import source
+from gan_jax.data.image_sets import Pictures
+from gan_jax.data.source import MANY, Batch, Outline, fingerprint
+from gan_jax.data.view import View
 from gan_jax.runtime import registry
 
 
 @dataclasses.dataclass
-class Source:
+class Source(source.Source):
     """A split of a TFDS data set that is prepared as array_record, its images decoded by our own
     decoder.
 
@@ -90,13 +93,13 @@ class Source:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         return self._pictures.load(ids, seeds)
 
-
-def check(name: str, data_dir: str | None) -> None:
-    """Raises ValueError where there is no such data set, prepared or not."""
-    _builder(name, data_dir)
+    @classmethod
+    def outline(cls, settings: Mapping) -> Outline:
+        _builder(settings["name"], settings["data_dir"])
+        return Outline(View.of(settings).shape, MANY if settings["labels"] else 0)
 
 
 class _Column:

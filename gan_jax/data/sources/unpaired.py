@@ -2,15 +2,16 @@
 second."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
-from gan_jax.data import pairs, pipeline
-from gan_jax.data.sources import fingerprint
+from gan_jax.data import pairs, pipeline, source
+from gan_jax.data.source import Batch, Outline, fingerprint
 
 
 @dataclasses.dataclass
-class Source:
+class Source(source.Source):
     """The pictures of `a`, each with a picture of `b` drawn evenly by the sample's seed, in a
     batch's "target".
 
@@ -27,18 +28,24 @@ class Source:
     b: dict
 
     partner = "unpaired"
-    classes = ()
-    targets = None
 
     def __post_init__(self):
-        self.a, self.b = pairs.open_sides(a=self.a, b=self.b)
+        self.a, self.b = pairs.open_sides(self.a, self.b)
         self.shape, self.notes = self.a.shape, pairs.notes(self.a, self.b)
         self.fingerprint = fingerprint(self.partner, self.a.fingerprint, self.b.fingerprint)
 
     def __len__(self) -> int:
         return len(self.a)
 
-    def load(self, ids: np.ndarray, seeds: np.ndarray) -> pipeline.Batch:
+    @property
+    def sides(self) -> tuple[source.Source, ...]:
+        return self.a, self.b
+
+    @classmethod
+    def outline(cls, settings: Mapping) -> Outline:
+        return pairs.outline(settings, cls.partner)
+
+    def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         drawn = pipeline.uniform(seeds + np.uint64(1), 2)  # which of b, and that one's own seed
         others = (drawn[:, 0] * len(self.b)).astype(np.int64)
         own = (drawn[:, 1] * 2.0**53).astype(np.uint64)
