@@ -1,4 +1,4 @@
-"""Config -> what a run is made of; and what can be told of a config before any data is opened."""
+"""Config -> Experiment: all that a run is made of, and every check whether it fits together."""
 
 import dataclasses
 import inspect
@@ -6,12 +6,15 @@ import traceback
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from gan_jax import checkpoint, optim
-from gan_jax.algorithms.base import FromNoise, Game, Translator
-from gan_jax.config import Config, check_partner, make_game
-from gan_jax.data import pipeline
-from gan_jax.data.source import outline
+from gan_jax.algorithms import check_partner, make_game
+from gan_jax.algorithms.base import Game, reference_names
+from gan_jax.config import Config
+from gan_jax.data import domains, pipeline
+from gan_jax.data.source import Source, open_source, outline
+from gan_jax.distributed import cluster
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.evaluation import evaluator
 from gan_jax.evaluation.protocol import Protocol
@@ -22,15 +25,63 @@ from gan_jax.step import Average, Iteration
 FEW = 100  # images: with fewer a generator has little to learn but the images themselves
 
 
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What a run is made of, ready to train."""
+
+    config: Config  # `augment` as it is for this many images: see `augment_below`
+    parallel: Parallel
+    source: Source  # the training images
+    samples: Source  # the same with the reference images that the game takes beside each
+    game: Game
+    iteration: Iteration  # the game's optimizer steps, to be compiled when first called
+    notes: tuple[str, ...]  # lines for the log: on the images, and what they make of the settings
+
+    def new_state(self) -> TrainState:
+        """What a run starts from at step 0, on the host's side of the devices."""
+        return new_state(self.config, self.game, self.source.shape, len(self.source.classes))
+
+
+def experiment(config: Config, *, new: bool = True) -> Experiment:
+    """Builds all that a config names. What is wrong with its settings is found before any data is
+    opened, drawn or downloaded.
+
+    new: whether the run starts at step 0, and so from `config.init_from` where that is given.
+
+    Raises:
+        ValueError: the settings, the data and the devices don't fit together; in one line. Of
+            several processes all raise it where they have different data.
+    """
+    parallel = Parallel(config.parallel)
+    check(config, parallel, new=new)
+
+    source = open_source(config.data)
+    cluster.agree({"the fingerprint of config.data": source.fingerprint})
+    pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
+    config, notes = fitted(config, len(source))
+
+    game = make_game(config, source.shape, len(source.classes))
+    check_partner(config, game, source)
+    names = reference_names(game.references)
+    return Experiment(
+        config=config,
+        parallel=parallel,
+        source=source,
+        samples=domains.Domains(source, names) if names else source,
+        game=game,
+        iteration=make_iteration(config, game, parallel),
+        notes=(*source.notes, *notes, *few(config, game, len(source))),
+    )
+
+
 def check(config: Config, parallel: Parallel, *, new: bool) -> None:
-    """Raises ValueError where settings are wrong or don't fit together, before any data is opened,
-    drawn or downloaded.
+    """Raises ValueError where settings are wrong or don't fit together; opens no data.
 
-    Game, optimisers and evaluation are built on the shape that the data will have, and the networks
-    traced on it. Of a source of one's own only the settings' names and types are looked at: what
-    shape it has shows on opening.
+    Game, optimizers and evaluation are built on the shape that the data will have, and the networks
+    traced on it. Of a source of the user's own only the settings' names and types are checked: its
+    shape is known once it is open.
 
-    new: whether the run starts at step 0, so from `config.init_from` where that is given.
+    new: as `experiment` has it.
     """
     about = outline(config.data, "config.data")
     protocol = registry.build(Protocol, config.eval, "config.eval")
@@ -43,22 +94,21 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     check_partner(config, game, about)
     make_iteration(config, game, parallel)
     if "." in config.model:
-        if isinstance(game, FromNoise):
-            check_own_networks(config, game, about.shape, about.classes)
-        else:
+        if game.calls:
             check_own_calls(config, game)
+        else:
+            check_own_networks(config, game, about.shape, about.classes)
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
-        evaluator.best_on(
-            protocol, evaluator.check(protocol, config.data, game, choosing=True), game
-        )
+        net = evaluator.check(protocol, config.data, game, choosing=True)
+        evaluator.best_on(protocol, net, game)
 
 
 def check_own_networks(
-    config: Config, game: FromNoise, shape: tuple[int, int, int], n_classes: int
+    config: Config, game: Game, shape: tuple[int, int, int], n_classes: int
 ) -> None:
-    """Raises ValueError where networks of one's own don't take what a game from noise gives them,
-    or give what it takes.
+    """Raises ValueError where the user's own networks don't take what a game from noise gives them,
+    or don't return what it needs.
 
     Generator: (z f32 [B, Z], y int32 [B] or None, *, train) -> f32 [B, H, W, C]. Discriminator: (x
     f32 [B, H, W, C], y, *, train) -> logits f32 [B, ...].
@@ -66,57 +116,53 @@ def check_own_networks(
     key, batch = jax.random.key(0), game.example(shape, n_classes)
     y, n = batch.get("label"), len(batch["image"])
     z, x = game.latent(key, n), batch["image"].astype(jnp.float32)
-    for net, first, name, gives in ((game.g, z, "z", [n, *shape]), (game.d, x, "x", [n])):
-        where = f"config.model={config.model!r}: {type(net).__name__}"
-        try:
-            inspect.signature(net.__call__).bind(first, y, train=True)
-        except (AttributeError, TypeError) as error:
+    for net, first, name in ((game.g, z, "z"), (game.d, x, "x")):
+        _check_call(config, net, f"{name}, y", first, y)
+        found = _traced(config, net, key, first, y)
+        array = isinstance(found, jax.ShapeDtypeStruct)
+        wanted = [n, *shape] if name == "z" else [n]
+        if not array or list(found.shape[: len(wanted)]) != wanted:
             raise ValueError(
-                f"{where} must have __call__(self, {name}, y, *, train): {error}."
-            ) from error
-        try:
-            found = jax.eval_shape(
-                lambda net=net, first=first: net.init_with_output(key, first, y, train=True)[0]
-            )
-        except (
-            Exception
-        ) as error:  # the network is the user's code: whatever it raises is about that code
-            text = str(error).splitlines()[0] if str(error) else ""
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [
-                frame.lineno
-                for frame in frames
-                if frame.filename == inspect.getsourcefile(type(net))
-            ]
-            at = f", line {lines[-1]}" if lines else ""
-            raise ValueError(f"{where}{at}: {type(error).__name__}: {text}") from error
-        if not isinstance(found, jax.ShapeDtypeStruct) or list(found.shape[: len(gives)]) != gives:
-            got = (
-                list(found.shape)
-                if isinstance(found, jax.ShapeDtypeStruct)
-                else type(found).__name__
-            )
-            raise ValueError(
-                f"{where} gives {got} for {n} images; it must give "
+                f"{_named(config, net)} gives {list(found.shape) if array else type(found).__name__}"
+                f" for {n} images; it must give "
                 + (
-                    f"images f32 {gives}."
+                    f"images f32 {wanted}."
                     if name == "z"
                     else f"logits f32 [{n}, ...], some for each."
                 )
             )
 
 
-def check_own_calls(config: Config, game: Translator) -> None:
+def check_own_calls(config: Config, game: Game) -> None:
     """Raises ValueError where networks of one's own can't be called as a translator calls them."""
     for name, arguments in game.calls:
-        net = getattr(game, name)
-        try:
-            inspect.signature(net.__call__).bind(*arguments.split(", "), train=True)
-        except (AttributeError, TypeError) as error:
-            where = f"config.model={config.model!r}: {type(net).__name__}"
-            raise ValueError(
-                f"{where} must have __call__(self, {arguments}, *, train): {error}."
-            ) from error
+        _check_call(config, getattr(game, name), arguments, *arguments.split(", "))
+
+
+def _named(config: Config, net: nn.Module) -> str:
+    return f"config.model={config.model!r}: {type(net).__name__}"
+
+
+def _check_call(config: Config, net: nn.Module, arguments: str, *values) -> None:
+    try:
+        inspect.signature(net.__call__).bind(*values, train=True)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{_named(config, net)} must have __call__(self, {arguments}, *, train): {error}."
+        ) from error
+
+
+def _traced(config: Config, net: nn.Module, key: jax.Array, *args):
+    """The shapes that a network returns. Raises ValueError for whatever it raises, with its line:
+    it is the user's code."""
+    try:
+        return jax.eval_shape(lambda: net.init_with_output(key, *args, train=True)[0])
+    except Exception as error:
+        text = str(error).splitlines()[0] if str(error) else ""
+        file, frames = inspect.getsourcefile(type(net)), traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == file]
+        at = f", line {lines[-1]}" if lines else ""
+        raise ValueError(f"{_named(config, net)}{at}: {type(error).__name__}: {text}") from error
 
 
 def fitted(config: Config, images: int) -> tuple[Config, list[str]]:
@@ -136,7 +182,7 @@ def fitted(config: Config, images: int) -> tuple[Config, list[str]]:
 def few(config: Config, game: Game, images: int) -> list[str]:
     """What to expect of a generator that starts from nothing where there are fewer than FEW
     images."""
-    if images >= FEW or config.init_from is not None or not isinstance(game, FromNoise):
+    if images >= FEW or config.init_from is not None or game.translates:
         return []
     return [
         f"{images} images are few: a generator that starts from nothing will repeat them or stay"
@@ -155,14 +201,14 @@ def make_iteration(config: Config, game: Game, parallel: Parallel) -> Iteration:
         )
     rise = None if config.ema_rise_kimg is None else config.ema_rise_kimg * 1000
     average = Average(config.ema_halflife_kimg * 1000, config.ema_rampup, rise)
-    tx = make_optimisers(config, game)
+    tx = make_optimizers(config, game)
     return Iteration(
         game.phases, tx, parallel, batch=config.batch, average=average, accumulate=config.accumulate
     )
 
 
-def make_optimisers(config: Config, game: Game) -> dict:
-    """{"g": an optimiser, "d": an optimiser}, each of all of the player's networks.
+def make_optimizers(config: Config, game: Game) -> dict:
+    """{"g": an optimizer, "d": an optimizer}, each of all of the player's networks.
 
     `networks` in the settings is {name: what differs for that network}.
     """
@@ -191,7 +237,7 @@ def make_optimisers(config: Config, game: Game) -> dict:
 def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int) -> TrainState:
     """What a run starts from, before it is placed on the devices; depends on the config and its
     seed only."""
-    tx, batch = make_optimisers(config, game), game.example(shape, n_classes)
+    tx, batch = make_optimizers(config, game), game.example(shape, n_classes)
 
     @jax.jit
     def new(rng):

@@ -1,5 +1,4 @@
-"""What a run's settings are, how a config file and the command line give them, and the game they
-name."""
+"""What a run's settings are, and how a config file and the command line give them."""
 
 import ast
 import dataclasses
@@ -13,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
-from gan_jax import augment, models
-from gan_jax.algorithms.base import Game
 from gan_jax.data.pairs import SIDES
 from gan_jax.runtime import registry
 
@@ -25,10 +22,6 @@ DTYPES = {
 }
 
 LOCATIONS = ("path", "name", "data_dir")  # settings of config.data that say which data it is
-SIZES = (  # settings of networks: below 1 they make none
-    *("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion"),
-    *("cardinality", "channel_base", "channel_max", "mbstd_group"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,107 +125,6 @@ class Config:
     def steps(self, kimg: float) -> int:
         """Rounds that make up so many thousand images, at least one."""
         return max(1, round(kimg * 1000 / self.batch))
-
-
-def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
-    """The game a config names, for images of `shape` (H, W, C) and so many classes (0:
-    unconditional).
-
-    Raises:
-        ValueError: an unknown algorithm, model or setting; names the nearest known one. A
-        conditional config on data
-            without labels, or the reverse.
-    """
-    if config.conditional is not None and config.conditional != bool(n_classes):
-        raise ValueError(
-            "config.conditional=True, but the data has no labels. Set config.data.labels, or"
-            " conditional=False."
-            if config.conditional
-            else "config.conditional=False, but the data has classes. Set config.data.labels=False."
-        )
-    algorithm = registry.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
-    model = registry.by_name("models", config.model, "config.model", "Generator", "Discriminator")
-    if algorithm.Algorithm.labelled and not n_classes:
-        raise ValueError(
-            f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
-            " from class to class. Set config.data.labels."
-        )
-    takes = {field.name for field in dataclasses.fields(algorithm.Algorithm)}
-    further = {name: net for name, net in models.further_networks(model).items() if name in takes}
-    for name in config.networks:
-        registry.choose(further, name, "config.networks")
-    settings = {"g": config.g, "d": config.d} | {
-        name: config.networks.get(name, {}) for name in further
-    }
-    networks = {}
-    for name, net in {"g": model.Generator, "d": model.Discriminator, **further}.items():
-        given = {"shape": tuple(shape), "n_classes": n_classes}
-        fields = {field.name for field in dataclasses.fields(net)}
-        given = {key: value for key, value in given.items() if key in fields}
-        place = f"config.networks.{name}" if name in further else f"config.{name}"
-        networks[name] = registry.build(net, settings[name], place, **given, **_dtype(config, net))
-        _check_sizes(networks[name], place)
-    given = {"batch": config.batch} if "batch" in takes else {}
-    if config.augment:
-        if "augment" not in takes:
-            raise ValueError(
-                f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it"
-                " out."
-            )
-        given["augment"] = _augment(config)
-    return registry.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
-
-
-def check_partner(config: Config, game: Game, source) -> None:
-    """Raises ValueError where a game that goes from one set of pictures to another is given data
-    without, or the reverse."""
-    if source.partner in (game.partners or (None,)):
-        return
-    wants = (
-        f"{' or '.join(map(repr, game.partners))} as its source"
-        if game.partners
-        else "one set of pictures"
-    )
-    raise ValueError(
-        f"config.data.source={config.data['source']!r}: config.algorithm={config.algorithm!r} takes"
-        f" {wants}."
-    )
-
-
-def _check_sizes(net, place: str) -> None:
-    """Raises ValueError where a network of no channels, or the like, is asked for."""
-    for name in [field.name for field in dataclasses.fields(net) if field.name in SIZES]:
-        sizes = getattr(net, name)
-        if not all(
-            isinstance(size, int) and size >= 1
-            for size in (sizes if isinstance(sizes, tuple) else (sizes,))
-        ):
-            raise ValueError(f"{place}.{name}={sizes!r}: it must be at least 1.")
-
-
-def _dtype(config: Config, net: type) -> dict:
-    """{"dtype": ...} for a network that computes in a type of choice."""
-    if "dtype" in {field.name for field in dataclasses.fields(net)}:
-        return {"dtype": config.dtype}
-    if config.dtype != "float32":
-        raise ValueError(
-            f"config.dtype={config.dtype!r}: {net.__module__}.{net.__name__} has no dtype; use"
-            " 'float32'."
-        )
-    return {}
-
-
-def _augment(config: Config) -> augment.Augment:
-    settings = dict(config.augment)
-    if "name" not in settings:
-        raise ValueError(f"config.augment lacks name. {registry.suggest('', augment.AUGMENTS)}")
-    factory = registry.choose(augment.AUGMENTS, settings.pop("name"), "config.augment.name")
-    given = (
-        {"batch": config.batch}
-        if "batch" in {field.name for field in dataclasses.fields(factory)}
-        else {}
-    )
-    return registry.build(factory, settings, "config.augment", **given)
 
 
 def load(spec: str, overrides: Sequence[str] = ()) -> Config:

@@ -4,7 +4,6 @@ the update."""
 import collections
 import contextlib
 import dataclasses
-import functools
 import json
 import logging
 import math
@@ -15,14 +14,11 @@ import jax
 import numpy as np
 
 from gan_jax import build, checkpoint, optim
-from gan_jax.algorithms.base import Translator, reference_names
-from gan_jax.build import make_iteration, new_state
-from gan_jax.config import Config, check_partner, differences, make_game
-from gan_jax.data import domains, pipeline
+from gan_jax.algorithms.base import Translator
+from gan_jax.config import Config, differences
+from gan_jax.data import pipeline
 from gan_jax.data.images import grid, save_png
-from gan_jax.data.source import open_source
-from gan_jax.distributed import cluster
-from gan_jax.distributed.parallel import Parallel, any_process
+from gan_jax.distributed.parallel import any_process
 from gan_jax.evaluation import evaluator, features
 from gan_jax.inference import previews
 from gan_jax.reporting.progress import Progress
@@ -57,31 +53,29 @@ def run(
             return run(config, folder, restart=restart, signals=signals)
     folder = pathlib.Path(folder)
     with _alone_in(folder):
-        parallel = Parallel(config.parallel)
-        build.check(
-            config, parallel, new=restart or not checkpoint.steps_in(folder / "checkpoints")
-        )
-        source = open_source(config.data)
-        cluster.agree({"the fingerprint of config.data": source.fingerprint})
-        config, notes = build.fitted(config, len(source))
-        signals.check()
-        pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
-        game = make_game(config, source.shape, len(source.classes))
-        check_partner(config, game, source)
-        play = make_iteration(config, game, parallel)
-        samples = (
-            domains.Domains(source, reference_names(game.references)) if game.references else source
-        )
+        new = restart or not checkpoint.steps_in(folder / "checkpoints")
+        experiment = build.experiment(config, new=new)
+        config, parallel, game = experiment.config, experiment.parallel, experiment.game
+        source = experiment.source
         signals.check()
         with contextlib.closing(_open_store(config, folder, restart)) as store:
             total, done = config.total_steps * config.batch, (store.newest or 0) * config.batch
             with Progress(total, done, quiet=jax.process_index() > 0) as progress:
-                for note in (*source.notes, *notes, *build.few(config, game, len(source))):
+                for note in experiment.notes:
                     progress.log(note)
-                state, position = _begin(config, game, source, parallel, store, progress.log)
+                state, position = _begin(experiment, store, progress.log)
                 signals.check()
                 trainer = _Run(
-                    config, folder, source, samples, game, play, parallel, store, progress, signals
+                    config,
+                    folder,
+                    source,
+                    experiment.samples,
+                    game,
+                    experiment.iteration,
+                    parallel,
+                    store,
+                    progress,
+                    signals,
                 )
                 if config.eval_every_kimg is None:
                     return trainer.play_on(state, position)
@@ -132,9 +126,10 @@ def _open_store(config: Config, folder: pathlib.Path, restart: bool) -> checkpoi
     return store
 
 
-def _begin(config, game, source, parallel, store, log) -> tuple[TrainState, int]:
+def _begin(experiment: build.Experiment, store, log) -> tuple[TrainState, int]:
     """(state on the devices, the data's position): resumed, or new."""
-    new = functools.partial(new_state, config, game, source.shape, len(source.classes))
+    config, source, parallel = experiment.config, experiment.source, experiment.parallel
+    new = experiment.new_state
     if store.newest is not None:
         meta = checkpoint.read_meta(store.folder / str(store.newest))
         other = checkpoint.other_classes(meta["classes"], source.classes)

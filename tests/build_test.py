@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gan_jax import build, config, main, train
+from gan_jax import algorithms, build, config, main, train
 from gan_jax.distributed.parallel import Parallel
 from tests.paths import ROOT
 
@@ -19,7 +19,7 @@ def unopened(monkeypatch):
     def opened(settings):
         raise AssertionError(f"opened {settings}")
 
-    monkeypatch.setattr(train, "open_source", opened)
+    monkeypatch.setattr(build, "open_source", opened)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_very_few_images_are_told_what_to_expect(toy_game):
         == build.few(dataclasses.replace(run, init_from="runs/many"), game, 9)
     )
     cut = config.load(str(CONFIGS / CUT))
-    assert build.few(cut, config.make_game(cut, (32, 32, 3), 0), 2) == []
+    assert build.few(cut, algorithms.make_game(cut, (32, 32, 3), 0), 2) == []
     start = config.load(str(CONFIGS / "few_shot.py"))
     assert (start.g, start.d, start.model, start.data["resolution"]) == (
         run.g,

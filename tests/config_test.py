@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from gan_jax import augment, config
+from gan_jax import algorithms, augment, config
 from tests.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -135,7 +135,7 @@ def test_players_that_share_a_dict_are_overridden_apart(tmp_path):
 
 
 def test_unknown_parts_of_a_game_suggest(file):
-    make = lambda *overrides: config.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
+    make = lambda *overrides: algorithms.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
     assert make().z_dim == 7
     for override, message in {
         "algorithm=noise_to_imag": (
@@ -173,15 +173,15 @@ def test_the_unconditional_takes_no_labels(file):
         ValueError,
         match="config.conditional=False, but the data has classes. Set config.data.labels",
     ):
-        config.make_game(config.load(file, ["conditional=False"]), (28, 28, 1), 10)
+        algorithms.make_game(config.load(file, ["conditional=False"]), (28, 28, 1), 10)
     assert (
-        config.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes == 10
+        algorithms.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes == 10
     )
 
 
 def test_augmentation_and_type_reach_those_who_take_them(file, tmp_path, monkeypatch):
     own = ["augment={'name': 'diffaugment', 'policy': 'color'}", "dtype=bfloat16"]
-    game = config.make_game(config.load(file, own), (28, 28, 1), 0)
+    game = algorithms.make_game(config.load(file, own), (28, 28, 1), 0)
     assert game.augment == augment.DiffAugment("color") and game.batch == 64
     assert game.g.dtype == game.d.dtype == "bfloat16"
     (tmp_path / "plain").mkdir()
@@ -197,7 +197,7 @@ def test_augmentation_and_type_reach_those_who_take_them(file, tmp_path, monkeyp
         ),
     }.items():
         with pytest.raises(ValueError, match=message):
-            config.make_game(config.load(file, [*plain, override]), (8, 8, 1), 0)
+            algorithms.make_game(config.load(file, [*plain, override]), (8, 8, 1), 0)
 
 
 def test_steps_count_images():

@@ -12,9 +12,8 @@ main commands
 train
 build
 evaluation inference
-config
 algorithms reporting interop
-models pretrained
+models pretrained config
 nn augment data metrics step
 losses regularizers optim checkpoint
 distributed

@@ -8,7 +8,7 @@ import shlex
 import numpy as np
 import pytest
 
-from gan_jax import build, config, main
+from gan_jax import algorithms, build, config, main
 from gan_jax.data.images import save_png
 from gan_jax.data.source import outline
 from gan_jax.evaluation.protocol import Protocol
@@ -83,10 +83,10 @@ def test_training_commands_name_configs_and_settings_that_exist(command, monkeyp
     flags, overrides = main.parse(shlex.split(command.split("gan_jax.main", 1)[1], comments=True))
     run = config.load(flags.config, overrides)
     about = outline(run.data, "config.data")
-    game = config.make_game(run, about.shape, about.classes)
+    game = algorithms.make_game(run, about.shape, about.classes)
     assert (
         game.phases
-        and build.make_optimisers(run, game)
+        and build.make_optimizers(run, game)
         and registry.build(Protocol, run.eval, "config.eval")
     )
 

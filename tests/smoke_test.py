@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, main
+from gan_jax import algorithms, checkpoint, config, main
 from tests.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -103,7 +103,7 @@ def needs(file, tmp_path):
 def test_the_whole_config_names_a_game_that_exists(file):
     run = config.load(str(file))
     data = run.data.get("a", run.data)
-    game = config.make_game(
+    game = algorithms.make_game(
         run, (data["resolution"],) * 2 + (data.get("channels", 3),), 10 if data.get("labels") else 0
     )
     assert game.phases and run.total_steps > 100

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import build, config, losses, optim, train
+from gan_jax import build, config, losses, optim
 from gan_jax.algorithms import noise_to_image
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.distributed.parallel import Parallel
@@ -36,9 +36,9 @@ def play(game, rounds, devices=1, **changes):
     """(state before, state after, metrics of each round)."""
     run = settings(**changes)
     parallel = Parallel(run.parallel, jax.devices()[:devices])
-    round_ = train.make_iteration(run, game, parallel)
-    start = train.new_state(run, game, SHAPE, 0)
-    state = parallel.replicate(train.new_state(run, game, SHAPE, 0))
+    round_ = build.make_iteration(run, game, parallel)
+    start = build.new_state(run, game, SHAPE, 0)
+    state = parallel.replicate(build.new_state(run, game, SHAPE, 0))
     seen = []
     for step in range(rounds):
         batches = [
@@ -80,8 +80,8 @@ def test_adam_counts_with_repeat_and_lazy_phases(toy_game, n_critic, every, d_st
 
 def test_a_turn_moves_its_own_player_only(toy_game):
     game = toy_game()
-    state = train.new_state(settings(), game, SHAPE, 0)
-    tx = build.make_optimisers(settings(), game)
+    state = build.new_state(settings(), game, SHAPE, 0)
+    tx = build.make_optimizers(settings(), game)
     d_phase, g_phase = game.phases
     after_d, _ = jax.jit(make_step(d_phase, tx["d"]))(
         state, example_batch(SHAPE, 0, 4), jnp.int32(0)
@@ -113,9 +113,9 @@ def test_one_turn_is_the_written_update_rule(toy_game):
     """The golden step: D's turn of the hinge game, recomputed without step.py, optim.py or the
     game's own loss."""
     game = toy_game()
-    state = train.new_state(settings(), game, SHAPE, 0)
+    state = build.new_state(settings(), game, SHAPE, 0)
     batch = example_batch(SHAPE, 0, 4)
-    tx = build.make_optimisers(settings(), game)
+    tx = build.make_optimizers(settings(), game)
     got, metrics = jax.jit(make_step(game.phases[0], tx["d"]))(state, batch, jnp.int32(5))
 
     k_z, _ = jax.random.split(
@@ -143,7 +143,7 @@ def test_one_turn_is_the_written_update_rule(toy_game):
 def test_g_minimises_the_named_loss(toy_game):
     for name, loss in losses.LOSSES.items():
         game = toy_game(loss=name)
-        state = train.new_state(settings(), game, SHAPE, 0)
+        state = build.new_state(settings(), game, SHAPE, 0)
         rng = jax.random.key(3)
         value, aux = game.loss_g(state.g.params, state, example_batch(SHAPE, 0, 4), rng)
         fake, _ = game.fake(state.g, jax.random.split(jax.random.clone(rng), 3)[0], None, 4)
@@ -157,7 +157,7 @@ def test_g_minimises_the_named_loss(toy_game):
 def test_penalty_enters_ds_loss_at_its_weight(toy_game, penalty):
     rng, batch = jax.random.key(0), example_batch(SHAPE, 0, 4)
     game = toy_game(penalty=penalty, penalty_weight=3.0)
-    state = train.new_state(settings(), game, SHAPE, 0)
+    state = build.new_state(settings(), game, SHAPE, 0)
     with_it, aux = game.loss_d(state.d.params, state, batch, rng)
     without, _ = toy_game().loss_d(state.d.params, state, batch, jax.random.clone(rng))
     np.testing.assert_allclose(with_it - without, aux.metrics["d/penalty"], rtol=1e-4)
@@ -189,7 +189,7 @@ def pull(game, rounds):
         ),
     )
     tx = {who: optim.per_network(lambda name: gathered) for who in "gd"}
-    state = train.new_state(settings(), game, SHAPE, 0)
+    state = build.new_state(settings(), game, SHAPE, 0)
     state = state.replace(g=state.g.replace(opt=tx["g"].init(state.g.params)))
     state = state.replace(d=state.d.replace(opt=tx["d"].init(state.d.params)))
     w = np.array(state.d.params["d"]["Dense_0"]["kernel"])
@@ -258,11 +258,11 @@ def test_accumulated_parts_are_the_whole_batch(devices):
     seen = []
     for run in (whole, parts):
         parallel = Parallel("jit", jax.devices()[:devices])
-        state = train.new_state(run, game, SHAPE, 0)
+        state = build.new_state(run, game, SHAPE, 0)
         state = state.replace(
             g=state.g.replace(params=jax.tree.map(jnp.zeros_like, state.g.params))
         )
-        turn = train.make_iteration(run, game, parallel).steps[0][1]
+        turn = build.make_iteration(run, game, parallel).steps[0][1]
         image = np.random.default_rng(0).integers(0, 256, (8, *SHAPE), np.uint8)
         seen.append(
             turn(
@@ -281,8 +281,8 @@ def test_accumulated_parts_are_the_whole_batch(devices):
 
 def test_parts_draw_their_own_noise_and_thread_the_mutable_state(toy_game):
     game = toy_game()
-    state = train.new_state(settings(batch=4), game, SHAPE, 0)
-    tx = build.make_optimisers(settings(batch=4), game)["d"]
+    state = build.new_state(settings(batch=4), game, SHAPE, 0)
+    tx = build.make_optimizers(settings(batch=4), game)["d"]
     draws = []
     loss = lambda params, state, batch, rng: (
         draws.append(rng) or game.loss_d(params, state, batch, rng)
@@ -298,7 +298,7 @@ def test_parts_that_do_not_divide_are_refused(toy_game):
     with pytest.raises(
         ValueError, match=r"config.accumulate=3: it can't cut the 4 images a device sees"
     ):
-        train.make_iteration(settings(accumulate=3), toy_game(), Parallel("jit", jax.devices()[:1]))
+        build.make_iteration(settings(accumulate=3), toy_game(), Parallel("jit", jax.devices()[:1]))
 
 
 def test_round_averages_weights_and_batch_statistics_together(toy_game):
@@ -313,7 +313,7 @@ def test_round_averages_weights_and_batch_statistics_together(toy_game):
 
 def test_what_is_an_average_already_is_copied(toy_game):
     """As StyleGAN2's mean of w."""
-    start = train.new_state(settings(), toy_game(), SHAPE, 0)
+    start = build.new_state(settings(), toy_game(), SHAPE, 0)
     keep = lambda value: {"g": {"average": {"w": jnp.float32(value)}}}
     state = start.replace(
         g=start.g.replace(mutable=keep(3)), ema={"params": start.g.params, "mutable": keep(1)}
@@ -324,7 +324,7 @@ def test_what_is_an_average_already_is_copied(toy_game):
 
 def test_sampling_reads_the_average(toy_game):
     game = toy_game()
-    state = train.new_state(settings(), game, SHAPE, 0)
+    state = build.new_state(settings(), game, SHAPE, 0)
     z = game.latent(jax.random.key(0), 2)
     images = game.sample(state.ema, z, None)
     assert np.array_equal(

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, main, train
+from gan_jax import build, checkpoint, config, main, train
 from gan_jax.data import pipeline
 from gan_jax.data.source import open_source
 from gan_jax.runtime import workdir
@@ -235,7 +235,7 @@ def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch
             source.classes = change(tuple(source.classes))
             return source
 
-        monkeypatch.setattr(train, "open_source", opened)
+        monkeypatch.setattr(build, "open_source", opened)
 
     names = open_source(config.load(file).data).classes
     renamed(lambda classes: (*classes[1:], "zebras"))
@@ -451,7 +451,7 @@ def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "stage",
-    [(config, "load"), (train, "open_source"), (train, "make_iteration"), (train, "_begin")],
+    [(config, "load"), (build, "open_source"), (build, "make_iteration"), (train, "_begin")],
     ids=lambda s: s[1],
 )
 def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(

@@ -89,17 +89,17 @@ def measure(flags: argparse.Namespace) -> dict:
     import jaxlib
     import numpy as np
 
+    from gan_jax import algorithms, build
     from gan_jax import config as configs
-    from gan_jax import train
     from gan_jax.distributed.parallel import Parallel
 
     config = configs.load(flags.config, flags.set)
     shape, n_classes = data_shape(config, flags)
     parallel = Parallel(config.parallel)
-    game = configs.make_game(config, shape, n_classes)
+    game = algorithms.make_game(config, shape, n_classes)
     play, state = (
-        train.make_iteration(config, game, parallel),
-        train.new_state(config, game, shape, n_classes),
+        build.make_iteration(config, game, parallel),
+        build.new_state(config, game, shape, n_classes),
     )
     state = parallel.replicate(state)
     batch = parallel.put(game.example(shape, n_classes, config.batch))

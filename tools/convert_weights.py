@@ -57,8 +57,9 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
     import dataclasses
     import shutil
 
-    from gan_jax import checkpoint, train
-    from gan_jax.config import Config, make_game
+    from gan_jax import build, checkpoint
+    from gan_jax.algorithms import make_game
+    from gan_jax.config import Config
     from gan_jax.runtime import registry
 
     height, width, channels = snapshot.shape
@@ -72,7 +73,7 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
         "conditional": bool(classes),
     }
     config = registry.build(Config, settings, "config")
-    state = train.new_state(
+    state = build.new_state(
         config, make_game(config, snapshot.shape, len(classes)), snapshot.shape, len(classes)
     )
     new = state.replace(g=player(state.g, "g", snapshot.g), ema=variables("g", snapshot.ema))

@@ -1,0 +1,138 @@
+"""Config -> game: the algorithm that it names, with its networks, for images of one shape."""
+
+import dataclasses
+import types
+from collections.abc import Sequence
+
+import flax.linen as nn
+
+from gan_jax import augment, models
+from gan_jax.algorithms.base import Game
+from gan_jax.config import Config
+from gan_jax.runtime import registry
+
+SIZES = (  # settings of networks that are counts, or tuples of counts: at least 1
+    *("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion"),
+    *("cardinality", "channel_base", "channel_max", "mbstd_group"),
+)
+
+
+def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
+    """The game a config names, for images of `shape` (H, W, C) and `n_classes` classes (0:
+    unconditional).
+
+    Raises:
+        ValueError: an unknown algorithm, model or setting, with the nearest known one; a
+            conditional config on data without labels, or the reverse.
+    """
+    if config.conditional is not None and config.conditional != bool(n_classes):
+        raise ValueError(
+            "config.conditional=True, but the data has no labels. Set config.data.labels, or"
+            " conditional=False."
+            if config.conditional
+            else "config.conditional=False, but the data has classes. Set config.data.labels=False."
+        )
+    algorithm, model = modules(config)
+    if algorithm.Algorithm.labelled and not n_classes:
+        raise ValueError(
+            f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
+            " from class to class. Set config.data.labels."
+        )
+    takes = field_names(algorithm.Algorithm)
+    further = further_networks(config)
+    for name in config.networks:
+        registry.choose(further, name, "config.networks")
+    networks = {
+        "g": _network(config, model.Generator, config.g, "config.g", shape, n_classes),
+        "d": _network(config, model.Discriminator, config.d, "config.d", shape, n_classes),
+    }
+    for name, net in further.items():
+        settings, place = config.networks.get(name, {}), f"config.networks.{name}"
+        networks[name] = _network(config, net, settings, place, shape, n_classes)
+    given = {"batch": config.batch} if "batch" in takes else {}
+    if config.augment:
+        if "augment" not in takes:
+            raise ValueError(
+                f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it"
+                " out."
+            )
+        given["augment"] = _augment(config)
+    return registry.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
+
+
+def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:
+    """(the algorithm's module, the model's). Raises ValueError where there is none of that name."""
+    return (
+        registry.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm"),
+        registry.by_name("models", config.model, "config.model", "Generator", "Discriminator"),
+    )
+
+
+def further_networks(config: Config) -> dict[str, type[nn.Module]]:
+    """The networks beside g and d: those of the model's NETWORKS that the algorithm has a field
+    for."""
+    algorithm, model = modules(config)
+    takes = field_names(algorithm.Algorithm)
+    return {name: net for name, net in models.further_networks(model).items() if name in takes}
+
+
+def field_names(kind: type) -> set[str]:
+    """The names of a dataclass's fields."""
+    return {field.name for field in dataclasses.fields(kind)}
+
+
+def check_partner(config: Config, game: Game, source) -> None:
+    """Raises ValueError where a game that goes from one set of pictures to another is given data
+    without, or the reverse."""
+    if source.partner in (game.partners or (None,)):
+        return
+    wants = (
+        f"{' or '.join(map(repr, game.partners))} as its source"
+        if game.partners
+        else "one set of pictures"
+    )
+    raise ValueError(
+        f"config.data.source={config.data['source']!r}: config.algorithm={config.algorithm!r} takes"
+        f" {wants}."
+    )
+
+
+def _network(
+    config: Config,
+    net: type[nn.Module],
+    settings: dict,
+    place: str,
+    shape: Sequence[int],
+    n_classes: int,
+) -> nn.Module:
+    """One network of the model; `shape`, `n_classes` and `dtype` go to those that have the
+    field."""
+    fields = field_names(net)
+    given = {"shape": tuple(shape), "n_classes": n_classes, "dtype": config.dtype}
+    if "dtype" not in fields and config.dtype != "float32":
+        raise ValueError(
+            f"config.dtype={config.dtype!r}: {net.__module__}.{net.__name__} has no dtype; use"
+            " 'float32'."
+        )
+    given = {name: value for name, value in given.items() if name in fields}
+    built = registry.build(net, settings, place, **given)
+    for name in SIZES:
+        if name in fields:
+            _check_size(getattr(built, name), f"{place}.{name}")
+    return built
+
+
+def _check_size(size, place: str) -> None:
+    """Raises ValueError where a network of no channels, or the like, is requested."""
+    sizes = size if isinstance(size, tuple) else (size,)
+    if not all(isinstance(n, int) and n >= 1 for n in sizes):
+        raise ValueError(f"{place}={size!r}: it must be at least 1.")
+
+
+def _augment(config: Config) -> augment.Augment:
+    settings = dict(config.augment)
+    if "name" not in settings:
+        raise ValueError(f"config.augment lacks name. {registry.suggest('', augment.AUGMENTS)}")
+    factory = registry.choose(augment.AUGMENTS, settings.pop("name"), "config.augment.name")
+    given = {"batch": config.batch} if "batch" in field_names(factory) else {}
+    return registry.build(factory, settings, "config.augment", **given)

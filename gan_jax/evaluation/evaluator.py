@@ -15,8 +15,9 @@ import numpy as np
 
 import gan_jax
 from gan_jax import checkpoint, pretrained
+from gan_jax.algorithms import check_partner
 from gan_jax.algorithms.base import Game, Translator
-from gan_jax.config import Config, check_partner, differences
+from gan_jax.config import Config, differences
 from gan_jax.data import pairs
 from gan_jax.data.source import Source, open_source, outline
 from gan_jax.data.view import View

@@ -19,8 +19,9 @@ from flax import traverse_util
 from jax import export as jax_export
 
 from gan_jax import checkpoint, models
+from gan_jax.algorithms import make_game
 from gan_jax.algorithms.base import FromNoise, Game, Translator, Variables
-from gan_jax.config import Config, make_game, set_override
+from gan_jax.config import Config, set_override
 from gan_jax.data.images import MOST_COLUMNS
 from gan_jax.nn import conv
 from gan_jax.runtime import registry

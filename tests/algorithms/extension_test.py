@@ -10,7 +10,7 @@ import sys
 import flax.linen as nn
 import pytest
 
-from gan_jax import build, checkpoint, config, main
+from gan_jax import algorithms, build, checkpoint, config, main
 from gan_jax.algorithms import cut, cyclegan, pix2pix, starganv2
 from tests.paths import ROOT
 
@@ -27,7 +27,7 @@ def test_the_docs_own_network_fits(tmp_path, monkeypatch):
     run = config.Config(
         "noise_to_image", "own_networks.network", {}, batch=4, total_kimg=1.0, g={"width": 3}
     )
-    game = config.make_game(run, (4, 6, 3), 0)
+    game = algorithms.make_game(run, (4, 6, 3), 0)
     build.check_own_networks(run, game, (4, 6, 3), 0)
     assert game.g.width == 3 and game.d.width == 64
 
@@ -58,7 +58,7 @@ def test_a_translators_own_network_is_told_what_it_must_take(game, needed):
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "cut", "starganv2"])
 def test_the_models_here_take_what_translators_give(name):
     run = config.Config(name, name, {}, batch=4, total_kimg=1.0)
-    game = config.make_game(run, (32, 32, 3), 3)
+    game = algorithms.make_game(run, (32, 32, 3), 3)
     assert len(game.calls) >= 2
     build.check_own_calls(run, game)
 

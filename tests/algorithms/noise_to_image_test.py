@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import config, regularizers, train
+from gan_jax import build, config, regularizers
 from gan_jax.algorithms.base import example_batch
 from gan_jax.augment import ADA, DiffAugment
 from gan_jax.distributed.parallel import Parallel
@@ -46,7 +46,7 @@ def play(toy_game):
     def turn(critic=None, **settings):
         game = toy_game(batch=4, **settings)
         game = dataclasses.replace(game, d=critic) if critic else game
-        state = train.new_state(SETTINGS, game, SHAPE, 0)
+        state = build.new_state(SETTINGS, game, SHAPE, 0)
         return (
             *game.loss_d(state.d.params, state, example_batch(SHAPE, 0, 4), jax.random.key(0)),
             state,
@@ -68,7 +68,7 @@ def test_g_plays_against_the_augmented_picture(toy_game):
     game = dataclasses.replace(
         toy_game(batch=4, loss="wasserstein", augment=Brighter()), d=LinearCritic()
     )
-    state = train.new_state(SETTINGS, game, SHAPE, 0)
+    state = build.new_state(SETTINGS, game, SHAPE, 0)
     args = state, example_batch(SHAPE, 0, 4)
     seen, _ = game.loss_g(state.g.params, *args, jax.random.key(0))
     plain, _ = dataclasses.replace(game, augment=toy_game().augment).loss_g(
@@ -109,7 +109,7 @@ def test_lecam_waits_for_its_start_and_knows_the_logits_then(play):
 
 def test_parts_of_a_turn_move_lecams_means_as_one_does(toy_game):
     game = toy_game(batch=4, lecam=1.0, lecam_start=0)
-    state = train.new_state(SETTINGS, game, SHAPE, 0)
+    state = build.new_state(SETTINGS, game, SHAPE, 0)
     whole, _ = game.observed(state, jnp.full(4, 3.0), jnp.full(4, -2.0))
     for _ in range(2):
         carry, _ = game.observed(state, jnp.full(2, 3.0), jnp.full(2, -2.0))
@@ -145,7 +145,7 @@ def test_adas_strength_is_kept_and_moves_with_ds_turns(toy_game):
     """Reals all above zero: after four turns p has gone up by four batches' worth, and is in the
     carry and the log."""
     game = toy_game(batch=4, augment=ADA(kimg=0.16, batch=4, pipe="xflip", target=-1.0))
-    state = train.new_state(SETTINGS, game, SHAPE, 0)
+    state = build.new_state(SETTINGS, game, SHAPE, 0)
     loss = jax.jit(game.loss_d)
     seen = []
     for step in range(8):
@@ -168,8 +168,8 @@ def test_every_addition_at_once_trains_on_two_devices_alike(toy_game):
     )
     results = []
     for parallel in (Parallel("jit", jax.devices()[:1]), Parallel("pmap")):
-        round_ = train.make_iteration(SETTINGS, game, parallel)
-        state = parallel.replicate(train.new_state(SETTINGS, game, SHAPE, 0))
+        round_ = build.make_iteration(SETTINGS, game, parallel)
+        state = parallel.replicate(build.new_state(SETTINGS, game, SHAPE, 0))
         state, metrics = round_(state, [parallel.put(example_batch(SHAPE, 0, 4))], 0)
         results.append(jax.device_get(parallel.one((metrics, state.carry))))
     for a, b in zip(*map(jax.tree.leaves, results), strict=True):
@@ -177,13 +177,13 @@ def test_every_addition_at_once_trains_on_two_devices_alike(toy_game):
 
 
 def test_the_carry_of_a_plain_game_holds_nothing(toy_game):
-    assert not jax.tree.leaves(train.new_state(SETTINGS, toy_game(), SHAPE, 0).carry)
+    assert not jax.tree.leaves(build.new_state(SETTINGS, toy_game(), SHAPE, 0).carry)
 
 
 def test_stylegan2s_generator_draws_its_noise_in_this_game_too(toy_game):
     g = stylegan2.Generator((8, 8, 3), w_dim=4, map_layers=1, channel_base=16, channel_max=4)
     game = dataclasses.replace(toy_game(batch=2), g=g)
-    state = train.new_state(SETTINGS, game, (8, 8, 3), 0)
+    state = build.new_state(SETTINGS, game, (8, 8, 3), 0)
     draw = jax.jit(lambda key: game.fake(state.g, key, None, 2)[0])
     one, again, other = (np.asarray(draw(jax.random.key(seed))) for seed in (0, 0, 1))
     assert np.isfinite(one).all() and np.array_equal(one, again) and not np.array_equal(one, other)

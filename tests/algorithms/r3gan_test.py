@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import build, config, losses, regularizers, train
+from gan_jax import algorithms, build, config, losses, regularizers
 from gan_jax.algorithms import base, r3gan
 from gan_jax.augment import ADA
 from gan_jax.distributed.parallel import Parallel
@@ -51,7 +51,7 @@ def make_game(classes=3, **settings):
 
 def new_state(game, step=0):
     opt = dict(lr=2e-3, b1=0.0, b2=0.9)
-    state = train.new_state(
+    state = build.new_state(
         config.Config("r3gan", "r3gan", {}, batch=4, total_kimg=1.0, opt_g=opt, opt_d=opt),
         game,
         SHAPE,
@@ -387,8 +387,8 @@ def two_rounds(parallel, devices):
         Parallel(parallel, jax.devices()[:devices]),
     )
     play, state = (
-        train.make_iteration(run, game, on),
-        on.replicate(train.new_state(run, game, SHAPE, 3)),
+        build.make_iteration(run, game, on),
+        on.replicate(build.new_state(run, game, SHAPE, 3)),
     )
     for step in range(2):
         images = np.random.default_rng(step).integers(0, 256, (4, *SHAPE), np.uint8)
@@ -417,8 +417,8 @@ def test_presets_are_whole_runs(name):
     p, settings = r3gan.PRESETS[name], r3gan.preset(name)
     run = config.Config(data={}, **settings)
     side = 4 << (len(p["widths"]) - 1)
-    game = config.make_game(run, (side, side, 3), 10 if p["conditional"] else 0)
-    assert build.make_optimisers(run, game).keys() == {"g", "d"}
+    game = algorithms.make_game(run, (side, side, 3), 10 if p["conditional"] else 0)
+    assert build.make_optimizers(run, game).keys() == {"g", "d"}
     end = round(run.total_kimg * 1000 / run.batch)
     gammas = [float(game.gamma_at(jnp.int32(step))) for step in (0, end)]
     np.testing.assert_allclose(gammas, p["gamma"], rtol=1e-5)

@@ -19,7 +19,7 @@ import pytest
 from flax import traverse_util
 
 from gan_jax.algorithms import base, starganv2
-from gan_jax.build import make_optimisers
+from gan_jax.build import make_optimizers
 from gan_jax.config import Config
 from gan_jax.models.starganv2 import Discriminator, Generator, Mapping, StyleEncoder
 from gan_jax.state import Player, TrainState
@@ -187,7 +187,7 @@ def test_a_round(game, variables, monkeypatch):
         opt_d=adam,
         opt_g=adam | {"networks": {"mapping": {"lr": 1e-6}}},
     )
-    tx = make_optimisers(config, game)
+    tx = make_optimizers(config, game)
     player = lambda who, params: Player(params, {n: {} for n in params}, tx[who].init(params))
     rng = jax.random.key_data(jax.random.key(0))
     state = TrainState(jnp.int32(0), rng, player("g", params_g), player("d", params_d), {}, {})

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import config, train
+from gan_jax import algorithms, build, config
 from gan_jax.algorithms import base
 from gan_jax.algorithms import starganv2 as starganv2_game
 from gan_jax.distributed.parallel import Parallel
@@ -28,7 +28,7 @@ SETTINGS = {
 
 def made(**changes):
     run = config.Config(**(SETTINGS | changes))
-    return run, config.make_game(run, (16, 16, 3), len(CLASSES))
+    return run, algorithms.make_game(run, (16, 16, 3), len(CLASSES))
 
 
 # --- networks
@@ -65,7 +65,7 @@ def test_squares_start_as_one_pixel(patch):
 
 def test_parts_are_drawn_in_the_colours_of_the_whole():
     run, game = made(g={"width": 4, "widest": 8, "levels": 1, "patch": 2, "palette": 3})
-    state = train.new_state(run, game, (16, 16, 3), len(CLASSES))
+    state = build.new_state(run, game, (16, 16, 3), len(CLASSES))
     sampler = Sampler(game, jax.device_get(state.ema), (16, 16, 3), CLASSES, None, 1)
     x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1)
     style = sampler.styles_from_noise(0, jnp.array([0, 1]), 2)
@@ -126,8 +126,8 @@ def played():
     """(game, the state at the start, after each of the round's four turns)."""
     run, game = made()
     parallel = Parallel("jit", jax.devices()[:1])
-    play = train.make_iteration(run, game, parallel)
-    states = [parallel.replicate(train.new_state(run, game, (16, 16, 3), 3))]
+    play = build.make_iteration(run, game, parallel)
+    states = [parallel.replicate(build.new_state(run, game, (16, 16, 3), 3))]
     batch = parallel.put(game.example((16, 16, 3), 3, 4))
     for k, (_, turn) in enumerate(play.steps):
         copy = jax.tree.map(jnp.copy, states[-1])  # a turn takes its state's memory
@@ -268,13 +268,13 @@ def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
 )
 def test_bad_settings(changes, classes, message):
     with pytest.raises(ValueError, match=message):
-        config.make_game(config.Config(**(SETTINGS | changes)), (16, 16, 3), classes)
+        algorithms.make_game(config.Config(**(SETTINGS | changes)), (16, 16, 3), classes)
 
 
 def test_squares_of_three_pixels():
     run, game = made(d={"width": 4, "patch": 3})
     with pytest.raises(ValueError, match="patch=3 of a StarGAN v2 network: it must be 1, 2, 4"):
-        train.new_state(run, game, (16, 16, 3), 3)
+        build.new_state(run, game, (16, 16, 3), 3)
 
 
 def test_styles_of_different_lengths():
@@ -288,4 +288,4 @@ def test_an_optimiser_for_a_network_there_is_not():
     with pytest.raises(
         ValueError, match=r"config.opt_g.networks='maping' is not known. Did you mean 'mapping'\?"
     ):
-        train.new_state(run, game, (16, 16, 3), 3)
+        build.new_state(run, game, (16, 16, 3), 3)

@@ -22,7 +22,7 @@ import optax
 import pytest
 from flax import traverse_util
 
-from gan_jax import build, config
+from gan_jax import algorithms, build, config
 from gan_jax.interop import stylegan2
 from gan_jax.interop.pickles import Net
 from gan_jax.models.stylegan2 import Discriminator, Generator
@@ -206,8 +206,8 @@ def test_one_step_of_each_turn(kind, monkeypatch):
         opt_g=adam,
         opt_d=adam,
     )
-    game = config.make_game(settings, (side, side, 3), classes)
-    tx = build.make_optimisers(settings, game)
+    game = algorithms.make_game(settings, (side, side, 3), classes)
+    tx = build.make_optimizers(settings, game)
 
     def player(who, found):
         state = {name: tree for name, tree in found.variables.items() if name != "params"}

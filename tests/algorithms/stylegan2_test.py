@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import config, regularizers, train
+from gan_jax import algorithms, build, config, regularizers
 from gan_jax.algorithms import base, stylegan2
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.evaluation import features
@@ -45,7 +45,7 @@ def start():
     """(game, its state, a batch); noise has strength, biases are not zero: nothing is left out by
     being nothing."""
     game = make_game()
-    state = train.new_state(run_config(), game, SHAPE, 3)
+    state = build.new_state(run_config(), game, SHAPE, 3)
     stir = lambda path, x: (
         x + 0.3 * normal(len(str(path)), *x.shape) if "kernel" not in str(path[-1]) else x
     )
@@ -450,8 +450,8 @@ def play(devices, parallel):
     """(state, metrics of each round) of four rounds with lazy turns every 2 and every 4."""
     run, game = run_config(parallel=parallel), make_game(path_every=2, r1_every=4)
     parallel = Parallel(run.parallel, jax.devices()[:devices])
-    round_ = train.make_iteration(run, game, parallel)
-    state, seen = parallel.replicate(train.new_state(run, game, SHAPE, 3)), []
+    round_ = build.make_iteration(run, game, parallel)
+    state, seen = parallel.replicate(build.new_state(run, game, SHAPE, 3)), []
     for step in range(4):
         image = np.random.default_rng(step).integers(0, 256, (4, *SHAPE), np.uint8)
         batch = parallel.put({"image": image, "label": np.arange(4, dtype=np.int32) % 3})
@@ -551,5 +551,5 @@ def test_presets_are_the_published_table():
 def test_configs_take_their_presets():
     run = config.load(str(CONFIGS / "stylegan2_ffhq256.py") + ":preset=auto,resolution=128")
     assert (run.batch, run.data["resolution"], run.g["map_layers"]) == (32, 128, 2)
-    game = config.make_game(config.load(str(CONFIGS / "stylegan2_cifar10.py")), (32, 32, 3), 10)
+    game = algorithms.make_game(config.load(str(CONFIGS / "stylegan2_cifar10.py")), (32, 32, 3), 10)
     assert len(game.phases) == 3 and game.augment.target == 0.6 and game.d.architecture == "orig"

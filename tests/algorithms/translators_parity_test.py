@@ -20,7 +20,7 @@ import pytest
 from flax import traverse_util
 
 from gan_jax.algorithms import base, cut, cyclegan, pix2pix
-from gan_jax.build import make_optimisers
+from gan_jax.build import make_optimizers
 from gan_jax.config import Config
 from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
@@ -109,7 +109,7 @@ def variables(game, who):
 def played(game, who, algorithm):
     """(metrics, our weights' movement by the fixture's names) of one round."""
     adam = {"name": "adam", "lr": 2e-4, "b1": 0.5, "b2": 0.999, "eps": 1.0}
-    tx = make_optimisers(Config(algorithm, algorithm, {}, N, 1.0, opt_d=adam, opt_g=adam), game)
+    tx = make_optimizers(Config(algorithm, algorithm, {}, N, 1.0, opt_d=adam, opt_g=adam), game)
     g, d, carry = variables(game, who)
     player = lambda side, v: Player(v["params"], v["mutable"], tx[side].init(v["params"]))
     rng = jax.random.key_data(jax.random.key(0))

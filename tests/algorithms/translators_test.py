@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import config, regularizers, train
+from gan_jax import build, config, regularizers
 from gan_jax.algorithms import base, cut, cyclegan, pix2pix
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.models import cut as cut_models
@@ -67,9 +67,9 @@ def play(one, rounds=3, devices=1, kind="jit", **changes):
         "x", "x", {}, batch=4, total_kimg=1.0, opt_g=adam, opt_d=adam, parallel=kind, **changes
     )
     parallel = Parallel(kind, jax.devices()[:devices])
-    round_ = train.make_iteration(run, one, parallel)
-    start = train.new_state(run, one, SHAPE, 0)
-    state = parallel.replicate(train.new_state(run, one, SHAPE, 0))
+    round_ = build.make_iteration(run, one, parallel)
+    start = build.new_state(run, one, SHAPE, 0)
+    state = parallel.replicate(build.new_state(run, one, SHAPE, 0))
     for step in range(rounds):
         state, metrics = round_(state, [parallel.put(batch_of(step))], step)
     return start, parallel.one(state), jax.device_get(parallel.one(metrics))
@@ -517,7 +517,7 @@ def test_bad_settings(name, settings, message):
 def test_direction_says_what_is_translated():
     for direction in ("ab", "ba"):
         one = game("cyclegan", direction=direction)
-        start = train.new_state(config.Config("x", "x", {}, batch=4, total_kimg=1.0), one, SHAPE, 0)
+        start = build.new_state(config.Config("x", "x", {}, batch=4, total_kimg=1.0), one, SHAPE, 0)
         x = jax.random.normal(jax.random.key(0), (2, *SHAPE))
         own = ToyTranslator().apply({"params": start.g.params[f"g_{direction}"]}, x)
         np.testing.assert_array_equal(one.restyle(start.ema, x, jnp.zeros((2, 0))), own)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, train
+from gan_jax import algorithms, build, checkpoint, config, train
 from gan_jax.algorithms import base
 from gan_jax.data.images import save_png, to_uint8
 from gan_jax.inference import export
@@ -76,8 +76,8 @@ def run_of_classes(folder, names):
     run = config.Config(
         "noise_to_image", "mlp", {}, batch=4, total_kimg=1.0, g={"widths": (4,)}, d={"widths": (4,)}
     )
-    state = train.new_state(
-        run, config.make_game(run, (2, 2, 3), len(names)), (2, 2, 3), len(names)
+    state = build.new_state(
+        run, algorithms.make_game(run, (2, 2, 3), len(names)), (2, 2, 3), len(names)
     )
     with contextlib.closing(checkpoint.Store(folder / "checkpoints")) as store:
         meta = {"config": dataclasses.asdict(run), "shape": [2, 2, 3], "classes": names}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import config
+from gan_jax import algorithms, config
 from gan_jax.data import image_sets, pipeline
 from gan_jax.data.source import open_source
 from gan_jax.evaluation import evaluator, features
@@ -254,4 +254,4 @@ def test_a_game_with_the_wrong_kind_of_data(folders, algorithm, source, message)
     run = config.Config(algorithm, algorithm, {"source": source}, 2, 1.0)
     game = registry.by_name("algorithms", algorithm, "config.algorithm").Algorithm
     with pytest.raises(ValueError, match=message):
-        config.check_partner(run, game, data)
+        algorithms.check_partner(run, game, data)

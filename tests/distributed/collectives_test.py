@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from gan_jax import augment, config, train
+from gan_jax import algorithms, augment, build, config
 from gan_jax.distributed import collectives
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.nn import layers
@@ -35,8 +35,8 @@ GAMES = {  # every algorithm and every model, as small as they come
 }  # fmt: skip
 
 
-ROOT = pathlib.Path(collectives.__file__).parent
-IN_A_TURN = [ROOT / "additions.py", ROOT / "regularizers.py"]
+ROOT = pathlib.Path(collectives.__file__).parent.parent
+IN_A_TURN = [ROOT / "algorithms" / "critic_terms.py", ROOT / "regularizers.py"]
 IN_A_TURN += [
     path
     for part in ("algorithms", "augment", "models", "nn")
@@ -116,8 +116,8 @@ def test_every_draw_of_a_turn_is_a_row_of_the_global_one(model):
     algorithm = "noise_to_image" if model in ("mlp", "dcgan", "sngan", "biggan") else model
     side, classes = 32 if model in ("sngan", "biggan") else 8, CLASSES * (model == "starganv2")
     run = config.Config(algorithm, model, {}, batch=2 * ROWS, total_kimg=1.0, **GAMES[model])
-    game, found = config.make_game(run, (side, side, 3), classes), []
-    state = jax.eval_shape(lambda: train.new_state(run, game, (side, side, 3), classes))
+    game, found = algorithms.make_game(run, (side, side, 3), classes), []
+    state = jax.eval_shape(lambda: build.new_state(run, game, (side, side, 3), classes))
     for phase in game.phases:
         turn = lambda state, batch: phase.loss(
             getattr(state, phase.who).params, state, batch, jax.random.wrap_key_data(state.rng)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import config, train
+from gan_jax import build, config
 from gan_jax.algorithms.base import example_batch
 from gan_jax.distributed.parallel import Parallel
 
@@ -33,8 +33,8 @@ def test_each_device_draws_pictures_for_its_own_rows_only(kind, toy_game):
     work = []
     for devices in (Parallel(kind, jax.devices()[:1]), Parallel(kind)):
         game = toy_game()
-        turn = train.make_iteration(run, game, devices).steps[1][1]
-        state = devices.replicate(train.new_state(run, game, (4, 4, 1), 0))
+        turn = build.make_iteration(run, game, devices).steps[1][1]
+        state = devices.replicate(build.new_state(run, game, (4, 4, 1), 0))
         batch = devices.put(example_batch((4, 4, 1), 0, 64))
         work.append(
             turn.lower(state, batch, devices.scalar(np.int32(0))).compile().cost_analysis()["flops"]

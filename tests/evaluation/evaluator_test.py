@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import build, checkpoint, config, main, pretrained, train
+from gan_jax import algorithms, build, checkpoint, config, main, pretrained, train
 from gan_jax.data import corruptions
 from gan_jax.data.images import save_png
 from gan_jax.data.source import open_source
@@ -135,7 +135,7 @@ def test_what_is_measured_is_the_average_and_the_unflipped_data(file, tmp_path, 
     state = train.run(config.load(file, ["total_kimg=0.04"]), tmp_path / "a")
     run = config.load(file)
     source = open_source(dict(run.data) | {"flip": False})
-    game = config.make_game(run, source.shape, 10)
+    game = algorithms.make_game(run, source.shape, 10)
     chosen = np.random.default_rng(0).permutation(len(source))[:50]
     real = toy_apply(toy.params, source.load(chosen, np.zeros(50, np.uint64))["image"]).features
     labels = np.random.default_rng([0, 1]).permutation(np.repeat(np.arange(10, dtype=np.int32), 4))
@@ -218,7 +218,7 @@ def judge_of(config_file, overrides, workdir):
             run,
             workdir,
             source,
-            config.make_game(run, source.shape, len(source.classes)),
+            algorithms.make_game(run, source.shape, len(source.classes)),
             0,
             said.append,
         ),
@@ -323,12 +323,12 @@ def test_real_pictures_are_never_augmented(file, tmp_path, toy):
         Protocol(metrics=("kid",), images=40, reference=50),
     )
     plainly = evaluator.Evaluator(
-        protocol, run.data, source, config.make_game(run, source.shape, 10), print
+        protocol, run.data, source, algorithms.make_game(run, source.shape, 10), print
     ).real.load(np.arange(20))
     asked = Protocol(metrics=("kid",), images=40, reference=50, data={"flip": True})
     np.testing.assert_array_equal(
         evaluator.Evaluator(
-            asked, run.data, source, config.make_game(run, source.shape, 10), print
+            asked, run.data, source, algorithms.make_game(run, source.shape, 10), print
         ).real.load(np.arange(20)),
         plainly,
     )
@@ -339,7 +339,7 @@ def test_higher_is_better_where_it_is(file, tmp_path, toy):
     protocol = Protocol(images=40, reference=50, best="recall_toy")
     source = open_source(run.data)
     found = evaluator.Evaluator(
-        protocol, run.data, source, config.make_game(run, source.shape, 10), print
+        protocol, run.data, source, algorithms.make_game(run, source.shape, 10), print
     )
     assert found.best == "recall_toy" and found.better(0.5, 0.2) and not found.better(0.1, 0.2)
     assert (
@@ -481,7 +481,7 @@ def test_what_acts_only_when_pictures_are_drawn_is_applied(toy, shared_data, tmp
     ]
     run = config.load(CUT, [*small, "g.flat=2", "g.residual=True", "game.taps=(0, 4)"])
     source = open_source(run.data)
-    state = build.new_state(run, config.make_game(run, source.shape, 0), source.shape, 0)
+    state = build.new_state(run, algorithms.make_game(run, source.shape, 0), source.shape, 0)
     meta = {
         "config": dataclasses.asdict(run),
         "shape": source.shape,

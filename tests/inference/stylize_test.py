@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from gan_jax import config, train
+from gan_jax import algorithms, build, config
 from gan_jax.inference import stylize
 from gan_jax.inference.export import Sampler
 
@@ -98,8 +98,8 @@ def sampler():
         g={"width": 8, "blocks": 1},
         d={"width": 4, "levels": 1},
     )
-    game = config.make_game(run, (32, 32, 3), 0)
-    state = train.new_state(run, game, (32, 32, 3), 0)
+    game = algorithms.make_game(run, (32, 32, 3), 0)
+    state = build.new_state(run, game, (32, 32, 3), 0)
     return Sampler(game, jax.device_get(state.ema), (32, 32, 3), (), None, 1)
 
 

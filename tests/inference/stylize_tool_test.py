@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import checkpoint, config, train
+from gan_jax import algorithms, build, checkpoint, config
 from gan_jax.data import clips, decode
 from gan_jax.data.sources import folder
 from gan_jax.inference import export, stylize, video_parts
@@ -34,8 +34,8 @@ def runs(tmp_path_factory):
 def untrained(workdir, channels):
     """Makes the folder the workdir of a run at its start."""
     run = config.Config(**SETTINGS)
-    game = config.make_game(run, (16, 16, channels), len(CLASSES))
-    state = train.new_state(run, game, (16, 16, channels), len(CLASSES))
+    game = algorithms.make_game(run, (16, 16, channels), len(CLASSES))
+    state = build.new_state(run, game, (16, 16, channels), len(CLASSES))
     meta = {"config": dataclasses.asdict(run), "shape": [16, 16, channels], "classes": CLASSES}
     with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
         assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()

@@ -20,7 +20,7 @@ import pytest
 import safetensors.numpy
 from flax import traverse_util
 
-from gan_jax import checkpoint, config, main, train
+from gan_jax import algorithms, build, checkpoint, config, main, train
 from gan_jax.data.images import save_png
 from gan_jax.inference import export
 from gan_jax.interop import pickles, r3gan, rosinality, snapshots, stylegan2
@@ -878,8 +878,8 @@ def test_a_converted_run_is_gone_on_from(converted, tmp_path):
         "labels": False,
     }
     assert settings.ema_rampup is None and settings.conditional is False
-    game = config.make_game(settings, (32, 32, 3), 0)
-    like = jax.eval_shape(lambda: train.new_state(settings, game, (32, 32, 3), 0))
+    game = algorithms.make_game(settings, (32, 32, 3), 0)
+    like = jax.eval_shape(lambda: build.new_state(settings, game, (32, 32, 3), 0))
     store = checkpoint.Store(workdir / "checkpoints")
     state, meta = store.restore(store.newest, like)
     assert store.close() and store.newest == 0
