@@ -8,7 +8,7 @@ def get_config(arg=None):
     cores.
 
     Sampling with truncation trades variety for likelier pictures. kid_efflite0 0.225 after nine
-    minutes: docs/generators.md.
+    minutes: docs/benchmarks/quality.md.
     """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()

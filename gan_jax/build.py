@@ -187,7 +187,7 @@ def few(config: Config, game: Game, images: int) -> list[str]:
     return [
         f"{images} images are few: a generator that starts from nothing will repeat them or stay"
         " blurred. configs/few_shot.py starts from a run on many images like them and asks for"
-        " less: docs/generators.md, few images."
+        " less: docs/tutorials/few-pictures.md."
     ]
 
 

@@ -142,7 +142,7 @@ def logits_and_slopes(
     holds of the derivatives by its weights. The logit is therefore differentiated as a function of
     the slopes: backward passes for R1, R2 and the adversarial loss are one, in 4 passes' work for
     the 6 of logits and slopes apart. The numbers are the same. Measured: a quarter less time and
-    memory (docs/benchmarks.md, R3GAN).
+    memory (docs/development/LOG.md).
 
     Args:
         critic: (x, scale of the biases f32 [B]) -> logits f32 [B]; must not mix images.

@@ -1,4 +1,5 @@
-"""What the README shows works: its commands run on a short run of the default config."""
+"""What the README and the docs show works: the README's commands run on a short run of the default
+config, those of all pages name configs, settings and flags that exist."""
 
 import argparse
 import pathlib
@@ -18,9 +19,10 @@ from tests.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 PAGES = {
-    path.name: path.read_text()
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 }
+OWN = ("my_config.py", "/ffhq/config.py")  # configs that the reader or a command writes
 
 
 def commands(page):
@@ -42,10 +44,30 @@ ALL = [
 ]
 
 
-def test_the_layout_has_every_file():
-    layout = README.partition("## Layout")[2]
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 120
+
+
+def test_the_architecture_names_every_room():
+    page = PAGES["docs/development/architecture.md"]
+    rooms = {path.parent.name for path in (ROOT / "gan_jax").glob("*/__init__.py")}
     files = {path.name for path in (ROOT / "gan_jax").glob("*.py")} - {"__init__.py"}
-    assert not files - set(re.findall(r"\w+\.py", layout))
+    assert not files - set(re.findall(r"\w+\.py", page))
+    assert not {room for room in rooms if f"`{room}/`" not in page}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_exist(page):
+    """Of files; the strict build of the site checks anchors."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if not target.startswith(("http", "#")):
+            assert ((ROOT / page).parent / target.partition("#")[0]).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_exist(page):
+    for name in re.findall(r"\b(?:gan_jax|configs|tools|tests)/[\w/]+\.(?:py|md)\b", PAGES[page]):
+        assert "NAME" in name or (ROOT / name).is_file(), f"{page}: {name}"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +96,7 @@ def run(tmp_path_factory, shared_data):
 
 
 @pytest.mark.parametrize(
-    "command", [c for c in ALL if "gan_jax.main" in c and "runs/ffhq/config.py" not in c]
+    "command", sorted({c for c in ALL if "gan_jax.main" in c and not any(o in c for o in OWN)})
 )
 def test_training_commands_name_configs_and_settings_that_exist(command, monkeypatch):
     """All but that their data is here."""
@@ -121,11 +143,13 @@ def test_tool_commands_run(command, tool, run, monkeypatch):
 
 
 def test_exported_sampler_snippet(tool, run, monkeypatch):
-    """After the export command above it."""
+    """After the README's export command."""
     test_tool_commands_run(
         next(command for command in TOOLS if "export" in command), tool, run, monkeypatch
     )
-    (snippet,) = re.findall(r"```python\n(import jax.*?)```", README, re.S)
+    (snippet,) = re.findall(
+        r"<!-- exported -->\n```python\n(.*?)```", PAGES["docs/how-to/export.md"], re.S
+    )
     scope = {}
     exec(snippet, scope)
     assert scope["images"].shape == (4, 32, 32, 3) and abs(scope["images"]).max() <= 1
@@ -144,8 +168,8 @@ def test_python_is_called_in_one_way(page):
         r"(?:^|(?<=[\s;&`]))([\w./]*python[\d.]*)(?= (?:-m|tools/))", PAGES[page], re.M
     )
     # python3 makes the environment
-    assert set(words) <= {"python"} | ({"python3"} if page == "README.md" else set())
-    assert words.count("python3") == (2 if page == "README.md" else 0)
+    makes = PAGES[page].count("python3 -m venv")
+    assert set(words) <= {"python", "python3"} and words.count("python3") == makes
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -45,7 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--metrics",
         help=(
-            "as in kid,fid,memorisation: names in docs/evaluation.md (default: all for which there"
+            "as in kid,fid,memorisation: names in docs/reference/measures.md (default: all for which there"
             " is enough)"
         ),
     )
@@ -70,7 +70,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--features",
         default="efflite0",
-        help="the net that sees them, a name in docs/evaluation.md (default %(default)s)",
+        help="the net that sees them, a name in docs/how-to/evaluate.md (default %(default)s)",
     )
     parser.add_argument("--weights", help="file of the net's weights (efflite0 has its own)")
     parser.add_argument(

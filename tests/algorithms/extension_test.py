@@ -1,4 +1,4 @@
-"""The README's promise: a game is one file of your own, named by its dotted path, trained by the
+"""The tutorial's promise: a game is one file of your own, named by its dotted path, trained by the
 same command."""
 
 import json
@@ -14,14 +14,13 @@ from gan_jax import algorithms, build, checkpoint, config, main
 from gan_jax.algorithms import cut, cyclegan, pix2pix, starganv2
 from tests.paths import ROOT
 
-README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs" / "tutorials" / "your-own-game.md").read_text()
 
 
 def test_the_docs_own_network_fits(tmp_path, monkeypatch):
-    docs = (ROOT / "docs" / "generators.md").read_text()
     (tmp_path / "own_networks").mkdir()
     (tmp_path / "own_networks" / "network.py").write_text(
-        re.search(r"<!-- own network -->\n```python\n(.*?)```", docs, re.S).group(1)
+        re.search(r"<!-- own network -->\n```python\n(.*?)```", TUTORIAL, re.S).group(1)
     )
     monkeypatch.syspath_prepend(tmp_path)
     run = config.Config(
@@ -63,8 +62,8 @@ def test_the_models_here_take_what_translators_give(name):
     build.check_own_calls(run, game)
 
 
-def test_the_readmes_own_game_trains(tmp_path, monkeypatch, shared_data):
-    game = re.search(r"<!-- own game -->\n```python\n(.*?)```", README, re.S).group(1)
+def test_the_tutorials_own_game_trains(tmp_path, monkeypatch, shared_data):
+    game = re.search(r"<!-- own game -->\n```python\n(.*?)```", TUTORIAL, re.S).group(1)
     assert len(game.strip().splitlines()) <= 20
     (tmp_path / "my_project").mkdir()
     (tmp_path / "my_project" / "my_game.py").write_text(game)
