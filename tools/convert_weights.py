@@ -61,6 +61,7 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
     from gan_jax.algorithms import make_game
     from gan_jax.config import Config
     from gan_jax.runtime import registry
+    from gan_jax.runtime.files import replace_text
 
     height, width, channels = snapshot.shape
     data = {
@@ -96,7 +97,7 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
                 raise OSError(
                     f"--out={workdir}: the checkpoint is not saved: the reason stands above."
                 )
-        (workdir / "config.py").write_text(CONFIG.format(settings=text), "utf-8")
+        replace_text(workdir / "config.py", CONFIG.format(settings=text))
         unfinished.pop_all()
     return new
 

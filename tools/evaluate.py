@@ -19,6 +19,7 @@ def main() -> None:
     flags = parse()
 
     from gan_jax.evaluation import evaluator
+    from gan_jax.runtime.files import replace_text
 
     if flags.out:  # before anything is measured
         flags.out.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +30,7 @@ def main() -> None:
     for line in evaluator.lines(record):
         print(line)
     if flags.out:
-        flags.out.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+        replace_text(flags.out, json.dumps(record, indent=1) + "\n")
         print(f"with the protocol in {flags.out}")
 
 

@@ -17,6 +17,7 @@ def main() -> None:
 
     from gan_jax.algorithms.base import Translator
     from gan_jax.inference import export
+    from gan_jax.runtime.files import replace_text
 
     sampler = export.load(flags.checkpoint, trusted=flags.trust_code)
     translates = isinstance(sampler.game, Translator)
@@ -34,7 +35,7 @@ def main() -> None:
         "classes": sampler.classes,
         "platforms": export.PLATFORMS,
     } | ({"multiple": sampler.multiple} if translates else {})
-    (flags.out / "about.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+    replace_text(flags.out / "about.json", json.dumps(about, indent=1) + "\n")
     for name, difference in export.round_trip(sampler, flags.out).items():
         print(f"{flags.out / name}: max difference {difference:.3g}")
 

@@ -1,13 +1,12 @@
 """Pictures as arrays: made, laid out in a grid, written."""
 
 import math
-import os
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-from gan_jax.runtime.files import naming
+from gan_jax.runtime.files import replacing
 
 MARK = ".nomedia"  # a file in a folder: it belongs to no set of pictures
 MOST_COLUMNS = 32  # of a grid with a column a class: the first so many
@@ -31,23 +30,18 @@ def grid(images: np.ndarray, cols: int) -> np.ndarray:
 
 
 def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
-    """Writes uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA); whole or not at all.
+    """Writes uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), the whole file or nothing.
 
     Raises:
         OSError: the folder can't be written, or the disk is full.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # its own, should another program write the same
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with naming(path):
-            Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
-                draft, format="PNG"
-            )
-            draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(pathlib.Path(path)) as draft:
+        as_picture(image).save(draft, format="PNG")
+
+
+def as_picture(image: np.ndarray) -> Image.Image:
+    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as Pillow has it."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def save_sheet(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Path:

@@ -6,18 +6,16 @@ import functools
 import hashlib
 import json
 import pathlib
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from gan_jax.data import decode, faces
-from gan_jax.data.images import save_png
+from gan_jax.data.images import as_picture
 from gan_jax.data.sources import folder
-from gan_jax.runtime import registry
+from gan_jax.runtime import files, registry
 from gan_jax.runtime.text import shown
 
 SPLITS = ("train", "validation", "test")
@@ -133,12 +131,12 @@ def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Ite
     """
     archives = {}
     for path in packages:
-        vendor, known, files = _package(path)
+        vendor, known, images = _package(path)
         if vendor in archives:
             raise ValueError(
                 f"{path}: a second package of {vendor!r}. Give packages of different vendors."
             )
-        archives[vendor] = files
+        archives[vendor] = images
         have = sorted({entry["category"] for entry in known})
         for category in categories:
             if category not in have:
@@ -153,11 +151,11 @@ def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Ite
             (form["image"], entry["unified"])
             for form in (entry, *entry.get("skin_variations", {}).values())
         ]
-    for vendor, files in archives.items():
+    for vendor, images in archives.items():
         for image, base in drawn:
             if all(image in other for other in archives.values()):
                 code = image.removesuffix(".png")
-                read = functools.partial(_read, files[image], 4)
+                read = functools.partial(_read, images[image], 4)
                 yield Picture(f"{vendor}/{code}", f"{vendor}/{image}", read, base, code)
 
 
@@ -188,8 +186,8 @@ def _package(path: pathlib.Path) -> tuple[str, list[Mapping], dict[str, bytes]]:
         raise ValueError(f"{path}: can't be read as a package of npm: {error}.") from error
     if not known or len(found) != 1:
         raise lacks
-    ((vendor, files),) = found.items()
-    return vendor, known, files
+    ((vendor, images),) = found.items()
+    return vendor, known, images
 
 
 def prepare(
@@ -213,15 +211,11 @@ def prepare(
         raise ValueError(
             f"--out={out}: it is there already. Give a new folder, or remove that one."
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = pathlib.Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        card = _written(pictures, draft / "unsplit", draft / "whole", recipe, about, log, step)
+    with files.scratch_beside(out) as scratch:
+        card = _written(pictures, scratch / "unsplit", scratch / "set", recipe, about, log, step)
         if out.exists():
             out.rmdir()
-        (draft / "whole").rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        files.place(scratch / "set", out)
     return card
 
 
@@ -249,7 +243,10 @@ def _written(pictures, unsplit, whole, recipe, about, log, step) -> dict:
             continue
         looks.add(style, pixels, picture.origin)
         kept.append(picture)
-        save_png(unsplit / f"{picture.name}.png", pixels)
+        file = unsplit / f"{picture.name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with files.naming(file):
+            as_picture(pixels).save(file)
     step(len(pictures), len(pictures))
     alone = {picture.partners for picture in pictures if picture.origin in rejects.files} - {""}
     for picture in kept:

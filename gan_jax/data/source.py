@@ -116,7 +116,8 @@ class _Adopted(Source):
         for name in ("shape", "fingerprint"):
             setattr(self, name, getattr(own, name))
         for name in ("classes", "targets", "notes", "names", "colors", "split", "partner"):
-            setattr(self, name, getattr(own, name, getattr(Source, name)))
+            if hasattr(own, name):
+                setattr(self, name, getattr(own, name))
 
     def __len__(self) -> int:
         return len(self._own)

@@ -25,6 +25,7 @@ from gan_jax.config import Config, set_override
 from gan_jax.data.images import MOST_COLUMNS
 from gan_jax.nn import conv
 from gan_jax.runtime import registry
+from gan_jax.runtime.files import replace_bytes
 from gan_jax.runtime.text import shown
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -299,7 +300,7 @@ def save_safetensors(sampler: Sampler, path: pathlib.Path) -> None:
         "format": "gan_jax",
     }
     # its own save_file hides the file from others
-    path.write_bytes(safetensors.numpy.save(_flat(sampler.ema), note))
+    replace_bytes(path, safetensors.numpy.save(_flat(sampler.ema), note))
 
 
 def load_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -340,9 +341,8 @@ def save_stablehlo(sampler: Sampler, path: pathlib.Path) -> None:
     args = [jax.ShapeDtypeStruct((b, *z.shape[1:]), z.dtype)]
     if sampler.classes:
         args.append(jax.ShapeDtypeStruct((b,), jnp.int32))
-    path.write_bytes(
-        for_platforms(lambda z, y=None: sampler.game.sample(sampler.ema, z, y), args).serialize()
-    )
+    call = for_platforms(lambda z, y=None: sampler.game.sample(sampler.ema, z, y), args)
+    replace_bytes(path, call.serialize())
 
 
 def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
@@ -381,7 +381,7 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
     else:
         (folder / "style_from_picture.stablehlo").unlink(missing_ok=True)  # of an earlier export
     for name, (call, args) in calls.items():
-        (folder / f"{name}.stablehlo").write_bytes(for_platforms(call, args).serialize())
+        replace_bytes(folder / f"{name}.stablehlo", for_platforms(call, args).serialize())
 
 
 def for_platforms(

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.runtime import workdir
+from gan_jax.runtime.files import replacing
 
 KINDS = (".mp4", ".gif", ".png")
 OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
@@ -39,16 +40,9 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
     """
     check(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}{path.suffix}")
     frames = _Counted(frames)
-    with workdir.making(path):
-        try:
-            {".mp4": _mp4, ".gif": _gif, ".png": _png}[path.suffix.lower()](
-                draft, frames, fps, cols
-            )
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    with workdir.making(path), replacing(path) as draft:
+        {".mp4": _mp4, ".gif": _gif, ".png": _png}[path.suffix.lower()](draft, frames, fps, cols)
     if frames.interrupted:
         raise frames.interrupted
     return frames.count
@@ -77,20 +71,9 @@ def write_animation(
         pictures.append(Image.fromarray(frame))
         times.append(round(time))
     options = _OPTIONS[format] | ({} if loop is None else {"loop": loop})
-    draft = path.with_name(f".{path.name}")
-    with workdir.making(path):
-        try:
-            pictures[0].save(
-                draft,
-                format=format,
-                save_all=True,
-                append_images=pictures[1:],
-                duration=times,
-                **options,
-            )
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+    options |= {"format": format, "append_images": pictures[1:], "duration": times}
+    with workdir.making(path), replacing(path) as draft:
+        pictures[0].save(draft, save_all=True, **options)
 
 
 def rate(path: pathlib.Path, fps: float) -> Fraction | None:

@@ -14,6 +14,7 @@ import numpy as np
 from gan_jax.data import clips
 from gan_jax.inference import video_file
 from gan_jax.inference.video_file import import_av
+from gan_jax.runtime.files import replace_text, replacing
 
 PART = 100  # frames in a part: what is lost, at most, with a job that is killed
 MOST_JITTER = 0.05  # seconds by which a frame of sound may be late without silence before it
@@ -52,8 +53,7 @@ class Parts:
             self.dropped = self.done
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
-            (self.folder / "draft.json").write_text(json.dumps(job), "utf-8")
-            (self.folder / "draft.json").replace(self.folder / NOTE)
+            replace_text(self.folder / NOTE, json.dumps(job))
         self.whole = (self.folder / WHOLE).exists() and out.exists()
         if not self.whole:
             (self.folder / WHOLE).unlink(missing_ok=True)
@@ -112,23 +112,19 @@ class Parts:
             Why sound is missing from some place on, or None.
         """
         av, silent = import_av(), None
-        draft = self.out.with_name(f".{self.out.name}")
-        try:
-            with (
-                av.open(str(draft), "w", format="mp4") as target,
-                clips.opened(self.clip.path) as original,
-            ):
-                end = self._copy_pictures(target, original)
-                if self.clip.has_sound:
-                    try:
-                        _copy_sound(original, target, self.sound, None if whole else end)
-                    except av.error.FFmpegError as error:
-                        if isinstance(error, OSError):  # the disk refuses, not the sound
-                            raise
-                        silent = error.strerror
-            draft.replace(self.out)
-        finally:
-            draft.unlink(missing_ok=True)
+        with (
+            replacing(self.out) as draft,
+            av.open(str(draft), "w", format="mp4") as target,
+            clips.opened(self.clip.path) as original,
+        ):
+            end = self._copy_pictures(target, original)
+            if self.clip.has_sound:
+                try:
+                    _copy_sound(original, target, self.sound, None if whole else end)
+                except av.error.FFmpegError as error:
+                    if isinstance(error, OSError):  # the disk refuses, not the sound
+                        raise
+                    silent = error.strerror
         if whole:
             (self.folder / WHOLE).touch()
             for part in self._finished():

@@ -16,7 +16,8 @@ import numpy as np
 from gan_jax.pretrained import efficientnet, face, inception, perceptual
 from gan_jax.pretrained.convert import Features
 from gan_jax.pretrained.images import RESIZES
-from gan_jax.runtime import registry, weights
+from gan_jax.runtime import registry
+from gan_jax.runtime.files import sha256
 from gan_jax.state import PyTree
 
 
@@ -65,7 +66,7 @@ def load(name: str, path: str | None = None, resize: str = "bicubic") -> Net:
     module, variant = registry.choose(NETS, name, "features")
     registry.choose(RESIZES, resize, "resize")
     found = module.load(name, variant, path, resize)
-    digest = "+".join(weights.sha256(file) for file in found.files)
+    digest = "+".join(sha256(file) for file in found.files)
     resize = resize if found.side else "none"
     apply = jax.default_matmul_precision("highest")(found.apply)  # a GPU's own choice would be TF32
     return Net(

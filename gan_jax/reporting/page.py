@@ -8,7 +8,6 @@ folders give the same bytes.
 
 import json
 import math
-import os
 import pathlib
 import re
 import statistics
@@ -30,6 +29,7 @@ from gan_jax.reporting.runs import (
     flattened,
     picture_in,
 )
+from gan_jax.runtime.files import replace_text
 
 ABOUT = {  # words of a metric's name -> what it says
     "kid": "distance from the real pictures; about 0 where none can be told",
@@ -79,16 +79,8 @@ WORTH = ("algorithm", "model", "data.source", "data.resolution", "game.loss", "g
 
 def write(path: str | pathlib.Path, page: str) -> None:
     """The whole new page or the old file. Raises OSError where it can't be written."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # its own, should another program write the same
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # half a surrogate pair in someone's text is a "?"
-        draft.write_bytes(page.encode("utf-8", "replace"))
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    # half a surrogate pair in someone's text is a "?"
+    replace_text(pathlib.Path(path), page, errors="replace")
 
 
 def page(runs: Sequence[Run]) -> str:

@@ -2,7 +2,6 @@
 framework is needed."""
 
 import contextlib
-import hashlib
 import io
 import json
 import math
@@ -128,11 +127,6 @@ def parts(path: str | pathlib.Path) -> list[pathlib.Path]:
     path = pathlib.Path(path).expanduser()
     groups = json.loads(path.read_text("utf-8")) if path.suffix.lower() == ".json" else []
     return [path, *(shard for group in groups for shard in _shards(path, group))]
-
-
-def sha256(path: str | pathlib.Path) -> str:
-    with pathlib.Path(path).expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Names:

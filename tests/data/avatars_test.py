@@ -143,13 +143,13 @@ def flip_a_byte(folder):
 DAMAGES = {
     "a flipped byte": (
         flip_a_byte,
-        "avatars-train.array_record-00000-of-00001 is not as it was written",
+        "avatars-train.array_record-00000-of-00001 has changed since it was written",
     ),
     "a lost file": (
         lambda folder: (folder / "features.json").unlink(),
-        "features.json is not as it was written",
+        "features.json is missing",
     ),
-    "a strange file": (lambda folder: (folder / "extra").touch(), "extra is not as it was written"),
+    "a strange file": (lambda folder: (folder / "extra").touch(), "extra is no part of it"),
     "no manifest": (
         lambda folder: (folder / "manifest.json").unlink(),
         "its manifest can't be read",

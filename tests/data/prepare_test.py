@@ -296,7 +296,7 @@ def test_bad_input(photos, packages, tmp_path, tool, monkeypatch, flags, message
     assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1, (
         done
     )
-    assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".set*"))
+    assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".making*"))
 
 
 def test_names_that_the_console_or_unicode_lacks(photos, tmp_path, tool, monkeypatch):
@@ -314,11 +314,11 @@ def test_names_that_the_console_or_unicode_lacks(photos, tmp_path, tool, monkeyp
 
 
 def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
-    def full(path, pixels):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prepare.log, "save_png", full)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left.*/ann/1.png"):
         prepare.prepare(
             list(prepare.pictures_in(photos, print)),
             tmp_path / "set",
@@ -326,4 +326,4 @@ def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
             "",
             print,
         )
-    assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".set*"))
+    assert not (tmp_path / "set").exists() and not list(tmp_path.glob(".making*"))

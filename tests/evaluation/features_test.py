@@ -222,7 +222,7 @@ def test_a_damaged_entry_is_said_and_made_again(tmp_path, harm, caplog):
     again, _ = reference(tmp_path, said)
     assert (
         len(said) == 2
-        and "was damaged (kept.npy is not as it was written): made again" in caplog.text
+        and "was damaged (kept.npy has changed since it was written): made again" in caplog.text
     )
     np.testing.assert_array_equal(first.kept, again.kept)
     reference(tmp_path, said)

@@ -19,7 +19,7 @@ from PIL import Image
 
 from gan_jax import pretrained
 from gan_jax.pretrained import convert, efficientnet, images, inception, perceptual
-from gan_jax.runtime import weights
+from gan_jax.runtime import files, weights
 from tests.paths import FIXTURES
 
 WANTED = dict(np.load(FIXTURES / "features.npz"))
@@ -101,7 +101,7 @@ def test_inception_is_pytorch_fids(tmp_path, monkeypatch):
         2048,
         1008,
     )
-    assert net.sha256 == weights.sha256(tmp_path / "net.npz")
+    assert net.sha256 == files.sha256(tmp_path / "net.npz")
     found = net(pictures(1, 2, 60, 40, 3))
     close(found.features, WANTED["inception"], "features")
     close(
@@ -133,7 +133,7 @@ def test_lpips_is_the_packages_own_distance(variant, side, tmp_path):
     files = lpips_files(tmp_path, variant)
     net = pretrained.load(f"lpips_{variant}", ",".join(files))
     assert (net.suffix, net.side, net.resize, net.dim) == (f"_{variant}", None, "none", 0)
-    assert net.sha256 == "+".join(map(weights.sha256, files))
+    assert net.sha256 == "+".join(map(files.sha256, files))
     found = net(x)
     assert found.logits is None
     f = found.features

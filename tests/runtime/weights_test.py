@@ -112,11 +112,6 @@ def test_tfjs_manifest_of_two_shards_with_quantised_weights(tmp_path):
     assert weights.parts(tmp_path / "net.npz") == [tmp_path / "net.npz"]
 
 
-def test_sha256(tmp_path):
-    (tmp_path / "x").write_bytes(b"abc")
-    assert weights.sha256(tmp_path / "x").startswith("ba7816bf8f01cfea")
-
-
 # --- what is refused
 
 
