@@ -14,5 +14,6 @@ def on_page_content(html: str, **_) -> str:
 
 def _to_mathml(match: re.Match) -> str:
     tag, latex = match[1], unescape(match[2]).strip()
-    display = "block" if tag == "div" else "inline"
-    return converter.convert(latex[2:-2].strip(), display=display)
+    if tag == "span":
+        return converter.convert(latex[2:-2].strip(), display="inline")
+    return f'<div class="formula">{converter.convert(latex[2:-2].strip(), display="block")}</div>'
