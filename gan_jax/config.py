@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib.util
 import inspect
+import json
 import math
 import pathlib
 import traceback
@@ -58,6 +59,8 @@ class Config:
     # the half-life rises along half a cosine over so many; None: at once
     ema_rise_kimg: float | None = None
     seed: int = 0  # of initialisation, noise and the order of the data
+    # iterations that JAX's profiler records into WORKDIR/profile; None: none
+    profile_steps: int | None = None
     parallel: str = "jit"  # or "pmap": how a turn is compiled for several devices
     workers: int = 0  # processes that read images; 0: a thread of this one
     log_every_kimg: float = 1.0  # from a line of the log to the next
@@ -112,6 +115,11 @@ class Config:
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
             raise ValueError(
                 f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp."
+            )
+        if self.profile_steps is not None and self.profile_steps < 1:
+            raise ValueError(
+                f"config.profile_steps={self.profile_steps}: it must be at least 1, or None for no"
+                " trace."
             )
         if self.workers < 0:
             raise ValueError(f"config.workers={self.workers}: it must be at least 0.")
@@ -172,6 +180,11 @@ def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
             )
         values[name] = new
     return types.SimpleNamespace(**values)
+
+
+def as_json(config: Config) -> dict:
+    """The config as JSON has it: what is written beside a run and compared."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]:

@@ -10,6 +10,7 @@ ROOT = pathlib.Path(gan_jax.__file__).parent
 LEVELS = """
 main commands
 train
+start
 build
 evaluation inference
 algorithms reporting interop

@@ -22,8 +22,10 @@ from PIL import Image
 from gan_jax import build, checkpoint, config, main, train
 from gan_jax.data import pipeline
 from gan_jax.data.source import open_source
+from gan_jax.inference import previews
 from gan_jax.runtime import workdir
 from gan_jax.runtime.signals import Stopped
+from gan_jax.start import resume
 from tests.xla_flags import FAST_COMPILE
 
 STEPS = 20
@@ -101,13 +103,13 @@ def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
         """
         import os, signal
         from gan_jax import config, train
-        play = train._Run.round
-        def round_then_die(self, state, batches, step):
+        iterate = train.Trainer.iterate
+        def iterate_then_die(self, state, batches, step):
             if step == 13:
                 assert self.store.finish()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return play(self, state, batches, step)
-        train._Run.round = round_then_die
+            return iterate(self, state, batches, step)
+        train.Trainer.iterate = iterate_then_die
         train.run(config.load(sys.argv[1]), sys.argv[2])
         """,
         file,
@@ -130,8 +132,8 @@ def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
     assert keys(tmp_path / "whole") == keys(tmp_path / "killed")
 
 
-def test_what_a_run_writes(file, tmp_path, capsys):
-    run(file, tmp_path)
+def test_what_a_run_prints_and_writes(file, tmp_path, capsys):
+    run(file, tmp_path, "profile_steps=3", "keep=2")
     out = capsys.readouterr().out
     assert "ETA" in out and "img/s" in out and "d/loss" in out
     assert json.loads((tmp_path / "config.json").read_text())["game"]["penalty"] == "r1"
@@ -139,17 +141,28 @@ def test_what_a_run_writes(file, tmp_path, capsys):
     assert lines(tmp_path)[-1]["images"] == 160
     grids = sorted((tmp_path / "samples").iterdir())
     assert [g.name for g in grids] == ["0000000000.png", "0000000080.png", "0000000160.png"]
-    # the grid, and the phases: all are played in the first round
+    # the grid, and the phases: all run in the first iteration
     assert out.count(" compiling\n") == 2
+    settings = {"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}
+    classes = open_source(settings).classes
     width, height = Image.open(grids[0]).size
-    n_classes = len(
-        open_source(
-            {"source": "avatars", "identities": 12, "labels": "skin", "resolution": 8}
-        ).classes
-    )
-    assert (width, height) == (8 * n_classes, 8 * 2)
+    assert width == 8 * len(classes) and height > 8 * 2  # with the names of the classes
     assert list((tmp_path / "tensorboard").iterdir())
     assert checkpoint.find(tmp_path).name == "20"
+    assert f"the profiler's trace is in {tmp_path / 'profile'}" in out
+    assert list((tmp_path / "profile").rglob("perfetto_trace.json.gz"))
+    start = " ".join(re.sub(r"\d+-\d+-\d+ \d+:\d+:\d+ ", "", out.split(" compiling\n")[0]).split())
+    for text in (
+        "game noise_to_image, networks of mlp; optimizer steps of an iteration: 2 x d, g, 2 x d"
+        " every 3 iterations",
+        "devices 2 x cpu by jit, 4 images each, float32",
+        "data 100 images, 8 x 8 RGB",
+        f"classes {len(classes)}: {classes[0]} ",
+        "length 0.16 kimg (thousand images): 20 steps of 8 images, 1.6 epochs",
+        f"log every 0.04 kimg, next at step 5: {tmp_path / 'metrics.jsonl'}, TensorBoard in",
+        f"checkpoints every 0.08 kimg, next at step 10: the newest 2 in {tmp_path / 'checkpoints'}",
+    ):
+        assert text in start, start
 
 
 def test_running_a_finished_run_again_does_nothing(file, tmp_path, capsys):
@@ -171,7 +184,7 @@ def test_grid_does_not_disturb_the_run(file, tmp_path):
 
 
 def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatch):
-    meta = train._Run.meta
+    meta = train.Trainer.meta
 
     def older(self, position):
         """As saved before there was the setting."""
@@ -179,7 +192,7 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatc
         del saved["config"]["join_seconds"]
         return saved
 
-    monkeypatch.setattr(train._Run, "meta", older)
+    monkeypatch.setattr(train.Trainer, "meta", older)
     run(file, tmp_path, "total_kimg=0.08")
     run(file, tmp_path, "opt_g.lr=5e-4")
     out = capsys.readouterr().out
@@ -213,16 +226,16 @@ def test_a_learning_rate_that_jumps_is_said(file, tmp_path, capsys):
         for kimg, lr in ((0.08, 1e-3), (0.4, 2e-3))
     )
     # a constant rate that its user changes is said among the settings
-    assert not list(train._jumps(old, new, 0.08))
+    assert not list(resume.learning_rate_jumps(old, new, 0.08))
     whole = [
         old | {"opt_g": {"lr": lr, "schedule": "linear", "decay_from_kimg": 0.04}}
         for lr in (1e-3, 2e-3)
     ]
-    (line,) = train._jumps(*whole, 0.06)
+    (line,) = resume.learning_rate_jumps(*whole, 0.06)
     # the schedule is the old one
     assert line.endswith("config.opt_g.lr is 0.0005 before and 0.001 after this step.")
     own = new | {"opt_g": {"lr": 1e-3, "networks": {"style": {"schedule": "cosine"}}}}
-    (line,) = train._jumps(own | {"total_kimg": 0.08}, own, 0.08)
+    (line,) = resume.learning_rate_jumps(own | {"total_kimg": 0.08}, own, 0.08)
     assert "config.opt_g.networks.style.lr is 0 before and 0.000905 after" in line
 
 
@@ -253,10 +266,10 @@ def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch
 
 
 def test_classes_of_converted_networks_get_their_names():
-    assert train._unnamed(["0", "1"], ["cats", "dogs"]) and not train._unnamed(
+    assert resume.unnamed(["0", "1"], ["cats", "dogs"]) and not resume.unnamed(
         ["0", "1"], ["a", "b", "c"]
     )
-    assert not train._unnamed(["cats", "dogs"], ["cats", "wolves"])
+    assert not resume.unnamed(["cats", "dogs"], ["cats", "wolves"])
 
 
 def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
@@ -435,7 +448,7 @@ def test_a_run_that_lost_its_checkpoints_stops_and_keeps_its_log(
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(file, tmp_path):
     folder = begun(tmp_path / "w", 12)
     (folder / "checkpoints").mkdir()
-    assert train._open_store(config.load(file), folder, restart=False).newest is None
+    assert resume.open_store(config.load(file), folder, restart=False).newest is None
 
 
 def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
@@ -451,7 +464,7 @@ def test_restart_begins_at_0_and_moves_what_is_there(file, tmp_path, caplog):
 
 @pytest.mark.parametrize(
     "stage",
-    [(config, "load"), (build, "open_source"), (build, "make_iteration"), (train, "_begin")],
+    [(config, "load"), (build, "open_source"), (build, "make_iteration"), (resume, "begin")],
     ids=lambda s: s[1],
 )
 def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(
@@ -459,14 +472,14 @@ def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(
 ):
     whole = getattr(*stage)
 
-    def swallow(*args):
+    def swallow(*args, **more):
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        return whole(*args) if stage[1] != "_begin" else (None, 0)
+        return whole(*args, **more) if stage[1] != "begin" else (None, 0)
 
     monkeypatch.setattr(*stage, swallow)
-    monkeypatch.setattr(train._Run, "__init__", lambda *_: pytest.fail("it went on"))
+    monkeypatch.setattr(train.Trainer, "__init__", lambda *_: pytest.fail("it went on"))
     assert main.main(["--config", file, "--workdir", str(tmp_path / "w")]) == 143
     assert "stopped by SIGTERM (exit status 143)" in capsys.readouterr().err
 
@@ -476,9 +489,9 @@ def test_memory_in_a_soak(file, tmp_path, monkeypatch):
     """An iteration of save, grid and log after the other, for as long as GAN_JAX_SOAK_SECONDS says
     (an hour)."""
     seconds = float(os.environ.get("GAN_JAX_SOAK_SECONDS", "3600"))
-    began, used, play = time.monotonic(), [], train._Run.round
+    began, used, iterate = time.monotonic(), [], train.Trainer.iterate
 
-    def round_and_measure(self, state, batches, step):
+    def iterate_and_measure(self, state, batches, step):
         used.append(
             int(pathlib.Path("/proc/self/statm").read_text().split()[1])
             * os.sysconf("SC_PAGE_SIZE")
@@ -486,9 +499,9 @@ def test_memory_in_a_soak(file, tmp_path, monkeypatch):
         )
         if time.monotonic() - began > seconds:
             self.signals.caught.append("SIGTERM")
-        return play(self, state, batches, step)
+        return iterate(self, state, batches, step)
 
-    monkeypatch.setattr(train._Run, "round", round_and_measure)
+    monkeypatch.setattr(train.Trainer, "iterate", iterate_and_measure)
     every = [f"{name}_every_kimg=0.008" for name in ("log", "sample", "save")]
     with pytest.raises(Stopped):
         run(file, tmp_path, *every, "total_kimg=8000", "keep=2")
@@ -575,9 +588,10 @@ def test_a_reader_that_goes_away_does_not_end_the_run(file, tmp_path):
 
 
 def test_many_classes_make_a_grid_of_the_first(file, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "MOST_COLUMNS", 3)
+    monkeypatch.setattr(previews, "MOST_COLUMNS", 3)
     run(file, tmp_path, "total_kimg=0.008")
-    assert Image.open(next((tmp_path / "samples").iterdir())).size == (3 * 8, 2 * 8)
+    width, height = Image.open(next((tmp_path / "samples").iterdir())).size
+    assert width == 3 * 8 and height > 2 * 8
 
 
 def test_a_penalty_needs_a_critic_that_does_not_mix_images(file, tmp_path):

@@ -1,6 +1,7 @@
 """Names written on pictures: in a font that has their characters."""
 
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,9 @@ from matplotlib import font_manager, ft2font
 from PIL import Image, ImageDraw, ImageFont
 
 from gan_jax.runtime.text import shown
+
+NARROWEST = 6  # pixels of a column with a name above it
+LONGEST = 120  # pixels of a name above a column
 
 
 def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndarray:
@@ -31,6 +35,40 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndar
             name = name[:-1]
         draw.text((c * side + (side - draw.textlength(name, face)) / 2, 0), name, "black", face)
     return np.asarray(canvas)
+
+
+def with_names(grid: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """A grid of pictures, uint8 [H, W, C], below a white row with the names of its columns; without
+    names, or with columns too narrow for any letter, the grid as it is.
+
+    Where a name is wider than its column all are turned, to be read upwards.
+    """
+    width = grid.shape[1] // max(1, len(names))
+    if not names or width < NARROWEST:
+        return grid
+    size = min(11, width)
+    written = [_written(name, size) for name in labels(names)[0]]
+    if max(name.width for name in written) > width:
+        written = [name.rotate(90, expand=True) for name in written]
+    header = Image.new("L", (grid.shape[1], max(name.height for name in written) + 1), "white")
+    for column, name in enumerate(written):
+        name = name.crop((0, 0, min(width, name.width), name.height))
+        place = column * width + (width - name.width) // 2, header.height - 1 - name.height
+        header.paste(name, place)
+    above = np.repeat(np.asarray(header)[..., None], grid.shape[2], axis=2)
+    if grid.shape[2] == 4:
+        above[..., 3] = 255
+    return np.concatenate([above, grid])
+
+
+def _written(name: str, size: int) -> Image.Image:
+    """A name in black on white, no longer than LONGEST pixels."""
+    face = font(name, size)
+    while face.getlength(name) > LONGEST:
+        name = name[:-1]
+    image = Image.new("L", (math.ceil(face.getlength(name)), size + 3), "white")
+    ImageDraw.Draw(image).text((0, 0), name, "black", face)
+    return image
 
 
 def labels(names: Sequence[str]) -> tuple[list[str], list[str]]:

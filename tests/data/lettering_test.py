@@ -83,3 +83,30 @@ def test_names_that_no_font_has_are_numbers_with_a_legend(fonts):
     )
     with pytest.raises(ValueError, match="no font here has all characters of '\u732b'"):
         lettering.font("\u732b", 11)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("width", [8, 32, 100])
+def test_names_above_a_grid_leave_its_pictures_as_they_are(width, channels):
+    grid = np.random.default_rng(0).integers(0, 256, (20, 3 * width, channels), np.uint8)
+    named = lettering.with_names(grid, ["a", "adventurer", "x" * 99])
+    assert named.dtype == np.uint8 and named.shape[1:] == grid.shape[1:]
+    np.testing.assert_array_equal(named[-20:], grid)
+    header = named[:-20]
+    dark = (header[..., 0] < 128).reshape(len(header), 3, width).sum((0, 2))
+    assert 0 < dark[0] < dark[1] < dark[2]  # ink in each column, more for the longer name
+    assert channels < 4 or (header[..., 3] == 255).all()
+
+
+def test_a_grid_without_names_or_room_for_them_stays_as_it_is():
+    grid = np.zeros((4, 12, 3), np.uint8)
+    assert lettering.with_names(grid, ()) is grid
+    assert lettering.with_names(grid, ("a", "b", "c")) is grid  # columns of 4 pixels
+
+
+def test_short_names_are_written_along_the_columns():
+    wide, narrow = (
+        lettering.with_names(np.zeros((4, 2 * width, 3), np.uint8), ("cat", "adventurer"))
+        for width in (100, 32)
+    )
+    assert len(wide) < 25 < len(narrow)

@@ -20,7 +20,7 @@ import pytest
 import safetensors.numpy
 from flax import traverse_util
 
-from gan_jax import algorithms, build, checkpoint, config, main, train
+from gan_jax import algorithms, build, checkpoint, config, main
 from gan_jax.data.images import save_png
 from gan_jax.inference import export
 from gan_jax.interop import pickles, r3gan, rosinality, snapshots, stylegan2
@@ -883,7 +883,7 @@ def test_a_converted_run_is_gone_on_from(converted, tmp_path):
     store = checkpoint.Store(workdir / "checkpoints")
     state, meta = store.restore(store.newest, like)
     assert store.close() and store.newest == 0
-    assert config.differences(meta["config"], train._plain(settings)) == [
+    assert config.differences(meta["config"], config.as_json(settings)) == [
         "config.data.path: None -> 'photos'"
     ]
     own = lambda player: {"params": player.params, "mutable": player.mutable}
