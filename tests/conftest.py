@@ -20,6 +20,10 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 xla_flags.prepare()
 
+from tests import shapes
+
+shapes.check()  # before anything of its rooms is imported
+
 import jax
 
 jax.config.update("jax_numpy_rank_promotion", "raise")  # a [B] meeting a [B, 1] is an error

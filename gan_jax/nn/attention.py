@@ -1,14 +1,14 @@
 """Self-attention over the positions of a feature map."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from gan_jax.nn.layers import Conv
 
 
 class SelfAttention(nn.Module):
-    """x + gamma * what each position gathers from all others; gamma, a parameter, starts at 0.
+    """x + gamma * attention(x), over all positions; gamma, a parameter, starts at 0.
 
     Queries and keys have C / 8 channels, values C / 2; keys and values are max-pooled 2x2. All four
     maps are 1x1 convolutions without bias. Zhang et al. 2018, arXiv:1805.08318, section 3, as its
@@ -19,17 +19,20 @@ class SelfAttention(nn.Module):
     spectral_norm: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """x [B, H, W, C] -> the same. The softmax is float32."""
+    def __call__(
+        self, x: Float[Array, "B H W C"], *, train: bool = False
+    ) -> Float[Array, "B H W C"]:
+        """The softmax is float32."""
         b, h, w, c = x.shape
+        kernel = dict(bias=False, kernel_size=1, padding=0)
 
         def part(features, value):
-            layer = Conv(
-                features, self.initializer, self.spectral_norm, bias=False, kernel_size=1, padding=0
-            )
+            layer = Conv(features, self.initializer, self.spectral_norm, **kernel)
             return layer(value, train=train)
 
-        flat = lambda value: value.reshape(b, -1, value.shape[-1])
+        def flat(value):
+            return value.reshape(b, -1, value.shape[-1])
+
         queries = flat(part(max(c // 8, 1), x))  # [B, H * W, C / 8]
         keys = flat(_max_pool(part(max(c // 8, 1), x)))  # [B, H * W // 4, C / 8]
         values = flat(_max_pool(part(max(c // 2, 1), x)))  # [B, H * W // 4, C / 2]

@@ -1,5 +1,4 @@
-"""Every convolution of the project: NHWC activations, HWIO kernels, the same numbers on every
-backend.
+"""Every convolution of the project: NHWC activations, HWIO kernels, one result on every backend.
 
 On GPU and TPU these are plain `lax` convolutions. On CPU, XLA runs several of them far below the
 speed of a matrix product, so they are rewritten: 1x1 and few-channel kernels as dots, large 3x3
@@ -19,6 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from gan_jax.nn import winograd
 
@@ -47,8 +47,7 @@ class Geometry(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """One direction of a resampling: output o is the sum over i of taps[i] * wide[o * down + i -
-    lo]."""
+    """One direction of a resampling: output o is sum_i taps[i] * wide[o * down + i - lo]."""
 
     axis: int
     size: int  # of the input; wide is it with up - 1 zeros after every sample, and zeros all around
@@ -64,20 +63,17 @@ _forms = jax.make_user_context(None)
 
 
 def plain() -> contextlib.AbstractContextManager:
-    """A context in which convolutions are traced in plain `lax` on every backend: forward mode
-    (jvp) too."""
+    """A context in which convolutions are traced in plain `lax`, which has forward mode (jvp)."""
     return _forms("plain")
 
 
 def for_cpu() -> contextlib.AbstractContextManager:
-    """A context in which convolutions are traced in the CPU's forms on every backend: to be run on
-    a CPU."""
+    """A context in which convolutions are traced in the CPU's forms, whatever the backend."""
     return _forms("cpu")
 
 
 def on_cpu() -> bool:
-    """Whether convolutions traced now take the CPU's forms. The one gate; either form is right on
-    any backend."""
+    """Whether convolutions traced now take the CPU's forms; either form is right anywhere."""
     return (_forms.value or jax.default_backend()) == "cpu"
 
 
@@ -97,10 +93,13 @@ def _forward_mode_named():
 
 @_forward_mode_named()
 def conv(
-    x: jax.Array, w: jax.Array, stride: int = 1, padding: Padding = 0, groups: int = 1
-) -> jax.Array:
-    """Convolution. x [B, H, W, I], w [kh, kw, I / groups, O] -> [B, h, w, O]; padding: zeros on
-    each side."""
+    x: Float[Array, "B H W I"],
+    w: Float[Array, "kh kw I//{groups} O"],
+    stride: int = 1,
+    padding: Padding = 0,
+    groups: int = 1,
+) -> Float[Array, "B h w O"]:
+    """Convolution; padding: zeros on each side."""
     geometry = _geometry(x.shape[1:3], w, stride, padding)
     if not on_cpu():
         return _plain(x, w, geometry, groups)
@@ -113,19 +112,19 @@ def conv(
 
 @_forward_mode_named()
 def conv_transpose(
-    x: jax.Array,
-    w: jax.Array,
+    x: Float[Array, "B h w I"],
+    w: Float[Array, "kh kw I O"],
     stride: int = 1,
     padding: Padding = 0,
     size: tuple[int, int] | None = None,
-) -> jax.Array:
-    """Transposed convolution: the input gradient of `conv` with this kernel. x [B, h, w, I] -> [B,
-    H, W, O].
+) -> Float[Array, "B H W O"]:
+    """Transposed convolution: the input gradient of `conv` with this kernel.
 
     Args:
-        w: [kh, kw, I, O]; with I and O exchanged, the kernel of the convolution [B, H, W, O] -> [B,
-            h, w, I].
+        w: with I and O exchanged, the kernel of the convolution [B, H, W, O] -> [B, h, w, I].
         size: H, W; without it the smallest that fits, stride * (h - 1) + kh less the padding.
+    Raises:
+        ValueError: a convolution of that size does not give x's.
     """
     if size is None:
         pads = (2 * padding, 2 * padding) if isinstance(padding, int) else map(sum, padding)
@@ -142,9 +141,10 @@ def conv_transpose(
     return input_grad(geometry, x, w) if on_cpu() else _plain_input_grad(geometry, x, w)
 
 
-def upsample_conv(x: jax.Array, w: jax.Array) -> jax.Array:
-    """Nearest-neighbour x2, then a 3x3 convolution. x [B, H, W, I], w [3, 3, I, O] -> [B, 2H, 2W,
-    O].
+def upsample_conv(
+    x: Float[Array, "B H W I"], w: Float[Array, "3 3 I O"]
+) -> Float[Array, "B 2*H 2*W O"]:
+    """Nearest-neighbour x2, then a 3x3 convolution.
 
     Folded: taps that meet the same pixel are summed; a 4x4 transposed convolution, 16 products an
     input pixel for 36.
@@ -152,9 +152,10 @@ def upsample_conv(x: jax.Array, w: jax.Array) -> jax.Array:
     return conv_transpose(x, jnp.flip(_fold(w), (0, 1)), 2, 1)
 
 
-def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
-    """A 3x3 convolution, then 2x2 average pooling. x [B, H, W, I], w [3, 3, I, O] -> [B, H // 2, W
-    // 2, O].
+def conv_pool(
+    x: Float[Array, "B H W I"], w: Float[Array, "3 3 I O"]
+) -> Float[Array, "B H//2 W//2 O"]:
+    """A 3x3 convolution, then 2x2 average pooling.
 
     Folded into one 4x4 convolution of stride 2: 16 products an output pixel for 36.
     """
@@ -163,15 +164,14 @@ def conv_pool(x: jax.Array, w: jax.Array) -> jax.Array:
 
 @_forward_mode_named()
 def resample(
-    x: jax.Array,
+    x: Float[Array, "B H W C"],
     taps: Sequence[float],
     up: int = 1,
     down: int = 1,
     padding: tuple[int, int] = (0, 0),
     gain: float = 1,
-) -> jax.Array:
-    """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned. [B, H, W,
-    C] -> [B, h, w, C].
+) -> Float[Array, "B h w C"]:
+    """A separable FIR filter between samplings: zeros put in, padded, filtered, thinned.
 
     h = (H * up + sum(padding) - len(taps)) // down + 1, and w alike.
     Args:
@@ -191,14 +191,14 @@ def resample(
     return x
 
 
-def pool(x: jax.Array) -> jax.Array:
-    """2x2 average pooling, [B, H, W, C] -> [B, H // 2, W // 2, C]."""
+def pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H//2 W//2 C"]:
+    """2x2 average pooling; an odd last row or column is left out."""
     h, w = 2 * (x.shape[1] // 2), 2 * (x.shape[2] // 2)
     return (x[:, :h:2, :w:2] + x[:, 1:h:2, :w:2] + x[:, :h:2, 1:w:2] + x[:, 1:h:2, 1:w:2]) / 4
 
 
-def upsample(x: jax.Array) -> jax.Array:
-    """Nearest-neighbour x2, [B, H, W, C] -> [B, 2H, 2W, C]."""
+def upsample(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
+    """Nearest-neighbour x2."""
     b, h, w, c = x.shape
     return jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
 
@@ -213,8 +213,7 @@ def _geometry(size, w, stride, padding):
     return Geometry(tuple(size), tuple(w.shape[:2]), (stride, stride), pads)
 
 
-# --- plain lax: the meaning of everything below, and the form for every shape and backend not
-# handled there
+# --- plain lax: what everything below computes, and the form wherever that is not used
 
 
 def _plain(x, w, geometry, groups=1):
@@ -237,16 +236,19 @@ def _plain_kernel_grad(geometry, x, g):
 def _plain_fir(filtering, x):
     axis, size, out, taps, up, down, lo = filtering
     channels, hi = x.shape[3], (out - 1) * down + len(taps) - lo - ((size - 1) * up + 1)
-    along = lambda value, rest: (value, rest) if axis == 1 else (rest, value)
+
+    def along(value, rest):
+        return (value, rest) if axis == 1 else (rest, value)
+
     w = jnp.broadcast_to(jnp.asarray(taps, x.dtype)[:, None], (len(taps), channels))
-    w, pad, dilation = (
-        w.reshape(*along(len(taps), 1), 1, channels),
-        along((lo, hi), (0, 0)),
-        along(up, 1),
-    )
-    stride = along(down, 1)
     return lax.conv_general_dilated(
-        x, w, stride, pad, dilation, dimension_numbers=LAYOUT, feature_group_count=channels
+        x,
+        w.reshape(*along(len(taps), 1), 1, channels),
+        window_strides=along(down, 1),
+        padding=along((lo, hi), (0, 0)),
+        lhs_dilation=along(up, 1),
+        dimension_numbers=LAYOUT,
+        feature_group_count=channels,
     )
 
 
@@ -254,16 +256,20 @@ def _plain_fir(filtering, x):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def convolve(geometry: Geometry, x: jax.Array, w: jax.Array) -> jax.Array:
-    """x [B, H, W, I], w [kh, kw, I, O] -> [B, h, w, O]."""
+def convolve(
+    geometry: Geometry, x: Float[Array, "B H W I"], w: Float[Array, "kh kw I O"]
+) -> Float[Array, "B h w O"]:
+    """A convolution; differentiable any number of times in both."""
     if _suits_winograd(geometry, x, w.shape[3]):
         return winograd.convolve(x, w, geometry.pad)
     return _correlate(x, w, geometry.stride, geometry.pad)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
-    """Transpose of `convolve` in x: g [B, h, w, O], w [kh, kw, I, O] -> [B, H, W, I].
+def input_grad(
+    geometry: Geometry, g: Float[Array, "B h w O"], w: Float[Array, "kh kw I O"]
+) -> Float[Array, "B H W I"]:
+    """Transpose of `convolve` in x.
 
     A stride of s cuts the result into s * s phases, each a convolution of g with every s-th tap: no
     zeros multiplied.
@@ -285,8 +291,10 @@ def input_grad(geometry: Geometry, g: jax.Array, w: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def kernel_grad(geometry: Geometry, x: jax.Array, g: jax.Array) -> jax.Array:
-    """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [kh, kw, I, O]."""
+def kernel_grad(
+    geometry: Geometry, x: Float[Array, "B H W I"], g: Float[Array, "B h w O"]
+) -> Float[Array, "kh kw I O"]:
+    """Transpose of `convolve` in w."""
     if _suits_winograd(geometry, x, g.shape[3], most=32):  # its sums over many tiles are slow
         return winograd.kernel_grad(x, g, geometry.pad)
     if geometry.stride != (1, 1) or (g.shape[3] > FEW and geometry.kernel != (1, 1)):
@@ -313,9 +321,11 @@ kernel_grad.defvjp(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def fir(filtering: Filter, x: jax.Array) -> jax.Array:
-    """One direction of `resample` by shifted sums, one for each phase of the output. Its transpose
-    is a `fir` too."""
+def fir(filtering: Filter, x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
+    """One direction of `resample`, by shifted sums, one for each phase of the output.
+
+    Its transpose is a `fir` too.
+    """
     axis, _, out, taps, up, down, lo = filtering
     phases = up // math.gcd(up, down)
     step, length = down * phases // up, -(-out // phases)
@@ -358,13 +368,15 @@ def _phases(geometry, axis):
     s, k, (lo, _) = geometry.stride[axis], geometry.kernel[axis], geometry.pad[axis]
     length, outputs = -(-geometry.size[axis] // s), geometry.out[axis]
     starts = [divmod(a + lo, s) for a in range(s)]
-    pad = lambda offset, first: (-(-(k - first) // s) - 1 - offset, length + offset - outputs)
+
+    def pad(offset, first):
+        return -(-(k - first) // s) - 1 - offset, length + offset - outputs
+
     return [(first, pad(offset, first)) for offset, first in starts], length
 
 
 def _correlate(x, w, stride, pad):
-    """The forward form: a dot where the kernel is 1x1, or where there are few outputs; otherwise
-    lax's."""
+    """The forward form: a dot for 1x1 kernels and for few outputs; otherwise lax's."""
     kh, kw, _, features = w.shape
     if stride != (1, 1) or (features > FEW and (kh, kw) != (1, 1)):
         return _plain(x, w, Geometry(x.shape[1:3], (kh, kw), stride, pad))
@@ -378,8 +390,7 @@ def _correlate(x, w, stride, pad):
 
 
 def _move(x, down, right, size):
-    """x [B, H, W, C] moved down and right (up and left below 0), seen through a window of this
-    size; zeros around."""
+    """x [B, H, W, C] moved down and right (up and left below 0), cut to `size`, zeros around."""
     (height, width), (h, w) = x.shape[1:3], size
     config = ((0, 0, 0), (down, h - height - down, 0), (right, w - width - right, 0), (0, 0, 0))
     return lax.pad(x, jnp.zeros((), x.dtype), config)
@@ -397,8 +408,7 @@ def _stretch(x, axis, start, length, step):
 
 
 def _depthwise(geometry, x, w):
-    """A channel for itself: a shifted sum over the taps, 10 to 50 times as fast as XLA's grouped
-    convolution."""
+    """Each channel by itself, a shifted sum over the taps: 10 to 50 times as fast as XLA's."""
     (sh, sw), (height, width) = geometry.stride, geometry.out
     x = jnp.pad(x, ((0, 0), *geometry.pad, (0, 0)))
     total = 0
@@ -412,8 +422,7 @@ def _depthwise(geometry, x, w):
 
 
 def _grouped(geometry, x, w, groups):
-    """Narrow groups merged: several make one dense convolution whose kernel is zero between
-    them."""
+    """Narrow groups, several merged into a dense convolution whose kernel is 0 between them."""
     kh, kw, width, features = w.shape
     most = max(1, MERGED // width)
     merged = max(m for m in range(1, min(most, groups) + 1) if groups % m == 0)

@@ -1,5 +1,4 @@
-"""Layers with an equalised learning rate: weights start at N(0, 1) and are scaled down when used,
-not when drawn.
+"""Layers with an equalized learning rate: weights start at N(0, 1) and are scaled when used.
 
 So Adam moves every layer at the same relative speed. Karras et al. 2018, arXiv:1710.10196, section
 4.1. The scale is applied to the result, which is often smaller than the kernel. Parameters are
@@ -9,9 +8,9 @@ float32; a layer computes in its input's type.
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from gan_jax.nn import conv
 from gan_jax.nn.norms import rows
@@ -20,7 +19,7 @@ FIR = (1, 3, 3, 1)  # the taps of every resampling of StyleGAN2
 
 
 class Dense(nn.Module):
-    """x [B, I] -> [B, features].
+    """A dense layer.
 
     Attributes:
         lr_mult: how many times slower than others it learns (0.01 in mapping networks): weights
@@ -34,10 +33,9 @@ class Dense(nn.Module):
     activate: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        w = self.param(
-            "kernel", nn.initializers.normal(1 / self.lr_mult), (x.shape[-1], self.features)
-        )
+    def __call__(self, x: Float[Array, "B I"]) -> Float[Array, "B {self.features}"]:
+        start = nn.initializers.normal(1 / self.lr_mult)
+        w = self.param("kernel", start, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.constant(self.bias_init), self.features)
         x = jnp.dot(x, w.astype(x.dtype)) * (self.lr_mult / math.sqrt(x.shape[-1]))
         x = x + (bias * self.lr_mult).astype(x.dtype).reshape(1, -1)
@@ -45,26 +43,25 @@ class Dense(nn.Module):
 
 
 class Embed(nn.Module):
-    """Labels y int32 [B] -> f32 [B, features]: `Dense` of the one-hot label."""
+    """`Dense` of the one-hot label."""
 
     features: int
     n_classes: int
 
     @nn.compact
-    def __call__(self, y: jax.Array) -> jax.Array:
+    def __call__(self, y: Int[Array, " B"]) -> Float[Array, "B {self.features}"]:
         table = self.param("kernel", nn.initializers.normal(1.0), (self.n_classes, self.features))
         bias = self.param("bias", nn.initializers.zeros, self.features)
         return rows(table, y) / math.sqrt(self.n_classes) + bias.reshape(1, -1)
 
 
 class Conv(nn.Module):
-    """x [B, H, W, I] -> [B, H, W, features], or half the sides where `down` (filtered by FIR
-    first).
+    """A convolution that keeps the size or, with `down`, halves it, filtered by FIR first.
 
     Attributes:
         activate: bias and leaky ReLU follow; without it neither does.
-        gain: multiplies the result. clamp: bound on its magnitude, before that gain; None: no
-            bound.
+        gain: multiplies the result.
+        clamp: bound on its magnitude, before that gain; None: no bound.
     """
 
     features: int
@@ -75,11 +72,10 @@ class Conv(nn.Module):
     clamp: float | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w {self.features}"]:
         k = self.kernel_size
-        w = self.param(
-            "kernel", nn.initializers.normal(1.0), (k, k, x.shape[-1], self.features)
-        ).astype(x.dtype)
+        shape = k, k, x.shape[-1], self.features
+        w = self.param("kernel", nn.initializers.normal(1.0), shape).astype(x.dtype)
         scale = 1 / math.sqrt(k * k * x.shape[-1])
         if not self.down:
             x = conv.conv(x, w, padding=k // 2)
@@ -94,13 +90,14 @@ class Conv(nn.Module):
         return leaky_relu(x + bias.astype(x.dtype).reshape(1, 1, 1, -1), self.gain, self.clamp)
 
 
-def leaky_relu(x: jax.Array, gain: float = 1.0, clamp: float | None = None) -> jax.Array:
-    """Slope 0.2 below zero, times sqrt(2) to keep the variance, within [-clamp, clamp], times
-    `gain`."""
+def leaky_relu(
+    x: Float[Array, "*shape"], gain: float = 1.0, clamp: float | None = None
+) -> Float[Array, "*shape"]:
+    """Slope 0.2 below 0; times sqrt(2), to keep the variance; in [-clamp, clamp]; times `gain`."""
     x = jnp.where(x >= 0, x, 0.2 * x) * (math.sqrt(2) * gain)
     return x if clamp is None else jnp.clip(x, -clamp * gain, clamp * gain)
 
 
-def normalize(x: jax.Array) -> jax.Array:
-    """x [B, C] -> each row scaled to a mean square of one."""
+def normalize(x: Float[Array, "B C"]) -> Float[Array, "B C"]:
+    """Each row scaled to a mean square of one."""
     return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=1, keepdims=True) + 1e-8)

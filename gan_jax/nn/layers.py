@@ -1,5 +1,4 @@
-"""Layers with weights: dense, convolutions, label tables. Each can divide its kernel by its
-spectral norm.
+"""Layers with weights: dense, convolutions, label tables; with spectral norm where wanted.
 
 Parameters are float32; a layer computes in its input's type. Biases start at zero.
 """
@@ -9,6 +8,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv, init
@@ -16,23 +16,26 @@ from gan_jax.nn.norms import SpectralNorm, rows
 
 
 class Weights(nn.Module):
-    """What every layer here shares: a kernel by its initialiser's name, its spectral norm, a
-    bias."""
+    """What every layer here shares: a kernel by its initializer's name, spectral norm, a bias."""
 
     features: int
     initializer: str | Callable = "orthogonal"
     spectral_norm: bool = False
     bias: bool = True
 
-    def kernel(self, shape: tuple[int, ...], x: jax.Array, train: bool) -> jax.Array:
-        """The kernel in x's type; divided by its spectral norm where asked."""
+    def kernel(
+        self, shape: tuple[int, ...], x: Float[Array, "..."], train: bool
+    ) -> Float[Array, "..."]:
+        """The kernel in x's type, divided by its spectral norm if that is set."""
         w = self.param("kernel", init.initializer(self.initializer), shape)
         if self.spectral_norm:
             w = SpectralNorm(name="spectral_norm")(w, train=train)
         return w.astype(x.dtype)
 
-    def shift(self, x: jax.Array) -> jax.Array:
-        """x [..., features] plus the bias, if there is one."""
+    def shift(
+        self, x: Float[Array, "*shape {self.features}"]
+    ) -> Float[Array, "*shape {self.features}"]:
+        """x plus the bias, if there is one."""
         if not self.bias:
             return x
         bias = self.param("bias", nn.initializers.zeros, self.features)
@@ -40,20 +43,22 @@ class Weights(nn.Module):
 
 
 class Dense(Weights):
-    """x [B, I] -> [B, features]."""
+    """A dense layer."""
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "*batch I"], *, train: bool = False
+    ) -> Float[Array, "*batch {self.features}"]:
         return self.shift(jnp.dot(x, self.kernel((x.shape[-1], self.features), x, train)))
 
 
 class Conv(Weights):
-    """x [B, H, W, I] -> [B, h, w, features].
+    """A convolution.
 
     Attributes:
         kernel_size: taps in each direction. padding: zeros on each side.
-        resample: "none"; "up" doubles the size first by nearest neighbours, "down" halves it after
-            by averages (both 3x3, padded by 1: stride, padding and groups are not read).
+        resample: "none"; "up" doubles the size before it by nearest neighbours; "down" halves it
+            after it by averages (both 3x3, padded by 1: stride, padding and groups are not read).
     """
 
     kernel_size: int = 3
@@ -63,7 +68,9 @@ class Conv(Weights):
     resample: str = "none"
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "B H W I"], *, train: bool = False
+    ) -> Float[Array, "B h w {self.features}"]:
         k = self.kernel_size
         w = self.kernel((k, k, x.shape[-1] // self.groups, self.features), x, train)
         if self.resample == "none":
@@ -72,11 +79,10 @@ class Conv(Weights):
 
 
 class ConvTranspose(Weights):
-    """x [B, h, w, I] -> [B, H, W, features], H = stride * (h - 1) + kernel_size - 2 * padding +
-    more.
+    """A transposed convolution: H = stride * (h - 1) + kernel_size - 2 * padding + more.
 
     The kernel is kept as [k, k, features, I], that of the convolution whose input gradient this is:
-    initialisers see it as PyTorch's do.
+    initializers see it as PyTorch's do.
     """
 
     kernel_size: int = 4
@@ -85,7 +91,9 @@ class ConvTranspose(Weights):
     more: int = 0
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "B h w I"], *, train: bool = False
+    ) -> Float[Array, "B H W {self.features}"]:
         k = self.kernel_size
         w = self.kernel((k, k, self.features, x.shape[-1]), x, train)
         size = tuple(self.stride * (n - 1) + k - 2 * self.padding + self.more for n in x.shape[1:3])
@@ -93,30 +101,34 @@ class ConvTranspose(Weights):
 
 
 class Embed(Weights):
-    """Labels y int32 [B] -> f32 [B, features], a row of a table for each of n_classes."""
+    """A row of a table for each of n_classes labels."""
 
     n_classes: int = 0
     bias: bool = False
 
     @nn.compact
-    def __call__(self, y: jax.Array, *, train: bool = False) -> jax.Array:
+    def __call__(
+        self, y: Int[Array, " B"], *, train: bool = False
+    ) -> Float[Array, "B {self.features}"]:
         table = self.kernel((self.n_classes, self.features), jnp.zeros((), jnp.float32), train)
         return rows(table, y)
 
 
 class Dropout(nn.Module):
     """A share `rate` of the activations set to zero in training, the others divided by 1 - rate.
-    Srivastava et al. 2014.
 
-    In place of Flax's: on several devices each drops by its rows of one draw (stream "dropout"),
-    not all by the same.
+    Srivastava et al. 2014. Unlike Flax's, it has each of several devices drop by its own rows of
+    one draw (stream "dropout").
+    Raises:
+        ValueError: a rate outside of [0, 1).
     """
 
     rate: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """x [B, ...] -> the same. Raises ValueError for a rate outside of [0, 1)."""
+    def __call__(
+        self, x: Float[Array, "*shape"], *, train: bool = False
+    ) -> Float[Array, "*shape"]:
         if not 0 <= self.rate < 1:
             raise ValueError(f"dropout={self.rate}: it must be 0 or more, and below 1.")
         if not train or not self.rate:
@@ -128,7 +140,7 @@ class Dropout(nn.Module):
         return jnp.where(kept, x / keep, 0)
 
 
-def check_labels(y: jax.Array | None, n_classes: int) -> None:
+def check_labels(y: Int[Array, " B"] | None, n_classes: int) -> None:
     """Raises ValueError where labels and the network's n_classes do not go together."""
     if y is None and n_classes:
         raise ValueError(f"This network has n_classes={n_classes}: it needs labels y, int32 [B].")

@@ -1,5 +1,7 @@
-"""StyleGAN2's convolutions, whose kernels are scaled by a style of each image. Karras et al. 2020,
-arXiv:1912.04958."""
+"""StyleGAN2's convolutions, whose kernels are scaled by a style of each image.
+
+Karras et al. 2020, arXiv:1912.04958.
+"""
 
 import math
 
@@ -7,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Float32
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
@@ -14,23 +17,27 @@ from gan_jax.nn.equalized import FIR, Dense, leaky_relu
 
 
 def modulated_conv(
-    x: jax.Array, w: jax.Array, style: jax.Array, *, demodulate: bool = True, up: bool = False
-) -> jax.Array:
-    """Convolution with the kernel w * style an image, its outputs brought back to unit variance.
-    Equations 1 and 3.
+    x: Float[Array, "B H W I"],
+    w: Float32[Array, "k k I O"],
+    style: Float32[Array, "B I"],
+    *,
+    demodulate: bool = True,
+    up: bool = False,
+) -> Float[Array, "B {(1+up)}*H {(1+up)}*W O"]:
+    """Convolution with the kernel w * style an image, outputs of unit variance (eq. 1 and 3).
 
     Activations are scaled in place of kernels, before and after one ordinary convolution: the same
     numbers, and the batch needs no grouped one.
     Args:
-        x: [B, H, W, I]. w: f32 [k, k, I, O], k odd. style: f32 [B, I].
+        w: of an odd size k.
         demodulate: divide by sqrt(sum over k, k, I of (w * style)^2 + 1e-8), a factor for every
             image and output.
         up: twice the size, by a transposed convolution of stride 2 and the FIR filter.
     Returns:
-        [B, H, W, O], or [B, 2H, 2W, O], in x's type; the factors are computed in float32. bfloat16
-        has float32's range, so kernels and styles are not normalised first, as float16 would need.
+        in x's type; the factors are computed in float32. bfloat16 has float32's range, so kernels
+        and styles are not normalized first, as float16 would need.
     """
-    scaled, kernel = x * _spread(style, x), w.astype(x.dtype)
+    scaled, kernel = x * _over_pixels(style, x), w.astype(x.dtype)
     if up:
         y = conv.conv_transpose(scaled, kernel, stride=2)
         y = conv.resample(y, FIR, padding=(1, 1), gain=4)
@@ -41,7 +48,7 @@ def modulated_conv(
     # [I, O]; 50 times as fast as jnp.sum on CPU
     power = sum(jnp.square(tap) for taps in w for tap in taps)
     variance = jnp.dot(jnp.square(style), power, precision="highest")  # [B, O]
-    return y * _spread(lax.rsqrt(variance + 1e-8), y)
+    return y * _over_pixels(lax.rsqrt(variance + 1e-8), y)
 
 
 class ModulatedConv(nn.Module):
@@ -50,7 +57,7 @@ class ModulatedConv(nn.Module):
     Attributes:
         noise: "random", one draw a pixel from the stream "noise"; "const", the layer's own picture
             of noise (collection "noise"), the same in every image; "none".
-        clamp: bound on the result's magnitude; None: no bound.
+        clamp: bound on the result's magnitude; None: no bound. up: twice the size.
     """
 
     features: int
@@ -59,13 +66,12 @@ class ModulatedConv(nn.Module):
     clamp: float | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
-        """x [B, H, W, I], w f32 [B, W] -> [B, H, W, features], or [B, 2H, 2W, features] where
-        `up`."""
+    def __call__(
+        self, x: Float[Array, "B H W I"], w: Float32[Array, "B w_dim"]
+    ) -> Float[Array, "B h w {self.features}"]:
         style = Dense(x.shape[-1], bias_init=1.0, name="affine")(w)
-        kernel = self.param(
-            "kernel", nn.initializers.normal(1.0), (3, 3, x.shape[-1], self.features)
-        )
+        shape = 3, 3, x.shape[-1], self.features
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         x = modulated_conv(x, kernel, style, up=self.up)
         n, *size, _ = x.shape
         const = self.variable(
@@ -83,24 +89,24 @@ class ModulatedConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """1x1 modulated convolution without demodulation, and a bias. x [B, H, W, I], w f32 [B, W] ->
-    f32 [B, H, W, C]."""
+    """1x1 modulated convolution without demodulation, and a bias."""
 
     channels: int
     clamp: float | None = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, w: jax.Array) -> jax.Array:
+    def __call__(
+        self, x: Float[Array, "B H W I"], w: Float32[Array, "B w_dim"]
+    ) -> Float32[Array, "B H W {self.channels}"]:
         style = Dense(x.shape[-1], bias_init=1.0, name="affine")(w) / math.sqrt(x.shape[-1])
-        kernel = self.param(
-            "kernel", nn.initializers.normal(1.0), (1, 1, x.shape[-1], self.channels)
-        )
+        shape = 1, 1, x.shape[-1], self.channels
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         x = modulated_conv(x, kernel, style, demodulate=False)
         bias = self.param("bias", nn.initializers.zeros, self.channels)
         x = x.astype(jnp.float32) + bias.reshape(1, 1, 1, -1)
         return x if self.clamp is None else jnp.clip(x, -self.clamp, self.clamp)
 
 
-def _spread(channels, x):
+def _over_pixels(channels, x):
     """[B, C] -> [B, 1, 1, C] in x's type."""
     return channels.astype(x.dtype)[:, None, None, :]

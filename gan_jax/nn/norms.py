@@ -1,10 +1,11 @@
-"""Normalisation: batch norm over the global batch or set by a label or a vector, instance norm,
-spectral norm."""
+"""Normalization: batch norm over the global batch, conditional batch norm, instance norm, spectral
+norm."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Int
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import init
@@ -25,8 +26,7 @@ class BatchNorm(nn.Module):
     affine: bool = True
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """x [B, ..., C] -> the same."""
+    def __call__(self, x: Float[Array, "B *size C"], *, train: bool) -> Float[Array, "B *size C"]:
         c = x.shape[-1]
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, c)
         running_var = self.variable("batch_stats", "var", jnp.ones, c)
@@ -47,20 +47,19 @@ class BatchNorm(nn.Module):
         if not self.affine:
             return x * _as(scale, x) + _as(-mean * scale, x)
         scale = scale * self.param("scale", nn.initializers.ones, c)
-        return x * _as(scale, x) + _as(
-            self.param("bias", nn.initializers.zeros, c) - mean * scale, x
-        )
+        shift = self.param("bias", nn.initializers.zeros, c) - mean * scale
+        return x * _as(scale, x) + _as(shift, x)
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch norm whose scale and shift are set by a condition: (1 + gain) * normalised x + bias.
+    """Batch norm whose scale and shift are set by a condition: (1 + gain) * normalized x + bias.
 
     Of a label, gain and bias are its rows in two tables (Dumoulin et al. 2017, arXiv:1610.07629; de
     Vries et al. 2017, arXiv:1707.00683); of a vector they are its products with two kernels (Brock
     et al. 2018, arXiv:1809.11096, appendix B). Start and eps are StudioGAN's.
 
     Attributes:
-        n_classes: labels there are; 0: the condition is a vector.
+        n_classes: number of labels; 0: the condition is a vector.
         spectral_norm: whether both tables are divided by their spectral norms.
     """
 
@@ -70,15 +69,16 @@ class ConditionalBatchNorm(nn.Module):
     eps: float = 1e-4
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array, *, train: bool) -> jax.Array:
-        """x [B, ..., C], y int32 [B] or, with n_classes=0, [B, K] -> the shape of x."""
-
+    def __call__(
+        self,
+        x: Float[Array, "B *size C"],
+        y: Int[Array, " B"] | Float[Array, "B K"],
+        *,
+        train: bool,
+    ) -> Float[Array, "B *size C"]:
         def read(name):  # [B, C] in x's type, broadcast against x
-            table = self.param(
-                name,
-                init.initializer(self.initializer),
-                (self.n_classes or y.shape[-1], x.shape[-1]),
-            )
+            shape = self.n_classes or y.shape[-1], x.shape[-1]
+            table = self.param(name, init.initializer(self.initializer), shape)
             if self.spectral_norm:
                 table = SpectralNorm(name=f"{name}_spectral_norm")(table, train=train)
             value = rows(table, y) if self.n_classes else jnp.dot(y, table.astype(y.dtype))
@@ -89,12 +89,12 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """Each channel of each image to mean 0 and variance 1 over space. Ulyanov et al. 2016,
-    arXiv:1607.08022.
+    """Each channel of each image to mean 0 and variance 1 over space.
 
-    A part of an image can be normalised as the whole is: a pass whose collection "norms" is empty
-    leaves the layers' moments there, and one that is given them uses them, but where the whole is
-    flat.
+    A tile can be normalized as the whole picture is: a pass over the picture whose collection
+    "norms" is mutable and empty leaves the layers' moments there; a pass that is given them uses
+    them, except in channels that are flat (variance below eps) over the whole picture.
+    Ulyanov et al. 2016, arXiv:1607.08022.
 
     Attributes:
         affine: then scaled and shifted by weights. eps: PyTorch's.
@@ -104,8 +104,7 @@ class InstanceNorm(nn.Module):
     eps: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x [B, H, W, C] -> the same."""
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         y = x.astype(jnp.float32)
         mean = y.mean((1, 2), keepdims=True)
         given = self.get_variable("norms", "moments")
@@ -128,9 +127,9 @@ class InstanceNorm(nn.Module):
 
 
 class SpectralNorm(nn.Module):
-    """A kernel divided by its largest singular value, estimated by power iteration. Miyato et al.
-    2018, arXiv:1802.05957.
+    """A kernel divided by its largest singular value sigma, estimated by power iteration.
 
+    Miyato et al. 2018, arXiv:1802.05957.
     The kernel is seen as a matrix [everything else, O]. Its left vector u is state (collection
     "spectral"): a training pass makes one iteration from the stored u, and stores the new one where
     the caller keeps it. Without training the stored u is used as it is. The gradient runs through
@@ -140,10 +139,12 @@ class SpectralNorm(nn.Module):
     eps: float = 1e-6
 
     @nn.compact
-    def __call__(self, w: jax.Array, *, train: bool) -> jax.Array:
-        """w [..., O] -> w / sigma."""
+    def __call__(self, w: Float[Array, "*inputs O"], *, train: bool) -> Float[Array, "*inputs O"]:
         matrix = w.reshape(-1, w.shape[-1]).astype(jnp.float32)  # [R, O]
-        start = lambda: _unit(jax.random.normal(self.make_rng("params"), (w.shape[-1],)), self.eps)
+
+        def start():
+            return _unit(jax.random.normal(self.make_rng("params"), (w.shape[-1],)), self.eps)
+
         stored = self.variable("spectral", "u", start)
         fixed = lax.stop_gradient(matrix)
         u = _unit(stored.value, self.eps)
@@ -156,9 +157,8 @@ class SpectralNorm(nn.Module):
         return w / sigma.astype(w.dtype)
 
 
-def rows(table: jax.Array, y: jax.Array) -> jax.Array:
-    """table[y]: [N, C], int32 [B] -> [B, C]. A dot: its gradient is one too, in a fixed order on
-    every backend."""
+def rows(table: Float[Array, "N C"], y: Int[Array, " B"]) -> Float[Array, "B C"]:
+    """table[y], as a dot: its gradient is one too, in a fixed order on every backend."""
     return jnp.dot(jax.nn.one_hot(y, table.shape[0], dtype=table.dtype), table, precision="highest")
 
 

@@ -1,12 +1,14 @@
-"""3x3 convolutions of stride 1 on CPUs: 16 products for each 2x2 outputs, where the definition has
-36.
+"""3x3 convolutions of stride 1 on CPUs: 16 products for 2x2 outputs, where the definition has 36.
 
 Winograd's F(2x2, 3x3), Lavin & Gray 2016, arXiv:1509.09308. In one direction, of inputs x0..x3 and
 taps k0..k2,
 
-    y0 = m0 + m1 + m2,  y1 = m1 - m2 - m3, where
-    m0 = (x0 - x2) k0,  m1 = (x1 + x2) (k0 + k1 + k2) / 2,  m2 = (x2 - x1) (k0 - k1 + k2) / 2,  m3 =
-    (x1 - x3) k2;
+    y0 = m0 + m1 + m2
+    y1 = m1 - m2 - m3, where
+    m0 = (x0 - x2) k0
+    m1 = (x1 + x2) (k0 + k1 + k2) / 2
+    m2 = (x2 - x1) (k0 - k1 + k2) / 2
+    m3 = (x1 - x3) k2;
 
 in both directions there are 4x4 such m, each a matrix product over the channels. It rounds about as
 the definition does.
@@ -14,21 +16,22 @@ the definition does.
 
 import math
 
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 LARGE = 2**24  # products of tiles, channels in and channels out: so many or more
 AT_ONCE = 5 * 2**20  # numbers, transformed: so many or fewer, which the caches hold
 
-Pad = tuple[
-    tuple[int, int], tuple[int, int]
-]  # zeros ((top, bottom), (left, right)); below 0 cuts off
+Pad = tuple[tuple[int, int], tuple[int, int]]
+"""Zeros ((top, bottom), (left, right)); below 0, so many rows or columns are cut off."""
 
 
-def suits(x: jax.Array, features: int, out: tuple[int, int], most: float = math.inf) -> bool:
-    """Whether it is the faster form from x [B, H, W, C] to [B, *out, features], with up to `most`
-    tiles of 2x2 a channel.
+def suits(
+    x: Float[Array, "B H W C"], features: int, out: tuple[int, int], most: float = math.inf
+) -> bool:
+    """Whether it is the faster form from x to [B, *out, features], with up to `most` tiles of 2x2
+    a channel.
 
     It is for LARGE products (one picture of 32x32, 256 channels to 256), AT_ONCE: smaller ones gain
     by themselves, not within a step, and take long to compile; larger ones lose (measured on two
@@ -37,31 +40,33 @@ def suits(x: jax.Array, features: int, out: tuple[int, int], most: float = math.
     """
     if not all(isinstance(n, int) for n in (*x.shape, *out)):
         return False
-    tiles, few, many = (
-        x.shape[0] * math.prod(-(-n // 2) for n in out),
-        *sorted((x.shape[3], features)),
-    )
+    tiles = x.shape[0] * math.prod(-(-n // 2) for n in out)
+    few, many = sorted((x.shape[3], features))
     fits = few >= 64 and tiles * few * many >= LARGE and 16 * tiles * many <= AT_ONCE
     return fits and tiles <= most * few and x.dtype.itemsize >= 4
 
 
-def convolve(x: jax.Array, w: jax.Array, pad: Pad) -> jax.Array:
-    """x [B, H, W, I], w [3, 3, I, O] -> [B, h, w, O]."""
+def convolve(
+    x: Float[Array, "B H W I"], w: Float[Array, "3 3 I O"], pad: Pad
+) -> Float[Array, "B h w O"]:
+    """A convolution of stride 1."""
     return _convolve(x, _both(_of_taps, w), pad, 0)
 
 
-def input_grad(g: jax.Array, w: jax.Array, pad: Pad) -> jax.Array:
-    """Transpose of `convolve` in x: g [B, h, w, O], w [3, 3, I, O] -> [B, H, W, I]; pad: that of
-    `convolve`."""
-    turned = lambda k: _of_taps((k[2], k[1], k[0]))
-    return _convolve(g, _both(turned, w), tuple((2 - lo, 2 - hi) for lo, hi in pad), 1)
+def input_grad(
+    g: Float[Array, "B h w O"], w: Float[Array, "3 3 I O"], pad: Pad
+) -> Float[Array, "B H W I"]:
+    """Transpose of `convolve` in x; pad: that of `convolve`."""
+    kernels = _both(_of_mirrored_taps, w)
+    return _convolve(g, kernels, tuple((2 - lo, 2 - hi) for lo, hi in pad), 1)
 
 
-def kernel_grad(x: jax.Array, g: jax.Array, pad: Pad) -> jax.Array:
-    """Transpose of `convolve` in w: x [B, H, W, I], g [B, h, w, O] -> [3, 3, I, O]."""
-    products = _products(
-        _both(_of_inputs, _tiles(x, 4, pad)), _both(_of_slopes, _tiles(g, 2)), 0, 0
-    )
+def kernel_grad(
+    x: Float[Array, "B H W I"], g: Float[Array, "B h w O"], pad: Pad
+) -> Float[Array, "3 3 I O"]:
+    """Transpose of `convolve` in w."""
+    inputs, slopes = _both(_of_inputs, _tiles(x, 4, pad)), _both(_of_slopes, _tiles(g, 2))
+    products = _products(inputs, slopes, 0, 0)
     return jnp.stack([jnp.stack(row) for row in _both(_to_taps, products)])
 
 
@@ -77,8 +82,7 @@ def _convolve(x, kernels, pad, contract):
 
 
 def _both(f, grid):
-    """f, of a sequence of arrays to a tuple of them, along the rows of a grid and then along its
-    columns."""
+    """f, from a sequence of arrays to a tuple of them, along a grid's rows, then its columns."""
     columns = zip(*(f(row) for row in grid), strict=True)
     return list(zip(*(f(column) for column in columns), strict=True))
 
@@ -89,6 +93,10 @@ def _of_inputs(x):
 
 def _of_taps(k):
     return k[0], (k[0] + k[1] + k[2]) / 2, (k[0] - k[1] + k[2]) / 2, k[2]
+
+
+def _of_mirrored_taps(k):
+    return _of_taps((k[2], k[1], k[0]))
 
 
 def _to_outputs(m):
@@ -105,22 +113,28 @@ def _to_taps(m):  # transpose of _of_taps
 
 
 def _tiles(x, size, pad=((0, 0), (0, 0))):
-    """Windows of size x size pixels, two apart: a grid of [B, rows, columns, C]. A last half of one
-    is filled up by zeros."""
+    """Windows of size x size pixels, two apart: a grid of [B, rows, columns, C].
+
+    The last one is filled up with zeros.
+    """
     more = [(lo, hi + (n + lo + hi) % 2, 0) for n, (lo, hi) in zip(x.shape[1:3], pad, strict=True)]
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *more, (0, 0, 0)])
-    end = lambda i, axis: x.shape[axis] - size + 1 + i
-    part = lambda i, j: lax.slice(
-        x, (0, i, j, 0), (x.shape[0], end(i, 1), end(j, 2), x.shape[3]), (1, 2, 2, 1)
-    )
+    b, h, w, c = x.shape
+
+    def part(i, j):
+        end = b, h - size + 1 + i, w - size + 1 + j, c
+        return lax.slice(x, (0, i, j, 0), end, (1, 2, 2, 1))
+
     return [[part(i, j) for j in range(size)] for i in range(size)]
 
 
 def _products(left, right, i, j):
-    """4x4 matrix products; a picture [B, rows, columns, C] as the matrix [pixels, C]; over their
-    dimensions i and j."""
-    matrix = lambda x: x.reshape(-1, x.shape[-1])
-    dot = lambda a, b: lax.dot_general(matrix(a), matrix(b), (((i,), (j,)), ((), ())))
+    """4x4 matrix products over axes i and j; [B, rows, columns, C] is a matrix [pixels, C]."""
+
+    def dot(a, b):
+        a, b = (x.reshape(-1, x.shape[-1]) for x in (a, b))
+        return lax.dot_general(a, b, (((i,), (j,)), ((), ())))
+
     return [
         [dot(a, b) for a, b in zip(*rows, strict=True)] for rows in zip(left, right, strict=True)
     ]

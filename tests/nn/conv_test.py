@@ -348,7 +348,7 @@ def test_a_filter_shorter_than_the_upsampling_leaves_zeros():
 
 
 def test_pool_and_upsample_are_averages_and_copies():
-    x = np.asarray(normal(2, 5, 4, 3))
+    x = normal(2, 5, 4, 3)
     want = x[:, :4].reshape(2, 2, 2, 2, 2, 3).mean((2, 4))  # the odd last row has no partner
     np.testing.assert_allclose(conv.pool(x), want, atol=1e-6)
     assert np.array_equal(conv.upsample(x), x.repeat(2, 1).repeat(2, 2))

@@ -1,0 +1,49 @@
+"""Shapes that cannot lie: wrong ones are refused in tests, and users pay nothing for it."""
+
+import importlib.util
+import inspect
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import pytest
+
+from gan_jax import losses
+from gan_jax.nn import conv, layers
+
+X, KERNEL = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4))
+
+
+def test_a_wrong_rank_is_refused():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'x'"):
+        conv.pool(X[0])
+
+
+def test_an_axis_of_one_name_has_one_length():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'w'"):
+        conv.conv_pool(X, KERNEL[:, :, :2])
+
+
+def test_a_module_is_checked_where_it_is_called_and_where_it_is_made():
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'x'"):
+        layers.Conv(4).init(jax.random.key(0), X[0])
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'features'"):
+        layers.Conv("4")
+
+
+def test_users_get_plain_functions():
+    """A module loaded without the tests' hook has its functions as they are written."""
+    path = pathlib.Path(losses.__file__)
+    spec = importlib.util.spec_from_file_location("plain_losses", path)
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    assert inspect.unwrap(plain.hinge_d) is plain.hinge_d
+    assert inspect.unwrap(losses.hinge_d) is not losses.hinge_d
+
+
+def test_the_package_never_asks_for_the_check():
+    package = pathlib.Path(losses.__file__).parent
+    for path in package.rglob("*.py"):
+        text = path.read_text("utf-8")
+        assert "beartype" not in text and "jaxtyped" not in text, path
