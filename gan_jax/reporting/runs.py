@@ -1,37 +1,59 @@
-"""What training and evaluation left in a run's folder, read back: for people to look at, however it
-was cut short."""
+"""Run folders read back for a report: what training and evaluation wrote, even if interrupted or
+damaged."""
 
+import base64
 import dataclasses
 import json
 import math
 import pathlib
 import re
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from gan_jax.reporting.charts import Picture
+from gan_jax.reporting.json_values import as_count, as_mapping, as_number, plural
 
-MOST_GRIDS = 40  # a run, evenly spaced over training
+MOST_GRIDS = 40  # of one run, evenly spaced over training
+FILES = ("metrics.jsonl", "evaluations.jsonl", "samples")  # a run's folder has at least one
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
 
 
-MISSING = "not set"
+@dataclasses.dataclass
+class Picture:
+    """A complete PNG file, and its size in pixels."""
+
+    png: bytes
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, png: bytes) -> "Picture | None":
+        """None for what is no PNG, or one that was cut short."""
+        if len(png) < 45 or not png.startswith(PNG_START) or png[-8:-4] != PNG_END:
+            return None
+        return cls(png, *struct.unpack(">II", png[16:24]))
+
+    @property
+    def uri(self) -> str:
+        """The picture itself as an address: data:image/png;base64,..."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 @dataclasses.dataclass
 class Run:
-    """What one folder held; lists are in the order of images seen."""
+    """The contents of one run's folder; lists are in the order of images seen."""
 
     label: str
     folder: pathlib.Path
     config: dict
     lines: list[dict]  # of metrics.jsonl
-    evaluations: list[
-        dict
-    ]  # of evaluations.jsonl; "protocols": those of all lines that one was joined from
+    # of evaluations.jsonl; "protocols": those of all lines that one was joined from
+    evaluations: list[dict]
     samples: list[tuple[int, Picture]]
     notes: list[str]  # what is missing or damaged, in words
 
     @property
     def last(self) -> dict:
+        """The last evaluation; {} where there is none."""
         return self.evaluations[-1] if self.evaluations else {}
 
     def of(self, key: str) -> dict:
@@ -39,26 +61,25 @@ class Run:
         return as_mapping(self.last.get(key))
 
     def values(self, name: str) -> list[tuple[float, float]]:
-        """(images, value) of each evaluation that has it."""
+        """(images, value) of each evaluation that has the value."""
         measured = ((e["images"], as_mapping(e.get("values"))) for e in self.evaluations)
         return [(images, as_number(values[name])) for images, values in measured if name in values]
 
     def seconds(self, images: float) -> float:
-        """Wall-clock training time until so many images: pauses and saving counted, evaluations
-        not; NaN if not logged."""
+        """Wall-clock training time until so many images, with pauses and saving but without
+        evaluations; NaN if it was not logged."""
         before, total = 0.0, 0.0
         for line in self.lines:
             if "img/s" in line and before < images:
-                total += (min(line["images"], images) - before) / max(
-                    as_number(line["img/s"]), 1e-9
-                )
+                seen = min(line["images"], images) - before
+                total += seen / max(as_number(line["img/s"]), 1e-9)
                 before = line["images"]
         return total if images <= before else math.nan
 
 
 def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
-    """Reads runs, one a folder; those of one name are told apart by as many parent folders as it
-    takes.
+    """Reads runs, one a folder. Runs whose folders have the same name get as many parent folders in
+    their label as tell them apart.
 
     Raises:
         ValueError: no such folder, or nothing of a run in it.
@@ -66,56 +87,65 @@ def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
     folders = [pathlib.Path(folder) for folder in folders]
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(
-                f"{folder}:"
-                f" {'that is a file, not a folder' if folder.exists() else 'no such folder'}."
-            )
-        if not any(
-            (folder / name).exists() for name in ("metrics.jsonl", "evaluations.jsonl", "samples")
-        ):
+            problem = "that is a file, not a folder" if folder.exists() else "no such folder"
+            raise ValueError(f"{folder}: {problem}.")
+        if not any((folder / name).exists() for name in FILES):
             raise ValueError(
                 f"{folder}: not a run's workdir: no metrics.jsonl, evaluations.jsonl or samples/."
             )
-    return [
-        _read_run(folder, label) for folder, label in zip(folders, _labels(folders), strict=True)
-    ]
+    labels = _labels(folders)
+    return [_read_run(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
 
 def _read_run(folder: pathlib.Path, label: str) -> Run:
-    notes, config = [], {}
-    try:
-        config = as_mapping(json.loads((folder / "config.json").read_text("utf-8", "replace")))
-    except FileNotFoundError:
-        notes.append("no config.json")
-    except (ValueError, RecursionError):
-        notes.append("config.json is damaged")
+    notes = []
+    config = _read_config(folder / "config.json", notes)
     batch = as_number(config.get("batch"))
-    lines = _read_lines(folder / "metrics.jsonl", batch, notes, lambda line: line)
-    evaluations = _read_lines(
-        folder / "evaluations.jsonl", batch, notes, lambda line: as_mapping(line.get("values"))
-    )
+    lines = _read_lines(folder / "metrics.jsonl", batch, notes, dict)
+    evaluations = _read_lines(folder / "evaluations.jsonl", batch, notes, _values)
     if not evaluations:
-        inline = [(e, {k[5:]: v for k, v in e.items() if k.startswith("eval/")}) for e in lines]
-        evaluations = [
-            {"images": line["images"], "values": values} for line, values in inline if values
-        ]
+        evaluations = _evaluations_in_log(lines)
         if evaluations:
             notes.append("its evaluations are those of metrics.jsonl: bare numbers, no protocol")
     return Run(label, folder, config, lines, evaluations, _read_samples(folder, notes), notes)
 
 
-def _read_lines(
-    path: pathlib.Path, batch: float, notes: list[str], numbers: Callable[[dict], Mapping]
-) -> list[dict]:
-    """JSON lines by images seen, those of one count made one. Adds to `notes` what is missing or
-    damaged.
+def _read_config(path: pathlib.Path, notes: list[str]) -> dict:
+    try:
+        return as_mapping(json.loads(path.read_text("utf-8", "replace")))
+    except FileNotFoundError:
+        notes.append(f"no {path.name}")
+    except (ValueError, RecursionError):
+        notes.append(f"{path.name} is damaged")
+    return {}
 
-    A line without "images" has those of an earlier line of its step, or step x batch.
+
+def _values(evaluation: Mapping) -> dict:
+    return as_mapping(evaluation.get("values"))
+
+
+def _evaluations_in_log(lines: Sequence[Mapping]) -> list[dict]:
+    """The evaluations of a run that has no evaluations.jsonl: the eval/... of its log."""
+    found = []
+    for line in lines:
+        values = {key[5:]: value for key, value in line.items() if key.startswith("eval/")}
+        if values:
+            found.append({"images": line["images"], "values": values})
+    return found
+
+
+def _read_lines(
+    path: pathlib.Path, batch: float, notes: list[str], numbers: Callable[[Mapping], Mapping]
+) -> list[dict]:
+    """JSON lines in the order of images seen; those of one count of images are joined to one.
+
+    A line without "images" has those of an earlier line of its step, or step x batch. Adds to
+    `notes` what is missing or damaged; `numbers` takes from a line what must be finite numbers.
     """
     if not path.is_file():
         notes.append(f"no {path.name}")
         return []
-    found, at, damaged, odd = {}, {}, [], []
+    found, images_at, damaged, not_finite = {}, {}, [], []
     for number, raw in enumerate(path.read_text("utf-8", "replace").split("\n"), 1):
         if not raw.strip():
             continue
@@ -124,47 +154,43 @@ def _read_lines(
         except (ValueError, RecursionError):
             line = {}
         step = as_number(line.get("step"))
-        images = as_number(line["images"]) if "images" in line else at.get(step, step * batch)
+        otherwise = images_at.get(step, step * batch)
+        images = as_number(line["images"]) if "images" in line else otherwise
         if not 0 <= images < math.inf:
             damaged.append(str(number))
             continue
         if not math.isnan(step):  # which would equal itself as a key
-            at[step] = images
+            images_at[step] = images
         found[images] = _joined(found.get(images, {}), {**line, "images": images})
-        values = {name: as_number(value) for name, value in numbers(line).items()}
-        odd += [
-            f"{k} = {v} at {as_count(images)} images"
-            for k, v in values.items()
-            if not math.isfinite(v)
-        ]
+        for name, value in numbers(line).items():
+            if not math.isfinite(as_number(value)):
+                shown = f"{name} = {as_number(value)} at {as_count(images)} images"
+                not_finite.append(shown)
     if damaged:
-        more = ", …" if len(damaged) > 5 else ""
-        notes.append(
-            f"{path.name}: {plural(len(damaged), 'damaged line')} left out (line"
-            f" {', '.join(damaged[:5])}{more})"
-        )
-    if odd:
-        notes.append(f"{path.name}: {plural(len(odd), 'value')} not finite (first: {odd[0]})")
+        listed = ", ".join(damaged[:5]) + (", …" if len(damaged) > 5 else "")
+        count = plural(len(damaged), "damaged line")
+        notes.append(f"{path.name}: {count} left out (line {listed})")
+    if not_finite:
+        count = plural(len(not_finite), "value")
+        notes.append(f"{path.name}: {count} not finite (first: {not_finite[0]})")
     return [found[images] for images in sorted(found)]
 
 
 def _joined(old: dict, new: dict) -> dict:
-    """Two lines of one time: the later one's word holds, and its values, curves ... add to the
-    earlier's."""
+    """Two lines of one time: what the later one states holds; its values, curves ... are added to
+    the earlier one's."""
     parts = {
-        k: {**as_mapping(old.get(k)), **v}
-        for k, v in new.items()
-        if isinstance(v, dict) and k != "protocol"
+        key: {**as_mapping(old.get(key)), **value}
+        for key, value in new.items()
+        if isinstance(value, dict) and key != "protocol"
     }
     return old | new | parts | {"protocols": [*old.get("protocols", []), new.get("protocol")]}
 
 
 def _read_samples(folder: pathlib.Path, notes: list[str]) -> list[tuple[int, Picture]]:
-    files = {
-        int(p.stem): p
-        for p in (folder / "samples").glob("*.png")
-        if re.fullmatch("[0-9]{1,15}", p.stem)
-    }
+    """(images, grid) of samples/<images>.png, at most MOST_GRIDS."""
+    pngs = (folder / "samples").glob("*.png")
+    files = {int(path.stem): path for path in pngs if re.fullmatch("[0-9]{1,15}", path.stem)}
     times = sorted(files)
     if not times:
         notes.append("no grids in samples/")
@@ -174,14 +200,13 @@ def _read_samples(folder: pathlib.Path, notes: list[str]) -> list[tuple[int, Pic
     pictures = [(images, picture_in(folder, f"samples/{files[images].name}")) for images in times]
     damaged = [files[images].name for images, picture in pictures if picture is None]
     if damaged:
-        notes.append(
-            f"{plural(len(damaged), 'damaged sample grid')} left out (first: {damaged[0]})"
-        )
+        count = plural(len(damaged), "damaged sample grid")
+        notes.append(f"{count} left out (first: {damaged[0]})")
     return [(images, picture) for images, picture in pictures if picture]
 
 
 def picture_in(folder: pathlib.Path, name: str) -> Picture | None:
-    """The PNG of that name, if it is whole and lies inside `folder`."""
+    """The PNG of that name; None if it is damaged or does not lie inside `folder`."""
     try:
         path = (folder / name).resolve()
         png = path.read_bytes() if path.is_relative_to(folder.resolve()) else b""
@@ -191,82 +216,18 @@ def picture_in(folder: pathlib.Path, name: str) -> Picture | None:
 
 
 def _labels(folders: Sequence[pathlib.Path]) -> list[str]:
-    """'b', or with as many parents as tell them apart: 'x/b', 'y/b'; a folder given twice is
-    counted."""
-    parts = [
-        [p for p in folder.resolve().parts if p != folder.anchor] or ["/"] for folder in folders
-    ]
+    """'b', or with as many parents as tell them apart: 'x/b', 'y/b'; a folder that is given twice
+    is counted, 'b (2)'."""
+    parts = []
+    for folder in folders:
+        whole = folder.resolve()
+        parts.append([part for part in whole.parts if part != whole.anchor] or ["/"])
     labels = []
-    for i, mine in enumerate(parts):
-        others = [other for j, other in enumerate(parts) if j != i and other != mine]
+    for i, own in enumerate(parts):
+        others = [other for other in parts if other != own]
         depth = 1
-        while depth < len(mine) and any(other[-depth:] == mine[-depth:] for other in others):
+        while depth < len(own) and any(other[-depth:] == own[-depth:] for other in others):
             depth += 1
-        label, before = "/".join(mine[-depth:]).lstrip("/") or "/", parts[:i].count(mine)
+        label, before = "/".join(own[-depth:]), parts[:i].count(own)
         labels.append(f"{label} ({before + 1})" if before else label)
     return labels
-
-
-def as_number(value: object) -> float:
-    """A JSON value as a float, nan for what is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def as_mapping(value: object) -> dict:
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> list:
-    return value if isinstance(value, list) else []
-
-
-def as_points(value: object) -> list[tuple[float, float]]:
-    pairs = [
-        (as_number(p[0]), as_number(p[1]))
-        for p in as_list(value)
-        if isinstance(p, list) and len(p) == 2
-    ]
-    return sorted(((x, y) for x, y in pairs if math.isfinite(x)), key=lambda pair: pair[0])
-
-
-def as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def flattened(tree: Mapping, prefix: str = "") -> dict[str, object]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    leaves = {}
-    for key, value in tree.items():
-        leaves |= (
-            flattened(value, f"{prefix}{key}.")
-            if isinstance(value, dict) and value
-            else {f"{prefix}{key}": value}
-        )
-    return leaves
-
-
-def differing(trees: Sequence[Mapping]) -> dict[str, list]:
-    """Dotted key -> its value in each tree, for what is not the same in all."""
-    leaves = [flattened(tree) for tree in trees]
-    rows = {
-        key: [leaf.get(key, MISSING) for leaf in leaves]
-        for key in sorted({k for leaf in leaves for k in leaf})
-    }
-    return {
-        key: row
-        for key, row in rows.items()
-        if len({json.dumps(x, sort_keys=True) for x in row}) > 1
-    }
-
-
-def as_count(number: float) -> str:
-    return f"{number:,.0f}"
-
-
-def plural(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,5 +1,6 @@
 """The report page of small made-up runs, as a parser and as a browser see it."""
 
+import functools
 import html
 import html.parser
 import json
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.data.images import save_png
-from gan_jax.reporting import charts, runs
+from gan_jax.reporting import charts, comparison, curves, runs
 from gan_jax.reporting import page as report_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -27,10 +28,28 @@ PROTOCOL = {
     "commit": "fcaaa54",
     "versions": {"jax": "0.10.2"},
 }
+ABOUT = {
+    "kid_efflite0": {
+        "better": -1,
+        "error": "kid_efflite0_se",
+        "control_of": None,
+        "about": "distance from the real pictures",
+    },
+    "precision_efflite0": {"better": 1, "error": None, "control_of": None},
+    "recall_efflite0": {"better": 1, "error": None, "control_of": None},
+    "memorised_efflite0": {"better": 0, "error": None, "control_of": None},
+    "memorised_held_out_efflite0": {
+        "better": 0,
+        "error": None,
+        "control_of": "memorised_efflite0",
+    },
+    "cas": {"better": 1, "error": None, "control_of": None},
+    "cas_real": {"better": 1, "error": None, "control_of": "cas"},
+}
 VOID = {"meta", "img", "input", "wbr"}
 LINKS = ("src", "href", "srcset", "action", "data", "poster")
-SECTIONS = ["numbers", "samples", "evaluations", "robustness", "neighbours", "groups", "tables", "losses", "speed", "settings",
-            "protocol"]  # fmt: skip
+SECTIONS = ["numbers", "samples", "evaluations", "robustness", "neighbours", "groups", "tables",
+            "losses", "speed", "settings", "protocol"]  # fmt: skip
 
 
 class Page(html.parser.HTMLParser):
@@ -72,6 +91,7 @@ def evaluation(images, kid, **more):
         "step": images // 32,
         "images": images,
         "values": values,
+        "about": ABOUT,
         "protocol": PROTOCOL,
         "seconds": 3.5,
     } | more
@@ -122,6 +142,23 @@ def write_lines(path, lines):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def draw_once():
+    """A chart of the same curves is drawn once for all tests of this file."""
+    drawn, draw = {}, charts._svg
+
+    @functools.wraps(draw)
+    def draw_or_reuse(*args, **kwargs):
+        key = repr((args, kwargs))
+        if key not in drawn:
+            drawn[key] = draw(*args, **kwargs)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "_svg", draw_or_reuse)
+        yield
+
+
 def page_of(*folders):
     return report_page.page(runs.read(folders))
 
@@ -157,7 +194,8 @@ def test_numbers_curves_and_tables_are_those_of_the_run(tmp_path):
     text = page_of(make_run(tmp_path / "a"))
     page = Page(text)
     row = next(e[2] for e in page.all("tr") if e[2].startswith("kid_efflite0"))
-    about = "distance from the real pictures; about 0 where none can be told"
+    about = "distance from the real pictures"
+    row = re.sub(r"\n\s*", "", row)
     assert row == f"kid_efflite0 ↓ lower is better{about}0.0250 ± 0.0010best 0.02 at 2,000"
     assert "kid_efflite0_se" not in page.text("table")
     assert "0.5flatters: it saw all" in next(
@@ -181,8 +219,8 @@ def test_numbers_curves_and_tables_are_those_of_the_run(tmp_path):
     ]
     titles = [e[1]["aria-label"] for e in page.all("svg")]
     assert titles == [
-        "kid_efflite0, lower is better", "precision_efflite0, higher is better", "kid_efflite0 under noise",
-        "kid_efflite0 under jpeg", "critic, d/…", "generator, g/…", "img/s",
+        "kid_efflite0, lower is better", "precision_efflite0, higher is better",
+        "kid_efflite0 under noise", "kid_efflite0 under jpeg", "critic, d/…", "generator, g/…", "img/s",
     ]  # fmt: skip
 
 
@@ -192,9 +230,10 @@ def section_of(text, name):
 
 def rows_of(section):
     """The text of each cell of its tables."""
+    rows = re.findall("<tr>.*?</tr>", section, re.DOTALL)
     return [
-        [e[2] for e in Page(row).elements if e[0] in ("th", "td")]
-        for row in re.findall("<tr>.*?</tr>", section)
+        [re.sub(r"\n\s*", "", e[2]) for e in Page(row).elements if e[0] in ("th", "td")]
+        for row in rows
     ]
 
 
@@ -277,7 +316,7 @@ def test_best_of_runs_is_shaded_and_what_is_as_good_outlined(tmp_path):
     )
     assert [e[2] for e in page.all("b", class_="best")[1:]] == ["0.0250 ± 0.0010", "0.9"]
     assert [e[2] for e in page.all("b", class_="tie")[1:]] == ["0.0260 ± 0.0010"]
-    assert report_page._marks([(0.5, 0.0), (0.5, 0.0), (float("nan"), 0.1)], 1) == [
+    assert comparison.marks([(0.5, 0.0), (0.5, 0.0), (float("nan"), 0.1)], 1) == [
         "best",
         "best",
         "",
@@ -289,8 +328,8 @@ def test_best_of_runs_is_shaded_and_what_is_as_good_outlined(tmp_path):
 @pytest.mark.parametrize(("gap", "mark"), [(0.0099, "tie"), (0.0101, "")])
 def test_a_tie_is_within_two_standard_errors_of_the_difference(gap, mark):
     """The errors 0.003 and 0.004 are 0.005 together."""
-    assert report_page._marks([(0.5, 0.003), (0.5 - gap, 0.004)], 1) == ["best", mark]
-    assert report_page._marks([(0.5 + gap, 0.003), (0.5, 0.004)], -1) == [mark, "best"]
+    assert comparison.marks([(0.5, 0.003), (0.5 - gap, 0.004)], 1) == ["best", mark]
+    assert comparison.marks([(0.5 + gap, 0.003), (0.5, 0.004)], -1) == [mark, "best"]
 
 
 def test_nobody_is_best_where_all_are_zero(tmp_path):
@@ -299,19 +338,47 @@ def test_nobody_is_best_where_all_are_zero(tmp_path):
     }
     page = Page(page_of(make_run(tmp_path / "a", [nothing]), make_run(tmp_path / "b", [nothing])))
     assert [e[2] for e in page.all("b", class_="best")[1:]] == ["0.5", "0.5"]
-    assert report_page._marks([(0.0, 0.0), (0.0, 0.1)], -1) == ["", ""]
+    assert comparison.marks([(0.0, 0.0), (0.0, 0.1)], -1) == ["", ""]
     # z, or what a translator is given
     assert "The same inputs at every time" in page.text("section", id="samples")
 
 
-@pytest.mark.parametrize(
-    ("name", "sign"),
-    [("kid_efflite0", -1), ("fid_inception", -1), ("recall_efflite0", 1), ("diversity_efflite0", 1), ("cas", 1),
-     ("usefulness_accuracy", 1), ("memorised_efflite0", 0), ("memorised_held_out_efflite0", 0), ("diversity_real", 0),
-     ("held_out/kid_efflite0", 0), ("lpips", 0)],
-)  # fmt: skip
-def test_direction_of_a_metric(name, sign):
-    assert report_page._direction(name) == sign
+def values_of(tmp_path, values, about, known=comparison.unknown):
+    evaluations = [evaluation(3000, 0.1, values=values, about=about)]
+    return comparison.Values(runs.read([make_run(tmp_path / "a", evaluations)]), known)
+
+
+def test_what_is_known_of_a_value_comes_from_its_record(tmp_path):
+    values = {"shift": 0.1, "input": 0.3, "spread": 0.01, "odd": 1.0}
+    about = {
+        "shift": {"better": -1, "error": "spread", "control_of": None, "about": "how far"},
+        "input": {"better": -1, "error": None, "control_of": "shift"},
+        "odd": {"better": [1], "error": 3},
+    }
+    found = values_of(tmp_path, values, about)
+    assert list(found) == ["shift", "input", "odd"]  # no error, and the control behind its value
+    assert found["shift"] == (-1, "spread", None, "how far") and found["shift"].sign == -1
+    assert found["input"].sign == 0 and found.controls_of("shift") == ["input"]
+    assert found["odd"].sign == 0
+
+
+def test_a_record_without_about_is_read_by_the_names_of_errors_and_controls(tmp_path):
+    values = {"x": 0.1, "x_std": 0.3, "x_held_out": 0.2, "x_real": 0.2, "y_real_z": 1.0, "held": 2}
+    found = values_of(tmp_path, values, None, lambda name: {"better": 1} if name == "x" else {})
+    assert list(found) == ["x", "x_held_out", "x_real", "y_real_z", "held"]
+    assert [about.sign for about in found.values()] == [1, 0, 0, 0, 0]
+    assert found["x"].error == "x_std"
+    assert [name for name, about in found.items() if about.control_of] == [
+        "x_held_out",
+        "x_real",
+        "y_real_z",
+    ]
+
+
+def test_a_control_is_never_compared_as_a_result(tmp_path):
+    one, other = (evaluation(3000, 0, values={"cas": x, "cas_real": x}) for x in (0.5, 0.6))
+    page = Page(page_of(make_run(tmp_path / "a", [one]), make_run(tmp_path / "b", [other])))
+    assert [e[2] for e in page.all("b", class_="best")[1:]] == ["0.6"]
 
 
 def test_protocols_that_differ_are_said_and_nothing_is_shaded(tmp_path):
@@ -348,7 +415,8 @@ def test_settings_that_differ(tmp_path):
     )
     section = section_of(page_of(a, b), "settings")
     assert rows_of(section)[1:] == [
-        ["d", "not set", "{}"], ["d.norm", "none", "not set"], ["opt_g.lr", "0.1", "0.2"], ["x", "1", "true"],
+        ["d", "not set", "{}"], ["d.norm", "none", "not set"], ["opt_g.lr", "0.1", "0.2"],
+        ["x", "1", "true"],
     ]  # fmt: skip
     assert len(Page(section).all("details")) == 2
     section = section_of(page_of(a), "settings")
@@ -430,7 +498,7 @@ def test_damage_is_left_out_and_counted(tmp_path):
     (folder / "samples" / "0000001000.png").write_bytes(
         (folder / "samples" / "0000002000.png").read_bytes()[:50]
     )
-    assert charts.Picture.of(b"GIF89a" + bytes(60) + b"IEND1234") is None
+    assert runs.Picture.of(b"GIF89a" + bytes(60) + b"IEND1234") is None
     (folder / "samples" / "notes.png").write_bytes(b"")
     (folder / "config.json").write_text('{"seed": ')
     page = Page(page_of(folder))
@@ -555,7 +623,7 @@ def test_long_curves_keep_their_peaks(tmp_path):
         folder / "metrics.jsonl",
         [{"images": n, "d/loss": 9.0 if n == 700 else 1.0} for n in range(1, 1201)],
     )
-    (line,) = report_page._logged(runs.read([folder]), "d/loss")
+    (line,) = curves._logged(runs.read([folder]), "d/loss")
     assert len(line.y) == 80 and max(line.high) == 9 and min(line.low) == 1
     assert max(line.y) == pytest.approx(1 + 8 / 15)
 
@@ -578,12 +646,13 @@ def test_only_pictures_inside_the_run_are_shown(tmp_path):
     assert len(page.all("img")) == 3 + 1
 
 
-def test_the_same_run_gives_the_same_page_wherever_it_lies(tmp_path):
+def test_the_same_run_gives_the_same_page_wherever_it_lies(tmp_path, monkeypatch):
+    monkeypatch.setattr(charts, "_svg", charts._svg.__wrapped__)
     first = make_run(tmp_path / "x" / "a")
     shutil.copytree(first, tmp_path / "y" / "z" / "a")
     for file in (tmp_path / "y").rglob("*"):
         os.utime(file, (0, 0))
-    pages = {page_of(first), page_of(first), page_of(tmp_path / "y" / "z" / "a")}
+    pages = {page_of(first), page_of(tmp_path / "y" / "z" / "a")}
     assert len(pages) == 1 and str(tmp_path) not in pages.pop()
 
 
@@ -641,124 +710,117 @@ def test_reading_a_run_needs_no_jax():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """(page, flags, fragment) -> what Chromium prints; the page is opened from disk."""
+def browser(tmp_path, page, *flags):
+    """What Chromium prints; the page is opened from disk."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         reason = f"none of {', '.join(BROWSERS)} is on PATH"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    profile = tmp_path_factory.mktemp("profile")
     quiet = (
-        "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-        " disable-component-update"
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+        " disable-component-update disable-sync"
     )
-
-    def run(page, *flags, fragment=""):
-        flags = [
-            f"--{flag}"
-            for flag in [
-                "headless",
-                *quiet.split(),
-                "disable-sync",
-                f"user-data-dir={profile}",
-                *flags,
-            ]
-        ]
-        done = subprocess.run(
-            [found, *flags, page.as_uri() + fragment], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+    command = [found, *(f"--{flag}" for flag in quiet.split())]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", *flags, page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def shown(dom):
-    """Of each player the images seen at which its visible frames were drawn."""
-    visible = [
-        e[1].get("data-images") for e in dom.all("figure", class_="frame") if "hidden" not in e[1]
-    ]
-    return list(map(int, visible))
+# Reads the page in a frame, does something there, and says what there is then.
+HARNESS = """<!doctype html><html><body style="margin:0"><script>
+const cases = CASES, found = {};
+const state = doc => ({
+  error: doc.documentElement.dataset.error, frames: doc.documentElement.dataset.frames,
+  shown: [...doc.querySelectorAll(".frame")].filter(x => !x.hidden).map(x => +x.dataset.images),
+  controls: [...doc.querySelectorAll(".controls")].map(x => x.hidden),
+  pressed: [...doc.querySelectorAll(".switch")].map(x => x.ariaPressed),
+  style: doc.documentElement.getAttribute("style"),
+});
+for (const [name, {page, script, wait, style}] of Object.entries(cases)) {
+  const frame = document.createElement("iframe");
+  frame.style = "border:0;width:1000px;height:900px;" + style;
+  frame.onload = () => {
+    const view = frame.contentWindow, doc = frame.contentDocument;
+    const end = () => {
+      found[name] = {...found[name], ...state(doc)};
+      document.documentElement.dataset.found = JSON.stringify(found);
+    };
+    const press = (n, what) => doc.querySelectorAll(".player")[n].querySelector(what).click();
+    found[name] = new Function("view", "doc", "press", script)(view, doc, press) || {};
+    setTimeout(end, wait);
+  };
+  frame.srcdoc = page;
+  document.body.append(frame);
+}
+</script></body></html>"""
+PHONE = 320  # CSS pixels: narrower than a browser's window can be
+CLICKS = """
+  press(0, '[data-go="1"]');  // round to 1000
+  press(0, '[data-go="1"]');  // then 2000; the other follows
+  doc.querySelector("#together").click();
+  press(1, '[data-go="-1"]');  // alone
+  doc.querySelector(".switch").click();
+"""
+MEASURE = """
+  const parts = doc.querySelectorAll("#numbers th, #numbers td, #numbers b, #numbers .key");
+  const boxes = [...parts].map(x => x.getBoundingClientRect()).filter(box => box.width);
+  const rows = [...doc.querySelectorAll("#numbers tbody tr")].map(x => x.querySelectorAll("td"));
+  const top = cell => cell.getBoundingClientRect().top;
+  return {
+    right: Math.max(...boxes.map(box => box.right)), cells: boxes.length,
+    wide: doc.documentElement.scrollWidth, level: rows.every(([a, b]) => top(a) === top(b)),
+  };
+"""
 
 
-def test_the_sliders_work_in_a_browser(browser, tmp_path):
-    text = page_of(make_run(tmp_path / "a", grids=5), make_run(tmp_path / "b", grids=3))
-    page = tmp_path / "page.html"
-    report_page.write(page, text)
-    dom = Page(browser(page, "dump-dom"))
-    state = dom.all("html")[0][1]
-    assert (state["data-error"], state["data-frames"]) == ("", "5,3")
-    assert shown(dom) == [5000, 3000]  # the last of each
-    assert not any("hidden" in e[1] for e in dom.all("div", class_="controls"))
-    assert shown(Page(browser(page, "dump-dom", fragment="#images=2100"))) == [2000, 2000]
-    clicks = """
-      const press = (n, what) => document.querySelectorAll(".player")[n].querySelector(what).click();
-      press(0, '[data-go="1"]'); press(0, '[data-go="1"]');  // round to 1000, then 2000; the other follows
-      document.querySelector("#together").click();
-      press(1, '[data-go="-1"]');                            // alone
-      document.querySelector(".switch").click();
-    """
-    page.write_text(text.replace("</body>", f"<script>{clicks}</script></body>"))
-    dom = Page(browser(page, "dump-dom"))
-    assert shown(dom) == [2000, 1000]
-    assert [e[1]["aria-pressed"] for e in dom.all("button", class_="switch")] == ["false", "true"]
-    assert (
-        "--r0: transparent" in dom.all("html")[0][1]["style"]
-        and dom.all("html")[0][1]["data-error"] == ""
-    )
-    page.write_text(
-        text.replace("</body>", '<script>document.querySelector(".play").click()</script></body>')
-    )
-    assert shown(Page(browser(page, "dump-dom", "virtual-time-budget=1000"))) == [
-        2000,
-        2000,
-    ]  # two frames on
-    page.write_text(text.replace("(() => {", "(() => { nothing();", 1))
-    assert (
-        "nothing is not defined" in Page(browser(page, "dump-dom")).all("html")[0][1]["data-error"]
-    )
-
-
-def test_a_phone_shows_the_numbers_of_two_runs(browser, tmp_path, width=320):
-    """In a frame, for a browser's window is wider: the columns of numbers end where the screen
-    does."""
-    page = page_of(make_run(tmp_path / "avatars_default"), make_run(tmp_path / "avatars_stylegan2"))
-    measure = """frame.onload = () => {
-      const inside = frame.contentDocument, right = [...inside.querySelectorAll("#numbers th, #numbers td, #numbers b, #numbers .key")]
-        .map(cell => cell.getBoundingClientRect()).filter(box => box.width).map(box => box.right);
-      const rows = [...inside.querySelectorAll("#numbers tbody tr")].map(row => row.querySelectorAll("td"));
-      document.documentElement.dataset.found = JSON.stringify({
-        right: Math.max(...right), cells: right.length, wide: inside.documentElement.scrollWidth,
-        level: rows.every(([a, b]) => a.getBoundingClientRect().top === b.getBoundingClientRect().top),
-      });
-    };"""
-    framed = (
-        '<iframe id="frame"'
-        f' style="width:{width}px;height:900px;border:0"></iframe><script>{measure}'
-    )
-    framed += f"frame.srcdoc = {json.dumps(page).replace('</', '<' + chr(92) + '/')};</script>"
-    (tmp_path / "phone.html").write_text(
-        f"<!doctype html><html><body style='margin:0'>{framed}</body></html>"
-    )
-    dom = browser(tmp_path / "phone.html", "dump-dom", "virtual-time-budget=2000")
+def test_the_page_works_in_a_browser(tmp_path):
+    """All in one start of the browser, a frame each."""
+    text = page_of(make_run(tmp_path / "avatars", grids=5), make_run(tmp_path / "other", grids=3))
+    broken = text.replace("(() => {", "(() => { nothing();", 1)
+    case = {"page": text, "script": "", "wait": 50, "style": ""}
+    cases = {
+        "untouched": case,
+        "at an address": case | {"script": "view.location.hash = '#images=2100'"},
+        "clicked": case | {"script": CLICKS},
+        "played": case | {"script": "doc.querySelector('.play').click()", "wait": 1000},
+        "broken": case | {"page": broken},
+        "phone": case | {"script": MEASURE, "style": f"width:{PHONE}px"},
+    }
+    harness = HARNESS.replace("CASES", json.dumps(cases).replace("</", "<\\/"))
+    (tmp_path / "harness.html").write_text(harness)
+    dom = browser(tmp_path, tmp_path / "harness.html", "--dump-dom", "--virtual-time-budget=3000")
     found = json.loads(html.unescape(re.search('data-found="(.*?)"', dom)[1]))
-    assert (
-        found["right"] <= width and found["wide"] <= width and found["level"] and found["cells"] > 6
-    ), found
+    assert list(sorted(found)) == sorted(cases)
+    untouched, clicked = found["untouched"], found["clicked"]
+    assert (untouched["error"], untouched["frames"]) == ("", "5,3")
+    assert untouched["shown"] == [5000, 3000]  # the last of each
+    assert untouched["controls"] == [False, False]
+    assert found["at an address"]["shown"] == [2000, 2000]
+    assert clicked["shown"] == [2000, 1000] and clicked["error"] == ""
+    assert clicked["pressed"] == ["false", "true"] and "--r0: transparent" in clicked["style"]
+    assert found["played"]["shown"] == [2000, 2000]  # two frames on
+    assert "nothing is not defined" in found["broken"]["error"]
+    phone = found["phone"]  # the columns of numbers end where the screen does
+    assert phone["right"] <= PHONE and phone["wide"] <= PHONE and phone["level"], phone
+    assert phone["cells"] > 6
 
 
-def test_a_browser_draws_it_in_light_and_dark(browser, tmp_path):
-    report_page.write(tmp_path / "page.html", page_of(make_run(tmp_path / "a")))
-    mean = {}
-    for name, flags in {"light": [], "dark": ["blink-settings=preferredColorScheme=0"]}.items():
-        browser(
-            tmp_path / "page.html",
-            "window-size=1000,1400",
-            f"screenshot={tmp_path / name}.png",
-            *flags,
-        )
-        pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
-        assert (pixels != pixels[0, 0]).any((1, 2)).mean() > 0.5  # rows with something in them
-        mean[name] = np.median(pixels)
-    assert mean["light"] > 240 and mean["dark"] < 40
+def test_a_browser_draws_it_in_light_and_dark(tmp_path):
+    """Side by side: a frame's page takes its color scheme from the frame."""
+    text = html.escape(page_of(make_run(tmp_path / "a")))
+    frames = [
+        f'<iframe style="width:500px;height:1400px;border:0;color-scheme:{scheme}"'
+        f' srcdoc="{text}"></iframe>'
+        for scheme in ("light", "dark")
+    ]
+    (tmp_path / "both.html").write_text(
+        f"<!doctype html><html><body style='margin:0;display:flex'>{''.join(frames)}</body></html>"
+    )
+    picture = tmp_path / "both.png"
+    browser(tmp_path, tmp_path / "both.html", "--window-size=1000,1400", f"--screenshot={picture}")
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    light, dark = pixels[:1200, :500], pixels[:1200, 500:1000]
+    for part in (light, dark):
+        assert (part != part[0, 0]).any((1, 2)).mean() > 0.5  # rows with something in them
+    assert np.median(light) > 240 and np.median(dark) < 40
