@@ -211,7 +211,8 @@ def common(flags: argparse.Namespace, folders: list[pathlib.Path]) -> dict:
     Raises:
         ValueError: they differ; names the first file that does, and the flag that helps.
     """
-    from gan_jax.data import decode
+    from gan_jax.data import image_file
+    from gan_jax.data.quarantine import ImageRejected
     from gan_jax.data.sources import folder as sources
 
     if flags.resolution and flags.channels:
@@ -220,8 +221,8 @@ def common(flags: argparse.Namespace, folders: list[pathlib.Path]) -> dict:
     for folder in folders:
         for file in sources.scan(folder)[0]:
             try:
-                *size, channels = decode.header(file)
-            except decode.ImageRejected:
+                *size, channels = image_file.header(file)
+            except ImageRejected:
                 continue  # the source will set it aside and say so
             found = {
                 "resolution": flags.resolution or tuple(size),

@@ -137,16 +137,17 @@ def clip_in(path: pathlib.Path):
     Raises:
         ValueError: it is neither.
     """
-    from gan_jax.data import clips, decode
+    from gan_jax.data import clips, image_file
+    from gan_jax.data.quarantine import ImageRejected
 
     try:
-        decode.header(path)
+        image_file.header(path)
         return None
-    except decode.ImageRejected as reason:
+    except ImageRejected as reason:
         try:
             return clips.open_clip(path)
         except ValueError as error:
-            if path.suffix.lower() in decode.SUFFIXES:
+            if path.suffix.lower() in image_file.SUFFIXES:
                 raise ValueError(f"{path}: {reason}.") from error
             raise
 
@@ -180,6 +181,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
     """
     from gan_jax.data import decode, lettering
     from gan_jax.data.images import save_png, save_sheet
+    from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
     from gan_jax.data.sources import folder
     from gan_jax.inference import video_file
 
@@ -197,8 +199,8 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
     originals = {_identity(file) for file in files}
     stems = collections.Counter(file.with_suffix("") for file in files)
     quarantine, remarks, rows, made, began = (
-        decode.Quarantine(),
-        decode.Remarks(),
+        Quarantine(),
+        Remarks(),
         [],
         set(),
         time.monotonic(),
@@ -250,7 +252,7 @@ def pictures(stylizer, looks, flags: argparse.Namespace) -> bool:
             else:
                 if len(rows) < SHEET_ROWS:
                     rows.append([_small(x) for x in row])
-        except decode.ImageRejected as reason:
+        except ImageRejected as reason:
             if not flags.input.is_dir():
                 raise ValueError(f"{file}: {reason}.") from reason
             quarantine.add(file.relative_to(flags.input).as_posix(), reason)
@@ -456,23 +458,24 @@ def _identity(file: pathlib.Path) -> tuple[int, int]:
 def _reference(file: pathlib.Path):
     """The picture whose style is taken."""
     from gan_jax.data import decode
+    from gan_jax.data.quarantine import ImageRejected
 
     try:
         return decode.decode(
             file, channels=None, remark=lambda words: print(f"{file}: with {words}")
         )
-    except decode.ImageRejected as reason:
+    except ImageRejected as reason:
         raise ValueError(f"--reference={file}: {reason}.") from reason
 
 
 def _resized(picture, side: int | None):
     """uint8 [H, W, C] with a shorter side of `side`."""
-    from gan_jax.data import decode
+    from gan_jax.data import geometry
 
     return (
         picture
         if side is None
-        else decode.fit(picture, _fitted(picture.shape[:2], side), "stretch")
+        else geometry.fit(picture, _fitted(picture.shape[:2], side), "stretch")
     )
 
 
@@ -484,11 +487,11 @@ def _fitted(size: tuple[int, int], side: int | None) -> tuple[int, int]:
 
 def _small(picture):
     """For the sheet: a longer side of SHEET_SIDE at most."""
-    from gan_jax.data import decode
+    from gan_jax.data import geometry
 
     h, w = picture.shape[:2]
     scale = min(1, SHEET_SIDE / max(h, w))
-    return decode.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")
+    return geometry.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from gan_jax.data import decode, frames
+from gan_jax.data import frames, geometry, image_file
 from gan_jax.inference.video_file import import_av
 
 # none that opens other files, as playlists do
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf"
 KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, TS, MPEG, WMV, FLV, OGG, MXF"  # which these are
-HEIF = (*decode.HEIF_BRANDS, *decode.AVIF_BRANDS, b"mif1", b"msf1")  # brands of pictures
+HEIF = (*image_file.HEIF_BRANDS, *image_file.AVIF_BRANDS, b"mif1", b"msf1")  # brands of pictures
 TICKS = 90_000  # a second: what times are written in
 JUMP = Fraction(1, 2)  # seconds: where times go back by more, another recording begins
 
@@ -90,7 +90,7 @@ class Clip:
         height, width = (max(1, round(scale * part)) for part in picture.shape[:2])
         top, left = (self.size[0] - height) // 2, (self.size[1] - width) // 2
         fitted = np.zeros((*self.size, 3), np.uint8)
-        fitted[top : top + height, left : left + width] = decode.fit(
+        fitted[top : top + height, left : left + width] = geometry.fit(
             picture, (height, width), "stretch"
         )
         return fitted
@@ -160,8 +160,8 @@ def pictures_of(container):
     ]
     if not tracks:
         raise ValueError("not a video, it has no pictures that can be read.")
-    if tracks[0].width * tracks[0].height > decode.MAX_PIXELS:
-        raise ValueError(f"its frames have more than {decode.MAX_PIXELS / 1e6:g} megapixels.")
+    if tracks[0].width * tracks[0].height > image_file.MAX_PIXELS:
+        raise ValueError(f"its frames have more than {image_file.MAX_PIXELS / 1e6:g} megapixels.")
     return tracks[0]
 
 

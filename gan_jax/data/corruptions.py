@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from gan_jax.data.images import as_array, as_picture, rounded
 from gan_jax.runtime import registry
 
 
@@ -34,7 +35,7 @@ def corrupt(images: np.ndarray, kind: str, strength: float, ids: np.ndarray) -> 
         changed = corruption.apply(
             image[..., :colors], strength, np.random.default_rng([int(i), 0x6E6F])
         )
-        image[..., :colors] = np.clip(np.rint(changed), 0, 255)
+        image[..., :colors] = rounded(changed)
     return result
 
 
@@ -49,25 +50,21 @@ def blur(image, sigma, rng):
 def jpeg(image, loss, rng):
     """Through a JPEG file of quality 100 - loss."""
     file = io.BytesIO()
-    _picture(image).save(file, "JPEG", quality=round(100 - loss))
-    return np.asarray(Image.open(file)).reshape(image.shape)
+    as_picture(image).save(file, "JPEG", quality=round(100 - loss))
+    return as_array(Image.open(file))
 
 
 def downscale(image, factor, rng):
     """Down by averaging and up again by bicubic interpolation; no side below one pixel."""
     h, w = image.shape[:2]
-    small = _picture(image).resize(
+    small = as_picture(image).resize(
         (max(1, round(w / factor)), max(1, round(h / factor))), Image.Resampling.BOX
     )
-    return np.asarray(small.resize((w, h), Image.Resampling.BICUBIC)).reshape(image.shape)
+    return as_array(small.resize((w, h), Image.Resampling.BICUBIC))
 
 
 def darken(image, share, rng):
     return image * (1 - share)
-
-
-def _picture(image):
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 CORRUPTIONS = {

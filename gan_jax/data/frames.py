@@ -9,7 +9,7 @@ display's gamma of 2.4 (BT.1886). Up to some 90 cd/m2 the curve changes nothing.
 
 import numpy as np
 
-from gan_jax.data import decode
+from gan_jax.data.images import as_rgb
 
 WHITE, PEAK = (
     203.0,
@@ -71,7 +71,7 @@ def picture(frame) -> np.ndarray:
             _primaries((_rgb(frame, "rgb48le") / np.float32(65535)) ** GAMMA, primaries)
         )
     elif any(component.is_alpha for component in frame.format.components):
-        shown = decode.composite(_rgb(frame, "rgba"), (255, 255, 255))
+        shown = as_rgb(_rgb(frame, "rgba"))
     else:
         shown = _rgb(frame, "rgb24")
     return np.ascontiguousarray(_upright(shown, frame.side_data.get("DISPLAYMATRIX")))

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from gan_jax.data import decode, pipeline
+from gan_jax.data import geometry, image_file, pipeline
+from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
 from gan_jax.data.source import Batch
 from gan_jax.data.view import View
 
@@ -46,14 +47,14 @@ class Pictures:
         rejected: Mapping[int, str] | None = None,
     ):
         self.files, self.names, self.view, self.labels = files, names, view, labels
-        self.quarantine, self.remarks = decode.Quarantine(), decode.Remarks()
+        self.quarantine, self.remarks = Quarantine(), Remarks()
         self.in_memory = len(files) * int(np.prod(view.shape)) <= KEEP_BYTES
         first_looks = dict(rejected or {})
         todo = [i for i in range(len(files)) if i not in first_looks]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             first_looks |= zip(todo, threads.map(self._first_look, todo), strict=True)
         for i, found in sorted(first_looks.items()):
-            if isinstance(found, str | decode.ImageRejected):
+            if isinstance(found, str | ImageRejected):
                 self.quarantine.add(names[i], found)
         self.kept = np.array(
             [i for i in range(len(files)) if names[i] not in self.quarantine.files], np.int64
@@ -76,7 +77,7 @@ class Pictures:
             found = [self._find(int(i)) for i in ids]
             shown = np.array([i for i, _ in found])
             cut = lambda image, at: (
-                decode.cut(image, self.view.size, at) if self.view.crop == "random" else image
+                geometry.cut(image, self.view.size, at) if self.view.crop == "random" else image
             )
             image = np.stack(
                 [cut(image, at) for (_, image), at in zip(found, draws[:, 2:], strict=True)]
@@ -85,17 +86,17 @@ class Pictures:
             image = np.where((draws[:, 0] < 0.5)[:, None, None, None], image[:, :, ::-1], image)
         if self.view.rotate_degrees:
             degrees = (2 * draws[:, 1] - 1) * self.view.rotate_degrees
-            image = np.stack([decode.rotate(x, a) for x, a in zip(image, degrees, strict=True)])
+            image = np.stack([geometry.rotate(x, a) for x, a in zip(image, degrees, strict=True)])
         batch = {"id": shown, "image": image}
         return batch if self.targets is None else batch | {"label": self.targets[shown]}
 
-    def _first_look(self, i: int) -> np.ndarray | decode.ImageRejected | None:
+    def _first_look(self, i: int) -> np.ndarray | ImageRejected | None:
         remark = functools.partial(self.remarks.add, self.names[i])
         try:
             if self.in_memory:
                 return self.view.read(self.files[i], remark)
-            decode.check(self.files[i], remark=remark)
-        except decode.ImageRejected as reason:
+            image_file.check(self.files[i], remark=remark)
+        except ImageRejected as reason:
             return reason
 
     def _find(self, i: int) -> tuple[int, np.ndarray]:
@@ -109,7 +110,7 @@ class Pictures:
                 continue
             try:
                 return candidate, self.view.read(self.files[self.kept[candidate]])
-            except decode.ImageRejected as reason:
+            except ImageRejected as reason:
                 self.quarantine.add(name, reason)
                 log.warning("%s can't be read any more (%s): others take its place. %d set aside so far.",
                             name, reason, len(self.quarantine))  # fmt: skip

@@ -1,4 +1,5 @@
-"""Pictures as arrays: made, laid out in a grid, written."""
+"""Pictures as arrays: uint8 and float, over a background, in a grid, as Pillow has them, written as
+PNG."""
 
 import math
 import pathlib
@@ -12,9 +13,53 @@ MARK = ".nomedia"  # a file in a folder: it belongs to no set of pictures
 MOST_COLUMNS = 32  # of a grid with a column a class: the first so many
 
 
+def rounded(colors: np.ndarray) -> np.ndarray:
+    """float [..] in [0, 255] -> uint8, to the nearest; what lies outside is clipped."""
+    return np.clip(np.rint(colors), 0, 255).astype(np.uint8)
+
+
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """float [..] in [-1, 1] -> uint8, rounded; what lies outside is clipped."""
-    return np.clip(np.rint((np.asarray(images, np.float32) + 1) * 127.5), 0, 255).astype(np.uint8)
+    return rounded((np.asarray(images, np.float32) + 1) * 127.5)
+
+
+def to_float(images: np.ndarray) -> np.ndarray:
+    """uint8 [..] -> float32 in [-1, 1]."""
+    return images.astype(np.float32) / 127.5 - 1
+
+
+def composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """uint8 [.., 4] over a plain RGB color -> uint8 [.., 3], rounded to nearest."""
+    colors = rgba[..., :3].astype(np.uint16)
+    alpha = rgba[..., 3:].astype(np.uint16)  # the sum below is 65,152 at most
+    behind = np.asarray(background, np.uint16) * (255 - alpha)
+    return ((colors * alpha + behind + 127) // 255).astype(np.uint8)
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 1, 3 or 4] -> [H, W, 3]; transparency becomes white."""
+    if image.shape[-1] == 4:
+        return composite(image, (255, 255, 255))
+    return in_channels(image, 3)
+
+
+def in_channels(colors: np.ndarray, channels: int) -> np.ndarray:
+    """uint8 [.., 1 or 3] -> [.., channels]: gray three times, or the luma of RGB (ITU-R BT.601)."""
+    if colors.shape[-1] == channels:
+        return colors
+    if channels == 3:
+        return np.repeat(colors, 3, -1)
+    return np.rint(colors @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
+
+
+def as_picture(image: np.ndarray) -> Image.Image:
+    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as Pillow has it."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def as_array(picture: Image.Image) -> np.ndarray:
+    """A picture of Pillow's modes L, RGB or RGBA -> uint8 [H, W, C]."""
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
 def grid(images: np.ndarray, cols: int) -> np.ndarray:
@@ -37,11 +82,6 @@ def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
     """
     with replacing(pathlib.Path(path)) as draft:
         as_picture(image).save(draft, format="PNG")
-
-
-def as_picture(image: np.ndarray) -> Image.Image:
-    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as Pillow has it."""
-    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 def save_sheet(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Path:

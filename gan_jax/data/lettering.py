@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import font_manager, ft2font
 from PIL import Image, ImageDraw, ImageFont
 
+from gan_jax.data.images import as_picture
 from gan_jax.runtime.text import shown
 
 NARROWEST = 6  # pixels of a column with a name above it
@@ -22,7 +23,7 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndar
     canvas = Image.new("RGBA", (side * len(names), head + side * len(rows)), "white")
     for r, row in enumerate(rows):
         for c, x in enumerate(row):
-            cell = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).convert("RGBA")
+            cell = as_picture(x).convert("RGBA")
             place = (
                 c * side + (side - x.shape[1]) // 2,
                 head + r * side + (side - x.shape[0]) // 2,

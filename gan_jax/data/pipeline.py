@@ -18,7 +18,7 @@ import absl.flags
 import grain
 import numpy as np
 
-from gan_jax.data import decode
+from gan_jax.data import memory
 from gan_jax.data.source import Batch, Source
 
 ENDLESS = 2**53  # samples in the stream: grain's own endless repeat overflows in batches of one
@@ -125,7 +125,7 @@ def _follow_the_run(worker: int, count: int) -> None:
         multiprocessing.parent_process().join()
         os._exit(1)
 
-    decode.share_memory(count)
+    memory.share(count)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=wait, daemon=True).start()
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_jax.data import decode, faces
-from gan_jax.data.images import as_picture
+from gan_jax.data import decode, faces, geometry
+from gan_jax.data.images import as_picture, as_rgb
+from gan_jax.data.quarantine import ImageRejected, Quarantine, Remark, Remarks
 from gan_jax.data.sources import folder
 from gan_jax.runtime import files, registry
 from gan_jax.runtime.text import shown
@@ -31,7 +32,7 @@ class Picture(NamedTuple):
 
     name: str  # where it goes below its split, without ending: "style/me"
     origin: str  # for the list of rejects
-    read: Callable[[decode.Remark], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
+    read: Callable[[Remark], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
     group: str = ""  # pictures of one group share a split; empty: the name
     # pictures of equal word belong together: where one is set aside, all are; empty: none do
     partners: str = ""
@@ -159,7 +160,7 @@ def emoji(packages: list[pathlib.Path], categories: tuple[str, ...] = ()) -> Ite
                 yield Picture(f"{vendor}/{code}", f"{vendor}/{image}", read, base, code)
 
 
-def _read(file: pathlib.Path | bytes, channels: int | None, remark: decode.Remark) -> np.ndarray:
+def _read(file: pathlib.Path | bytes, channels: int | None, remark: Remark) -> np.ndarray:
     return decode.decode(file, channels=channels, remark=remark)
 
 
@@ -221,8 +222,8 @@ def prepare(
 
 def _written(pictures, unsplit, whole, recipe, about, log, step) -> dict:
     rejects, remarks, looks = (
-        decode.Quarantine(),
-        decode.Remarks(),
+        Quarantine(),
+        Remarks(),
         _Looks(recipe.near, len(pictures)),
     )
     kept, names = [], {}
@@ -230,7 +231,7 @@ def _written(pictures, unsplit, whole, recipe, about, log, step) -> dict:
         step(number, len(pictures))
         try:
             pixels = fitted(picture.read(functools.partial(remarks.add, picture.origin)), recipe)
-        except decode.ImageRejected as reason:
+        except ImageRejected as reason:
             rejects.add(picture.origin, reason)
             continue
         if names.setdefault(picture.name, picture.origin) != picture.origin:
@@ -282,7 +283,7 @@ def _written(pictures, unsplit, whole, recipe, about, log, step) -> dict:
     }
     (whole / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
     copies = sum("a near-copy of" in reason for reason in rejects.files.values())
-    others = decode.Quarantine()
+    others = Quarantine()
     others.files = {
         name: reason for name, reason in rejects.files.items() if "a near-copy of" not in reason
     }
@@ -302,16 +303,16 @@ def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
     if recipe.crop == "bounds":
         image = in_bounds(image)
     if min(image.shape[:2]) < least:
-        raise decode.ImageRejected(f"smaller than {least} pixels")
+        raise ImageRejected(f"smaller than {least} pixels")
     if recipe.crop != "face":
         # in its bounds it is square already
         crop = "stretch" if recipe.crop == "stretch" else "center"
-        return decode.fit(image, (recipe.size, recipe.size), crop)
-    found = faces.find(faces.as_rgb(image))
+        return geometry.fit(image, (recipe.size, recipe.size), crop)
+    found = faces.find(as_rgb(image))
     if not found:
-        raise decode.ImageRejected("no face found")
+        raise ImageRejected("no face found")
     if found[0].side < least:
-        raise decode.ImageRejected(f"its face is smaller than {least} pixels")
+        raise ImageRejected(f"its face is smaller than {least} pixels")
     return faces.cut_out(image, found[0], recipe.size)
 
 
@@ -328,7 +329,7 @@ def in_bounds(image: np.ndarray) -> np.ndarray:
         else np.abs(image.astype(int) - ground).max(-1) > STEP
     )
     if not drawn.any():
-        raise decode.ImageRejected("nothing is drawn on it")
+        raise ImageRejected("nothing is drawn on it")
     (top, bottom), (left, right) = (np.flatnonzero(drawn.any(axis))[[0, -1]] for axis in (1, 0))
     cut = image[top : bottom + 1, left : right + 1]
     side = max(cut.shape[:2])
@@ -390,14 +391,14 @@ class _Looks:
 
 def made_small(pixels: np.ndarray) -> np.ndarray:
     """uint8 [H, W, C] -> [SMALL_SIDE, SMALL_SIDE, 3], transparency on white."""
-    return decode.fit(faces.as_rgb(pixels), (SMALL_SIDE, SMALL_SIDE), "stretch", "box")
+    return geometry.fit(as_rgb(pixels), (SMALL_SIDE, SMALL_SIDE), "stretch", "box")
 
 
 def look(pixels: np.ndarray) -> np.uint64:
     """Difference hash, a bit for whether each of 8 x 9 gray cells is brighter than its right
     neighbour, by STEP or more."""
-    gray = decode.composite(pixels, (255, 255, 255)) if pixels.shape[-1] == 4 else pixels
+    gray = as_rgb(pixels) if pixels.shape[-1] == 4 else pixels
     small = (
-        decode.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)
+        geometry.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)
     )
     return np.packbits(small[:, :-1] >= small[:, 1:] + STEP).view(np.uint64)[0]

@@ -7,7 +7,8 @@ from typing import Self
 
 import numpy as np
 
-from gan_jax.data import decode
+from gan_jax.data import decode, geometry
+from gan_jax.data.quarantine import Remark, no_remark
 from gan_jax.runtime import registry
 
 
@@ -36,8 +37,8 @@ class View:
             raise ValueError(
                 f"config.data.channels={self.channels}: it must be 1 (gray), 3 (RGB) or 4 (RGBA)."
             )
-        registry.choose(dict.fromkeys(decode.CROPS), self.crop, "config.data.crop")
-        registry.choose(decode.FILTERS, self.resize, "config.data.resize")
+        registry.choose(dict.fromkeys(geometry.CROPS), self.crop, "config.data.crop")
+        registry.choose(geometry.FILTERS, self.resize, "config.data.resize")
         if not 1 <= self.enlarge <= 8:
             raise ValueError(f"config.data.enlarge={self.enlarge}: it must be 1 to 8.")
         if self.enlarge > 1 and self.crop != "random":
@@ -46,7 +47,7 @@ class View:
                 f" {self.crop!r}."
             )
         if self.half is not None:
-            registry.choose(decode.HALVES, self.half, "config.data.half")
+            registry.choose(geometry.HALVES, self.half, "config.data.half")
         if not 0 <= self.rotate_degrees <= 180:
             raise ValueError(
                 f"config.data.rotate_degrees={self.rotate_degrees}: it must be 0 to 180, the most"
@@ -76,7 +77,7 @@ class View:
     def shape(self) -> tuple[int, int, int]:
         return *self.size, self.channels
 
-    def read(self, file: os.PathLike | bytes, remark: decode.Remark = decode.unsaid) -> np.ndarray:
+    def read(self, file: os.PathLike | bytes, remark: Remark = no_remark) -> np.ndarray:
         """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises
         ImageRejected."""
         height, width = (round(n * self.enlarge) for n in self.size)
@@ -88,5 +89,5 @@ class View:
         with decode.decoded(
             file, channels=self.channels, background=self.background, cover=cover, remark=remark
         ) as image:
-            shown = image if self.half is None else decode.half(image, self.half)
-            return decode.fit(shown, (height, width), self.crop, self.resize)
+            shown = image if self.half is None else geometry.half(image, self.half)
+            return geometry.fit(shown, (height, width), self.crop, self.resize)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_jax.algorithms.base import Game, Translator, Variables
 from gan_jax.config import Config
-from gan_jax.data.images import MOST_COLUMNS, to_uint8
+from gan_jax.data.images import MOST_COLUMNS, to_float, to_uint8
 from gan_jax.distributed.parallel import Parallel
 
 
@@ -71,7 +71,7 @@ class TranslationPreview:
         self.names = ("input", *(classes or ("result",)), *["truth"] * truth)
         self._translate = jax.jit(game.translate, out_shardings=parallel.replicated)
         repeated = np.repeat(self._inputs, styles, 1)
-        self._x = [parallel.broadcast(x.astype(np.float32) / 127.5 - 1) for x in repeated]
+        self._x = [parallel.broadcast(to_float(x)) for x in repeated]
         self._z, self._y = _latents(game, config, parallel, styles, len(classes))
 
     def __call__(self, ema):

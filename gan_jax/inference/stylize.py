@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gan_jax.data import decode
+from gan_jax.data import geometry
+from gan_jax.data.images import composite, in_channels, rounded, to_float
 from gan_jax.inference.export import Exported, Sampler
 from gan_jax.runtime import registry
 
@@ -97,11 +98,7 @@ class Stylizer:
         number = registry.choose(
             {c: i for i, c in enumerate(self.sampler.classes)}, name, "--style"
         )
-        x = (
-            decode.fit(self._opaque(picture)[0], self.sampler.shape[:2]).astype(np.float32)[None]
-            / 127.5
-            - 1
-        )
+        x = to_float(geometry.fit(self._opaque(picture)[0], self.sampler.shape[:2]))[None]
         y = np.array([number], np.int32)
         return Look(
             self.sampler.classes[number], np.asarray(self.sampler.style_from_picture(x, y))[0]
@@ -113,7 +110,7 @@ class Stylizer:
         if not self.strength:
             return pictures
         seen = [self._opaque(picture) for picture in pictures]
-        x = np.stack([flat for flat, _ in seen]).astype(np.float32) / 127.5 - 1
+        x = to_float(np.stack([flat for flat, _ in seen]))
         through = lambda restyle: lambda x: self._run(restyle, x, look)
         parts = lambda whole: through(self.sampler.part_of(pad_to(whole, self.multiple)))
         styled = np.clip(
@@ -136,10 +133,12 @@ class Stylizer:
         colors, alpha = picture[..., :3], picture[..., 3:] if picture.shape[-1] == 4 else None
         if self.channels == 4:
             full = np.full((*picture.shape[:2], 1), 255, np.uint8)
-            return np.concatenate([_colors(colors, 3), full if alpha is None else alpha], -1), None
+            return np.concatenate(
+                [in_channels(colors, 3), full if alpha is None else alpha], -1
+            ), None
         if alpha is not None:
-            colors = decode.composite(picture, self.background)
-        return _colors(colors, self.channels), alpha
+            colors = composite(picture, self.background)
+        return in_channels(colors, self.channels), alpha
 
     def _like(self, made, alpha, picture):
         """The network's pixels, f32 in [0, 255], with the picture's channels and the alpha given.
@@ -148,23 +147,14 @@ class Stylizer:
         laid on the background the result is what the network made, and on any other there is no
         halo.
         """
-        channels, pixels = picture.shape[-1], lambda x: np.clip(np.rint(x), 0, 255).astype(np.uint8)
+        channels = picture.shape[-1]
         if channels != 4 or alpha is None:
-            return pixels(made) if channels == 4 else _colors(pixels(made)[..., :3], channels)
+            return rounded(made) if channels == 4 else in_channels(rounded(made)[..., :3], channels)
         share = alpha.astype(np.float32) / 255
         behind = np.asarray(self.background, np.float32)
-        made = _colors(pixels(made), 3) if made.shape[-1] == 1 else made
+        made = in_channels(rounded(made), 3) if made.shape[-1] == 1 else made
         own = (made - (1 - share) * behind) / np.maximum(share, 1 / 255)
-        return np.concatenate([pixels(np.where(share > 0, own, made)), alpha], -1)
-
-
-def _colors(pixels, channels):
-    """uint8 [H, W, 1 or 3] -> [H, W, channels], by luma or by repetition."""
-    if pixels.shape[-1] == channels:
-        return pixels
-    if channels == 3:
-        return np.repeat(pixels, 3, -1)
-    return np.rint(pixels @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
+        return np.concatenate([rounded(np.where(share > 0, own, made)), alpha], -1)
 
 
 def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:

@@ -1,13 +1,12 @@
 """Frames -> a file to look at: MP4, GIF, or a PNG that holds them all."""
 
-import math
 import pathlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image
 
+from gan_jax.data.images import as_picture, as_rgb, grid
 from gan_jax.runtime import workdir
 from gan_jax.runtime.files import replacing
 
@@ -68,7 +67,7 @@ def write_animation(
     for frame, time in frames:
         if format == "GIF":
             frame = np.where(np.arange(4) < 3, frame, 255 * (frame[..., 3:] > 127)).astype(np.uint8)
-        pictures.append(Image.fromarray(frame))
+        pictures.append(as_picture(frame))
         times.append(round(time))
     options = _OPTIONS[format] | ({} if loop is None else {"loop": loop})
     options |= {"format": format, "append_images": pictures[1:], "duration": times}
@@ -145,7 +144,7 @@ def _mp4(path, frames, fps, cols):
     with import_av().open(str(path), "w", format="mp4") as container:
         stream = None
         for frame in frames:
-            frame = _rgb(frame)
+            frame = as_rgb(frame)
             stream = stream or add_stream(container, rate(path, fps), frame.shape[:2])
             container.mux(stream.encode(to_yuv(frame)))
         if stream is not None:
@@ -153,7 +152,7 @@ def _mp4(path, frames, fps, cols):
 
 
 def _gif(path, frames, fps, cols):
-    images = (_image(frame) for frame in frames)
+    images = (as_picture(frame) for frame in frames)
     first = next(images)
     duration = _duration(fps)
     first.save(
@@ -173,23 +172,4 @@ def _duration(fps: float) -> int:
 
 
 def _png(path, frames, fps, cols):
-    frames = list(frames)
-    height, width, channels = frames[0].shape
-    sheet = np.full((math.ceil(len(frames) / cols) * height, cols * width, channels), 255, np.uint8)
-    for n, frame in enumerate(frames):
-        row, col = divmod(n, cols)
-        sheet[row * height : (row + 1) * height, col * width : (col + 1) * width] = frame
-    _image(sheet).save(path, format="PNG")
-
-
-def _image(frame):
-    return Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
-
-
-def _rgb(frame):
-    if frame.shape[-1] == 1:
-        return np.repeat(frame, 3, axis=-1)
-    if frame.shape[-1] == 4:
-        alpha = frame[..., 3:].astype(np.float32) / 255
-        return np.rint(frame[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return frame
+    as_picture(grid(np.stack(list(frames)), cols)).save(path, format="PNG")

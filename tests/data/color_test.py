@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from gan_jax.data import color, decode
+from gan_jax.data import color, decode, image_file
+from gan_jax.data.quarantine import ImageRejected
 from gan_jax.data.sources import folder
 
 FIXED = lambda *values: struct.pack(f">{len(values)}i", *(round(65536 * value) for value in values))
@@ -117,7 +118,7 @@ def test_gray_profiles():
         np.testing.assert_allclose(
             shown(file, 4), (gray, gray, gray, 51 if mode == "LA" else 255), atol=1
         )
-    assert decode.decode(file, channels=None).shape[2] == 4 and decode.header(file)[2] == 4
+    assert decode.decode(file, channels=None).shape[2] == 4 and image_file.header(file)[2] == 4
     deep = encoded(Image.fromarray(np.full((4, 4), 25700, np.uint16)), icc_profile=GRAY_18)
     np.testing.assert_allclose(shown(deep, 1), [gray], atol=1)
     # gray in any RGB
@@ -157,7 +158,7 @@ def test_lab():
     """CIELAB of TIFFs: L* 54.3, a* 80.8, b* 69.9 under D50 is sRGB's red."""
     file = encoded(patch((138, 209, 198), "LAB"), "tiff")
     np.testing.assert_allclose(shown(file), (255, 0, 0), atol=6)
-    assert decode.header(file) == (16, 16, 3) and decode.decode(file, channels=None).shape == (
+    assert image_file.header(file) == (16, 16, 3) and decode.decode(file, channels=None).shape == (
         16,
         16,
         3,
@@ -225,9 +226,9 @@ def test_high_dynamic_range_is_refused(transfer):
         nclx(encoded(patch((200, 60, 60)), "avif"), 9, transfer),
     )
     for file in files:
-        for read in (decode.decode, decode.check):
+        for read in (decode.decode, image_file.check):
             with pytest.raises(
-                decode.ImageRejected, match=r"^high dynamic range \(PQ or HLG\): make it SDR first$"
+                ImageRejected, match=r"^high dynamic range \(PQ or HLG\): make it SDR first$"
             ):
                 read(file)
 
@@ -302,7 +303,7 @@ def test_a_broken_profile_is_said(name):
         )
     for look in (
         lambda: decode.decode(file, remark=words.append),
-        lambda: decode.check(file, remark=words.append),
+        lambda: image_file.check(file, remark=words.append),
     ):
         words.clear()
         look()

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile, PngImagePlugin
 
-from gan_jax.data import decode
+from gan_jax.data import decode, geometry, image_file, memory
 from gan_jax.data.decode import ImageRejected
+from gan_jax.data.quarantine import Quarantine
 
 RGB = np.array(
     [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]], [[0, 0, 0], [255, 255, 255]]],
@@ -118,7 +119,7 @@ def test_the_header_tells_the_upright_size(format):
         exif[0x0112] = orientation
         file = encode(Image.new("RGB", (6, 4)), format, exif=exif)
         shape = (4, 6, 3) if orientation < 5 else (6, 4, 3)
-        assert decode.decode(file).shape == shape == decode.header(file)
+        assert decode.decode(file).shape == shape == image_file.header(file)
 
 
 def test_integers_of_no_agreed_range_are_said():
@@ -228,12 +229,12 @@ def test_the_header_of_a_png_costs_no_pixels(monkeypatch):
     at = turned.index(b"eXIf") - 4
     chunk = turned[at : at + 12 + struct.unpack_from(">I", turned, at)[0]]
     behind = turned.replace(chunk, b"")[:-12] + chunk + turned[-12:]
-    assert decode.header(encode(RGB)) == (3, 2, 3) and decode.header(turned) == decode.header(
-        behind
-    ) == (2, 3, 3)
+    assert image_file.header(encode(RGB)) == (3, 2, 3) and image_file.header(
+        turned
+    ) == image_file.header(behind) == (2, 3, 3)
     np.testing.assert_array_equal(decode.decode(behind), np.rot90(RGB, -1))
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", None)
-    assert decode.header(encode(RGB)) == (3, 2, 3) and decode.header(turned) == (2, 3, 3)
+    assert image_file.header(encode(RGB)) == (3, 2, 3) and image_file.header(turned) == (2, 3, 3)
 
 
 def test_only_formats_of_the_list_are_opened(tmp_path, monkeypatch):
@@ -255,19 +256,20 @@ def test_every_ending_of_the_formats_is_known():
     endings = {
         ending
         for ending, format in Image.registered_extensions().items()
-        if format in (*decode.FORMATS, "MPO")
+        if format in (*image_file.FORMATS, "MPO")
     }
-    assert set(decode.SUFFIXES) == endings
+    assert set(image_file.SUFFIXES) == endings
 
 
 PEAK = """
 import pathlib, sys
-from gan_jax.data import decode
+from gan_jax.data import decode, geometry, image_file, memory
+from gan_jax.data.quarantine import Quarantine
 high = lambda: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 decode.decode(pathlib.Path(sys.argv[2]).read_bytes())
 before = high()
 with decode.decoded(sys.argv[1]) as image:
-    made = decode.fit(image, (64, 64))
+    made = geometry.fit(image, (64, 64))
 print((high() - before) * 1024 / (image.shape[0] * image.shape[1]), made[32, 32].tolist())
 """
 
@@ -296,10 +298,10 @@ def room(monkeypatch):
 
     def set_to(mebibytes):
         monkeypatch.setenv("GAN_JAX_DECODE_MIB", str(mebibytes))
-        decode._room.cache_clear()
+        memory._room.cache_clear()
 
     yield set_to
-    decode._room.cache_clear()
+    memory._room.cache_clear()
 
 
 def test_pictures_that_take_more_memory_are_refused(room):
@@ -355,9 +357,9 @@ def test_threads_share_the_memory(room):
 
 def test_worker_processes_have_a_share_each(room, monkeypatch):
     room(8)
-    monkeypatch.setattr(decode, "_processes", 1)
-    decode.share_memory(4)
-    assert decode._room(decode._processes).share == 2 << 20
+    monkeypatch.setattr(memory, "_processes", 1)
+    memory.share(4)
+    assert memory.room().share == 2 << 20
     large = Image.new("L", (512, 600))  # more than a share: it works alone
     assert decode.decode(encode(large)).shape == (600, 512, 3)
 
@@ -378,7 +380,7 @@ def test_jpegs_are_reduced_on_load():
                                ((150, 150), (800, 1200))):  # fmt: skip
             with decode.decoded(file, cover=cover) as image:
                 assert image.shape[:2] == (reduced[::-1] if turned else reduced)
-                difference = decode.fit(image, cover).astype(int) - decode.fit(whole, cover)
+                difference = geometry.fit(image, cover).astype(int) - geometry.fit(whole, cover)
                 assert np.abs(difference).mean() < 0.5
     with decode.decoded(encode(Image.new("L", (999, 999)), "png"), cover=(9, 9)) as image:
         assert image.shape[:2] == (999, 999)
@@ -393,7 +395,7 @@ def test_a_check_reads_the_header_alone(how, tmp_path):
     file.write_bytes(encode(Image.effect_noise((900, 900), 90), **how))
     assert file.stat().st_size > 300_000
     tracemalloc.start()
-    assert decode.check(file) == (900, 900)
+    assert image_file.check(file) == (900, 900)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 100_000
@@ -416,7 +418,7 @@ def test_a_tile_larger_than_the_picture_counts():
     entries = b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags.items())
     tiff = b"MM\x00\x2a" + struct.pack(">IH", 8, len(tags)) + entries + bytes(4)
     with pytest.raises(ImageRejected, match="more than 64 megapixels"):
-        decode.check(tiff)
+        image_file.check(tiff)
 
 
 def test_a_mode_that_pillow_can_not_convert():
@@ -427,7 +429,7 @@ def test_a_mode_that_pillow_can_not_convert():
 def test_paths(tmp_path):
     (tmp_path / "a.jpg").write_bytes(encode(RGB))  # the name lies, the bytes do not
     np.testing.assert_array_equal(decode.decode(tmp_path / "a.jpg"), RGB)
-    assert decode.check(str(tmp_path / "a.jpg")) == (3, 2)
+    assert image_file.check(str(tmp_path / "a.jpg")) == (3, 2)
     with pytest.raises(ImageRejected, match=r"^a directory$"):
         decode.decode(tmp_path)
     with pytest.raises(ImageRejected, match=r"^no such file$"):
@@ -439,7 +441,7 @@ def test_paths(tmp_path):
 
 def test_the_limit_is_looked_at_before_decoding():
     with pytest.raises(ImageRejected, match="more than 5e-06 megapixels"):
-        decode.check(encode(RGB), max_pixels=5)
+        image_file.check(encode(RGB), max_pixels=5)
     assert decode.decode(encode(RGB), max_pixels=6).shape == (3, 2, 3)
 
 
@@ -447,46 +449,46 @@ def test_fit():
     image = np.zeros((4, 8, 1), np.uint8)
     image[:, 2:6] = 200
     # the middle, nothing else
-    np.testing.assert_array_equal(decode.fit(image, (4, 4)), np.full((4, 4, 1), 200))
-    stretched = decode.fit(image, (4, 4), "stretch", "box")
+    np.testing.assert_array_equal(geometry.fit(image, (4, 4)), np.full((4, 4, 1), 200))
+    stretched = geometry.fit(image, (4, 4), "stretch", "box")
     np.testing.assert_array_equal(stretched[0, :, 0], [0, 200, 200, 0])
-    assert decode.fit(image, (2, 3), "random").shape == (2, 4, 1)
-    assert decode.fit(image, (3, 7)).shape == (3, 7, 1)
-    assert decode.fit(image, (4, 8)) is image
-    halves = decode.fit(
+    assert geometry.fit(image, (2, 3), "random").shape == (2, 4, 1)
+    assert geometry.fit(image, (3, 7)).shape == (3, 7, 1)
+    assert geometry.fit(image, (4, 8)) is image
+    halves = geometry.fit(
         np.repeat(np.array([0, 100], np.uint8), 2)[None, :, None].repeat(2, 0), (1, 2), filter="box"
     )
     np.testing.assert_array_equal(halves[0, :, 0], [0, 100])
 
 
 def test_a_strip_too_long_to_cover_with(monkeypatch):
-    monkeypatch.setattr(decode, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(image_file, "MAX_PIXELS", 1000)
     strip = np.zeros((1, 50, 3), np.uint8)
     with pytest.raises(ImageRejected, match="too long a strip"):
-        decode.fit(strip, (10, 10), "random")
-    assert decode.fit(strip, (10, 10)).shape == (10, 10, 3)
+        geometry.fit(strip, (10, 10), "random")
+    assert geometry.fit(strip, (10, 10)).shape == (10, 10, 3)
 
 
 def test_fit_weighs_colours_by_alpha():
     image = np.zeros((2, 2, 4), np.uint8)
     image[0, 0] = (255, 0, 0, 255)  # beside clear black pixels, which must not darken it
-    np.testing.assert_array_equal(decode.fit(image, (1, 1), filter="box")[0, 0], [255, 0, 0, 64])
+    np.testing.assert_array_equal(geometry.fit(image, (1, 1), filter="box")[0, 0], [255, 0, 0, 64])
 
 
 def test_cut_and_rotate():
     image = np.arange(30, dtype=np.uint8).reshape(5, 6, 1)
-    np.testing.assert_array_equal(decode.cut(image, (2, 3), (0, 0)), image[:2, :3])
-    np.testing.assert_array_equal(decode.cut(image, (2, 3), (0.999, 0.999)), image[3:, 3:])
+    np.testing.assert_array_equal(geometry.cut(image, (2, 3), (0, 0)), image[:2, :3])
+    np.testing.assert_array_equal(geometry.cut(image, (2, 3), (0.999, 0.999)), image[3:, 3:])
     square = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
-    np.testing.assert_array_equal(decode.rotate(square, 0), square)
-    np.testing.assert_array_equal(decode.rotate(square, 90), np.rot90(square))
+    np.testing.assert_array_equal(geometry.rotate(square, 0), square)
+    np.testing.assert_array_equal(geometry.rotate(square, 90), np.rot90(square))
     assert (
-        decode.rotate(np.full((7, 9, 1), 50, np.uint8), 33.0) == 50
+        geometry.rotate(np.full((7, 9, 1), 50, np.uint8), 33.0) == 50
     ).all()  # no foreign colour turns in
 
 
 def test_quarantine_counts_by_reason():
-    quarantine = decode.Quarantine()
+    quarantine = Quarantine()
     for name in "abcd":
         quarantine.add(name, "truncated")
     quarantine.add("e", ImageRejected("empty"))

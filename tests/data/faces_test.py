@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from gan_jax.data import clips, decode, faces, prepare
+from gan_jax.data import clips, faces, prepare
+from gan_jax.data.images import as_picture
+from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import video_parts
 from tests.data import clips_test
 from tests.data.prepare_test import files
-from tests.inference.stylize_tool_test import picture, pixels
+from tests.inference.stylize_tool_test import picture, pixels, runs  # noqa: F401
 
 
 def scene(height=60, width=80, channels=3):
@@ -133,7 +135,7 @@ def test_where_no_face_is_found_nothing_is_made(tool, runs, tmp_path, one_face):
     (tmp_path / "in").mkdir()
     picture(tmp_path / "in" / "me.png", (48, 64))
     dark = tmp_path / "in" / "dark\u202e.png"  # a mark that turns the text after it round
-    faces._image(np.zeros((30, 30, 3), np.uint8)).save(dark)
+    as_picture(np.zeros((30, 30, 3), np.uint8)).save(dark)
     clip = clips_test.make(tmp_path / "black.mp4", frames=1)
     flags = ["--style", "dylan", "--faces", "--strength", "0"]
     run = lambda path, out: tool("stylize", runs / "rgb", path, "--out", tmp_path / out, *flags)
@@ -183,11 +185,11 @@ def test_faces_of_a_video_count_though_it_was_cut_short(
 def test_a_set_of_faces(tmp_path, one_face):
     (tmp_path / "photos").mkdir()
     for name, x in (("a", scene()), ("b", scene()[::-1]), ("dark", 0 * scene())):
-        faces._image(np.ascontiguousarray(x)).save(tmp_path / "photos" / f"{name}.png")
+        as_picture(np.ascontiguousarray(x)).save(tmp_path / "photos" / f"{name}.png")
     recipe = prepare.Recipe(16, "face", shares=(0.0, 0.0))
     some = list(prepare.pictures_in(tmp_path / "photos", print))
     prepare.prepare(some, tmp_path / "set", recipe, "", print)
     assert files(tmp_path / "set") == ["train/a.png", "train/b.png"]
     assert (tmp_path / "set" / "rejects.tsv").read_text() == "dark.png\tno face found\n"
-    with pytest.raises(decode.ImageRejected, match="its face is smaller than 32 pixels"):
+    with pytest.raises(ImageRejected, match="its face is smaller than 32 pixels"):
         prepare.fitted(scene(), prepare.Recipe(32, "face"))

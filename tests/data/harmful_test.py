@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from gan_jax.data import decode
+from gan_jax.data.quarantine import Quarantine
 from gan_jax.data.sources import folder
 from gan_jax.interop import pickles
 from gan_jax.runtime import cli
@@ -51,7 +51,7 @@ def test_a_name_of_a_file_is_printed_with_its_escapes_shown(tmp_path, capsys):
         cli.tool(main)
     assert end.value.code == f"error: {path}: no class 'x\\x1b[31m\\ny\\u202e' and no 'Zoë'."
     assert shown("👩‍🎨 नी 日本\xa0") == "👩‍🎨 नी 日本\xa0"
-    quarantine = decode.Quarantine()
+    quarantine = Quarantine()
     quarantine.add("a\x1b[2J.png", "truncated")
     assert quarantine.lines() == ("set aside 1 as 'truncated': a\\x1b[2J.png",)
     assert folder.passed_over(collections.Counter({".x\n": 1})) == ["passed over 1 file: 1 .x\\n"]

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import decode, prepare
+from gan_jax.data import prepare
+from gan_jax.data.quarantine import ImageRejected
 from gan_jax.data.source import open_source
 
 
@@ -97,9 +98,9 @@ def test_a_drawing_in_its_bounds(channels):
     assert np.all(outside == (0 if channels == 4 else ground))
     recipe = prepare.Recipe(9, "bounds")
     np.testing.assert_array_equal(prepare.fitted(image, recipe), square)
-    with pytest.raises(decode.ImageRejected, match="smaller than 10 pixels"):
+    with pytest.raises(ImageRejected, match="smaller than 10 pixels"):
         prepare.fitted(image, prepare.Recipe(10, "bounds"))
-    with pytest.raises(decode.ImageRejected, match="nothing is drawn on it"):
+    with pytest.raises(ImageRejected, match="nothing is drawn on it"):
         prepare.fitted(image[:15], recipe)
 
 

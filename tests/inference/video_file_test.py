@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.data import decode
+from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import video_file
 
 
@@ -76,7 +77,7 @@ def test_animations_too_large_for_the_memory_are_refused(tmp_path, monkeypatch):
     red.save(tmp_path / "a.gif", save_all=True, append_images=[blue])
     monkeypatch.setattr(decode, "ANIMATION_PIXELS", 127)
     with pytest.raises(
-        decode.ImageRejected,
+        ImageRejected,
         match="frames of more than 0.000127 megapixels together; make it a video",
     ):
         list(decode.frames(tmp_path / "a.gif"))

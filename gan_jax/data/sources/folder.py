@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from gan_jax.data import decode, pairs, source
+from gan_jax.data import image_file, pairs, source
 from gan_jax.data.image_sets import Pictures
 from gan_jax.data.images import MARK
 from gan_jax.data.source import MANY, Batch, Outline, check_path, fingerprint
@@ -28,7 +28,7 @@ MOST_CLASSES = 100_000
 
 @dataclasses.dataclass
 class Source(source.Source):
-    """The images under `path` whose names end in decode.SUFFIXES (in any case), in the order of
+    """The images under `path` whose names end in image_file.SUFFIXES (in any case), in the order of
     their names.
 
     Hidden files and folders are passed over, and folders with a file called MARK, as those of
@@ -314,8 +314,8 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
                 passed[f"in {below} (marked {MARK})"] += len(found)
                 continue
             starts += [path for name in inner if os.path.islink(path := os.path.join(folder, name))]
-            images += [path for path in found if path.suffix.lower() in decode.SUFFIXES]
-            others = [path for path in found if path.suffix.lower() not in decode.SUFFIXES]
+            images += [path for path in found if path.suffix.lower() in image_file.SUFFIXES]
+            others = [path for path in found if path.suffix.lower() not in image_file.SUFFIXES]
             passed.update(
                 "link to nothing" if not path.exists() else path.suffix.lower() or "without ending"
                 for path in others
@@ -326,7 +326,7 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
     if not images:
         raise ValueError(
             f"config.data.path={str(root)!r}: no images in it. Known kinds:"
-            f" {' '.join(decode.SUFFIXES)}."
+            f" {' '.join(image_file.SUFFIXES)}."
         )
     return sorted(images), passed
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gan_jax.data import decode, pipeline, source
+from gan_jax.data import decode, geometry, pipeline, source
+from gan_jax.data.quarantine import ImageRejected, Remarks
 from gan_jax.data.source import Batch, Outline, check_path, fingerprint
 from gan_jax.data.view import View
 
@@ -53,17 +54,17 @@ class Source(source.Source):
             raise ValueError(f"config.data.widest={self.widest}: it must be 1 to 64.")
         if not file.expanduser().is_file():
             raise ValueError(f"config.data.path={self.path!r}: no such file. Give one picture.")
-        remarks = decode.Remarks()
+        remarks = Remarks()
         remark = functools.partial(remarks.add, file.name)
         try:
             picture = decode.decode(
                 file.expanduser(), channels=self.channels, background=self.background, remark=remark
             )
-        except decode.ImageRejected as reason:
+        except ImageRejected as reason:
             raise ValueError(f"config.data.path={self.path!r}: {reason}.") from reason
         if self.side is not None:
             scale = self.side / min(picture.shape[:2])
-            picture = decode.fit(
+            picture = geometry.fit(
                 picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]), "stretch"
             )
         self.picture, self.shape = picture, view.shape
@@ -107,4 +108,4 @@ class Source(source.Source):
 
     def _window(self, width: float, y: float, x: float) -> np.ndarray:
         size = tuple(round(n * self.widest**width) for n in self.shape[:2])
-        return decode.fit(decode.cut(self.picture, size, (y, x)), self.shape[:2], "stretch")
+        return geometry.fit(geometry.cut(self.picture, size, (y, x)), self.shape[:2], "stretch")
