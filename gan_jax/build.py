@@ -14,7 +14,7 @@ from gan_jax.algorithms.base import Game, reference_names
 from gan_jax.config import Config
 from gan_jax.data import domains, pipeline
 from gan_jax.data.source import Source, open_source, outline
-from gan_jax.distributed import cluster
+from gan_jax.distributed import agreement
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.evaluation import evaluator
 from gan_jax.evaluation.protocol import Protocol
@@ -56,7 +56,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     check(config, parallel, new=new)
 
     source = open_source(config.data)
-    cluster.agree({"the fingerprint of config.data": source.fingerprint})
+    agreement.agree({"the fingerprint of config.data": source.fingerprint})
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     config, notes = fitted(config, len(source))
 

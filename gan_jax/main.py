@@ -112,7 +112,7 @@ def _main(argv: list[str], signals: Signals) -> int:
         workdir = workdirs.of(flags.workdir) if flags.workdir else None
         from gan_jax import config, train
         from gan_jax.commands import describe
-        from gan_jax.distributed import cluster
+        from gan_jax.distributed import agreement, cluster
         from gan_jax.evaluation import evaluator
 
         signals.check()
@@ -134,7 +134,8 @@ def _main(argv: list[str], signals: Signals) -> int:
             command = {
                 f"--{name}": value for name, value in (command | {"restart": flags.restart}).items()
             }
-            cluster.agree(command | {"config": dataclasses.asdict(settings)} | cluster.software())
+            config_facts = {"config": dataclasses.asdict(settings)}
+            agreement.agree(command | config_facts | agreement.software())
             signals.check()
             if flags.mode == "eval":
                 asked = flags.metrics and flags.metrics.split(",")

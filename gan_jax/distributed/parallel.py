@@ -1,6 +1,6 @@
 """Many devices, of one process or several, two ways: `jit` over a device mesh, or `pmap`.
 
-Both ways the parameters are whole on every device and the batch is cut in equal rows; statistics,
+Both ways the parameters are replicated and the batch is sharded in equal rows; statistics,
 noise and gradients are those of the global batch (see collectives.py), so both give the numbers of
 one device, up to the order of summation.
 """
@@ -18,18 +18,17 @@ from gan_jax.state import PyTree
 
 
 class Parallel:
-    """Places arrays on all devices and compiles turns for them."""
+    """Places arrays on all devices and compiles optimizer steps for them."""
 
     def __init__(self, kind: str, devices=None):
         """kind: "jit" or "pmap"; devices: all of every process, unless a test wants fewer."""
         registry.choose({"jit": 1, "pmap": 1}, kind, "config.parallel")
         self.pmap = kind == "pmap"
         self.devices = list(devices or jax.devices())
-        self.mesh = mesh = Mesh(np.array(self.devices), (collectives.NAME,))
-        self.batch_sharding = NamedSharding(
-            mesh, PartitionSpec(collectives.NAME)
-        )  # cut along the first axis
-        self.replicated = NamedSharding(mesh, PartitionSpec())  # a copy on every device
+        self.mesh = Mesh(np.array(self.devices), (collectives.NAME,))
+        # cut along the first axis; a copy on every device
+        self.batch_sharding = NamedSharding(self.mesh, PartitionSpec(collectives.NAME))
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self._scalars = {}
 
     @property
@@ -37,8 +36,8 @@ class Parallel:
         return len(self.devices)
 
     def compile(self, fn: Callable) -> Callable:
-        """fn(state, *rows) -> state or (state, metrics), the state's memory reused for the new
-        one."""
+        """Compiles fn(state, *batches) -> state or (state, metrics); the state's memory is reused
+        for the new one."""
         if self.pmap:
             return jax.pmap(
                 fn, axis_name=collectives.NAME, devices=self._pmap_devices(), donate_argnums=0
@@ -71,7 +70,8 @@ class Parallel:
         )
 
     def scalar(self, value: np.number) -> jax.Array:
-        """A small number as a turn takes it; kept, for it comes again every round."""
+        """A small number as an optimizer step takes it; kept, for it is needed in every
+        iteration."""
         if value not in self._scalars:
             self._scalars[value] = self.replicate(value)
         return self._scalars[value]
@@ -101,9 +101,7 @@ class Parallel:
 
 
 def any_process(flag: bool) -> bool:
-    """Whether any process says so. All must ask at the same place."""
-    return (
-        bool(multihost_utils.process_allgather(np.bool_(flag)).any())
-        if jax.process_count() > 1
-        else flag
-    )
+    """Whether the flag is true in any process. All must call it at the same place."""
+    if jax.process_count() == 1:
+        return flag
+    return bool(multihost_utils.process_allgather(np.bool_(flag)).any())

@@ -21,7 +21,7 @@ from gan_jax.config import Config, differences
 from gan_jax.data import pairs
 from gan_jax.data.source import Source, open_source, outline
 from gan_jax.data.view import View
-from gan_jax.distributed import cluster
+from gan_jax.distributed import agreement
 from gan_jax.distributed.parallel import any_process
 from gan_jax.evaluation import features
 from gan_jax.evaluation.features import Extractor, Images
@@ -443,7 +443,7 @@ def run(
     check(protocol, config.data, sampler.game, lenient=not metrics)
     workdir.mkdir(parents=True, exist_ok=True)
     source = open_source(config.data)
-    cluster.agree({"the fingerprint of config.data": source.fingerprint})
+    agreement.agree({"the fingerprint of config.data": source.fingerprint})
     for note in source.notes:
         log(note)
     if source.shape != sampler.shape or tuple(source.classes) != sampler.classes:

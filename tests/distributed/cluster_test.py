@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import main
-from gan_jax.distributed import cluster
+from gan_jax.distributed import agreement, cluster, connection, heartbeat
 from tests.train_test import FILE, env
 from tests.xla_flags import FAST_COMPILE
 
@@ -47,7 +47,7 @@ def compared(*facts):
 
     def process(k):
         try:
-            cluster.compare(store, "facts", k, len(facts), facts[k])
+            agreement.compare(store, "facts", k, len(facts), facts[k])
         except ValueError as error:
             raised[k] = str(error)
 
@@ -90,25 +90,25 @@ def test_the_first_difference_is_named_in_all_processes(other, line):
 
 
 def test_software_names_what_numbers_depend_on():
-    found = cluster.software()
+    found = agreement.software()
     assert found["jax"] == jax.__version__ and len(found["gan_jax (digest of its code)"]) == 12
     assert {"python", "jaxlib", "flax", "optax", "grain", "numpy"} <= found.keys()
 
 
-def test_silence_is_counted_in_looks_and_all_end_with_one_line():
+def test_silence_is_counted_in_beats_and_all_end_with_one_line():
     store = Store()
-    first, second, third = (cluster.Signs(store, k, 3, patience=4) for k in range(3))
+    first, second, third = (heartbeat.Heartbeats(store, k, 3, patience=4) for k in range(3))
     for _ in range(20):
-        assert [signs.look() for signs in (first, second, third)] == [None] * 3
+        assert [beats.beat() for beats in (first, second, third)] == [None] * 3
     for _ in range(4):
-        assert third.look() is first.look() is None
-    assert third.look() == first.look() == "process 1 of 3 is gone; the same command resumes."
+        assert third.beat() is first.beat() is None
+    assert third.beat() == first.beat() == "process 1 of 3 is gone; the same command resumes."
     assert first.silent[1] == 0  # told by the third, not waited for
 
 
-def test_a_process_that_never_left_a_sign_is_gone_too():
-    signs = cluster.Signs(Store(), 0, 2, patience=3)
-    assert [signs.look() for _ in range(4)] == [None] * 3 + [
+def test_a_process_without_any_heartbeat_is_gone_too():
+    beats = heartbeat.Heartbeats(Store(), 0, 2, patience=3)
+    assert [beats.beat() for _ in range(4)] == [None] * 3 + [
         "process 1 of 2 is gone; the same command resumes."
     ]
 
@@ -117,8 +117,8 @@ def ended(monkeypatch, index=1):
     """(peers, statuses of os._exit): what would end this process comes back instead."""
     statuses = []
     monkeypatch.setattr(os, "_exit", statuses.append)
-    peers = cluster.Peers(index, 2, heartbeat_seconds=1)
-    peers.signs = cluster.Signs(Store(), index, 2, patience=3)
+    peers = heartbeat.Peers(index, 2, heartbeat_seconds=1)
+    peers.heartbeats = heartbeat.Heartbeats(Store(), index, 2, patience=3)
     return peers, statuses
 
 
@@ -133,16 +133,16 @@ def test_a_process_that_fails_tells_the_others_why_and_says_nothing_more(monkeyp
     peers, statuses = ended(monkeypatch)
     peers.depart(OSError("data/x.png can't be read\nby anybody"))
     peers.end("process 0 of 2 is gone.")
-    other = cluster.Signs(peers.signs.store, 0, 2, patience=3)
-    assert other.look() == "process 1 of 2 ended: data/x.png can't be read"
+    other = heartbeat.Heartbeats(peers.heartbeats.store, 0, 2, patience=3)
+    assert other.beat() == "process 1 of 2 ended: data/x.png can't be read"
     assert statuses == [] and capfd.readouterr().err == ""
 
 
-def test_signs_of_life_end_a_process_whose_main_thread_is_stuck(monkeypatch, capfd):
+def test_heartbeats_end_a_process_whose_main_thread_is_stuck(monkeypatch, capfd):
     over = threading.Event()
     # the thread goes no further
     monkeypatch.setattr(os, "_exit", lambda status: over.set() or threading.Event().wait())
-    peers = cluster.Peers(1, 2, heartbeat_seconds=0.05)
+    peers = heartbeat.Peers(1, 2, heartbeat_seconds=0.05)
     peers.watch(Store())
     assert over.wait(5)
     assert capfd.readouterr().err == "error: process 0 of 2 is gone; the same command resumes.\n"
@@ -150,13 +150,13 @@ def test_signs_of_life_end_a_process_whose_main_thread_is_stuck(monkeypatch, cap
 
 
 def test_waiting_is_said_and_ends(monkeypatch, capsys):
-    monkeypatch.setattr(cluster, "SAY_EVERY", 0.02)
+    monkeypatch.setattr(connection, "LOG_SECONDS", 0.02)
     never = threading.Event()
     with pytest.raises(
         TimeoutError,
         match="process 0 of 2 waits: not all have come in 0 s .config.join_seconds.. Every",
     ):
-        cluster.wait_for(never.wait, 0.3, "process 0 of 2 waits")
+        connection.wait_for(never.wait, 0.3, "process 0 of 2 waits")
     never.set()
     said = capsys.readouterr().err.splitlines()
     assert 1 <= len(said) <= 15 and set(said) == {"process 0 of 2 waits: 0 s of 0"}
@@ -167,14 +167,14 @@ def test_what_a_step_raises_while_waited_for_arrives():
         raise OSError("no such host")
 
     with pytest.raises(OSError, match="no such host"):
-        cluster.wait_for(step, 5, "process 1 of 2 waits")
+        connection.wait_for(step, 5, "process 1 of 2 waits")
 
 
 def test_the_relay_passes_bytes_and_sees_the_end_first():
     lost = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         near = socket.create_connection(
-            ("127.0.0.1", cluster.relay(*server.getsockname(), 5, lost.set)), timeout=5
+            ("127.0.0.1", connection.relay(*server.getsockname(), 5, lost.set)), timeout=5
         )
         far, _ = server.accept()
     near.sendall(b"hello")
@@ -189,8 +189,8 @@ def test_the_relay_passes_bytes_and_sees_the_end_first():
     near.close()
 
 
-def join(*place, say_why=lambda error: 1):
-    with cluster.joined(*place, 100, 300, say_why):
+def join(*place, explain=lambda error: 1):
+    with cluster.joined(*place, 100, 300, explain):
         pass
 
 
@@ -245,7 +245,6 @@ def test_a_launcher_with_several_processes_is_noticed(env, several, monkeypatch)
 
 def test_a_port_that_is_taken_is_said(monkeypatch):
     statuses, said = [], []
-    monkeypatch.setattr(cluster, "_peers", None)  # and None again afterwards
     monkeypatch.setattr(os, "_exit", statuses.append)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     with socket.create_server(("", 0)) as taken:
@@ -253,7 +252,7 @@ def test_a_port_that_is_taken_is_said(monkeypatch):
         with pytest.raises(
             OSError, match=f"--coordinator: port {port} of this machine can't be used"
         ):
-            join(f"localhost:{port}", 2, 0, say_why=lambda error: said.append(error) or 1)
+            join(f"localhost:{port}", 2, 0, explain=lambda error: said.append(error) or 1)
     assert statuses == [1] and len(said) == 1
 
 
@@ -268,7 +267,7 @@ def test_what_a_run_compares(tmp_path, monkeypatch):
         if len(compared) % 2 == 0:
             raise ValueError("they differ")
 
-    monkeypatch.setattr(cluster, "agree", agree)
+    monkeypatch.setattr(agreement, "agree", agree)
     source = {"source": "folder", "path": str(tmp_path), "resolution": 8}
     call = [
         "--config",
