@@ -116,20 +116,18 @@ def check_own_networks(
     key, batch = jax.random.key(0), game.example(shape, n_classes)
     y, n = batch.get("label"), len(batch["image"])
     z, x = game.latent(key, n), batch["image"].astype(jnp.float32)
-    for net, first, name in ((game.g, z, "z"), (game.d, x, "x")):
+    images, logits = f"images f32 {[n, *shape]}", f"logits f32 [{n}, ...], some for each"
+    for net, first, name, wanted, what in (
+        (game.g, z, "z", [n, *shape], images),
+        (game.d, x, "x", [n], logits),
+    ):
         _check_call(config, net, f"{name}, y", first, y)
         found = _traced(config, net, key, first, y)
         array = isinstance(found, jax.ShapeDtypeStruct)
-        wanted = [n, *shape] if name == "z" else [n]
         if not array or list(found.shape[: len(wanted)]) != wanted:
+            got = list(found.shape) if array else type(found).__name__
             raise ValueError(
-                f"{_named(config, net)} gives {list(found.shape) if array else type(found).__name__}"
-                f" for {n} images; it must give "
-                + (
-                    f"images f32 {wanted}."
-                    if name == "z"
-                    else f"logits f32 [{n}, ...], some for each."
-                )
+                f"{_named(config, net)} gives {got} for {n} images; it must give {what}."
             )
 
 

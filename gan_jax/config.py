@@ -30,14 +30,14 @@ class Config:
     """A run's settings: the top level of a config file. Plain values; durations in thousands of
     images (kimg).
 
-    Images are counted as the generator's: rounds x `batch`. A critic that takes n steps a round
-    sees n times as many.
+    Images are counted as the generator's: iterations x `batch`. A critic that takes n optimizer
+    steps an iteration sees n times as many.
     """
 
     algorithm: str  # gan_jax/algorithms/<name>.py, or a dotted path of your own
     model: str  # gan_jax/models/<name>.py, or a dotted path: has Generator and Discriminator
     data: dict  # {"source": gan_jax/data/sources/<name>.py, ...: the arguments of its Source}
-    batch: int  # images a turn, over all devices and processes
+    batch: int  # images of an optimizer step, over all devices and processes
     total_kimg: float  # the run's length
     g: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Generator
     d: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Discriminator
@@ -50,7 +50,8 @@ class Config:
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them
     # or "bfloat16": of activations; weights, logits, losses and penalties stay float32
     dtype: str = "float32"
-    accumulate: int = 1  # parts a turn's batch is seen in, one after the other, to save memory
+    # parts of the batch, one after the other in each optimizer step, to save memory
+    accumulate: int = 1
     opt_g: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, G's side
     opt_d: dict = dataclasses.field(default_factory=dict)  # arguments of optim.make, D's side
     ema_halflife_kimg: float = 10.0  # of the averaged generator, which sampling uses
@@ -59,9 +60,7 @@ class Config:
     # the half-life rises along half a cosine over so many; None: at once
     ema_rise_kimg: float | None = None
     seed: int = 0  # of initialisation, noise and the order of the data
-    # iterations that JAX's profiler records into WORKDIR/profile; None: none
-    profile_steps: int | None = None
-    parallel: str = "jit"  # or "pmap": how a turn is compiled for several devices
+    parallel: str = "jit"  # or "pmap": how a step is compiled for several devices
     workers: int = 0  # processes that read images; 0: a thread of this one
     log_every_kimg: float = 1.0  # from a line of the log to the next
     sample_every_kimg: float = 20.0  # from a sample grid to the next
@@ -74,65 +73,52 @@ class Config:
     grid_cols: int = 8  # columns of the grid where there are no classes
     # workdir or checkpoint whose matching weights a new run starts from
     init_from: str | None = None
+    # iterations that JAX's profiler records into WORKDIR/profile; None: none
+    profile_steps: int | None = None
     # several processes: one silent for so long is gone, and ends the others
     heartbeat_seconds: int = 100
     join_seconds: int = 300  # several processes: how long each waits for the others at the start
 
     def __post_init__(self):
-        durations = [
-            "total_kimg",
-            "ema_halflife_kimg",
-            "log_every_kimg",
-            "sample_every_kimg",
-            "save_every_kimg",
-        ]
-        durations += [
-            name for name in ("eval_every_kimg", "ema_rise_kimg") if getattr(self, name) is not None
-        ]
-        for name in durations:
-            if not 0 < getattr(self, name) < math.inf:
+        for name in DURATIONS:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
                 raise ValueError(
-                    f"config.{name}={getattr(self, name)}: it must be above 0 (thousands of"
-                    " images)."
+                    f"config.{name}={value}: it must be above 0 (thousands of images)."
                 )
-        for name in (
-            "batch",
-            "accumulate",
-            "keep",
-            "grid_rows",
-            "grid_cols",
-            "heartbeat_seconds",
-            "join_seconds",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"config.{name}={getattr(self, name)}: it must be at least 1.")
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"config.{name}={value}: it must be at least {least}.")
         registry.choose(DTYPES, self.dtype, "config.dtype")
-        if self.augment_below is not None and self.augment_below < 1:
-            raise ValueError(
-                f"config.augment_below={self.augment_below}: it must be at least 1, or None for any"
-                " data."
-            )
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
             raise ValueError(
                 f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp."
             )
-        if self.profile_steps is not None and self.profile_steps < 1:
-            raise ValueError(
-                f"config.profile_steps={self.profile_steps}: it must be at least 1, or None for no"
-                " trace."
-            )
-        if self.workers < 0:
-            raise ValueError(f"config.workers={self.workers}: it must be at least 0.")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"config.seed={self.seed}: it must be 0 to {2**32 - 1}.")
 
     @property
     def total_steps(self) -> int:
+        """Iterations of the whole run."""
         return self.steps(self.total_kimg)
 
     def steps(self, kimg: float) -> int:
-        """Rounds that make up so many thousand images, at least one."""
+        """Iterations that make up so many thousand images, at least one."""
         return max(1, round(kimg * 1000 / self.batch))
+
+
+DURATIONS = (
+    *("total_kimg", "ema_halflife_kimg", "ema_rise_kimg", "log_every_kimg", "sample_every_kimg"),
+    *("save_every_kimg", "eval_every_kimg"),
+)
+LEAST = {"workers": 0} | dict.fromkeys(
+    (
+        *("batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"),
+        *("join_seconds", "augment_below", "profile_steps"),
+    ),
+    1,
+)
 
 
 def load(spec: str, overrides: Sequence[str] = ()) -> Config:
@@ -153,7 +139,7 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     get = _get_config(path + dot_py.removesuffix(":"))
     settings = get(arg or None)
     if "smoke" in arg.split(","):
-        settings = _with_own_data(settings, get, arg, overrides)
+        settings = _with_named_data(settings, get, arg, overrides)
     for override in overrides:
         set_override(settings, override)
     built = registry.build(Config, settings, "config")
@@ -199,59 +185,57 @@ def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]
     return lines
 
 
-def _with_own_data(
+def _with_named_data(
     small: dict, get: Callable[[str | None], dict], arg: str, overrides: Sequence[str]
 ) -> dict:
-    """A smoke run's settings, in which the data that its user names are kept and only made smaller.
+    """A smoke run's settings, in which data that the user names take the place of those that stand
+    in for the config's own, only made smaller.
 
-    small: those of `get(arg)`, in which other data may stand in for the config's own. Data are
-    named by an override (data.a.path=horses) or by an argument (photo=me.jpg), each side of two for
-    itself.
+    small: the settings of `get(arg)`. Data are named by an override (data.a.path=horses) or by an
+    argument (photo=me.jpg): of two sides each for itself, of pairs both.
     """
-    whole = get(",".join(item for item in arg.split(",") if item != "smoke") or None)
-    default, keys = get(None), [text.partition("=")[0].strip() for text in overrides]
-    data = [x.get("data", {}) for x in (small, whole, default)]
-    small["data"] = _own_data(*data, _below("data", keys) + _below("eval.held_out", keys))
-    old, own, usual = (x.get("eval", {}).get("held_out") or {} for x in (small, whole, default))
-    if own and not old and (_located(own) != _located(usual) or _below("eval.held_out", keys)):
-        small.setdefault("eval", {})["held_out"] = own
+    full = get(",".join(item for item in arg.split(",") if item != "smoke") or None)
+    usual, keys = get(None), [text.partition("=")[0].strip() for text in overrides]
+    two_sides = all("a" in settings.get("data", {}) for settings in (small, full))
+    places = [f"data.{side}" for side in SIDES] if two_sides else ["data"]
+    named = [place for place in places if _is_named(place, small, full, usual, keys)]
+    if named and full["data"].get("source") == "paired":
+        named = places
+    for place in named:
+        parent, _, key = place.rpartition(".")
+        found = dict(_at(full, place))
+        if "resolution" in found and "resolution" in _at(small, place):
+            found["resolution"] = _at(small, place)["resolution"]
+        _at(small, parent)[key] = found
+    old, new, default = (_at(x, "eval.held_out") for x in (small, full, usual))
+    renamed = _located(new) != _located(default) or _below("eval.held_out", keys)
+    if new and not old and renamed:
+        small.setdefault("eval", {})["held_out"] = new
     return small
 
 
-def _own_data(small: dict, whole: dict, default: dict, keys: Sequence[str]) -> dict:
-    """config.data of a smoke run: `whole`, no larger than `small`, where the user names data; else
-    `small`.
+def _is_named(place: str, small: dict, full: dict, usual: dict, keys: Sequence[str]) -> bool:
+    """Whether the user names the data at `place` ("data", "data.a"), for which others stand in.
 
-    default: what the config has where no argument is given. keys: of the overrides, below
-        config.data.
+    usual: the settings without any argument. keys: of the overrides; one that the stand-in doesn't
+    take is meant for the config's own data.
     """
-    if "a" in small and "a" in whole:
-        sides = {
-            side: _own_data(small[side], whole[side], default.get(side, {}), _below(side, keys))
-            for side in SIDES
-        }
-        if whole.get("source") == "paired" and any(
-            sides[side] is not small[side] for side in SIDES
-        ):
-            sides = {
-                side: _shrunk(whole[side], small[side]) for side in SIDES
-            }  # one alone would have no partner
-        return small | sides
-    if small.get("source") == whole.get("source"):
-        return small
-    taken = inspect.signature(
-        registry.by_name("data.sources", small["source"], "config.data.source", "Source").Source
+    old, new, default = (_at(settings, place) for settings in (small, full, usual))
+    if old.get("source") == new.get("source"):
+        return False
+    stand_in = registry.by_name("data.sources", old["source"], "config.data.source", "Source")
+    taken = inspect.signature(stand_in.Source).parameters
+    own = _below(place, keys) + _below(place.replace("data", "eval.held_out", 1), keys)
+    return _located(new) != _located(default) or any(
+        key in LOCATIONS or key.partition(".")[0] not in taken for key in own
     )
-    named = any(key in LOCATIONS or key.partition(".")[0] not in taken.parameters for key in keys)
-    return _shrunk(whole, small) if named or _located(whole) != _located(default) else small
 
 
-def _shrunk(whole: dict, small: dict) -> dict:
-    return (
-        whole | {"resolution": small["resolution"]}
-        if "resolution" in whole and "resolution" in small
-        else whole
-    )
+def _at(settings: dict, place: str) -> dict:
+    """The settings at a dotted place, "" for all; {} where there are none."""
+    for part in filter(None, place.split(".")):
+        settings = settings.get(part) or {}
+    return settings
 
 
 def _located(data: dict) -> dict:
@@ -281,19 +265,15 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
     def run(arg: str | None) -> dict:
         try:
             module_spec.loader.exec_module(module)
-            settings = module.get_config(arg) if hasattr(module, "get_config") else None
+            settings = module.get_config(arg) if "get_config" in vars(module) else None
         except SyntaxError as error:
             raise ValueError(f"--config={path}: line {error.lineno}: {error.msg}.") from error
         except ValueError as error:
             raise ValueError(f"--config={path}: {error}") from error
-        except (
-            Exception
-        ) as error:  # the file is the user's code: whatever it raises is about that file
-            lines = [
-                frame.lineno
-                for frame in traceback.extract_tb(error.__traceback__)
-                if frame.filename == str(file)
-            ]
+        # the file is the user's code: whatever it raises is about that file
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == str(file)]
             where = f"line {lines[-1]}: " if lines else ""
             raise ValueError(f"--config={path}: {where}{type(error).__name__}: {error}") from error
         if not isinstance(settings, ml_collections.ConfigDict | dict):

@@ -14,7 +14,8 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     arg = parse_arg(arg, batch=64, name="x", rate=0.5)
     c = ml_collections.ConfigDict()
-    c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "mlp", 8 if arg.smoke else arg.batch, 2.0
+    c.algorithm, c.model, c.total_kimg = "noise_to_image", "mlp", 2.0
+    c.batch = 8 if arg.smoke else arg.batch
     c.data = dict(source="avatars")
     c.game = dict(z_dim=7)
     return c
@@ -135,7 +136,9 @@ def test_players_that_share_a_dict_are_overridden_apart(tmp_path):
 
 
 def test_unknown_parts_of_a_game_suggest(file):
-    make = lambda *overrides: algorithms.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
+    def make(*overrides):
+        return algorithms.make_game(config.load(file, list(overrides)), (28, 28, 1), 0)
+
     assert make().z_dim == 7
     for override, message in {
         "algorithm=noise_to_imag": (
@@ -175,7 +178,8 @@ def test_the_unconditional_takes_no_labels(file):
     ):
         algorithms.make_game(config.load(file, ["conditional=False"]), (28, 28, 1), 10)
     assert (
-        algorithms.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes == 10
+        algorithms.make_game(config.load(file, ["conditional=True"]), (28, 28, 1), 10).g.n_classes
+        == 10
     )
 
 

@@ -37,9 +37,11 @@ def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "mlp", 8, 0.16
     c.data = dict(source="avatars", resolution=8, identities=12, labels="skin", flip=True)
-    c.g, c.d, c.game = dict(widths=(16,)), dict(widths=(16,)), dict(z_dim=4, n_critic=2, penalty="r1", penalty_every=3)
+    c.g = c.d = dict(widths=(16,))
+    c.game = dict(z_dim=4, n_critic=2, penalty="r1", penalty_every=3)
     c.opt_g = c.opt_d = dict(lr=1e-3)
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.keep, c.grid_rows = 0.04, 0.08, 0.08, 9, 2
+    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 0.04, 0.08, 0.08
+    c.keep, c.grid_rows = 9, 2
     return c
 """
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gan_jax import config, main, train
+from gan_jax import build, config, main
 from gan_jax.commands import describe
 from gan_jax.runtime import registry
 from tests.paths import ROOT
@@ -53,7 +53,7 @@ def test_a_sentence_is_that_settings_own():
 
 
 def test_the_flag_opens_no_data_and_needs_no_workdir(monkeypatch, capsys):
-    monkeypatch.setattr(train, "open_source", None)
+    monkeypatch.setattr(build, "open_source", None)
     command = [
         "--config",
         str(CONFIGS[0].with_name("emoji_cut.py")),
@@ -62,7 +62,7 @@ def test_the_flag_opens_no_data_and_needs_no_workdir(monkeypatch, capsys):
     ]
     assert main.main(command) == 0
     said = capsys.readouterr().out
-    assert "  batch = 3 " in said and "images a turn, over all devices and processes" in said
+    assert "  batch = 3 " in said and "images of an optimizer step, over all devices" in said
     assert "config.networks.heads: gan_jax.models.cut.Heads." in said
     assert (
         "  taps = (0, 4, 8, 12, 15) (default (0, 4, 8, 12, 16))\n" in said
