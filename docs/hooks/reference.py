@@ -133,7 +133,7 @@ def configs() -> str:
 
 def first_sentence(text: str) -> str:
     """Up to the first full stop that ends a sentence: not that of "et al. 2017"."""
-    return re.split(r"(?<=[a-z0-9\)])\. (?=[A-Z:])", text)[0] + "."
+    return re.split(r"(?<=[a-z0-9)])\. (?=[A-Z:])", text)[0].rstrip(".") + "."
 
 
 MAKERS = {
