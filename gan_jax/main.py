@@ -118,7 +118,7 @@ def _main(argv: list[str], signals: Signals) -> int:
         signals.check()
         settings = config.load(flags.config, overrides)
         if flags.describe:
-            print(describe.settings(settings))
+            print(describe.describe(settings))
             return 0
         signals.check()
         if flags.mode == "train" and (flags.checkpoint or flags.metrics):

@@ -62,7 +62,7 @@ def family(kind: str) -> str:
     """Everything of one kind that a config can name, each with its table."""
     parts = []
     for title, factory, given in FAMILIES[kind]():
-        summary = describe._first_line(factory).partition(". ")[2]
+        summary = describe.first_line(factory).partition(". ")[2]
         parts.append(f"### {title}\n\n{cell(summary)}\n\n{table(factory, given)}")
     return "\n".join(parts)
 

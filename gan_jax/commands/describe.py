@@ -1,44 +1,92 @@
-"""A config's settings for people: each with its value, its default and what its docstring says of
-it."""
+"""A config's settings and networks: gan-jax describe configs/avatars.py.
+
+Each setting with its value, its default and a sentence; each network's parameters. No data is
+opened.
+"""
 
 import dataclasses
+import functools
 import inspect
 import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
-from gan_jax import augment, models, optim
+import jax
+from clu import parameter_overview
+
+from gan_jax import augment, optim
+from gan_jax import config as configs
+from gan_jax.algorithms import further_networks, make_game, modules
 from gan_jax.config import Config
 from gan_jax.data import pairs
-from gan_jax.data.source import source_class
+from gan_jax.data.source import MANY, outline, source_class
 from gan_jax.evaluation import probes
 from gan_jax.evaluation.protocol import Protocol
-from gan_jax.runtime import registry
+from gan_jax.runtime import cli, registry
 
 NAME_WIDTH, LINE_WIDTH = 28, 120
-# of what is said of a setting
+# where a docstring's words on a setting end
 ENDS = r"\n\s*(?:Raises|Returns|Yields|Differs|Reference|The rest|Attributes|Args)\b|\n\s*\n"
 
 
+def main(argv: list[str] | None = None) -> None:
+    parser = cli.Parser(__doc__)
+    parser.add_argument("config", metavar="FILE[:ARG]", help="as in configs/avatars.py")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32"
+    )
+    flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    print(describe(configs.load(flags.config, flags.set)))
+
+
+def describe(config: Config) -> str:
+    """All settings of a run and the parameters of its networks. Raises ValueError where a part is
+    named that is not there."""
+    return f"{settings(config)}\n\n{networks(config)}"
+
+
 def settings(config: Config) -> str:
-    """All settings of a run, part by part. Raises ValueError where a part is named that is not
-    there."""
+    """All settings of a run, part by part."""
     parts = []
     for place, factory, values, given in _parts(config):
-        said, default = sentences(factory), registry.defaults(factory)
-        lines = [f"{place}: {_first_line(factory)}"]
+        meanings, default = sentences(factory), registry.defaults(factory)
+        lines = [f"{place}: {first_line(factory)}"]
         for name in registry.settings_of(factory):
             if name not in given:
-                lines += _entry(name, values, default, said.get(name, ""))
+                lines += _entry(name, values, default, meanings.get(name, ""))
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
+def networks(config: Config) -> str:
+    """A table of each player's parameters, on images of the shape that the settings tell; or why it
+    can't be told before the data is open."""
+    try:
+        about = outline(config.data, "config.data")
+    except ValueError as error:
+        return f"networks: not shown, for their sizes depend on the data. {error}"
+    if about.shape is None:
+        return "networks: not shown, for only opening the data shows the images' shape."
+    game = make_game(config, about.shape, about.classes)
+    batch = game.example_shapes(about.shape, about.classes)
+    g, d, _ = jax.eval_shape(game.init, jax.random.key(0), batch)
+    images = f"images {list(about.shape)} in {about.classes} classes"
+    if about.classes == MANY:
+        images += " (as an example: only opening the data shows how many there are)"
+    tables = [
+        f"{name}, for {images}:\n"
+        + parameter_overview.get_parameter_overview(player["params"], include_stats=False)
+        for name, player in (("generator", g), ("critic", d))
+    ]
+    return "\n\n".join(tables)
+
+
+@functools.cache
 def sentences(factory: Callable) -> dict[str, str]:
-    """Argument -> what is said of it: in its docstring ("name: sentence."), in a comment above or
-    behind a field, or of another."""
-    settings, said = registry.settings_of(factory), {}
+    """Argument -> what it means: from its docstring ("name: sentence."), from a comment above or
+    behind a field, or from the sentence of another argument."""
+    settings, found = registry.settings_of(factory), {}
     names = "|".join(map(re.escape, settings))
     package = factory.__module__.split(".")[0]
     for source in reversed(getattr(factory, "__mro__", (factory,))):  # a base class adds to it
@@ -49,17 +97,17 @@ def sentences(factory: Callable) -> dict[str, str]:
         for head, following in zip(heads, [*heads[1:], None], strict=False):
             body = text[head.end() : following.start(1) if following else len(text)]
             body = " ".join(re.split(ENDS, body)[0].split())
-            said |= dict.fromkeys(head[1].split(", "), body + _listed(source, body))
+            found |= dict.fromkeys(head[1].split(", "), body + _listed(source, body))
         if dataclasses.is_dataclass(source):
             code = inspect.getsource(source)
             above = re.findall(rf"^((?: +# .+\n)+) +({names}): ", code, re.M)
-            said |= {name: " ".join(text.replace("# ", "").split()) for text, name in above}
-            said |= re.findall(rf"^ +({names}): .*  # (.+)$", code, re.M)
+            found |= {name: " ".join(text.replace("# ", "").split()) for text, name in above}
+            found |= re.findall(rf"^ +({names}): .*  # (.+)$", code, re.M)
     for name in settings:
-        others = [other for other, sentence in said.items() if f"`{name}`" in sentence]
+        others = [other for other, sentence in found.items() if f"`{name}`" in sentence]
         if others:
-            said.setdefault(name, f"see {others[0]}.")
-    return said
+            found.setdefault(name, f"see {others[0]}.")
+    return found
 
 
 def _listed(source: Callable, sentence: str) -> str:
@@ -77,36 +125,28 @@ def _listed(source: Callable, sentence: str) -> str:
 def _parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, ...]]]:
     """(key, what the settings are the arguments of, the config's values, arguments that the program
     gives)."""
-    apart = ("data", "g", "d", "networks", "game", "opt_g", "opt_d", "eval") + ("augment",) * bool(
-        config.augment
-    )
+    apart = ("data", "g", "d", "networks", "game", "opt_g", "opt_d", "eval")
+    apart += ("augment",) * bool(config.augment)
     yield "config", Config, dataclasses.asdict(config), apart
     yield from _data("config.data", config.data)
-    algorithm = registry.by_name(
-        "algorithms", config.algorithm, "config.algorithm", "Algorithm"
-    ).Algorithm
-    model = registry.by_name("models", config.model, "config.model", "Generator", "Discriminator")
+    algorithm, model = modules(config)
     own = ("shape", "n_classes", "dtype")
     yield "config.g", model.Generator, config.g, own
     yield "config.d", model.Discriminator, config.d, own
-    networks = {
-        name: net
-        for name, net in models.further_networks(model).items()
-        if name in _fields(algorithm)
-    }
-    for name, net in networks.items():
+    further = further_networks(config)
+    for name, net in further.items():
         yield f"config.networks.{name}", net, config.networks.get(name, {}), own
-    yield "config.game", algorithm, config.game, ("g", "d", *networks, "augment", "batch")
+    given = ("g", "d", *further, "augment", "batch")
+    yield "config.game", algorithm.Algorithm, config.game, given
     if config.augment:
-        factory = registry.choose(
-            augment.AUGMENTS, config.augment.get("name", ""), "config.augment.name"
-        )
+        name = config.augment.get("name", "")
+        factory = registry.choose(augment.AUGMENTS, name, "config.augment.name")
         yield "config.augment", factory, config.augment, ("batch",)
     for who, values in (("g", config.opt_g), ("d", config.opt_d)):
-        of_one = (
+        place = (
             f"config.opt_{who} (`networks`, {{name: settings}}, has what differs for one network)"
         )
-        yield of_one, optim.make, values, ("place", "phases", "batch", "total_kimg")
+        yield place, optim.make, values, ("place", "phases", "batch", "total_kimg")
     yield "config.eval", Protocol, config.eval, ("usefulness",)
     yield "config.eval.usefulness", probes.Usefulness, config.eval.get("usefulness", {}), ()
 
@@ -119,11 +159,8 @@ def _data(place: str, data: Mapping) -> Iterator[tuple[str, Callable, Mapping, t
             yield from _data(f"{place}.{side}", values[side])
 
 
-def _fields(factory: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(factory)}
-
-
-def _first_line(factory: Callable) -> str:
+def first_line(factory: Callable) -> str:
+    """The factory's full name and the first paragraph of its docstring."""
     doc = inspect.cleandoc(factory.__doc__ or "").split("\n\n")[0]
     return f"{factory.__module__}.{factory.__qualname__}. {' '.join(doc.split())}"
 

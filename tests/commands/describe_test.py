@@ -69,3 +69,24 @@ def test_the_flag_opens_no_data_and_needs_no_workdir(monkeypatch, capsys):
         and "config.data.b: " in said
     )
     assert max(map(len, said.splitlines())) < 250
+
+
+def test_the_command_shows_settings_and_a_table_of_each_players_parameters(capsys):
+    describe.main(["configs/emoji_cut.py:smoke", "--set", "batch=2"])
+    shown = capsys.readouterr().out
+    assert "  batch = 2 " in shown
+    generator, critic = shown[shown.index("generator, for") :].split("\n\n")
+    assert generator.startswith("generator, for images [32, 32, 3] in 0 classes:")
+    for table, network in ((generator, "heads/"), (critic, "d/")):
+        rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")][1:]
+        assert any(row[1].strip().startswith(network) for row in rows)
+        total = sum(int(row[4].replace(",", "")) for row in rows)
+        assert f"Total: {total:,} -- " in table
+
+
+def test_networks_whose_data_are_not_there_are_left_out_with_the_reason():
+    run = config.load("configs/folder.py", ["data.path=nowhere"])
+    assert describe.networks(run) == (
+        "networks: not shown, for their sizes depend on the data. config.data.path='nowhere': no"
+        " such file or folder."
+    )
