@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import resource
 import shutil
@@ -12,6 +13,8 @@ import pytest
 
 from gan_jax import checkpoint
 from gan_jax.checkpoint import Store
+from gan_jax.checkpoint.store import FILES
+from gan_jax.runtime import files as runtime_files
 from gan_jax.state import Player, TrainState
 
 
@@ -129,14 +132,14 @@ def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, capl
         (tmp_path / "2" / "manifest.json").write_text("[" * 100_000)
         expected = "manifest.json is unreadable"
     elif damage == "unreadable":
-        hashed = checkpoint._sha256
+        hashed = runtime_files.sha256
 
         def denied(path):
             if path == file:
                 raise PermissionError(13, "Permission denied", str(path))
             return hashed(path)
 
-        monkeypatch.setattr(checkpoint, "_sha256", denied)
+        monkeypatch.setattr(runtime_files, "sha256", denied)
         expected = f"it can't be read: [Errno 13] Permission denied: '{file}'"
     else:
         (tmp_path / "900").mkdir()
@@ -323,14 +326,14 @@ def test_a_disk_without_room_for_more_files_is_full_too(tmp_path, monkeypatch, c
     store = saved(tmp_path)
     space = {"f_bavail": 10**9, "f_bfree": 10**9, "f_blocks": 10**9, "f_frsize": 4096}
     files = lambda **values: monkeypatch.setattr(
-        checkpoint.os, "statvfs", lambda _: types.SimpleNamespace(**space, **values)
+        os, "statvfs", lambda _: types.SimpleNamespace(**space, **values)
     )
     files(f_files=1000, f_favail=7)
     assert store.save(3, make_state(), {}) is False
     assert "has room for 7 more files (inodes)" in caplog.text
     files(f_files=0, f_favail=0)  # no limit, as on Btrfs
     assert store.save(4, make_state(), {}) and store.close()
-    assert 2 * sum(1 for _ in (tmp_path / "4").rglob("*")) < checkpoint.FILES
+    assert 2 * sum(1 for _ in (tmp_path / "4").rglob("*")) < FILES
 
 
 def test_saving_a_step_twice_keeps_it(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -384,7 +385,7 @@ def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
                 time.sleep(0.2)
                 os.kill(os.getpid(), signal.SIGTERM)
             write(path, step)
-        checkpoint.write_manifest = slowly
+        checkpoint.steps.write_manifest = slowly
         train.run(config.load(sys.argv[1], ["total_kimg=0.08"]), sys.argv[2])
     """
     done = script(body, file, tmp_path / "w")
@@ -393,7 +394,7 @@ def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
 
 
 def test_a_last_save_that_fails_is_an_error(file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
     with pytest.raises(OSError, match="the last checkpoint, step 20, is not saved"):
         run(file, tmp_path)
     assert "CHECKPOINT NOT SAVED at step 10" in capsys.readouterr().err

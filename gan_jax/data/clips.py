@@ -11,8 +11,8 @@ from fractions import Fraction
 import numpy as np
 
 from gan_jax.data import frames, geometry, image_file
-from gan_jax.inference.video_file import import_av
 
+OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
 # none that opens other files, as playlists do
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf"
 KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, TS, MPEG, WMV, FLV, OGG, MXF"  # which these are
@@ -233,3 +233,23 @@ def open_clip(path: pathlib.Path) -> Clip:
         raise ValueError(f"{path}: not a video that can be read ({error.strerror}).") from error
     except ValueError as reason:
         raise ValueError(f"{path}: {reason}") from reason
+
+
+def import_av():
+    """The package av.
+
+    Raises:
+        ValueError: it is not installed, or too old.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise ValueError(
+            "video files need the package av: pip install av. GIF and PNG need nothing more."
+        ) from error
+    if int(av.__version__.split(".")[0]) < OLDEST_AV:
+        raise ValueError(
+            f"av is {av.__version__}: video files need {OLDEST_AV} or newer. pip install"
+            " --upgrade av"
+        )
+    return av

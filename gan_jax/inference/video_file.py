@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from gan_jax.data.clips import import_av
 from gan_jax.data.images import as_picture, as_rgb, grid
 from gan_jax.runtime import workdir
 from gan_jax.runtime.files import replacing
 
 KINDS = (".mp4", ".gif", ".png")
-OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
 BT709 = 1  # H.273's number of the matrix, the primaries and the transfer of high-definition video
 
 
@@ -98,26 +98,6 @@ class _Counted:
             self.interrupted = signal
             if not self.count:
                 raise
-
-
-def import_av():
-    """The package av.
-
-    Raises:
-        ValueError: it is not installed, or too old.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise ValueError(
-            "video files need the package av: pip install av. GIF and PNG need nothing more."
-        ) from error
-    if int(av.__version__.split(".")[0]) < OLDEST_AV:
-        raise ValueError(
-            f"av is {av.__version__}: video files need {OLDEST_AV} or newer. pip install"
-            " --upgrade av"
-        )
-    return av
 
 
 def add_stream(container, fps: Fraction, size: tuple[int, int], **options: str):

@@ -12,8 +12,8 @@ from fractions import Fraction
 import numpy as np
 
 from gan_jax.data import clips
+from gan_jax.data.clips import import_av
 from gan_jax.inference import video_file
-from gan_jax.inference.video_file import import_av
 from gan_jax.runtime.files import replace_text, replacing
 
 PART = 100  # frames in a part: what is lost, at most, with a job that is killed

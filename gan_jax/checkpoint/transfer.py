@@ -1,0 +1,80 @@
+"""A new run that starts from the weights of another."""
+
+import itertools
+import pathlib
+from collections.abc import Sequence
+
+import jax
+
+from gan_jax.checkpoint.leaves import named, read
+from gan_jax.checkpoint.steps import find
+from gan_jax.runtime import registry
+from gan_jax.state import PyTree
+
+MOST_NAMES = 20  # of classes, in a message
+
+
+def other_classes(saved: Sequence[str], own: Sequence[str]) -> str | None:
+    """What differs between a checkpoint's classes, by their labels 0, 1, ..., and the data's; None
+    where nothing does."""
+    saved, own = (list(map(registry.normal, classes)) for classes in (saved, own))
+    if saved == own:
+        return None
+    pairs = enumerate(itertools.zip_longest(saved, own))
+    label, one, two = next((i, a, b) for i, (a, b) in pairs if a != b)
+    shown = lambda name: "no class" if name is None else repr(name)
+    return (
+        f"{listed(saved)} there, {listed(own)} here (label {label}: {shown(one)} there,"
+        f" {shown(two)} here)"
+    )
+
+
+def listed(classes: Sequence[str]) -> str:
+    """ "3 classes, 'a', 'b', 'c'"; of many the first."""
+    names = ", ".join(map(repr, classes[:MOST_NAMES])) + (
+        ", ..." if len(classes) > MOST_NAMES else ""
+    )
+    return f"{len(classes)} classes, {names}" if classes else "no classes"
+
+
+def warm_start(
+    state: PyTree, path: str | pathlib.Path, classes: Sequence[str] = ()
+) -> tuple[PyTree, list[str]]:
+    """Puts a checkpoint's leaves into a new state wherever name and shape agree: pretrained
+    initialisation.
+
+    Weights, batch statistics and the average are taken; optimisers and the count of steps start
+    anew. The report says where the checkpoint's classes are not `classes`: its weights for a label
+    are those of another class. Returns the state and the report: how many leaves matched, and each
+    that did not, with the reason.
+    Raises:
+        ValueError: no checkpoint there, or not one leaf matches.
+    """
+    parts = ("g/params/", "g/mutable/", "d/params/", "d/mutable/", "ema/")
+    step = find(path)
+    saved, meta = read(step, parts)
+    own = {name: x for name, x in named(state).items() if name.startswith(parts)}
+    fits = {name for name, x in own.items() if name in saved and saved[name].shape == x.shape}
+    if not fits:
+        raise ValueError(
+            f"config.init_from={str(path)!r}: not one leaf of {step} has the name and shape of"
+            " ours."
+        )
+    report = [f"initialised from {step}: {len(fits)} of {len(own)} leaves match"]
+    other = other_classes(meta.get("classes", ()), classes)
+    if other and classes and meta.get("classes"):
+        report.append(f"  the labels mean other classes: {other}")
+    for name, x in own.items():
+        if name not in fits:
+            why = (
+                f"is {list(saved[name].shape)} there, {list(x.shape)} here"
+                if name in saved
+                else "is not there"
+            )
+            report.append(f"  kept as initialised: {name} {why}")
+    report += [f"  not used: {name} {list(saved[name].shape)}" for name in saved if name not in own]
+    leaves = [
+        saved[n].astype(x.dtype) if n in fits else x
+        for n, x in zip(named(state), jax.tree.leaves(state), strict=True)
+    ]
+    return jax.tree.unflatten(jax.tree.structure(state), leaves), report
