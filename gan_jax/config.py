@@ -125,8 +125,8 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     """Reads a config file, which is Python and runs as code, and applies overrides.
 
     Args:
-        spec: "configs/avatars.py", or with an argument for its get_config:
-            "configs/avatars.py:smoke".
+        spec: a name of `named_configs`, as "avatars", or a file, as "configs/avatars.py"; with an
+            argument for its get_config: "avatars:smoke", "configs/avatars.py:smoke".
         overrides: "game.penalty=r1", "data={'source': 'folder', 'path': 'photos'}": a dotted key
             and a Python value; what is no Python value is a string. Any setting can be given, also
             one that the file leaves at its default. With "smoke" among the arguments, data that the
@@ -135,8 +135,8 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ValueError: no such file, no get_config in it, an unknown setting or a wrong type.
     """
-    path, dot_py, arg = spec.partition(".py:")
-    get = _get_config(path + dot_py.removesuffix(":"))
+    path, arg = _file_and_argument(spec)
+    get = _get_config(path)
     settings = get(arg or None)
     if "smoke" in arg.split(","):
         settings = _with_named_data(settings, get, arg, overrides)
@@ -145,6 +145,30 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     built = registry.build(Config, settings, "config")
     _check_values(settings, "config")
     return built
+
+
+def named_configs() -> dict[str, pathlib.Path]:
+    """The configs that come with gan_jax, by name: of the installed package, or of a checkout."""
+    package = pathlib.Path(__file__).parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if folder.is_dir():
+            return {file.stem: file for file in sorted(folder.glob("*.py"))}
+    return {}
+
+
+def _file_and_argument(spec: str) -> tuple[str, str]:
+    """("configs/avatars.py", "smoke") of "configs/avatars.py:smoke", or of "avatars:smoke"."""
+    name, _, arg = spec.partition(":")
+    if not name.isidentifier():  # a file
+        path, dot_py, arg = spec.partition(".py:")
+        return path + dot_py.removesuffix(":"), arg
+    files = named_configs()
+    if name not in files:
+        raise ValueError(
+            f"--config={name}: no such config. Give a file (.py) or a name. "
+            + registry.suggest(name, files)
+        )
+    return str(files[name]), arg
 
 
 def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from gan_jax import algorithms, build, config, main, train
+from gan_jax import algorithms, build, config, main, training
 from gan_jax.distributed.parallel import Parallel
 from tests.paths import ROOT
 
@@ -98,7 +98,7 @@ def unopened(monkeypatch):
 )
 def test_what_is_wrong_is_said_before_data_is_opened(file, override, message, unopened, tmp_path):
     with pytest.raises(ValueError, match=message):
-        train.run(config.load(f"{CONFIGS / file}", [override]), tmp_path / "run")
+        training.run(config.load(f"{CONFIGS / file}", [override]), tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").glob("*")} == {".lock"}
 
 

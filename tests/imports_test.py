@@ -8,11 +8,13 @@ import gan_jax
 
 ROOT = pathlib.Path(gan_jax.__file__).parent
 LEVELS = """
-main commands
-train
+main
+commands
+training
 start
 build
-evaluation inference
+evaluation
+inference
 algorithms reporting interop
 models pretrained config
 nn augment data metrics step

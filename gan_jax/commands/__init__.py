@@ -1,0 +1,46 @@
+"""The command `gan-jax`: a module a command, each with `main(argv)`, which returns an exit status
+or None. The files of tools/ are the same commands in a checkout."""
+
+import functools
+import sys
+
+import gan_jax
+from gan_jax.runtime import cli, registry
+
+COMMANDS = {
+    "train": "train a GAN, or go on with a run",
+    "configs": "list the configs that come with the package",
+    "sample": "draw pictures from a run",
+    "interpolate": "walk from picture to picture, as a video",
+    "stylize": "put a picture, a folder or a video into a style",
+    "export": "write files for inference elsewhere: safetensors, orbax, StableHLO",
+    "bench": "measure the speed and memory of a config's training",
+}
+"""Each with a sentence, in the order of the help."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit status, or exits with it."""
+    argv = sys.argv[1:] if argv is None else argv
+    name, *rest = argv or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print(overview())
+    elif name == "--version":
+        print(gan_jax.__version__)
+    else:
+        cli.tool(functools.partial(_run, name, rest))
+    return 0
+
+
+def _run(name: str, argv: list[str]) -> int | None:
+    registry.choose(COMMANDS, name, "gan-jax")
+    return registry.by_name("commands", name, "gan-jax", "main").main(argv)
+
+
+def overview() -> str:
+    """The list of commands."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {about}" for name, about in COMMANDS.items()]
+    head = "usage: gan-jax COMMAND ...\n\nGANs on JAX: train, sample, stylize, evaluate.\n"
+    tail = "\ngan-jax COMMAND --help lists a command's flags; gan-jax --version the version."
+    return "\n".join([head, *lines, tail])

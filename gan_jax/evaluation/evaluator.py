@@ -35,7 +35,7 @@ from gan_jax.evaluation.protocol import (
     Sets,
     lacking,
 )
-from gan_jax.inference import export
+from gan_jax.inference import loading
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime import registry
 from gan_jax.runtime.files import append_line
@@ -412,7 +412,7 @@ def run(
             has others, that is said.
         path: of a checkpoint; None: the newest valid one in the workdir.
         metrics: names in METRICS; None: all for which there is enough; what is left out is said.
-        overrides: of those in `config` the ones that were given on the command line, as export.load
+        overrides: of those in `config` the ones that were given on the command line, as loading.load_sampler
             takes them.
     """
     log = lambda text: print(shown(text), flush=True) if jax.process_index() == 0 else None
@@ -421,7 +421,7 @@ def run(
         dict(config.eval) | ({"metrics": tuple(metrics)} if metrics else {}),
         "config.eval",
     )
-    sampler = export.load(
+    sampler = loading.load_sampler(
         path or workdir, trusted=(config.algorithm, config.model), overrides=overrides
     )
     step = checkpoint.step_of(sampler.step)
@@ -431,9 +431,9 @@ def run(
     )
     saved = registry.defaults(Config) | meta["config"]  # it may be older than a setting
     for line in differences(
-        *({name: settings[name] for name in export.GAME} for settings in (saved, now))
+        *({name: settings[name] for name in loading.GAME} for settings in (saved, now))
     ):
-        if line.partition(":")[0].removeprefix("config.") not in sampler.redrawn:
+        if line.partition(":")[0].removeprefix("config.") not in sampler.changed:
             log(f"the checkpoint draws as it was trained, not as the config has it now: {line}")
     fitting = METRICS if isinstance(sampler.game, Translator) else METRICS.keys() - TRANSLATORS
     settings = dict(config.eval) | {
@@ -459,8 +459,8 @@ def run(
     )
     log(f"the generator of {sampler.step}")
     record = evaluator(sampler.ema, step=step, images=step * sampler.batch, folder=workdir)
-    if sampler.redrawn:
-        record["protocol"]["redrawn"] = dict(sampler.redrawn)
+    if sampler.changed:
+        record["protocol"]["redrawn"] = dict(sampler.changed)
     if jax.process_index() == 0:
         for line in lines(record):
             log(line)

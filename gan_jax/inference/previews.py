@@ -6,7 +6,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from gan_jax.algorithms.base import Game, Translator, Variables
+from gan_jax.algorithms.base import Game, Variables
 from gan_jax.config import Config
 from gan_jax.data.images import MOST_COLUMNS, to_float, to_uint8
 from gan_jax.distributed.parallel import Parallel
@@ -36,7 +36,7 @@ def preview(
     classes: of the data. sides: evaluation.features.Sides of the data; a game that draws from noise
     looks at none.
     """
-    if isinstance(game, Translator):
+    if game.translates:
         return TranslationPreview(game, config, parallel, classes, sides)
     return NoisePreview(game, config, parallel, classes)
 

@@ -1,18 +1,93 @@
-"""Pictures of any size through a translator: whole where they fit, else in overlapping tiles that
-are blended."""
+"""A picture of any size in a translator's style: whole where it fits, else in overlapping tiles."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+import typing
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from PIL import Image
 
-from gan_jax.data import geometry
+from gan_jax.data import decode, geometry
 from gan_jax.data.images import composite, in_channels, rounded, to_float
-from gan_jax.inference.export import Exported, Sampler
+from gan_jax.data.quarantine import ImageRejected
+from gan_jax.inference import tiling
 from gan_jax.runtime import registry
 
 SMALLEST_TILE = 32  # pixels beside the overlaps
+Picture = str | os.PathLike | Image.Image | np.ndarray
+"""A file, a Pillow image, or uint8 [H, W] or [H, W, C] with C = 1 (gray), 3 (RGB) or 4 (RGBA)."""
+
+
+class Translates(typing.Protocol):
+    """What Stylizer needs: a translator's Sampler, or Exported; see Sampler for what each is."""
+
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    step: os.PathLike
+    multiple: int
+    least: int
+    reads_styles: bool
+    restyle: Callable
+    part_of: Callable
+    styles_from_noise: Callable
+    style_from_picture: Callable | None
+
+
+def stylize(
+    sampler: Translates,
+    picture: Picture,
+    *,
+    style: str | None = None,
+    reference: Picture | None = None,
+    seed: int = 0,
+    strength: float = 1.0,
+) -> np.ndarray:
+    """A picture of any size in a style: uint8 [H, W, C] with the picture's channels and its alpha.
+
+    Args:
+        style: the class's name; may be left out where there is one style only.
+        reference: take the style of this picture, which is of class `style`.
+        seed: another seed, another variant of the style.
+        strength: 0 as it was, 1 in full style.
+    Raises:
+        ValueError: no such style, none named where there are several, a strength out of its range,
+            or no picture.
+    """
+    pixels = as_pixels(picture, "picture")
+    stylizer = Stylizer(sampler, strength=strength)
+    if reference is not None:
+        look = stylizer.look_of(as_pixels(reference, "reference"), style or "")
+    else:
+        if style is None and len(sampler.classes) > 1:
+            raise ValueError(f"style=None: name one. {registry.suggest('', sampler.classes)}")
+        look = stylizer.looks([] if style is None else [style], seed)[0]
+    return stylizer(pixels[None], look)[0]
+
+
+def as_pixels(picture: Picture, name: str) -> np.ndarray:
+    """uint8 [H, W, C], C = 1, 3 or 4. Raises ValueError, by `name`, where it is no such picture."""
+    if isinstance(picture, np.ndarray):
+        pixels = picture[..., None] if picture.ndim == 2 else picture
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
+            raise ValueError(
+                f"{name}: an array {pixels.dtype}{list(picture.shape)}; give uint8 [H, W, C] with 1"
+                " (gray), 3 (RGB) or 4 (RGBA) channels."
+            )
+        return pixels
+    if isinstance(picture, Image.Image):
+        return np.asarray(_plain_mode(picture)).reshape(picture.height, picture.width, -1)
+    try:
+        return decode.decode(picture, channels=None)
+    except ImageRejected as reason:
+        raise ValueError(f"{name}={os.fspath(picture)}: {reason}.") from reason
+
+
+def _plain_mode(image: Image.Image) -> Image.Image:
+    """In mode L, RGB or RGBA."""
+    if image.mode in ("L", "RGB", "RGBA"):
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +99,7 @@ class Look:
 
 
 class Stylizer:
-    """A translator's checkpoint, ready for pictures.
+    """A translator, ready for pictures of any size.
 
     Args:
         sampler: a translator's run, or what was exported of it.
@@ -38,11 +113,15 @@ class Stylizer:
             picture's own alpha.
     Raises:
         ValueError: a number out of its range.
+    Attributes:
+        found: faces in the last pictures, of a stylizer of faces; None: it styles all of a picture.
     """
+
+    found: int | None = None
 
     def __init__(
         self,
-        sampler: Sampler | Exported,
+        sampler: Translates,
         *,
         strength: float = 1.0,
         tile: int = 1024,
@@ -51,12 +130,12 @@ class Stylizer:
         background: tuple[int, int, int] = (255, 255, 255),
     ):
         if not 0 <= strength <= 1:
-            raise ValueError(f"--strength={strength}: it must be within 0 (as it is) and 1.")
+            raise ValueError(f"strength={strength}: it must be within 0 (as it is) and 1.")
         if overlap < 0:
-            raise ValueError(f"--overlap={overlap}: it must be at least 0.")
+            raise ValueError(f"overlap={overlap}: it must be at least 0.")
         if tile < 2 * overlap + SMALLEST_TILE:
             raise ValueError(
-                f"--tile={tile}: with --overlap={overlap} it must be at least"
+                f"tile={tile}: with overlap={overlap} it must be at least"
                 f" {2 * overlap + SMALLEST_TILE}, twice the overlap and {SMALLEST_TILE}."
             )
         self.sampler, self.strength, self.tile, self.overlap = sampler, strength, tile, overlap
@@ -73,12 +152,11 @@ class Stylizer:
         classes = self.sampler.classes
         if names and not classes:
             raise ValueError(
-                f"--style {names[0]}: {self.sampler.step} has one style only; leave it out."
+                f"style={names[0]!r}: {self.sampler.step} has one style only; leave it out."
             )
         numbers = {name: number for number, name in enumerate(classes)}
-        chosen = [registry.choose(numbers, name, "--style") for name in names] or list(
-            numbers.values()
-        )
+        chosen = [registry.choose(numbers, name, "style") for name in names]
+        chosen = chosen or list(numbers.values())
         names = [classes[number] for number in chosen]
         y = np.array(chosen, np.int32) if classes else None
         styles = np.asarray(self.sampler.styles_from_noise(seed, y, max(1, len(names))))
@@ -92,38 +170,38 @@ class Stylizer:
         """
         if not self.sampler.reads_styles:
             raise ValueError(
-                f"--reference: {self.sampler.step} takes no style from a picture; StarGAN v2's"
+                f"reference: {self.sampler.step} takes no style from a picture; StarGAN v2's"
                 " runs do."
             )
-        number = registry.choose(
-            {c: i for i, c in enumerate(self.sampler.classes)}, name, "--style"
-        )
-        x = to_float(geometry.fit(self._opaque(picture)[0], self.sampler.shape[:2]))[None]
-        y = np.array([number], np.int32)
-        return Look(
-            self.sampler.classes[number], np.asarray(self.sampler.style_from_picture(x, y))[0]
-        )
+        classes = self.sampler.classes
+        number = registry.choose({c: i for i, c in enumerate(classes)}, name, "style")
+        x = to_float(geometry.fit(self._opaque(picture)[0], self.sampler.shape[:2])[None])
+        style = self.sampler.style_from_picture(x, np.array([number], np.int32))
+        return Look(classes[number], np.asarray(style)[0])
 
     def __call__(self, pictures: np.ndarray, look: Look) -> np.ndarray:
         """uint8 [n, H, W, 1, 3 or 4] of any size -> the same shape, in the look; alpha as it
         was."""
         if not self.strength:
             return pictures
-        seen = [self._opaque(picture) for picture in pictures]
-        x = to_float(np.stack([flat for flat, _ in seen]))
-        through = lambda restyle: lambda x: self._run(restyle, x, look)
-        parts = lambda whole: through(self.sampler.part_of(pad_to(whole, self.multiple)))
-        styled = np.clip(
-            in_tiles(through(self.sampler.restyle), parts, x, self.tile, self.overlap), -1, 1
-        )
-        mixed = (x + self.strength * (styled - x) + 1) * 127.5
-        rows = zip(mixed, seen, pictures, strict=True)
+        opaque = [self._opaque(picture) for picture in pictures]
+        x = to_float(np.stack([flat for flat, _ in opaque]))
+
+        def run(restyle):
+            return lambda x: self._run(restyle, x, look)
+
+        def parts(whole):
+            return run(self.sampler.part_of(tiling.pad_to(whole, self.multiple)))
+
+        styled = tiling.in_tiles(run(self.sampler.restyle), parts, x, self.tile, self.overlap)
+        mixed = (x + self.strength * (np.clip(styled, -1, 1) - x) + 1) * 127.5
+        rows = zip(mixed, opaque, pictures, strict=True)
         return np.stack([self._like(made, alpha, picture) for made, (_, alpha), picture in rows])
 
     def _run(self, restyle, x, look):
         """x f32 [n, h, w, C] through the network, padded."""
         h, w = x.shape[1:3]
-        padded = pad_to(x, self.multiple)
+        padded = tiling.pad_to(x, self.multiple)
         styles = np.repeat(look.style[None], len(x), 0)
         return np.asarray(restyle(padded, styles))[:, :h, :w]
 
@@ -155,81 +233,3 @@ class Stylizer:
         made = in_channels(rounded(made), 3) if made.shape[-1] == 1 else made
         own = (made - (1 - share) * behind) / np.maximum(share, 1 / 255)
         return np.concatenate([rounded(np.where(share > 0, own, made)), alpha], -1)
-
-
-def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:
-    """x [n, H, W, C] -> the next multiples, by reflection at the right and bottom (numpy's repeats
-    as it must)."""
-    more = [-n % multiple for n in x.shape[1:3]]
-    return np.pad(x, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)), "symmetric") if any(more) else x
-
-
-Run = Callable[[np.ndarray], np.ndarray]  # f32 [n, h, w, C] -> the same shape
-
-
-def in_tiles(
-    run: Run, parts: Callable[[np.ndarray], Run], x: np.ndarray, tile: int, overlap: int
-) -> np.ndarray:
-    """run(x) where x f32 [n, H, W, C] has at most tile x tile pixels, else by tiles, blended where
-    they overlap.
-
-    Args:
-        parts: x made small -> what to run on its tiles.
-        tile: a tile's sides, or the picture's where that is less. overlap: pixels, at least, that
-            neighbours share; of these the quarter next to a tile's edge, which knows least of what
-            is beyond, is not used.
-    """
-    height, width = x.shape[1:3]
-    if height * width <= tile * tile:
-        return run(x)
-    if not np.ptp(
-        x, axis=(1, 2)
-    ).any():  # of one colour, as a black frame: all that networks see of it is its edges
-        made = run(x[:, :tile, :tile])
-        return np.broadcast_to(
-            made[:, made.shape[1] // 2, made.shape[2] // 2, None, None], x.shape
-        ).copy()
-    part = parts(shrunk(x, tile * tile))
-    total, weights = np.zeros(x.shape, np.float32), np.zeros((height, width, 1), np.float32)
-    sides = [min(tile, size) for size in (height, width)]
-    for top in starts(height, sides[0], overlap):
-        for left in starts(width, sides[1], overlap):
-            place = np.s_[:, top : top + sides[0], left : left + sides[1]]
-            down, across = (
-                taper(top, sides[0], height, overlap),
-                taper(left, sides[1], width, overlap),
-            )
-            weight = (down[:, None] * across[None])[..., None]
-            total[place] += part(x[place]) * weight
-            weights[place[1:]] += weight
-    return total / weights
-
-
-def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:
-    """Weights f32 [side], along one axis, of a tile that begins at `start` of `size`: less towards
-    edges with neighbours."""
-    rise = np.clip((np.arange(side) + 0.5 - overlap / 4) / max(overlap / 2, 1e-6), 0, 1).astype(
-        np.float32
-    )
-    first, last = start == 0, start + side == size
-    return (1 if first else rise) * (1 if last else rise[::-1]) * np.ones(side, np.float32)
-
-
-def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
-    """x [n, H, W, C] -> [n, h, w, C] of about so many pixels at most, each the mean of a block of
-    x's."""
-    factor = math.ceil(math.sqrt(max(1, x.shape[1] * x.shape[2] / pixels)))
-    n, h, w, c = x.shape
-    down, across = min(factor, h), min(factor, w)
-    return (
-        x[:, : h // down * down, : w // across * across]
-        .reshape(n, h // down, down, w // across, across, c)
-        .mean((2, 4))
-    )
-
-
-def starts(size: int, side: int, overlap: int) -> Iterator[int]:
-    """Where tiles of `side` begin that cover `size`, evenly, neighbours sharing at least
-    `overlap`."""
-    count = 1 if size <= side else math.ceil((size - overlap) / (side - overlap))
-    return (round(i * (size - side) / max(1, count - 1)) for i in range(count))

@@ -47,34 +47,6 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
     return frames.count
 
 
-ANIMATIONS = {"GIF": ".gif", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif"}
-_OPTIONS = {"GIF": {"disposal": 2}, "PNG": {}, "WEBP": {"quality": 90}, "AVIF": {"quality": 90}}
-
-
-def write_animation(
-    path: pathlib.Path, frames: Iterable[tuple[np.ndarray, float]], format: str, loop: int | None
-) -> None:
-    """Writes (uint8 [H, W, 4], ms) as Pillow's `format`, a key of ANIMATIONS; what was there is
-    replaced at the end.
-
-    A GIF has 256 colours a frame, and pixels are opaque or clear.
-    Args:
-        loop: how often it is repeated, 0 for ever; None as AVIF, which has no such number.
-    Raises:
-        OSError: the folder can't be written, or the disk is full.
-    """
-    times, pictures = [], []
-    for frame, time in frames:
-        if format == "GIF":
-            frame = np.where(np.arange(4) < 3, frame, 255 * (frame[..., 3:] > 127)).astype(np.uint8)
-        pictures.append(as_picture(frame))
-        times.append(round(time))
-    options = _OPTIONS[format] | ({} if loop is None else {"loop": loop})
-    options |= {"format": format, "append_images": pictures[1:], "duration": times}
-    with workdir.making(path), replacing(path) as draft:
-        pictures[0].save(draft, save_all=True, **options)
-
-
 def rate(path: pathlib.Path, fps: float) -> Fraction | None:
     """Frames a second at which what `write` writes for `fps` is played; None for a PNG, which is
     not."""

@@ -36,13 +36,15 @@ def print_any_text() -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """A tool's command line: its description is shown as it is written, and a mistake is one line.
+    """A command line: its description is shown as it is written, and a mistake is one line.
 
     `type=int` is `whole` here, `type=float` is `finite`, and no text or path may be empty.
     """
 
-    def __init__(self, description: str):
+    def __init__(self, description: str, command: str | None = None):
+        """command: of gan-jax, for the usage line; None: the program's own name."""
         super().__init__(
+            prog=f"gan-jax {command}" if command else None,
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
@@ -52,12 +54,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str):
         raise ValueError(f"{message}; --help says what there is.")
 
-    def parse_args(self, *args, **kwargs) -> argparse.Namespace:
-        """The flags; raises ValueError also where --out is a place of a run's own files."""
-        for word in sys.argv[1:] if not args else args[0]:
+    def parse_args(self, argv: list[str] | None = None) -> argparse.Namespace:
+        """The flags of `argv` (None: the program's own); raises ValueError also where --out is a
+        place of a run's own files."""
+        for word in sys.argv[1:] if argv is None else argv:
             flag, _, value = word.rpartition("=")
             check_local(flag or "a path", value)
-        flags = super().parse_args(*args, **kwargs)
+        flags = super().parse_args(argv)
         if vars(flags).get("out") is not None:
             check_out(flags.out)
         return flags
@@ -130,15 +133,18 @@ def finite(text: str) -> float:
     return number
 
 
-def tool(main: Callable[[], None]) -> None:
-    """Runs a command-line tool; an error that its user can mend is one line and exit status 1."""
+def tool(main: Callable[[], int | None]) -> None:
+    """Runs a command; an error that its user can mend is one line and exit status 1. `main` may
+    return another status."""
     xla_flags.prepare()
     print_any_text()
     signals = Signals()
     try:
         with signals:
-            main()
+            status = main()
             signals.check()
+        if status:
+            sys.exit(status)
     except (
         ValueError,
         OSError,

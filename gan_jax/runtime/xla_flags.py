@@ -20,9 +20,8 @@ VALUE = "-individual_convolution"
 def prepare() -> None:
     """Sets the CPU convolution flag in `XLA_FLAGS` where JAX will run on CPU and knows it; JAX
     keeps what it compiles."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    if FLAG not in flags and on_cpu() and xla_knows(FLAG.lstrip("-"), VALUE.lstrip("-").upper()):
-        os.environ["XLA_FLAGS"] = f"{flags} {FLAG}={VALUE}".strip()
+    if missing():
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAG}={VALUE}".strip()
     if not any(
         os.environ.get(name)
         for name in ("JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE")
@@ -33,6 +32,13 @@ def prepare() -> None:
         except OSError:
             return  # a home that can't be written: each run compiles anew
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+
+
+def missing() -> bool:
+    """Whether the CPU convolution flag would serve here and is not set."""
+    if FLAG in os.environ.get("XLA_FLAGS", ""):
+        return False
+    return on_cpu() and xla_knows(FLAG.lstrip("-"), VALUE.lstrip("-").upper())
 
 
 def compiled() -> pathlib.Path:

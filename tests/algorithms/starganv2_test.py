@@ -13,7 +13,7 @@ from gan_jax import algorithms, build, config
 from gan_jax.algorithms import base
 from gan_jax.algorithms import starganv2 as starganv2_game
 from gan_jax.distributed.parallel import Parallel
-from gan_jax.inference.export import Sampler
+from gan_jax.inference.sampler import Sampler
 from gan_jax.models import starganv2, translator
 from gan_jax.state import Player
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from gan_jax import main
 from gan_jax.distributed import agreement, cluster, connection, heartbeat
-from tests.train_test import FILE, env
+from tests.training_test import FILE, env
 from tests.xla_flags import FAST_COMPILE
 
 

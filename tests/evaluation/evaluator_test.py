@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import algorithms, build, checkpoint, config, main, pretrained, train
+from gan_jax import algorithms, build, checkpoint, config, main, pretrained
+from gan_jax import training as train
 from gan_jax.data import corruptions
 from gan_jax.data.images import save_png
 from gan_jax.data.source import open_source

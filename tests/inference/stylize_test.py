@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from gan_jax import algorithms, build, config
-from gan_jax.inference import stylize
-from gan_jax.inference.export import Sampler
+from gan_jax.inference import stylize, tiling
+from gan_jax.inference.sampler import Sampler
 
 
 def echo(x):
@@ -18,14 +18,14 @@ def test_tiles_leave_no_seams(size):
         None
     ]  # and a constant
     np.testing.assert_allclose(
-        stylize.in_tiles(echo, lambda small: echo, ramps, 64, 16), ramps, atol=1e-6
+        tiling.in_tiles(echo, lambda small: echo, ramps, 64, 16), ramps, atol=1e-6
     )
 
 
 def test_tiles_that_disagree_are_blended():
     calls = iter(range(100))
     x = np.random.default_rng(0).random((1, 64, 112, 1), np.float32)
-    mixed = stylize.in_tiles(
+    mixed = tiling.in_tiles(
         None, lambda small: lambda part: np.full_like(part, next(calls)), x, 64, 16
     )
     row = mixed[0, 0, :, 0]
@@ -35,10 +35,10 @@ def test_tiles_that_disagree_are_blended():
 
 def test_tiles_cover_and_overlap():
     for size in (65, 100, 200, 1000):
-        begun = list(stylize.starts(size, 64, 16))
+        begun = list(tiling.starts(size, 64, 16))
         assert begun[0] == 0 and begun[-1] == size - 64
         assert max(np.diff(begun)) <= 48
-    assert list(stylize.starts(64, 64, 16)) == [0]
+    assert list(tiling.starts(64, 64, 16)) == [0]
 
 
 def test_strength_mixes_what_is_shown():
@@ -79,7 +79,7 @@ def test_a_style_is_found_in_either_form_of_unicode():
 
 def test_a_small_picture_is_run_whole():
     shapes = []
-    stylize.in_tiles(
+    tiling.in_tiles(
         lambda x: shapes.append(x.shape) or x, None, np.zeros((2, 10, 400, 3), np.float32), 64, 16
     )
     assert shapes == [(2, 10, 400, 3)]
@@ -118,8 +118,8 @@ def test_a_networks_tiles_leave_no_seams(sampler):
     whole = run(x)
     columns = lambda made: made.mean((0, 1))  # [W, C]
     off = lambda made: np.abs(columns(made) - columns(whole)).mean() / columns(whole).std()
-    tiled = stylize.in_tiles(run, lambda small: plain(sampler.part_of(small)), x, 192, 64)
-    alone = stylize.in_tiles(run, lambda small: run, x, 192, 64)
+    tiled = tiling.in_tiles(run, lambda small: plain(sampler.part_of(small)), x, 192, 64)
+    alone = tiling.in_tiles(run, lambda small: run, x, 192, 64)
     assert off(tiled) < 0.3 < 0.35 < off(alone)
 
 
@@ -127,7 +127,7 @@ def test_one_colour_stays_one_colour(sampler):
     run = plain(sampler.restyle)
     x = np.full((2, 60, 300, 3), 0.4, np.float32)
     x[1] = -1
-    made = stylize.in_tiles(run, lambda small: plain(sampler.part_of(small)), x, 96, 32)
+    made = tiling.in_tiles(run, lambda small: plain(sampler.part_of(small)), x, 96, 32)
     assert made.shape == x.shape and np.ptp(made, axis=(1, 2)).max() == 0
     np.testing.assert_allclose(made[:, 0, 0], run(x[:, :, :96])[:, 30, 48], atol=1e-6)
 
@@ -141,8 +141,8 @@ def test_a_part_that_is_the_whole_is_the_whole(sampler):
 
 def test_a_picture_is_made_small_by_means_of_blocks():
     x = np.arange(2 * 6 * 8, dtype=np.float32).reshape(2, 6, 8, 1)
-    small = stylize.shrunk(x, 12)
+    small = tiling.shrunk(x, 12)
     assert small.shape == (2, 3, 4, 1)
     assert small[0, 0, 0, 0] == x[0, :2, :2].mean() and small[1, 2, 3, 0] == x[1, 4:, 6:].mean()
-    assert stylize.shrunk(x, 48).shape == x.shape
-    assert stylize.shrunk(np.zeros((1, 1, 5000, 3)), 64).shape == (1, 1, 555, 3)
+    assert tiling.shrunk(x, 48).shape == x.shape
+    assert tiling.shrunk(np.zeros((1, 1, 5000, 3)), 64).shape == (1, 1, 555, 3)

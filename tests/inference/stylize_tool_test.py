@@ -1,21 +1,18 @@
 """tools/stylize.py: pictures, folders and videos, by a StarGAN v2 of a few thousand weights as it
 is before training."""
 
-import contextlib
-import dataclasses
 import errno
-import json
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import algorithms, build, checkpoint, config
 from gan_jax.data import clips, decode
 from gan_jax.data.sources import folder
-from gan_jax.inference import export, stylize, video_parts
+from gan_jax.inference import loading, stylize, video_parts
 from gan_jax.runtime import workdir
+from tests import runs as runs_module
 from tests.algorithms.starganv2_test import CLASSES, SETTINGS
 from tests.data import clips_test, frames_test
 
@@ -33,12 +30,7 @@ def runs(tmp_path_factory):
 
 def untrained(workdir, channels):
     """Makes the folder the workdir of a run at its start."""
-    run = config.Config(**SETTINGS)
-    game = algorithms.make_game(run, (16, 16, channels), len(CLASSES))
-    state = build.new_state(run, game, (16, 16, channels), len(CLASSES))
-    meta = {"config": dataclasses.asdict(run), "shape": [16, 16, channels], "classes": CLASSES}
-    with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
-        assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
+    runs_module.untrained(workdir, SETTINGS, [16, 16, channels], CLASSES)
 
 
 def picture(path, size, mode="RGB", **save):
@@ -84,7 +76,7 @@ def test_strength_mixes_with_the_picture(tool, runs, tmp_path):
 
 
 def test_alpha_is_kept_and_what_is_under_it_does_not_matter(runs, tmp_path):
-    look = stylize.Stylizer(export.load(runs / "rgb"))
+    look = stylize.Stylizer(loading.load_sampler(runs / "rgb"))
     rgba = pixels(picture(tmp_path / "a.png", (16, 16), "RGBA"))
     other = rgba.copy()
     other[rgba[..., 3] == 0] = (9, 9, 9, 0)
@@ -95,7 +87,7 @@ def test_alpha_is_kept_and_what_is_under_it_does_not_matter(runs, tmp_path):
 
 
 def test_half_transparent_edges_get_no_halo(runs):
-    sampler = export.load(runs / "rgb")
+    sampler = loading.load_sampler(runs / "rgb")
     whole, weak = (stylize.Stylizer(sampler, strength=strength) for strength in (1.0, 0.004))
     style = whole.looks(["dylan"], 0)[0]
     red = np.full((1, 16, 16, 4), (255, 0, 0, 128), np.uint8)
@@ -109,7 +101,7 @@ def test_half_transparent_edges_get_no_halo(runs):
 
 
 def test_a_run_with_alpha_makes_its_own(runs, tmp_path):
-    look = stylize.Stylizer(export.load(runs / "rgba"))
+    look = stylize.Stylizer(loading.load_sampler(runs / "rgba"))
     style = look.looks(["dylan"], 0)[0]
     for mode, channels in (("RGB", 3), ("RGBA", 4), ("L", 1)):
         found = look(
@@ -135,10 +127,10 @@ def test_what_was_exported_styles_the_same(tool, runs, tmp_path):
     done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path, "--style", "oil")
     assert (
         done.returncode == 1
-        and "--style='oil' is not known. Known: avataaars, dylan, miniavs." in done.stderr
+        and "style='oil' is not known. Known: avataaars, dylan, miniavs." in done.stderr
     )
     for source in (runs / "rgb", tmp_path / "exported"):
-        translator, y = export.load_translator(source), np.array([3], np.int32)
+        translator, y = loading.load(source), np.array([3], np.int32)
         with pytest.raises(ValueError, match="class 3: .* knows 0 to 2"):
             translator.styles_from_noise(0, y, 1)
         with pytest.raises(ValueError, match="class 3: .* knows 0 to 2"):
@@ -148,7 +140,7 @@ def test_what_was_exported_styles_the_same(tool, runs, tmp_path):
         done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path)
         assert (
             done.returncode == 1
-            and "exported: no translator that tools/export.py wrote" in done.stderr
+            and "exported: no translator that `gan-jax export` wrote" in done.stderr
         )
 
 
@@ -467,11 +459,11 @@ def test_tiles_of_a_wide_picture(tool, runs, tmp_path):
     [
         (
             ["--style", "dylam"],
-            "--style='dylam' is not known. Did you mean 'dylan'? Known: avataaars, dylan, miniavs",
+            "style='dylam' is not known. Did you mean 'dylan'? Known: avataaars, dylan, miniavs",
         ),
-        (["--strength", "2"], "--strength=2.0: it must be within 0"),
+        (["--strength", "2"], "strength=2.0: it must be within 0"),
         (["--reference", "me.png"], "--reference: say by --style, once, which style"),
-        (["--tile", "40"], "--tile=40: with --overlap=64 it must be at least "),
+        (["--tile", "40"], "tile=40: with overlap=64 it must be at least "),
         (["--side", "0"], "--side=0: it must be 1 to 8192 pixels"),
     ],
 )

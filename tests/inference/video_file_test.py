@@ -7,7 +7,7 @@ from PIL import Image
 
 from gan_jax.data import decode
 from gan_jax.data.quarantine import ImageRejected
-from gan_jax.inference import video_file
+from gan_jax.inference import animation, video_file
 
 
 def frames(n, shape=(16, 24, 3)):
@@ -42,8 +42,8 @@ def test_an_animation_comes_back(tmp_path, format, loop):
         frame = np.full((24, 32, 4), (220 - 20 * n, 40, 60 + 30 * n, 255), np.uint8)
         frame[:8, : 8 * n + 4, 3] = 0
         made.append((frame, 100 + 50 * n))
-    path = tmp_path / f"a{video_file.ANIMATIONS[format]}"
-    video_file.write_animation(path, iter(made), format, loop)
+    path = tmp_path / f"a{animation.ENDINGS[format]}"
+    animation.write(path, iter(made), format, loop)
     assert decode.animation(path) == (format, 3, loop) and [p.name for p in tmp_path.iterdir()] == [
         path.name
     ]

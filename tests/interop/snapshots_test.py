@@ -22,7 +22,7 @@ from flax import traverse_util
 
 from gan_jax import algorithms, build, checkpoint, config, main
 from gan_jax.data.images import save_png
-from gan_jax.inference import export
+from gan_jax.inference import loading
 from gan_jax.interop import pickles, r3gan, rosinality, snapshots, stylegan2
 from gan_jax.interop.pickles import Net
 from gan_jax.models import r3gan as r3gan_model
@@ -851,7 +851,7 @@ def test_a_converted_run_is_sampled_from(converted):
         f"net.pkl: stylegan2-ada-pytorch, 32x32x3, 3 classes; generator {count:,}, critic"
         in done.stdout
     )
-    sampler = export.load(workdir)
+    sampler = loading.load_sampler(workdir)
     assert sampler.classes == ("cat", "dog", "hen") and sampler.step.name == "0"
     g = stylegan2.generator(Net("", SETTINGS["G"], official("G", 32, 3, "_ema")))
     z, y = np.asarray(sampler.game.latent(jax.random.key(0), 3)), np.arange(3, dtype=np.int32)
@@ -914,7 +914,7 @@ def test_a_converted_run_trains(converted, tmp_path, capsys):
     ]
     assert main.main([*flags, "--workdir", str(workdir)]) == 0
     assert "resumed from step 0" in capsys.readouterr().out
-    assert export.load(workdir).step.name == "2"
+    assert loading.load_sampler(workdir).step.name == "2"
 
 
 @pytest.mark.parametrize("kind", ["plain", "classes"])
@@ -941,7 +941,11 @@ def test_r3gan_too(kind, converted):
     )
     assert done.returncode == 0, done.stderr
     assert "net.pkl: R3GAN, 16x16x3, " in done.stdout
-    sampler, g, d = export.load(workdir), r3gan.generator(average), r3gan.discriminator(arrays["D"])
+    sampler, g, d = (
+        loading.load_sampler(workdir),
+        r3gan.generator(average),
+        r3gan.discriminator(arrays["D"]),
+    )
     y = np.arange(2, dtype=np.int32) if kind == "classes" else None
     z = np.asarray(sampler.game.latent(jax.random.key(0), 2))
     pictures = jax.jit(r3gan_model.Generator(g.shape, g.n_classes, **g.settings).apply)(

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import build, checkpoint, config, main, train
+from gan_jax import build, checkpoint, config, main, training
 from gan_jax.data import pipeline
 from gan_jax.data.source import open_source
 from gan_jax.inference import previews
@@ -55,7 +55,7 @@ def file(tmp_path, shared_data):
 
 
 def run(file, workdir, *overrides):
-    return train.run(config.load(file, overrides), workdir)
+    return training.run(config.load(file, overrides), workdir)
 
 
 def env(**more):
@@ -105,15 +105,15 @@ def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
     killed = script(
         """
         import os, signal
-        from gan_jax import config, train
-        iterate = train.Trainer.iterate
+        from gan_jax import config, training
+        iterate = training.Trainer.iterate
         def iterate_then_die(self, state, batches, step):
             if step == 13:
                 assert self.store.finish()
                 os.kill(os.getpid(), signal.SIGKILL)
             return iterate(self, state, batches, step)
-        train.Trainer.iterate = iterate_then_die
-        train.run(config.load(sys.argv[1]), sys.argv[2])
+        training.Trainer.iterate = iterate_then_die
+        training.run(config.load(sys.argv[1]), sys.argv[2])
         """,
         file,
         tmp_path / "killed",
@@ -187,7 +187,7 @@ def test_grid_does_not_disturb_the_run(file, tmp_path):
 
 
 def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatch):
-    meta = train.Trainer.meta
+    meta = training.Trainer.meta
 
     def older(self, position):
         """As saved before there was the setting."""
@@ -195,7 +195,7 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatc
         del saved["config"]["join_seconds"]
         return saved
 
-    monkeypatch.setattr(train.Trainer, "meta", older)
+    monkeypatch.setattr(training.Trainer, "meta", older)
     run(file, tmp_path, "total_kimg=0.08")
     run(file, tmp_path, "opt_g.lr=5e-4")
     out = capsys.readouterr().out
@@ -335,7 +335,7 @@ def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, c
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(train, "save_png", full)
+    monkeypatch.setattr(training, "save_png", full)
     assert int(run(file, tmp_path).step) == STEPS
     assert (
         "the sample grid can't be written: [Errno 28] No space left on device"
@@ -378,7 +378,7 @@ def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
     way."""
     body = """
         import os, signal, time
-        from gan_jax import checkpoint, config, train
+        from gan_jax import checkpoint, config, training
         write = checkpoint.write_manifest
         def slowly(path, step):
             for _ in range(5):
@@ -386,7 +386,7 @@ def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
                 os.kill(os.getpid(), signal.SIGTERM)
             write(path, step)
         checkpoint.steps.write_manifest = slowly
-        train.run(config.load(sys.argv[1], ["total_kimg=0.08"]), sys.argv[2])
+        training.run(config.load(sys.argv[1], ["total_kimg=0.08"]), sys.argv[2])
     """
     done = script(body, file, tmp_path / "w")
     assert done.returncode == 0, done.stderr
@@ -482,7 +482,7 @@ def test_a_signal_swallowed_while_starting_is_heeded_at_the_next_stage(
         return whole(*args, **more) if stage[1] != "begin" else (None, 0)
 
     monkeypatch.setattr(*stage, swallow)
-    monkeypatch.setattr(train.Trainer, "__init__", lambda *_: pytest.fail("it went on"))
+    monkeypatch.setattr(training.Trainer, "__init__", lambda *_: pytest.fail("it went on"))
     assert main.main(["--config", file, "--workdir", str(tmp_path / "w")]) == 143
     assert "stopped by SIGTERM (exit status 143)" in capsys.readouterr().err
 
@@ -492,7 +492,7 @@ def test_memory_in_a_soak(file, tmp_path, monkeypatch):
     """An iteration of save, grid and log after the other, for as long as GAN_JAX_SOAK_SECONDS says
     (an hour)."""
     seconds = float(os.environ.get("GAN_JAX_SOAK_SECONDS", "3600"))
-    began, used, iterate = time.monotonic(), [], train.Trainer.iterate
+    began, used, iterate = time.monotonic(), [], training.Trainer.iterate
 
     def iterate_and_measure(self, state, batches, step):
         used.append(
@@ -504,7 +504,7 @@ def test_memory_in_a_soak(file, tmp_path, monkeypatch):
             self.signals.caught.append("SIGTERM")
         return iterate(self, state, batches, step)
 
-    monkeypatch.setattr(train.Trainer, "iterate", iterate_and_measure)
+    monkeypatch.setattr(training.Trainer, "iterate", iterate_and_measure)
     every = [f"{name}_every_kimg=0.008" for name in ("log", "sample", "save")]
     with pytest.raises(Stopped):
         run(file, tmp_path, *every, "total_kimg=8000", "keep=2")

@@ -1,0 +1,78 @@
+"""Checkpoint -> pictures: gan-jax sample runs/avatars --out pictures --seeds 0-63.
+
+Style mixing (StyleGAN2): --mix 8-15 draws a matrix, a row for each of --seeds, a column for each of
+--mix; a picture has the row's styles but in --layers, where it has the column's.
+"""
+
+import argparse
+import pathlib
+
+from gan_jax.runtime import cli
+
+
+def main(argv: list[str] | None = None) -> None:
+    flags = parse(argv)
+    seeds = list(dict.fromkeys(cli.parse_numbers(flags.seeds, "--seeds")))  # a file each
+    columns = cli.parse_numbers(flags.mix, "--mix") if flags.mix is not None else []
+    layers = cli.parse_numbers(flags.layers, "--layers") if flags.layers is not None else None
+
+    from gan_jax.inference import generate, loading
+
+    sampler = loading.load_sampler(flags.checkpoint, translates=False, trusted=flags.trust_code)
+    chosen = {"name": flags.name, "truncation": flags.truncation}
+    if columns:
+        sheet = generate.mix(sampler, seeds, columns, flags.out, layers=layers, **chosen)
+        print(f"{sheet}: {len(seeds)} x {len(columns)} mixtures, from {sampler.step}")
+        return
+    count, sheet = generate.generate(sampler, seeds, flags.out, cols=flags.cols, **chosen)
+    print(f"{count} pictures in {flags.out}, all of them on {sheet}, from {sampler.step}")
+    cli.say_of_columns(len(sampler.columns(flags.name)), len(sampler.classes), flags.name)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__, "sample")
+    parser.add_argument(
+        "checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder"
+    )
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        help="folder for a PNG a picture, and sheet/grid.png",
+    )
+    parser.add_argument(
+        "--seeds", default="0-7", help="one z each, as in 0-9 or 1,5,10-12 (default %(default)s)"
+    )
+    parser.add_argument(
+        "--class",
+        dest="name",
+        metavar="NAME",
+        help="only this class (default: a column each, 32 at most)",
+    )
+    parser.add_argument(
+        "--truncation",
+        type=float,
+        metavar="PSI",
+        help=(
+            "likelier pictures, less variety: StyleGAN2 pulls styles to their mean (1: as they are,"
+            " 0: the mean; try 0.7); all others keep every number of z within it (try 1.0)"
+        ),
+    )
+    parser.add_argument(
+        "--cols",
+        type=int,
+        default=8,
+        help="columns of the grid where there is one class or none (default %(default)s)",
+    )
+    parser.add_argument("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
+    parser.add_argument(
+        "--layers",
+        help="with --mix: layers from the column, 0 the coarsest (default: the first half)",
+    )
+    cli.trusts_code(parser)
+    flags = parser.parse_args(argv)
+    if flags.cols < 1:
+        raise ValueError(f"--cols={flags.cols}: it must be at least 1.")
+    if flags.layers is not None and flags.mix is None:
+        raise ValueError("--layers is for style mixing: give --mix too.")
+    return flags

@@ -1,0 +1,164 @@
+"""A picture, a folder or a video in a style: gan-jax stylize runs/starganv2 me.jpg --out styled
+--style dylan.
+
+Without --style every style the checkpoint knows is drawn, and a picture's or a folder's results
+stand side by side on one contact sheet, the first column the pictures as they were. A video keeps
+its sound and its timing (needs the package av). Ctrl-C leaves what is done playable, and the same
+command goes on from there.
+"""
+
+import argparse
+import pathlib
+
+from gan_jax.runtime import cli
+
+NO_FACE = 3  # exit status
+SETTINGS = ("strength", "side", "tile", "overlap", "faces")  # that decide a video's pictures
+
+
+def main(argv: list[str] | None = None) -> int | None:
+    flags = parse(argv)
+
+    from gan_jax.inference import loading, stylize
+    from gan_jax.inference.stylize_pictures import FaceStylizer, PictureJob
+    from gan_jax.inference.stylize_video import VideoJob
+
+    sampler = loading.load(flags.checkpoint, translates=True, trusted=flags.trust_code)
+    clip = None if flags.input.is_dir() else clip_in(flags.input)
+    stylizer = stylize.Stylizer(
+        sampler,
+        strength=flags.strength,
+        tile=flags.tile,
+        overlap=flags.overlap,
+        buckets=clip is None or flags.faces,
+    )
+    if flags.reference is not None:
+        looks = [stylizer.look_of(reference(flags.reference), flags.style[0])]
+    else:
+        looks = stylizer.looks(list(dict.fromkeys(flags.style)), flags.seed)
+    if flags.faces:
+        stylizer = FaceStylizer(stylizer)
+    if clip is None:
+        made = PictureJob(stylizer, looks, flags.input, flags.out, flags.side).run()
+    else:
+        for line in clip.notes():
+            print(f"{clip.path}: {line}")
+        settings = {name: vars(flags)[name] for name in SETTINGS}
+        made = VideoJob(stylizer, looks, clip, flags.out, flags.side, settings).run()
+    if made:
+        return None
+    print(f"{flags.input}: no face found; without --faces all of it is styled")
+    return NO_FACE
+
+
+def clip_in(path: pathlib.Path):
+    """The video that a file holds, whatever it is called; None where it is a picture.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    from gan_jax.data import clips, image_file
+    from gan_jax.data.quarantine import ImageRejected
+
+    try:
+        image_file.header(path)
+        return None
+    except ImageRejected as reason:
+        try:
+            return clips.open_clip(path)
+        except ValueError as error:
+            if path.suffix.lower() in image_file.SUFFIXES:
+                raise ValueError(f"{path}: {reason}.") from error
+            raise
+
+
+def reference(file: pathlib.Path):
+    """The picture whose style is taken, uint8 [H, W, C]."""
+    from gan_jax.data import decode
+    from gan_jax.data.quarantine import ImageRejected
+
+    def remark(words):
+        print(f"{file}: with {words}")
+
+    try:
+        return decode.decode(file, channels=None, remark=remark)
+    except ImageRejected as reason:
+        raise ValueError(f"--reference={file}: {reason}.") from reason
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__, "stylize")
+    parser.add_argument(
+        "checkpoint",
+        help=(
+            "a run's workdir (its newest valid checkpoint), one step's folder, or what"
+            " gan-jax export wrote"
+        ),
+    )
+    parser.add_argument("input", type=pathlib.Path, help="an image, a folder of images, or a video")
+    parser.add_argument(
+        "--out",
+        required=True,
+        type=pathlib.Path,
+        help="folder for NAME_STYLE.png or .mp4, and sheet/sheet.png",
+    )
+    parser.add_argument(
+        "--style",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="may be repeated (default: all)",
+    )
+    parser.add_argument(
+        "--reference",
+        type=pathlib.Path,
+        metavar="IMAGE",
+        help="take the style of this picture, which is of --style",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="another seed, another variant of a style (default %(default)s)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        help="0 as it was, 1 in full style (default %(default)s)",
+    )
+    parser.add_argument(
+        "--side",
+        type=int,
+        metavar="N",
+        help="first make the shorter side N pixels (default: as it is)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=1024,
+        help="larger pictures go in tiles of this side (default %(default)s)",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=int,
+        default=64,
+        help="pixels that neighbouring tiles share (default %(default)s)",
+    )
+    parser.add_argument(
+        "--faces",
+        action="store_true",
+        help=(
+            "style each face by itself, upright, and put it back; leave the rest (exit status"
+            f" {NO_FACE}: no face at all)"
+        ),
+    )
+    cli.trusts_code(parser)
+    flags = parser.parse_args(argv)
+    if flags.side is not None and not 1 <= flags.side <= 8192:
+        raise ValueError(f"--side={flags.side}: it must be 1 to 8192 pixels.")
+    if not flags.input.exists():
+        raise ValueError(f"{flags.input}: no such file or folder.")
+    if flags.reference is not None and len(flags.style) != 1:
+        raise ValueError("--reference: say by --style, once, which style the picture is of.")
+    return flags

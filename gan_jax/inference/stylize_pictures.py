@@ -1,0 +1,228 @@
+"""A picture or a folder of pictures in styles: a file each, and a contact sheet of them all."""
+
+import collections
+import functools
+import pathlib
+import time
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from gan_jax.data import decode, faces, geometry, lettering
+from gan_jax.data.images import save_png, save_sheet
+from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
+from gan_jax.data.sources import folder
+from gan_jax.inference import animation
+from gan_jax.inference.stylize import Look, Stylizer
+from gan_jax.runtime.text import file_name, shown
+
+SHEET_SIDE = 256  # pixels of a picture on the contact sheet, at most
+SHEET_ROWS = 50  # of the contact sheet: the first so many pictures
+
+Frames = Callable[[], Iterable[tuple[np.ndarray, float]]]
+"""(uint8 [H, W, C], milliseconds shown) of an animation; of a still picture one, 0."""
+
+
+class FaceStylizer:
+    """A stylizer of the faces in pictures: each is cut out, upright, at the size that the network
+    was trained at, styled, and put back.
+
+    Attributes:
+        found: faces in the last pictures.
+    """
+
+    def __init__(self, stylizer: Stylizer):
+        self.stylizer, self.sampler = stylizer, stylizer.sampler
+        self.found = 0
+
+    def __call__(self, pictures: np.ndarray, look: Look) -> np.ndarray:
+        """uint8 [n, H, W, 1, 3 or 4] -> the same shape."""
+        size = max(self.sampler.shape[:2])
+        done = [
+            faces.restyled(picture, lambda x: self.stylizer(x, look), size) for picture in pictures
+        ]
+        self.found = sum(count for _, count in done)
+        return np.stack([picture for picture, _ in done])
+
+
+class PictureJob:
+    """All pictures of `source`, a file or a folder, in all looks, to the folder `out`.
+
+    Args:
+        side: pixels that the shorter side is made first; None: as it is.
+        log: takes lines of text.
+    """
+
+    def __init__(
+        self,
+        stylizer: Stylizer | FaceStylizer,
+        looks: list[Look],
+        source: pathlib.Path,
+        out: pathlib.Path,
+        side: int | None = None,
+        log: Callable[[str], None] = print,
+    ):
+        self.stylizer, self.looks, self.source, self.out = stylizer, looks, source, out
+        self.side, self.log = side, log
+        self.files = _files(source, out, log)
+        self._originals = {identity(file) for file in self.files}
+        self._stems = collections.Counter(file.with_suffix("") for file in self.files)
+        self._quarantine, self._remarks = Quarantine(), Remarks()
+        self._rows: list[list[np.ndarray]] = []  # of the contact sheet
+        self._made: set[pathlib.Path] = set()
+
+    def run(self) -> bool:
+        """Whether any file was made; False: no face was found in any picture.
+
+        Raises:
+            ValueError: a picture or all of a folder's can't be read, or a result would take the
+                place of an original.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        for number, file in enumerate(self.files, 1):
+            try:
+                self._stylize(file)
+            except ImageRejected as reason:
+                if not self.source.is_dir():
+                    raise ValueError(f"{file}: {reason}.") from reason
+                self._quarantine.add(file.relative_to(self.source).as_posix(), reason)
+            if len(self.files) > 1:
+                rate = number / (time.monotonic() - began)
+                line = f"{number}/{len(self.files)} pictures, {rate:.1f} pictures/s"
+                print(f"\r{line}", end="", flush=True)
+        if len(self.files) > 1:
+            print()
+        return self._report()
+
+    def _stylize(self, file: pathlib.Path) -> None:
+        moving = decode.animation(file)
+        frames = self._frames(file, moving)
+        row = [resized(next(iter(frames()))[0], self.side)]
+        for look in self.looks:
+            styled, found = self._styled(frames, look)
+            if found == 0:
+                self.log(f"{shown(str(file))}: no face found, nothing is made of it")
+                return
+            ending = animation.ENDINGS[moving.format] if moving else ".png"
+            out = self._place(file, look, ending)
+            row.append(styled[0][0])
+            if moving:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                animation.write(out, styled, moving.format, moving.loop)
+            else:
+                save_png(out, row[-1])
+            self._made.add(out)
+        if len(self._rows) < SHEET_ROWS:
+            self._rows.append([_small(x) for x in row])
+
+    def _frames(self, file: pathlib.Path, moving: decode.Animation | None) -> Frames:
+        if moving:
+            return functools.partial(decode.frames, file)
+        remark = functools.partial(self._remarks.add, file.name)
+        still = decode.decode(file, channels=None, remark=remark)
+        return lambda: [(still, 0)]
+
+    def _styled(self, frames: Frames, look: Look) -> tuple[list, int | None]:
+        """([(picture, milliseconds)], how many faces they have; None: nobody looked)."""
+        styled, counts = [], []
+        for picture, milliseconds in frames():
+            made = self.stylizer(resized(picture, self.side)[None], look)[0]
+            styled.append((made, milliseconds))
+            counts.append(self.stylizer.found)
+        return styled, None if None in counts else sum(counts)
+
+    def _place(self, file: pathlib.Path, look: Look, ending: str) -> pathlib.Path:
+        """Where a file's result goes. Raises ValueError where an original is."""
+        name = pathlib.Path(file.stem)
+        if self.source.is_dir():
+            name = file.relative_to(self.source).with_suffix("")
+        if self._stems[file.with_suffix("")] > 1:  # x.png beside x.jpg
+            name = name.with_name(f"{name.name}_{file.suffix[1:]}")
+        classes = self.stylizer.sampler.classes
+        out = self.out / name.with_name(result_name(name.name, look, ending, classes))
+        keep_original(out, self._originals)
+        return out
+
+    def _report(self) -> bool:
+        for line in (*self._quarantine.lines(), *self._remarks.lines()):
+            self.log(line)
+        readable = len(self.files) - len(self._quarantine)
+        if not readable:
+            raise ValueError(f"{self.source}: none of its {len(self.files)} images can be read.")
+        faceless = readable - len(self._made) // len(self.looks)
+        if faceless:
+            self.log(f"no face in {faceless} of {readable} pictures")
+        if not self._made:
+            return False
+        if len(self._rows) > 1 or len(self.looks) > 1:
+            self._save_sheet()
+        count = len(self._made)
+        self.log(
+            f"{count} picture{'s' if count > 1 else ''} in {self.out}, by"
+            f" {self.stylizer.sampler.step}"
+        )
+        return True
+
+    def _save_sheet(self) -> None:
+        labels, notes = lettering.labels(["", *(look.name for look in self.looks)])
+        place = save_sheet(self.out, "sheet.png", lettering.sheet(self._rows, labels))
+        for line in notes:
+            self.log(f"{place}: {line}")
+        if len(self._made) > len(self._rows) * len(self.looks):
+            self.log(f"{place} has the first {len(self._rows)} pictures")
+
+
+def _files(source: pathlib.Path, out: pathlib.Path, log) -> list[pathlib.Path]:
+    """The pictures of a folder, or the one; without those that an earlier run made in `out`."""
+    if not source.is_dir():
+        return [source]
+    files, passed = folder.scan(source)
+    for line in folder.passed_over(passed):
+        log(line)
+    if out.is_dir() and out.samefile(source):
+        return files
+    made = out.resolve()
+    return [file for file in files if not file.resolve().is_relative_to(made)] or files
+
+
+def result_name(stem: str, look: Look, ending: str, classes: tuple[str, ...]) -> str:
+    """A result's file name; names of other classes' results stay apart from it."""
+    if not look.name:
+        return file_name(stem, ending)
+    return file_name(f"{stem}_{look.name}", ending, [f"{stem}_{name}" for name in classes])
+
+
+def keep_original(out: pathlib.Path, originals: set[tuple[int, int]]) -> None:
+    """Raises ValueError where a result would take the place of a picture or clip that went in."""
+    if out.exists() and identity(out) in originals:
+        raise ValueError(
+            f"--out={out.parent}: {out.name} there is one of those that go in, and would be lost."
+            " Give another folder."
+        )
+
+
+def identity(file: pathlib.Path) -> tuple[int, int]:
+    """What two paths of one file share."""
+    stat = file.stat()
+    return stat.st_dev, stat.st_ino
+
+
+def resized(picture: np.ndarray, side: int | None) -> np.ndarray:
+    """uint8 [H, W, C] with a shorter side of `side`; None: as it is."""
+    if side is None:
+        return picture
+    return geometry.fit(picture, resized_shape(picture.shape[:2], side), "stretch")
+
+
+def resized_shape(size: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """(H, W) with a shorter side of `side`; None: as it is."""
+    scale = 1 if side is None else side / min(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    """For the sheet: a longer side of SHEET_SIDE at most."""
+    h, w = picture.shape[:2]
+    scale = min(1, SHEET_SIDE / max(h, w))
+    return geometry.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")

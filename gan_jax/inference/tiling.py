@@ -1,0 +1,83 @@
+"""Pictures larger than a network takes at once: padding, and overlapping tiles that are blended."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+Run = Callable[[np.ndarray], np.ndarray]  # f32 [n, h, w, C] -> the same shape
+
+
+def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:
+    """x [n, H, W, C] -> the next multiples, by reflection at the right and bottom (numpy's repeats
+    as it must)."""
+    more = [-n % multiple for n in x.shape[1:3]]
+    return np.pad(x, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)), "symmetric") if any(more) else x
+
+
+def in_tiles(
+    run: Run, parts: Callable[[np.ndarray], Run], x: np.ndarray, tile: int, overlap: int
+) -> np.ndarray:
+    """run(x) where x f32 [n, H, W, C] has at most tile x tile pixels, else by tiles, blended where
+    they overlap.
+
+    Args:
+        parts: x made small -> what to run on its tiles.
+        tile: a tile's sides, or the picture's where that is less. overlap: pixels, at least, that
+            neighbours share; of these the quarter next to a tile's edge, which knows least of what
+            is beyond, is not used.
+    """
+    height, width = x.shape[1:3]
+    if height * width <= tile * tile:
+        return run(x)
+    if not np.ptp(
+        x, axis=(1, 2)
+    ).any():  # of one colour, as a black frame: all that networks see of it is its edges
+        made = run(x[:, :tile, :tile])
+        return np.broadcast_to(
+            made[:, made.shape[1] // 2, made.shape[2] // 2, None, None], x.shape
+        ).copy()
+    part = parts(shrunk(x, tile * tile))
+    total, weights = np.zeros(x.shape, np.float32), np.zeros((height, width, 1), np.float32)
+    sides = [min(tile, size) for size in (height, width)]
+    for top in starts(height, sides[0], overlap):
+        for left in starts(width, sides[1], overlap):
+            place = np.s_[:, top : top + sides[0], left : left + sides[1]]
+            down, across = (
+                taper(top, sides[0], height, overlap),
+                taper(left, sides[1], width, overlap),
+            )
+            weight = (down[:, None] * across[None])[..., None]
+            total[place] += part(x[place]) * weight
+            weights[place[1:]] += weight
+    return total / weights
+
+
+def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:
+    """Weights f32 [side], along one axis, of a tile that begins at `start` of `size`: less towards
+    edges with neighbours."""
+    rise = np.clip((np.arange(side) + 0.5 - overlap / 4) / max(overlap / 2, 1e-6), 0, 1).astype(
+        np.float32
+    )
+    first, last = start == 0, start + side == size
+    return (1 if first else rise) * (1 if last else rise[::-1]) * np.ones(side, np.float32)
+
+
+def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
+    """x [n, H, W, C] -> [n, h, w, C] of about so many pixels at most, each the mean of a block of
+    x's."""
+    factor = math.ceil(math.sqrt(max(1, x.shape[1] * x.shape[2] / pixels)))
+    n, h, w, c = x.shape
+    down, across = min(factor, h), min(factor, w)
+    return (
+        x[:, : h // down * down, : w // across * across]
+        .reshape(n, h // down, down, w // across, across, c)
+        .mean((2, 4))
+    )
+
+
+def starts(size: int, side: int, overlap: int) -> Iterator[int]:
+    """Where tiles of `side` begin that cover `size`, evenly, neighbours sharing at least
+    `overlap`."""
+    count = 1 if size <= side else math.ceil((size - overlap) / (side - overlap))
+    return (round(i * (size - side) / max(1, count - 1)) for i in range(count))
