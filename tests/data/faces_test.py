@@ -10,6 +10,7 @@ import pytest
 from gan_jax.data import clips, faces, prepare
 from gan_jax.data.images import as_picture
 from gan_jax.data.quarantine import ImageRejected
+from gan_jax.data.raw_pictures import pictures_in
 from gan_jax.inference import video_parts
 from tests.data import clips_test
 from tests.data.prepare_test import files
@@ -187,7 +188,7 @@ def test_a_set_of_faces(tmp_path, one_face):
     for name, x in (("a", scene()), ("b", scene()[::-1]), ("dark", 0 * scene())):
         as_picture(np.ascontiguousarray(x)).save(tmp_path / "photos" / f"{name}.png")
     recipe = prepare.Recipe(16, "face", shares=(0.0, 0.0))
-    some = list(prepare.pictures_in(tmp_path / "photos", print))
+    some = list(pictures_in(tmp_path / "photos", print))
     prepare.prepare(some, tmp_path / "set", recipe, "", print)
     assert files(tmp_path / "set") == ["train/a.png", "train/b.png"]
     assert (tmp_path / "set" / "rejects.tsv").read_text() == "dark.png\tno face found\n"

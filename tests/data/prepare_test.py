@@ -13,6 +13,7 @@ from PIL import Image
 
 from gan_jax.data import prepare
 from gan_jax.data.quarantine import ImageRejected
+from gan_jax.data.raw_pictures import pictures_in
 from gan_jax.data.source import open_source
 
 
@@ -140,8 +141,8 @@ def test_a_split_is_not_mixed_into_a_new_one(tmp_path, before):
         (tmp_path / part).mkdir(parents=True, exist_ok=True)
         picture(i).save(tmp_path / part / f"{i}.png")
     with pytest.raises(ValueError, match="it is split already, into .*train.* Give one of"):
-        list(prepare.pictures_in(tmp_path, print))
-    assert len(list(prepare.pictures_in(tmp_path / before[0], print))) == 1
+        list(pictures_in(tmp_path, print))
+    assert len(list(pictures_in(tmp_path / before[0], print))) == 1
 
 
 def test_the_split_is_of_names_and_hardly_changes(photos):
@@ -321,7 +322,7 @@ def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space left.*/ann/1.png"):
         prepare.prepare(
-            list(prepare.pictures_in(photos, print)),
+            list(pictures_in(photos, print)),
             tmp_path / "set",
             prepare.Recipe(16),
             "",
