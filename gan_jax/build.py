@@ -18,6 +18,7 @@ from gan_jax.distributed import agreement
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.evaluation import evaluator
 from gan_jax.evaluation.protocol import Protocol
+from gan_jax.reporting import trackers
 from gan_jax.runtime import registry
 from gan_jax.state import Player, TrainState
 from gan_jax.step import Average, Iteration
@@ -83,6 +84,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
 
     new: as `experiment` has it.
     """
+    trackers.check(config.trackers)
     about = outline(config.data, "config.data")
     protocol = registry.build(Protocol, config.eval, "config.eval")
     pipeline.check_batch(config.batch, pipeline.ENDLESS, parallel.size, jax.process_count())

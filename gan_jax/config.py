@@ -73,6 +73,8 @@ class Config:
     grid_cols: int = 8  # columns of the grid where there are no classes
     # workdir or checkpoint whose matching weights a new run starts from
     init_from: str | None = None
+    # experiment trackers, in reporting/trackers.py: "wandb", "mlflow", or both, "wandb,mlflow"
+    trackers: tuple | str = ()
     # iterations that JAX's profiler records into WORKDIR/profile; None: none
     profile_steps: int | None = None
     # several processes: one silent for so long is gone, and ends the others

@@ -107,7 +107,7 @@ class Trainer:
             )
             return self.parallel.one(state)
         if jax.process_index() == 0:
-            self.writer = Writer(self.folder, step)
+            self.writer = Writer(self.folder, step, config.trackers)
             self.writer.write_hparams(as_json(config))
         batches = pipeline.Batches(
             self.experiment.samples,
@@ -118,7 +118,7 @@ class Trainer:
             jax.process_count(),
             config.workers,
         )
-        with contextlib.closing(batches):
+        with self.writer or contextlib.nullcontext(), contextlib.closing(batches):
             self.signals.defer()
             self.progress.begin()
             if not step:
@@ -129,8 +129,6 @@ class Trainer:
                 raise OSError(
                     f"the last checkpoint, step {step}, is not saved: the reason stands above."
                 )
-        if self.writer:
-            self.writer.close()
         if stopped and step < config.total_steps:
             self.stop(step)
         return self.parallel.one(state)

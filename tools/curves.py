@@ -1,7 +1,8 @@
 """`gan-jax curves` from a checkout."""
 
-from gan_jax.commands import curves
-from gan_jax.runtime import cli
+import sys
+
+from gan_jax import commands
 
 if __name__ == "__main__":
-    cli.tool(curves.main)
+    sys.exit(commands.main(["curves", *sys.argv[1:]]))

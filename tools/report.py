@@ -1,7 +1,8 @@
 """`gan-jax report` from a checkout."""
 
-from gan_jax.commands import report
-from gan_jax.runtime import cli
+import sys
+
+from gan_jax import commands
 
 if __name__ == "__main__":
-    cli.tool(report.main)
+    sys.exit(commands.main(["report", *sys.argv[1:]]))

@@ -4,7 +4,6 @@ curves.png."""
 import argparse
 import itertools
 import pathlib
-import sys
 from collections.abc import Sequence
 
 from gan_jax.runtime import cli, registry
@@ -14,7 +13,7 @@ MARKERS = "osD^vP*X"  # of the runs
 
 
 def main(argv: list[str] | None = None) -> None:
-    flags = parse(sys.argv[1:] if argv is None else argv)
+    flags = parse(argv)
 
     import matplotlib
 
@@ -42,8 +41,8 @@ def main(argv: list[str] | None = None) -> None:
         print(line)
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    parser = cli.Parser(__doc__)
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__, "curves")
     parser.add_argument(
         "workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir"
     )

@@ -4,18 +4,17 @@ The page opens from disk and needs no network.
 """
 
 import pathlib
-import sys
 
 from gan_jax.runtime import cli
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = cli.Parser(__doc__)
+    parser = cli.Parser(__doc__, "report")
     parser.add_argument(
         "workdirs", nargs="+", metavar="WORKDIR", type=pathlib.Path, help="a run's workdir"
     )
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the page, .html")
-    flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    flags = parser.parse_args(argv)
 
     from gan_jax.reporting import page, runs
     from gan_jax.reporting.json_values import plural

@@ -25,6 +25,8 @@ RUN_FILES = (
     "best",
     "tensorboard",
     "evaluation",
+    "trackers.json",
+    "wandb",
 )
 
 

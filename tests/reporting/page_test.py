@@ -220,7 +220,8 @@ def test_numbers_curves_and_tables_are_those_of_the_run(tmp_path):
     titles = [e[1]["aria-label"] for e in page.all("svg")]
     assert titles == [
         "kid_efflite0, lower is better", "precision_efflite0, higher is better",
-        "kid_efflite0 under noise", "kid_efflite0 under jpeg", "critic, d/…", "generator, g/…", "img/s",
+        "kid_efflite0 under noise", "kid_efflite0 under jpeg",
+        "critic, d/…", "generator, g/…", "img/s",
     ]  # fmt: skip
 
 

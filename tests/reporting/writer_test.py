@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import rich.console
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from gan_jax.data.images import grid, save_png, time, to_uint8
+from gan_jax.data.images import grid, save_png, to_uint8
 from gan_jax.reporting.progress import Progress
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime.files import append_line
