@@ -4,8 +4,10 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """The default: 10,000 embedded portraits in ten drawing styles, about ten minutes on two CPU
-    cores."""
+    """A DCGAN on 10,000 embedded portraits in ten drawing styles: the default.
+
+    Status: reproduced, about ten minutes on two CPU cores.
+    """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "noise_to_image", "dcgan"
@@ -17,12 +19,8 @@ def get_config(arg=None):
         name="adam", lr=5e-4, b1=0.0, b2=0.99, schedule="linear", decay_from_kimg=64.0
     )
     c.batch, c.total_kimg = arg.batch, 128.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
-        2.0,
-        8.0,
-        16.0,
-        4.0,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 2.0, 8.0
+    c.save_every_kimg, c.ema_halflife_kimg = 16.0, 4.0
     c.eval_every_kimg = 16.0
     c.eval = dict(images=1000, reference=2000, held_out=dict(split="test"))
     if arg.smoke:

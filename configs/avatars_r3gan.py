@@ -4,8 +4,10 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """R3GAN on the embedded portraits, told their style, for two CPU cores. kid_efflite0 0.360
-    after seven minutes."""
+    """R3GAN on the embedded portraits, conditional on their drawing style.
+
+    Status: reproduced, kid_efflite0 0.360 after seven minutes on two CPU cores.
+    """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "r3gan", "r3gan"

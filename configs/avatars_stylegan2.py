@@ -4,8 +4,10 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """StyleGAN2 on the embedded portraits, told their style, for two CPU cores. kid_efflite0 0.284
-    after eight minutes."""
+    """StyleGAN2 on the embedded portraits, conditional on their drawing style.
+
+    Status: reproduced, kid_efflite0 0.284 after eight minutes on two CPU cores.
+    """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "stylegan2", "stylegan2"
@@ -16,12 +18,8 @@ def get_config(arg=None):
     c.conditional = True
     c.opt_g = c.opt_d = dict(name="adam", lr=2.5e-3, b1=0.0, b2=0.99)
     c.batch, c.total_kimg = arg.batch, 64.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
-        2.0,
-        8.0,
-        8.0,
-        2.0,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 2.0, 8.0
+    c.save_every_kimg, c.ema_halflife_kimg = 8.0, 2.0
     c.eval_every_kimg = 8.0
     c.eval = dict(images=1000, reference=2000, held_out=dict(split="test"))
     if arg.smoke:

@@ -4,9 +4,9 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """DCGAN on CelebA at 64x64 with the paper's settings. Radford et al. 2016, arXiv:1511.06434.
-    FID: not yet run.
+    """DCGAN on CelebA at 64x64 with the paper's settings.
 
+    Radford et al. 2016, arXiv:1511.06434. Status: not yet run.
     Differs: z is normal, not uniform; D has batch norm after its first layer too, and a dense layer
     on the sum over space at its end; G ends in a 3x3 convolution.
     """

@@ -4,16 +4,15 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """DCGAN on CIFAR-10 as in PyTorch-StudioGAN: two critic steps a round, 200,000 rounds. FID: not
-    yet run."""
+    """DCGAN on CIFAR-10 as in PyTorch-StudioGAN.
+
+    Two critic steps an iteration, 200,000 iterations. Status: not yet run.
+    """
     arg = parse_arg(arg, batch=64)
     c = ml_collections.ConfigDict()
     c.algorithm = "noise_to_image"
-    c.model, c.g, c.d = (
-        "dcgan",
-        dict(width=64, up="transposed"),
-        dict(width=64, block="double", norm="batch"),
-    )
+    c.model, c.g = "dcgan", dict(width=64, up="transposed")
+    c.d = dict(width=64, block="double", norm="batch")
     c.game = dict(z_dim=128, loss="non_saturating", n_critic=2)
     c.data = dict(source="tfds", name="cifar10", resolution=32, flip=True)
     c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, eps=1e-6)

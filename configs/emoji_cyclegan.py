@@ -4,8 +4,11 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """CycleGAN, google's emoji into twitter's and back, for two CPU cores. tools/prepare.py makes
-    sets/emoji."""
+    """CycleGAN, Google's emoji into Twitter's and back.
+
+    `tools/prepare.py` makes sets/emoji of two emoji packages. Status: reproduced on one CPU core:
+    docs/benchmarks/quality.md.
+    """
     arg = parse_arg(arg, batch=4, path="sets/emoji")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "cyclegan", "cyclegan"
@@ -17,12 +20,8 @@ def get_config(arg=None):
         name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=4.0
     )
     c.batch, c.total_kimg = arg.batch, 8.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
-        0.5,
-        4.0,
-        4.0,
-        1.0,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 0.5, 4.0
+    c.save_every_kimg, c.ema_halflife_kimg = 4.0, 1.0
     held_out = dict(
         source="paired",
         a=dict(path=f"{arg.path}/test/google"),

@@ -4,8 +4,11 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """pix2pix, google's emoji into twitter's, for two CPU cores. tools/prepare.py makes
-    sets/emoji."""
+    """pix2pix, Google's emoji into Twitter's.
+
+    `tools/prepare.py` makes sets/emoji of two emoji packages. Status: reproduced on one CPU core:
+    docs/benchmarks/quality.md.
+    """
     arg = parse_arg(arg, batch=8, path="sets/emoji")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "pix2pix", "cyclegan"  # whose generator can start as the identity
@@ -17,12 +20,8 @@ def get_config(arg=None):
         name="adam", lr=4e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=2.0
     )
     c.batch, c.total_kimg = arg.batch, 4.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
-        0.5,
-        2.0,
-        2.0,
-        1.0,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 0.5, 2.0
+    c.save_every_kimg, c.ema_halflife_kimg = 2.0, 1.0
     held_out = dict(a=dict(path=f"{arg.path}/test/google"), b=dict(path=f"{arg.path}/test/twitter"))
     validation = dict(
         a=dict(path=f"{arg.path}/validation/google"), b=dict(path=f"{arg.path}/validation/twitter")
@@ -36,10 +35,8 @@ def get_config(arg=None):
         validation=validation,
     )
     if arg.smoke:
-        c.g, c.d = (
-            dict(width=4, blocks=1, residual=True, guided=24, flat=8),
-            dict(width=4, levels=1),
-        )
+        c.g = dict(width=4, blocks=1, residual=True, guided=24, flat=8)
+        c.d = dict(width=4, levels=1)
         smoke(c, "paired")
     return c
 

@@ -4,10 +4,10 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """Your own pictures: --config configs/folder.py --config.data.path=photos. 64x64; sub-folders
-    with data.labels=True.
+    """A DCGAN at 64x64 on your own pictures: --config.data.path=photos.
 
-    Fewer than 1,000 are augmented; for fewer than 100 see few_shot.py.
+    data.labels=True takes sub-folders as classes. Fewer than 1,000 pictures are augmented; for
+    fewer than 100 see few_shot.py. Status: reproduced.
     """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()

@@ -4,8 +4,11 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """The original GAN on MNIST. Goodfellow et al. 2014, arXiv:1406.2661; Adam in place of the
-    paper's momentum."""
+    """The original GAN on MNIST.
+
+    Goodfellow et al. 2014, arXiv:1406.2661. Status: not yet run.
+    Differs: Adam in place of the paper's momentum.
+    """
     arg = parse_arg(arg, batch=128)
     c = ml_collections.ConfigDict()
     c.algorithm = "noise_to_image"

@@ -4,9 +4,10 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """pix2pix, facades: label maps into photographs. Isola et al. 2017, arXiv:1611.07004. Not yet
-    run.
+    """pix2pix at 256x256: label maps of facades into photographs.
 
+    Isola et al. 2017, arXiv:1611.07004. Status: parity-tested and trains; the full run is
+    not yet made.
     Data: the authors' facades, files of a photograph (left) and its labels (right). 200 epochs of
     400 pictures, batch 1, at which a batch norm is an instance norm; pictures are cut from 286
     pixels.
@@ -31,17 +32,11 @@ def get_config(arg=None):
         name="adam", lr=2e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=40.0
     )
     c.batch, c.total_kimg = arg.batch, 80.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
-        0.4,
-        4.0,
-        8.0,
-        0.1,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 0.4, 4.0
+    c.save_every_kimg, c.ema_halflife_kimg = 8.0, 0.1
     held_out = dict(a=dict(path=f"{arg.path}/val"), b=dict(path=f"{arg.path}/val"))
-    c.eval_every_kimg, c.eval = (
-        8.0,
-        dict(metrics=("kid", "style", "fidelity"), images=100, held_out=held_out),
-    )
+    c.eval_every_kimg = 8.0
+    c.eval = dict(metrics=("kid", "style", "fidelity"), images=100, held_out=held_out)
     if arg.smoke:
         c.g.update(width=4, levels=4)
         c.d.update(width=4, levels=1)

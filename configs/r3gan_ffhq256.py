@@ -5,13 +5,12 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """R3GAN on FFHQ at 256x256, or on any folder of pictures: --config.data.path=photos. FID: not
-    yet run.
+    """R3GAN at 256x256 on FFHQ or any folder of pictures, by the official preset.
 
-    The official preset (Huang et al. 2024, arXiv:2501.05441); ":side=64" gives that of 64x64. The
-    official run had 8 GPUs and computed most of the networks in bfloat16: dtype="bfloat16" does,
-    accumulate=8 or g.remat=d.remat=True save memory. Published figures are of pictures resized by a
-    box filter.
+    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested and trains; FID not yet run.
+    --config.data.path=photos; ":side=64" gives the preset of 64x64. The official run had 8 GPUs and
+    computed most of the networks in bfloat16: dtype="bfloat16" does; accumulate=8 or
+    g.remat=d.remat=True save memory. Published figures are of pictures resized by a box filter.
     """
     arg = parse_arg(arg, side=256)
     c = ml_collections.ConfigDict(r3gan.preset(f"FFHQ-{arg.side}"))

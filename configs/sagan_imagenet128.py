@@ -4,11 +4,12 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """SAGAN on ImageNet at 128x128 with the paper's settings. Zhang et al. 2018, arXiv:1805.08318.
-    FID: not yet run.
+    """SAGAN on ImageNet at 128x128 with the paper's settings.
 
-    A million rounds of 256 images. Needs ImageNet prepared by TensorFlow Datasets. Differs: samples
-    come from the average of G's weights, of BigGAN-PyTorch's half-life (0.9999 a step).
+    Zhang et al. 2018, arXiv:1805.08318. Status: parity-tested and trains; FID not yet run.
+    A million iterations of 256 images. Needs ImageNet prepared by TensorFlow Datasets.
+    Differs: samples come from the average of G's weights, of BigGAN-PyTorch's half-life (0.9999 a
+    step).
     """
     arg = parse_arg(arg, batch=256)
     c = ml_collections.ConfigDict()
@@ -21,12 +22,8 @@ def get_config(arg=None):
     c.opt_g = dict(name="adam", lr=1e-4, b1=0.0, b2=0.9)
     c.opt_d = dict(name="adam", lr=4e-4, b1=0.0, b2=0.9)
     c.batch, c.total_kimg, c.ema_halflife_kimg = arg.batch, 256_000.0, 1_770.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.workers = (
-        100.0,
-        1_000.0,
-        1_000.0,
-        16,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 100.0, 1_000.0
+    c.save_every_kimg, c.workers = 1_000.0, 16
     c.eval_every_kimg, c.eval = 10_000.0, dict(images=50_000, held_out=dict(split="validation"))
     if arg.smoke:
         c.data = dict(source="avatars", identities=12, resolution=32, labels="style")

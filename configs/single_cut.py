@@ -4,11 +4,11 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """CUT of one picture: a photograph in the manner of one other (SinCUT). Park et al. 2020,
-    arXiv:2007.15651, section 4.3.
+    """CUT of one picture: a photograph in the manner of one other (SinCUT).
 
-    --config configs/single_cut.py:photo=me.jpg,style=painting.jpg. Differs: the residual generator
-    and patch critic, not StyleGAN2's, at their learning rate.
+    --config configs/single_cut.py:photo=me.jpg,style=painting.jpg. Park et al. 2020,
+    arXiv:2007.15651, section 4.3. Status: parity-tested and trains; the full run not yet made.
+    Differs: the residual generator and patch critic, not StyleGAN2's, at their learning rate.
     """
     arg = parse_arg(arg, batch=8, photo="photo.jpg", style="style.jpg", side=256)
     c = ml_collections.ConfigDict()
@@ -31,12 +31,8 @@ def get_config(arg=None):
         name="adam", lr=2e-4, b1=0.0, b2=0.99, schedule="linear", decay_from_kimg=16.0
     )
     c.batch, c.total_kimg = arg.batch, 32.0
-    c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg, c.ema_halflife_kimg = (
-        1.0,
-        4.0,
-        8.0,
-        1.0,
-    )
+    c.log_every_kimg, c.sample_every_kimg = 1.0, 4.0
+    c.save_every_kimg, c.ema_halflife_kimg = 8.0, 1.0
     if arg.smoke:
         c.g, c.d = dict(width=4, blocks=1), dict(width=4, levels=1, norm="none")
         c.networks, c.game.patches = dict(heads=dict(features=8)), 4

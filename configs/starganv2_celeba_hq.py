@@ -4,14 +4,15 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """StarGAN v2, CelebA-HQ, 256x256: women, men into each other. Choi et al. 2020,
-    arXiv:1912.01865. Not yet run.
+    """StarGAN v2 on CelebA-HQ at 256x256: women and men into each other.
 
-    Data: a folder with train/ and val/, in each a folder a style: female, male. 100,000 rounds of
-    8.
+    Choi et al. 2020, arXiv:1912.01865. Status: parity-tested and trains; the full run not yet made.
+    Data: a folder with train/ and val/, in each a folder a style: female, male. 100,000
+    iterations of 8.
     Differs: without the high-pass skips of face landmarks. Windows of 1 / 1.1 of the side are cut
-    from all pictures; the official code takes every second one whole, by chance, and cuts the
-    others' windows at random, 0.8 to 1 of the area, one side 0.9 to 1.1 of the other, made square.
+    from all pictures; the official code leaves each picture whole with probability 0.5 and cuts the
+    others' windows at random, 0.8 to 1 of the area, one side 0.9 to 1.1 of the other, made
+    square.
     """
     arg = parse_arg(arg, batch=8, path="celeba_hq")
     c = ml_collections.ConfigDict()

@@ -5,12 +5,12 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """StyleGAN2 on FFHQ at 256x256, or on any folder of pictures: --config.data.path=photos. FID:
-    not yet run.
+    """StyleGAN2 at 256x256 on FFHQ or any folder of pictures.
 
-    Karras et al. 2020, arXiv:2006.06676, without augmentation. ":preset=paper512,resolution=512"
-    and so on for the other presets of algorithms/stylegan2.py; "auto" goes by resolution and
-    devices. Published figures are of pictures resized by a box filter.
+    Karras et al. 2020, arXiv:2006.06676, without augmentation. Status: parity-tested and trains;
+    FID not yet run. --config.data.path=photos; ":preset=paper512,resolution=512" and so on for the
+    other presets of algorithms/stylegan2.py; "auto" goes by resolution and devices. Published
+    figures are of pictures resized by a box filter.
     """
     arg = parse_arg(arg, preset="paper256", resolution=256, devices=1)
     c = ml_collections.ConfigDict(stylegan2.preset(arg.preset, arg.resolution, arg.devices))

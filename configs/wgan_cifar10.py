@@ -4,11 +4,11 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """The first WGAN: weights clipped to 0.01, RMSProp, five critic steps. Arjovsky et al. 2017,
-    arXiv:1701.07875.
+    """The first WGAN on CIFAR-10: weights clipped to 0.01, RMSProp, five critic steps.
 
-    Differs: five critic steps from the start; the authors' program takes 100 in the first 25 rounds
-    and in every 500th.
+    Arjovsky et al. 2017, arXiv:1701.07875. Status: not yet run.
+    Differs: five critic steps from the start; the authors' program takes 100 in each of the first
+    25 iterations and in every 500th.
     """
     arg = parse_arg(arg, batch=64)
     c = ml_collections.ConfigDict()

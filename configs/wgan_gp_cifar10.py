@@ -4,20 +4,16 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """WGAN-GP on CIFAR-10: residual networks, no batch norm in the critic. Gulrajani et al. 2017,
-    arXiv:1704.00028.
+    """WGAN-GP on CIFAR-10: residual networks, no batch norm in the critic.
 
-    FID: not yet run. Differs: the critic sums its features over space; the authors' takes their
-    mean.
+    Gulrajani et al. 2017, arXiv:1704.00028. Status: not yet run.
+    Differs: the critic sums its features over space; the authors' takes their mean.
     """
     arg = parse_arg(arg, batch=64)
     c = ml_collections.ConfigDict()
     c.algorithm = "noise_to_image"
-    c.model, c.g, c.d = (
-        "sngan",
-        dict(width=64),
-        dict(width=64, spectral_norm=False, initializer="he"),
-    )
+    c.model, c.g = "sngan", dict(width=64)
+    c.d = dict(width=64, spectral_norm=False, initializer="he")
     c.game = dict(z_dim=128, loss="wasserstein", n_critic=5, penalty="wgan_gp", penalty_weight=10.0)
     c.data = dict(source="tfds", name="cifar10", resolution=32, flip=True)
     c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.0, b2=0.9, schedule="linear")

@@ -48,15 +48,15 @@ def describe(config: Config) -> str:
 
 def settings(config: Config) -> str:
     """All settings of a run, part by part."""
-    parts = []
-    for place, factory, values, given in _parts(config):
+    blocks = []
+    for place, factory, values, given in parts(config):
         meanings, default = sentences(factory), registry.defaults(factory)
         lines = [f"{place}: {first_line(factory)}"]
         for name in registry.settings_of(factory):
             if name not in given:
                 lines += _entry(name, values, default, meanings.get(name, ""))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
 
 
 def networks(config: Config) -> str:
@@ -122,7 +122,7 @@ def _listed(source: Callable, sentence: str) -> str:
     return f" Known: {', '.join(known)}." if known and len(known) <= registry.LISTED else ""
 
 
-def _parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, ...]]]:
+def parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, ...]]]:
     """(key, what the settings are the arguments of, the config's values, arguments that the program
     gives)."""
     apart = ("data", "g", "d", "networks", "game", "opt_g", "opt_d", "eval")

@@ -12,7 +12,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_every_setting_has_a_sentence(file):
-    for place, factory, values, given in describe._parts(config.load(str(file))):
+    for place, factory, values, given in describe.parts(config.load(str(file))):
         said = describe.sentences(factory)
         bare = [
             name
