@@ -242,7 +242,7 @@ def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int
     @jax.jit
     def new(rng):
         k_init, k_run = jax.random.split(rng)
-        g, d, carry = game.init(k_init, batch)
+        g, d, carry = game.init(k_init, jax.tree.map(jnp.asarray, batch))
         return TrainState(
             step=jnp.int32(0),
             rng=jax.random.key_data(k_run),

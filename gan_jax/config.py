@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import json
 import math
+import os
 import pathlib
 import traceback
 import types
@@ -147,6 +148,18 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     built = registry.build(Config, settings, "config")
     _check_values(settings, "config")
     return built
+
+
+def resolve(config: "str | os.PathLike | Config", overrides: Mapping[str, object]) -> Config:
+    """A config's name, its file or a Config, with overrides {"game.penalty": "r1"}. Raises
+    ValueError as `load`."""
+    texts = [f"{key}={value!r}" for key, value in overrides.items()]
+    if not isinstance(config, Config):
+        return load(os.fspath(config), texts)
+    settings = _copied(dataclasses.asdict(config))
+    for text in texts:
+        set_override(settings, text)
+    return registry.build(Config, settings, "config")
 
 
 def named_configs() -> dict[str, pathlib.Path]:

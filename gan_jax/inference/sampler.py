@@ -129,13 +129,13 @@ class Sampler:
         ValueError as `__call__`."""
         self._check_labels(y)
         z = jnp.repeat(self.game.latent(jax.random.key(seed), 1), n, 0)
-        return self.game.style_from_noise(self.ema, z, y)
+        return self.game.style_from_noise(self.ema, z, None if y is None else jnp.asarray(y))
 
     def style_from_picture(self, x: jax.Array, y: jax.Array) -> jax.Array:
         """Where `reads_styles`: pictures f32 [n, H, W, C] of the run's shape, of classes y int32
         [n] -> styles [n, S]. Raises ValueError as `__call__`."""
         self._check_labels(y)
-        return self.game.style_from_picture(self.ema, x, y)
+        return self.game.style_from_picture(self.ema, jnp.asarray(x), jnp.asarray(y))
 
     @property
     def reads_styles(self) -> bool:

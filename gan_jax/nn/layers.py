@@ -126,9 +126,7 @@ class Dropout(nn.Module):
     rate: float
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "*shape"], *, train: bool = False
-    ) -> Float[Array, "*shape"]:
+    def __call__(self, x: Float[Array, "*shape"], *, train: bool = False) -> Float[Array, "*shape"]:
         if not 0 <= self.rate < 1:
             raise ValueError(f"dropout={self.rate}: it must be 0 or more, and below 1.")
         if not train or not self.rate:

@@ -1,0 +1,175 @@
+"""import gan_jax as gj: what is called from Python and shown in notebooks."""
+
+import base64
+import io
+import logging
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gan_jax as gj
+from gan_jax.data.images import save_png
+from gan_jax.inference import generate, stylize
+from gan_jax.runtime import xla_flags
+from tests.algorithms.starganv2_test import CLASSES, SETTINGS
+from tests.runs import untrained
+
+NOISE = {"algorithm": "noise_to_image", "model": "mlp", "data": {}, "batch": 4, "total_kimg": 1.0}
+NOISE |= {"g": {"widths": (4,)}, "d": {"widths": (4,)}, "game": {"z_dim": 5}}
+
+CONFIG = """
+import ml_collections
+
+def get_config(arg=None):
+    c = ml_collections.ConfigDict()
+    c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "mlp", 4, 0.008
+    c.data = dict(source="folder", path="PATH", resolution=4, flip=False)
+    c.g, c.d, c.game = dict(widths=(4,)), dict(widths=(4,)), dict(z_dim=5)
+    return c
+"""
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """A sampler that draws from noise, of two classes."""
+    folder = tmp_path_factory.mktemp("api") / "noise"
+    return gj.load(untrained(folder, NOISE, [6, 8, 3], ["<b>cat", "dog"]))
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("api") / "translator"
+    return gj.load(untrained(folder, SETTINGS, [16, 16, 3], CLASSES))
+
+
+def test_importing_it_imports_no_jax():
+    code = "import gan_jax, sys; gan_jax.__version__; print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_all_names_are_there():
+    for name in gj.__all__:
+        assert getattr(gj, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'sampler'"):
+        gj.sampler  # noqa: B018
+
+
+def test_sample_draws_what_the_tool_draws(noise, tmp_path):
+    images = noise.sample(3, seed=7, label="dog")
+    assert images.dtype == np.uint8 and images.shape == (3, 6, 8, 3)
+    generate.generate(noise, [7, 8, 9], tmp_path, name="dog")
+    for i in range(3):
+        np.testing.assert_array_equal(images[i], Image.open(tmp_path / f"seed000{7 + i}_dog.png"))
+    assert (images[0] != images[1]).any()
+
+
+def test_sample_takes_the_classes_in_turn_and_any_number(noise, monkeypatch):
+    all_classes = noise.sample(4, seed=1)
+    np.testing.assert_array_equal(all_classes[1::2], noise.sample(4, seed=1, label="dog")[1::2])
+    monkeypatch.setattr("gan_jax.inference.sampler.BATCH", 3)
+    np.testing.assert_array_equal(noise.sample(4, seed=1), all_classes)
+
+
+def test_what_cannot_be_sampled_is_said_in_one_line(noise, translator):
+    with pytest.raises(ValueError, match="class='dgo' is not known. Did you mean 'dog'?"):
+        noise.sample(1, label="dgo")
+    with pytest.raises(ValueError, match="n=0: it must be at least 1"):
+        noise.sample(0)
+    with pytest.raises(ValueError, match="starganv2 turns pictures into pictures"):
+        translator.sample(1)
+    with pytest.raises(ValueError, match="noise_to_image draws new pictures from noise"):
+        noise.stylize(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_stylize_takes_a_file_a_picture_or_an_array(translator, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    save_png(tmp_path / "me.png", pixels)
+    found = translator.stylize(pixels, style="dylan", seed=3)
+    assert found.dtype == np.uint8 and found.shape == pixels.shape
+    stylizer = stylize.Stylizer(translator)
+    wanted = stylizer(pixels[None], stylizer.looks(["dylan"], 3)[0])[0]
+    np.testing.assert_array_equal(found, wanted)
+    for picture in (tmp_path / "me.png", str(tmp_path / "me.png"), Image.fromarray(pixels)):
+        np.testing.assert_array_equal(translator.stylize(picture, style="dylan", seed=3), found)
+    like = translator.stylize(pixels, style="dylan", reference=tmp_path / "me.png")
+    look = stylizer.look_of(pixels, "dylan")
+    np.testing.assert_array_equal(like, stylizer(pixels[None], look)[0])
+
+
+def test_pictures_of_other_kinds_keep_their_channels(translator):
+    assert translator.stylize(np.zeros((8, 9), np.uint8), style="dylan", strength=0).shape[2] == 1
+    palette = Image.new("RGB", (9, 8), "red").convert("P")
+    red = translator.stylize(palette, style="dylan", strength=0)
+    assert red.shape == (8, 9, 3) and red[0, 0].tolist() == [255, 0, 0]
+    clear = Image.new("LA", (9, 8), (5, 0))
+    assert translator.stylize(clear, style="dylan", strength=0)[0, 0].tolist() == [5, 5, 5, 0]
+
+
+def test_what_cannot_be_stylized_is_said_in_one_line(translator, tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match="style=None: name one. Known: avataaars, dylan"):
+        translator.stylize(pixels)
+    with pytest.raises(ValueError, match=r"picture: an array float64\[8, 8, 3\]; give uint8"):
+        translator.stylize(pixels.astype(float), style="dylan")
+    (tmp_path / "text.png").write_text("none")
+    with pytest.raises(ValueError, match=r"picture=.*text.png: no known image format"):
+        translator.stylize(tmp_path / "text.png", style="dylan")
+    with pytest.raises(ValueError, match="strength=2: it must be within 0"):
+        translator.stylize(pixels, style="dylan", strength=2)
+
+
+def picture_in(page):
+    (data,) = re.findall(r'src="data:image/png;base64,([^"]*)"', page)
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def test_notebooks_show_a_sampler(noise, translator):
+    page = noise._repr_html_()
+    assert picture_in(page).size == (8 * 8, 6)
+    assert "noise, step 0" in page and "noise_to_image, 6x8x3" in page
+    assert "2 classes: &lt;b&gt;cat, dog" in page and "<b>cat" not in page
+    page = translator._repr_html_()
+    assert "translator, step 0" in page and "<img" not in page
+    grid = np.zeros((40, 1600, 3), np.uint8)
+    save_png(translator.step.parent.parent / "samples" / "0000000000.png", grid)
+    assert picture_in(translator._repr_html_()).size == (800, 20)
+
+
+def test_train_gives_a_run(tmp_path, capsys):
+    """By a config's file, with overrides; notebooks show it."""
+    for i in range(8):
+        save_png(tmp_path / "data" / f"{i}.png", np.full((4, 4, 3), 30 * i, np.uint8))
+    (tmp_path / "mine.py").write_text(CONFIG.replace("PATH", str(tmp_path / "data")))
+    overrides = {"game.z_dim": 3, "total_kimg": 0.004}
+    run = gj.train(tmp_path / "mine.py", tmp_path / "run", overrides=overrides)
+    assert run.step == 1 and run.metrics()[-1]["step"] == 1
+    sampler = run.load()
+    assert sampler.sample(2).shape == (2, 4, 4, 3) and sampler.latents([0]).shape == (1, 3)
+    page = run._repr_html_()
+    assert "run, step 1" in page and "noise_to_image/mlp" in page and picture_in(page).size[1] > 4
+
+
+def test_a_config_may_be_an_object_a_name_or_a_file():
+    from gan_jax import config
+
+    named = config.resolve("avatars:smoke", {"batch": 8, "data.labels": "hair"})
+    assert named.batch == 8 and named.data["labels"] == "hair"
+    again = config.resolve(named, {"game.z_dim": 7})
+    assert again.game["z_dim"] == 7 and again.batch == 8 and named.game["z_dim"] != 7
+    with pytest.raises(ValueError, match="config.bach: no such setting. Did you mean 'batch'?"):
+        config.resolve(named, {"bach": 7})
+    with pytest.raises(ValueError, match="--config=avatrs: no such config.* mean 'avatars'?"):
+        config.resolve("avatrs", {})
+
+
+def test_jax_imported_too_early_is_said(noise, monkeypatch, caplog):
+    monkeypatch.setattr(xla_flags, "missing", lambda: True)
+    with caplog.at_level(logging.WARNING, "gan_jax"):
+        gj.load(noise.step)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "JAX was imported before" in caplog.text
