@@ -13,6 +13,7 @@ COMMANDS = {
     "sample": "draw pictures from a run",
     "interpolate": "walk from picture to picture, as a video",
     "stylize": "put a picture, a folder or a video into a style",
+    "sweep": "train a config with several settings and seeds, and compare them",
     "report": "put runs side by side on one HTML page",
     "curves": "plot a metric of several runs over training time",
     "export": "write files for inference elsewhere: safetensors, orbax, StableHLO",

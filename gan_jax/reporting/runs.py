@@ -89,12 +89,17 @@ def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
         if not folder.is_dir():
             problem = "that is a file, not a folder" if folder.exists() else "no such folder"
             raise ValueError(f"{folder}: {problem}.")
-        if not any((folder / name).exists() for name in FILES):
+        if not is_run(folder):
             raise ValueError(
                 f"{folder}: not a run's workdir: no metrics.jsonl, evaluations.jsonl or samples/."
             )
     labels = _labels(folders)
     return [_read_run(folder, label) for folder, label in zip(folders, labels, strict=True)]
+
+
+def is_run(folder: pathlib.Path) -> bool:
+    """Whether there is anything of a run in it."""
+    return any((folder / name).exists() for name in FILES)
 
 
 def _read_run(folder: pathlib.Path, label: str) -> Run:
