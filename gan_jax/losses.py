@@ -14,7 +14,7 @@ from jax.nn import relu, softplus
 
 
 class Loss(NamedTuple):
-    """One adversarial objective: what the critic minimises, what the generator minimises."""
+    """One adversarial objective: what the critic minimizes, what the generator minimizes."""
 
     d: Callable[[jax.Array, jax.Array], jax.Array]  # (logits_real, logits_fake) -> f32 []
     g: Callable[[jax.Array, jax.Array], jax.Array]  # (logits_real, logits_fake) -> f32 []
@@ -70,6 +70,11 @@ def relativistic_d(real, fake):
 
 def relativistic_g(real, fake):
     return jnp.mean(softplus(real - fake))
+
+
+def l1(a, b):
+    """Mean absolute difference of two arrays of one shape, f32 []."""
+    return jnp.mean(jnp.abs(a - b))
 
 
 LOSSES = {

@@ -68,7 +68,7 @@ def per_network(
     expected: Sequence[str] = (),
     place: str = "",
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimiser of its own, `chain(name)`, for each network of a player, with a count of steps
+    """An optimizer of its own, `chain(name)`, for each network of a player, with a count of steps
     of its own.
 
     Its `update` takes `only`, the names of the networks that move (None: all); the others' state
@@ -113,11 +113,11 @@ def make(
     batch: int,
     total_kimg: float,
 ) -> optax.GradientTransformation:
-    """One network's optimiser.
+    """One network's optimizer.
 
     Args:
         name: "adam", "rmsprop" (decay b2) or "sgd"; the module says their updates. momentum: sgd's.
-        lr: learning rate, before the lazy-regularisation correction. b1, b2: decay of adam's two
+        lr: learning rate, before the lazy-regularization correction. b1, b2: decay of adam's two
             means. eps: added to the root that divides.
         weight_decay: times the weight, added to its gradient (L2).
         schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg`
@@ -125,11 +125,11 @@ def make(
             stays).
         clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the
             step.
-        phases: those in which it moves. Lazy ones (every > 1) are optimiser steps of their own, so
+        phases: those in which it moves. Lazy ones (every > 1) are optimizer steps of their own, so
             lr is multiplied by c = main steps / all steps, and b1, b2 raised to that power: k / (k
             + 1) for one lazy phase every k (Karras et al. 2020, arXiv:1912.04958, appendix B).
-        batch, total_kimg: images a round, and of the whole run: they turn images into this
-            optimiser's steps.
+        batch, total_kimg: images an iteration, and of the whole run: they turn images into this
+            optimizer's steps.
         place: of the settings in the config, for errors.
     Raises:
         ValueError: an unknown name, or a number out of its range.
@@ -159,7 +159,7 @@ def make(
             f"{place}.final_b2={final_b2}: it needs name='adam' and schedule='linear' or 'cosine'."
         )
     main = sum(phase.repeat for phase in phases if phase.every == 1)
-    steps = sum(phase.repeat / phase.every for phase in phases)  # a round
+    steps = sum(phase.repeat / phase.every for phase in phases)  # an iteration
     lazy = main / steps if main else 1.0
     until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
     start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
@@ -188,9 +188,9 @@ def make(
 
 def rate(settings: Mapping, total_kimg: float, kimg: float) -> float:
     """The learning rate after `kimg` thousand images of a run of `total_kimg`, before the
-    lazy-regularisation correction.
+    lazy-regularization correction.
 
-    settings: of one network's optimiser, as `make` takes them.
+    settings: of one network's optimizer, as `make` takes them.
     """
     given = {
         name: parameter.default for name, parameter in inspect.signature(make).parameters.items()

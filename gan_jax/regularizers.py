@@ -160,6 +160,31 @@ def logits_and_slopes(
     )  # the critic's own value, Euler's derivative
 
 
+def r1_r2(
+    critic: Callable[[jax.Array, jax.Array], jax.Array],
+    augment: Callable[[jax.Array], jax.Array],
+    pairs: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """R1 and R2 of a piecewise linear critic, and its logits, by one double backward pass.
+
+    Slopes are those at the picture before it is augmented: ||d critic(augment(x)) / dx||^2.
+
+    Args:
+        critic: as that of `logits_and_slopes`.
+        augment: pairs -> what the critic sees of them, the same shape; differentiable.
+        pairs: f32 [B, 2, H, W, C] in [-1, 1], the real and the fake picture of each row.
+    Returns:
+        (R1 f32 [], R2 f32 [], logits f32 [B, 2], the augmented pairs). R1 and R2 are means over the
+        batch, unweighted; callers apply gamma / 2.
+    Reference: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10.
+    """
+    augmented, pull_back = jax.vjp(augment, pairs)
+    logits, slopes = logits_and_slopes(critic, augmented.reshape(-1, *pairs.shape[2:]))
+    (slopes,) = pull_back(slopes.reshape(pairs.shape))
+    r1, r2 = jnp.mean(jnp.sum(jnp.square(slopes), axis=(2, 3, 4)), 0)
+    return r1, r2, logits.reshape(-1, 2), augmented
+
+
 def crop_consistency(
     translate: Callable[[jax.Array], jax.Array], x: jax.Array, x_fake: jax.Array, rng: jax.Array
 ):

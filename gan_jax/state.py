@@ -1,4 +1,4 @@
-"""What a run is: two players, the generator's average, and the words a game and the update share.
+"""What a run is: two players, the generator's average, and the types that a game and step.py share.
 
 If it changes during training and is not in `TrainState`, it is a bug: the checkpoint saves exactly
 this.
@@ -18,18 +18,18 @@ PyTree = Any
 class Player:
     """One side of the game; `params` and `mutable` are keyed by network name ({"g": ...})."""
 
-    params: PyTree  # trained by the optimiser
+    params: PyTree  # trained by the optimizer
     mutable: PyTree  # written by the forward pass: batch statistics, spectral norm's u
     opt: optax.OptState
 
 
 @struct.dataclass
 class TrainState:
-    """All a resumed run needs, and only arrays: no apply_fn, no optimiser, no Python counters."""
+    """All a resumed run needs, and only arrays: no apply_fn, no optimizer, no Python counters."""
 
-    step: jax.Array  # int32 [], rounds played (one pass over game.phases)
-    # uint32 [2], data of the constant root key; a turn folds `step` and its place in, no split is
-    # kept
+    step: jax.Array  # int32 [], iterations done (one pass over game.phases each)
+    # uint32 [2], data of the constant root key; an optimizer step folds `step` and its place in the
+    # iteration in, no split is kept
     rng: jax.Array
     g: Player  # all networks trained to fool
     d: Player  # all critics
@@ -47,10 +47,10 @@ class Aux(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """One turn; a game's `phases` tuple is the whole training schedule."""
+    """One player's optimizer steps; a game's `phases` tuple is the whole training schedule."""
 
     who: str  # "d" or "g"
     loss: Callable  # (params, state, batch, rng) -> (f32 [], Aux)
-    every: int = 1  # plays when step % every == 0: lazy regularisation
-    repeat: int = 1  # optimiser steps a turn, one batch each: n_critic
+    every: int = 1  # plays when step % every == 0: lazy regularization
+    repeat: int = 1  # optimizer steps an iteration, one batch each: n_critic
     only: tuple[str, ...] | None = None  # names of the player's networks that move; None: all

@@ -1,4 +1,4 @@
-"""One iteration of a game: an optimiser step of each phase that is due, in order, then the moving
+"""One iteration of a game: an optimizer step of each phase that is due, in order, then the moving
 average. No loss, no model, no config."""
 
 import functools
@@ -17,46 +17,50 @@ Metrics = dict[str, jax.Array]
 
 
 def make_step(phase: Phase, tx: optax.GradientTransformation, accumulate: int = 1) -> Callable:
-    """One optimiser step of player `phase.who`; the other player is read, never written.
+    """One optimizer step of player `phase.who`; the other player is read, never written.
 
-    accumulate: the batch is seen in so many parts, one after the other, in a fraction of the
+    accumulate: the batch is cut into so many parts, played one after the other in a fraction of the
         memory; their gradients are averaged. What is taken over a batch (batch statistics,
         minibatch standard deviation) is taken over a part.
     Returns a pure function (state, batch, k) -> (state, metrics); k: int32 [], the step's place
         in the iteration.
     """
-    mean = lambda *parts: sum(parts) / accumulate
+    only = {} if phase.only is None else {"only": phase.only}
+
+    def mean(*parts):
+        return sum(parts) / accumulate
+
+    def gradients(state, batch, rng):
+        """(gradients, metrics, the state with the player's new mutable and the new carry)."""
+        me = getattr(state, phase.who)
+        loss = jax.value_and_grad(phase.loss, has_aux=True)
+        (_, aux), grads = loss(me.params, state, batch, rng)
+        me = me.replace(mutable=aux.mutable)
+        return grads, aux.metrics, state.replace(**{phase.who: me}, carry=aux.carry)
+
+    def accumulated(state, batch, rng):
+        """The same of a batch in parts; not by a scan, inside which XLA's CPU backend leaves
+        convolution gradients slow."""
+        grads, metrics = [], []
+        for n in range(accumulate):
+            part = jax.tree.map(lambda x, n=n: _part(x, n, accumulate), batch)
+            key = jax.random.fold_in(rng, n)
+            # not before the part ahead of it is done
+            part, grads = jax.lax.optimization_barrier((part, grads))
+            new, measured, state = gradients(state, part, key)
+            grads = jax.tree.map(jnp.add, grads, new) if n else new
+            metrics.append(measured)
+        return jax.tree.map(mean, grads), jax.tree.map(mean, *metrics), state
 
     def step(state: TrainState, batch: PyTree, k: jax.Array) -> tuple[TrainState, Metrics]:
-        rng = jax.random.fold_in(
-            jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step), k
-        )
-        seen, grads, metrics = state, [], []
-        for n in range(
-            accumulate
-        ):  # not a scan: XLA's CPU backend leaves convolution gradients slow inside one
-            me = getattr(seen, phase.who)
-            part, key = batch, rng
-            if accumulate > 1:
-                part, key = (
-                    jax.tree.map(lambda x, n=n: _part(x, n, accumulate), batch),
-                    jax.random.fold_in(rng, n),
-                )
-                # not before the part ahead of it is done
-                part, grads = jax.lax.optimization_barrier((part, grads))
-            (_, aux), grad = jax.value_and_grad(phase.loss, has_aux=True)(
-                me.params, seen, part, key
-            )
-            seen = seen.replace(**{phase.who: me.replace(mutable=aux.mutable)}, carry=aux.carry)
-            grads = jax.tree.map(jnp.add, grads, grad) if n else grad
-            metrics.append(aux.metrics)
-        if accumulate > 1:
-            grads, metrics = jax.tree.map(mean, grads), [jax.tree.map(mean, *metrics)]
-        me = getattr(seen, phase.who)
-        only = {} if phase.only is None else {"only": phase.only}
+        root = jax.random.wrap_key_data(state.rng)
+        rng = jax.random.fold_in(jax.random.fold_in(root, state.step), k)
+        play = gradients if accumulate == 1 else accumulated
+        grads, metrics, state = play(state, batch, rng)
+        me = getattr(state, phase.who)
         updates, opt = tx.update(collectives.mean(grads), me.opt, me.params, **only)
         me = me.replace(params=optax.apply_updates(me.params, updates), opt=opt)
-        return seen.replace(**{phase.who: me}), collectives.mean(metrics[0])
+        return state.replace(**{phase.who: me}), collectives.mean(metrics)
 
     return step
 
@@ -71,10 +75,10 @@ class Average(NamedTuple):
 
     Attributes:
         halflife: of a weight in the average.
-        rampup: the half-life is at most this share of the images seen (None: no ramp). Karras et
+        rampup: the half-life is at most this share of the images so far (None: no ramp). Karras et
             al. 2020, arXiv:2006.06676, use 0.05.
-        rise: the half-life rises from 0 along half a cosine over so many images (None: it is whole
-            from the start). Huang et al. 2024, arXiv:2501.05441.
+        rise: the half-life rises from 0 along half a cosine over so many images (None: it is
+            full from the start). Huang et al. 2024, arXiv:2501.05441.
     """
 
     halflife: float
@@ -82,8 +86,8 @@ class Average(NamedTuple):
     rise: float | None = None
 
     def decay(self, step: jax.Array, batch: int) -> jax.Array:
-        """Weight of the old average after iteration `step` (from 0) of `batch` images: 0.5 ** (batch /
-        half-life)."""
+        """Weight of the old average after iteration `step` (from 0) of `batch` images: 0.5 **
+        (batch / half-life)."""
         halflife, images = self.halflife, batch * (step + 1.0)
         if self.rise is not None:
             halflife = halflife * (1 - jnp.cos(jnp.pi * jnp.minimum(images / self.rise, 1))) / 2
@@ -108,7 +112,8 @@ def end_iteration(state: TrainState, batch: int, average: Average) -> TrainState
 
 
 class Iteration:
-    """One iteration. Which phase is due is plain Python on the host; each step is one compiled program.
+    """One iteration. Which phase is due is plain Python on the host; each step is one compiled
+    program.
 
     XLA's CPU backend leaves convolution gradients slow inside `lax.cond` and `lax.scan`; so no step
     is nested in one.
@@ -124,7 +129,7 @@ class Iteration:
         average: Average,
         accumulate: int = 1,
     ):
-        """tx: {"g": optimiser, "d": optimiser}; parallel: parallel.Parallel; batch: images an
+        """tx: {"g": optimizer, "d": optimizer}; parallel: parallel.Parallel; batch: images an
         iteration."""
         self.steps = [
             (phase, parallel.compile(make_step(phase, tx[phase.who], accumulate)))

@@ -186,7 +186,7 @@ def test_the_unconditional_takes_no_labels(file):
 def test_augmentation_and_type_reach_those_who_take_them(file, tmp_path, monkeypatch):
     own = ["augment={'name': 'diffaugment', 'policy': 'color'}", "dtype=bfloat16"]
     game = algorithms.make_game(config.load(file, own), (28, 28, 1), 0)
-    assert game.augment == augment.DiffAugment("color") and game.batch == 64
+    assert game.terms.augment == augment.DiffAugment("color") and game.batch == 64
     assert game.g.dtype == game.d.dtype == "bfloat16"
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "game.py").write_text(PLAIN)

@@ -34,6 +34,7 @@ import jax.numpy as jnp
 import pytest
 
 from gan_jax.algorithms import noise_to_image
+from gan_jax.augment import NONE
 from gan_jax.distributed import collectives
 from tests.paths import ROOT
 
@@ -83,9 +84,13 @@ class ToyCritic(nn.Module):
 @pytest.fixture
 def toy_game():
     """(settings of the game) -> Algorithm on 4x4x1 images, z 3."""
-    return lambda **settings: noise_to_image.Algorithm(
-        ToyGenerator(), ToyCritic(), z_dim=3, **settings
-    )
+
+    def make(batch=0, augment=NONE, **settings):
+        networks = {"g": ToyGenerator(), "d": ToyCritic()}
+        settings = {"z_dim": 3} | settings
+        return noise_to_image.Algorithm.build(settings, **networks, batch=batch, augment=augment)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -106,9 +106,9 @@ FAMILIES = {"sources": sources, "models": models, "augmentations": augmentations
 def game(name: str) -> str:
     """The settings of one algorithm: `config.game`."""
     algorithm = importlib.import_module(f"gan_jax.algorithms.{name}").Algorithm
-    return table(
-        algorithm, frozenset({"g", "d", "mapping", "encoder", "heads", "augment", "batch"})
-    )
+    parts = dict(algorithm.parts)
+    given = {"g", "d", "mapping", "encoder", "heads", "augment", "batch", *parts}
+    return "\n".join(table(factory, frozenset(given)) for factory in (algorithm, *parts.values()))
 
 
 def optimizer() -> str:

@@ -38,7 +38,6 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
             f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
             " from class to class. Set config.data.labels."
         )
-    takes = field_names(algorithm.Algorithm)
     further = further_networks(config)
     for name in config.networks:
         registry.choose(further, name, "config.networks")
@@ -49,15 +48,12 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
     for name, net in further.items():
         settings, place = config.networks.get(name, {}), f"config.networks.{name}"
         networks[name] = _network(config, net, settings, place, shape, n_classes)
-    given = {"batch": config.batch} if "batch" in takes else {}
-    if config.augment:
-        if "augment" not in takes:
-            raise ValueError(
-                f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it"
-                " out."
-            )
-        given["augment"] = _augment(config)
-    return registry.build(algorithm.Algorithm, config.game, "config.game", **networks, **given)
+    if config.augment and "augment" not in algorithm.Algorithm.takes():
+        raise ValueError(
+            f"config.augment: config.algorithm={config.algorithm!r} augments nothing. Leave it out."
+        )
+    given = {"batch": config.batch, "augment": _augment(config)}
+    return algorithm.Algorithm.build(config.game, **networks, **given)
 
 
 def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:
@@ -72,7 +68,7 @@ def further_networks(config: Config) -> dict[str, type[nn.Module]]:
     """The networks beside g and d: those of the model's NETWORKS that the algorithm has a field
     for."""
     algorithm, model = modules(config)
-    takes = field_names(algorithm.Algorithm)
+    takes = algorithm.Algorithm.takes()
     return {name: net for name, net in models.further_networks(model).items() if name in takes}
 
 
@@ -130,6 +126,8 @@ def _check_size(size, place: str) -> None:
 
 
 def _augment(config: Config) -> augment.Augment:
+    if not config.augment:
+        return augment.NONE
     settings = dict(config.augment)
     if "name" not in settings:
         raise ValueError(f"config.augment lacks name. {registry.suggest('', augment.AUGMENTS)}")

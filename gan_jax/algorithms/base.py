@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.distributed import collectives
+from gan_jax.runtime import registry
 from gan_jax.state import Phase, PyTree
 
 Variables = dict[str, PyTree]  # {"params": {"g": ...}, "mutable": {"g": ...}}, by network name
@@ -42,6 +43,7 @@ class Game(abc.ABC):
             which give each picture a "target"; empty: it needs no such pictures.
         sampling_settings: names of its settings that act on sampling only, not on training, so that
             they can be changed for a trained generator.
+        parts: fields that are made of settings of config.game too, (("terms", CriticTerms),).
         calls: how it calls its networks, (("g", "x, style"), ...), arguments by name; networks of
             one's own are held to that. Empty: they are traced instead (build.py).
     """
@@ -54,7 +56,37 @@ class Game(abc.ABC):
     references = 0
     partners: tuple[str, ...] = ()
     sampling_settings: tuple[str, ...] = ()
+    parts: tuple[tuple[str, type], ...] = ()
     calls: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def takes(cls) -> set[str]:
+        """Names of all that it is made of: settings, networks, and what the program gives."""
+        factories = cls, *dict(cls.parts).values()
+        return {name for factory in factories for name in registry.settings_of(factory)}
+
+    @classmethod
+    def build(cls, settings: Mapping[str, Any], **given: Any) -> "Game":
+        """The game of `settings`, config.game, those of its parts among them.
+
+        given: the networks, and what else of `takes` is not the user's: `batch`, `augment`.
+        Raises:
+            ValueError: an unknown, missing or wrongly typed setting.
+        """
+        parts = dict(cls.parts)
+        known = cls.takes() - parts.keys() - given.keys()
+        for name in settings:
+            if name not in known:
+                suggestion = registry.suggest(name, known)
+                raise ValueError(f"config.game.{name}: no such setting. {suggestion}")
+
+        def build(factory, **more):
+            takes = registry.settings_of(factory)
+            more |= {name: value for name, value in given.items() if name in takes}
+            own = {name: value for name, value in settings.items() if name in takes}
+            return registry.build(factory, own, "config.game", **more)
+
+        return build(cls, **{name: build(part) for name, part in parts.items()})
 
     @property
     @abc.abstractmethod
@@ -197,17 +229,38 @@ class Translator(Game):
         return self.translate(ema, x, z, y)
 
 
-def check_weights(game: Game, *names: str) -> None:
-    """Raises ValueError where one of a game's fields, a weight in its loss, is not a number of 0 or
+def check_weights(game: Any, *names: str) -> None:
+    """Raises ValueError where one of these fields, a weight in a loss, is not a number of 0 or
     more."""
     for name in names:
         if not 0 <= getattr(game, name) < math.inf:
             raise ValueError(f"config.game.{name}={getattr(game, name)}: it must be 0 or more.")
 
 
+def check_counts(game: Any, *names: str) -> None:
+    """Raises ValueError where one of these fields is below 1."""
+    for name in names:
+        if getattr(game, name) < 1:
+            raise ValueError(f"config.game.{name}={getattr(game, name)}: it must be at least 1.")
+
+
+def check_shares(game: Any, *names: str) -> None:
+    """Raises ValueError where one of these fields is not within 0 and 1."""
+    for name in names:
+        if not 0 <= getattr(game, name) <= 1:
+            raise ValueError(
+                f"config.game.{name}={getattr(game, name)}: it must be within 0 and 1."
+            )
+
+
 def reference_names(n: int) -> tuple[str, ...]:
     """Names in a batch of its n pictures of the class to go to: target, target2, ..."""
     return tuple("target" + (str(i + 1) if i else "") for i in range(n))
+
+
+def variables(params: dict[str, PyTree], mutable: dict[str, PyTree] | None = None) -> Variables:
+    """One side's variables; without `mutable` its networks have no state."""
+    return {"params": params, "mutable": mutable or {name: {} for name in params}}
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -22,8 +22,8 @@ class Algorithm(base.Translator):
     """A patch of G(x) must be told by G's own encoder from the other patches of x, as the one at
     its place.
 
-    G and the heads minimise adversarial + `nce` PatchNCE(x, G(x)); with `identity` the mean of that
-    and `nce` PatchNCE(y, G(y)), y of the set to go to; + `l1` |G(y) - y|. D minimises half its loss
+    G and the heads minimize adversarial + `nce` PatchNCE(x, G(x)); with `identity` the mean of that
+    and `nce` PatchNCE(y, G(y)), y of the set to go to; + `l1` |G(y) - y|. D minimizes half its loss
     + `gamma` / 2 R1 on the reals.
 
     Attributes:
@@ -74,89 +74,94 @@ class Algorithm(base.Translator):
         return Phase("d", self.loss_d), Phase("g", self.loss_g)
 
     def loss_d(self, params_d, state, batch, rng):
-        """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
+        """Minimized over params_d with G frozen. Returns (f32 [], Aux). Eq. 1, and R1."""
         x, x_real = base.to_float(batch["image"]), base.to_float(batch["target"])
-        x_fake, _ = self.drawn(state.g.params, self.turned(x, self.toss(rng)))
-        logits_real, logits_fake = self.critic(params_d, x_real), self.critic(params_d, x_fake)
-        loss = losses.LOSSES[self.loss].d(logits_real, logits_fake)
-        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
-        total = 0.5 * loss
+        x_fake, _ = self.translated(state.g.params, self.mirrored(x, self.mirrors(rng)))
+
+        def critic(x):
+            return self.critic(params_d, x)
+
+        logits_real, logits_fake = critic(x_real), critic(x_fake)
+        adversarial = losses.LOSSES[self.loss].d(logits_real, logits_fake)
+        loss = 0.5 * adversarial
+        metrics = {
+            "d/loss": adversarial,
+            "d/real": jnp.mean(logits_real),
+            "d/fake": jnp.mean(logits_fake),
+        }
         if self.gamma:
-            metrics["d/r1"] = jnp.mean(
-                regularizers.grad_penalty(lambda x: self.critic(params_d, x), x_real)
-            )
-            total += self.gamma / 2 * metrics["d/r1"]
-        return total, Aux(state.d.mutable, state.carry, metrics)
+            r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
+            loss += self.gamma / 2 * r1
+            metrics["d/r1"] = r1
+        return loss, Aux(state.d.mutable, state.carry, metrics)
 
     def loss_g(self, params_g, state, batch, rng):
-        """Minimised over params_g (G and the heads) with D frozen. Returns (f32 [], Aux)."""
+        """Minimized over params_g (G and the heads) with D frozen. Returns (f32 [], Aux). Eq. 5."""
         k_flip, k_places, k_own, k_crop = jax.random.split(rng, 4)
         x, y = base.to_float(batch["image"]), base.to_float(batch["target"])
-        mirrored = self.toss(k_flip)
-        x_fake, layers = self.drawn(params_g, self.turned(x, mirrored))
-        if self.flip:
-            layers = self.drawn(params_g, x)[1]
-        found = {
-            "loss": (
-                losses.LOSSES[self.loss].g(
-                    self.critic(state.d.params, y), self.critic(state.d.params, x_fake)
-                )
-            )
-        }
-        found["nce"] = patches = self.patch_nce(params_g, layers, x_fake, k_places, mirrored)
+        flip = self.mirrors(k_flip)
+        x_fake, layers = self.translated_with_layers(params_g, x, flip)
+        logits_real = self.critic(state.d.params, y)
+        logits_fake = self.critic(state.d.params, x_fake)
+        adversarial = losses.LOSSES[self.loss].g(logits_real, logits_fake)
+        patches = self.patch_nce(params_g, layers, x_fake, k_places, flip)
+        metrics = {"g/loss": adversarial, "g/nce": patches}
         if self.identity:
-            y_fake, layers = self.drawn(params_g, self.turned(y, mirrored))
-            if self.flip:
-                layers = self.drawn(params_g, y)[1]
-            found["nce_identity"] = self.patch_nce(params_g, layers, y_fake, k_own, mirrored)
-            patches = 0.5 * (patches + found["nce_identity"])
-        loss = found["loss"] + self.nce * patches
+            y_fake, layers = self.translated_with_layers(params_g, y, flip)
+            of_identity = self.patch_nce(params_g, layers, y_fake, k_own, flip)
+            patches = 0.5 * (patches + of_identity)
+            metrics["g/nce_identity"] = of_identity
+        loss = adversarial + self.nce * patches
         if self.l1:
-            same = y_fake if self.identity and not self.flip else self.drawn(params_g, y)[0]
-            found["l1"] = jnp.mean(jnp.abs(same - y))
-            loss += self.l1 * found["l1"]
+            unflipped = self.identity and not self.flip
+            l1 = losses.l1(y_fake if unflipped else self.translated(params_g, y)[0], y)
+            loss += self.l1 * l1
+            metrics["g/l1"] = l1
         if self.temporal:
-            again = lambda part: self.drawn(params_g, part)[0]
-            found["temporal"] = regularizers.crop_consistency(
-                again, x, again(x) if self.flip else x_fake, k_crop
-            )
-            loss += self.temporal * found["temporal"]
-        return loss, Aux(
-            state.g.mutable, state.carry, {f"g/{name}": value for name, value in found.items()}
-        )
 
-    def toss(self, rng):
-        """Whether this turn's pictures go through G mirrored: bool [], or False without `flip`."""
+            def translate(part):
+                return self.translated(params_g, part)[0]
+
+            whole = translate(x) if self.flip else x_fake
+            temporal = regularizers.crop_consistency(translate, x, whole, k_crop)
+            loss += self.temporal * temporal
+            metrics["g/temporal"] = temporal
+        return loss, Aux(state.g.mutable, state.carry, metrics)
+
+    def mirrors(self, rng):
+        """Whether this step's pictures go through G mirrored: bool [], or False without `flip`."""
         return jax.random.bernoulli(rng) if self.flip else False
 
-    def turned(self, x, mirrored):
-        """x [B, H, W, C], left and right exchanged where `mirrored`."""
-        return jnp.where(mirrored, x[:, :, ::-1], x) if self.flip else x
+    def mirrored(self, x, flip):
+        """x [B, H, W, C], left and right exchanged where `flip`, as `mirrors` gives it."""
+        return jnp.where(flip, x[:, :, ::-1], x) if self.flip else x
 
-    def patch_nce(self, params_g, layers, x_fake, rng, mirrored):
+    def translated_with_layers(self, params_g, x, flip):
+        """(translations of x, mirrored where `flip`; the tapped layers of x itself)."""
+        x_fake, layers = self.translated(params_g, self.mirrored(x, flip))
+        return x_fake, self.translated(params_g, x)[1] if self.flip else layers
+
+    def patch_nce(self, params_g, layers, x_fake, rng, flip):
         """The mean over layers of PatchNCE between a picture's layers and those of its translation,
         f32 [] (eq. 3)."""
-        of_fake = [self.turned(h, mirrored) for h in self.drawn(params_g, x_fake)[1]]
+        of_fake = [self.mirrored(h, flip) for h in self.translated(params_g, x_fake)[1]]
         keys = jax.random.split(rng, len(layers))
         places = [
             jax.random.permutation(key, h.shape[1] * h.shape[2])[: self.patches]
             for key, h in zip(keys, layers, strict=True)
         ]
-        q, k = (
-            base.forward(
-                self.heads,
-                params_g["heads"],
-                {},
-                [at(h, p) for h, p in zip(hs, places, strict=True)],
-            )[0]
-            for hs in (of_fake, layers)
-        )
-        return sum(
-            patch_nce(a, b, self.temperature, self.across) for a, b in zip(q, k, strict=True)
-        ) / len(layers)
+        queries = self.heads_at(params_g, of_fake, places)
+        positives = self.heads_at(params_g, layers, places)
+        pairs = zip(queries, positives, strict=True)
+        return sum(patch_nce(q, k, self.temperature, self.across) for q, k in pairs) / len(layers)
 
-    def drawn(self, params_g, x):
-        """(G's pictures f32 [B, H, W, C], its tapped layers, a list of [B, h, w, c])."""
+    def heads_at(self, params_g, layers, places):
+        """Unit vectors f32 [B, P, F] of each layer [B, h, w, c] at places int32 [P]."""
+        patches = [at(h, p) for h, p in zip(layers, places, strict=True)]
+        return base.forward(self.heads, params_g["heads"], {}, patches)[0]
+
+    def translated(self, params_g, x):
+        """(G's translations of x f32 [B, H, W, C], its tapped layers, a list of [B, h, w, c])."""
         return base.forward(self.g, params_g["g"], {}, x, self.taps)[0]
 
     def critic(self, params_d, x):
@@ -167,11 +172,10 @@ class Algorithm(base.Translator):
         k_g, k_heads, k_d = jax.random.split(rng, 3)
         x = base.to_float(batch["image"])
         params = {"g": base.init_network(self.g, k_g, x)[0]}
-        layers = [at(h, jnp.arange(2)) for h in self.drawn(params, x)[1]]
+        layers = [at(h, jnp.arange(2)) for h in self.translated(params, x)[1]]
         params["heads"] = base.init_network(self.heads, k_heads, layers)[0]
         params_d = {"d": base.init_network(self.d, k_d, x)[0]}
-        wrap = lambda params: {"params": params, "mutable": {name: {} for name in params}}
-        return wrap(params), wrap(params_d), {}
+        return base.variables(params), base.variables(params_d), {}
 
     def apply_generator(self, ema, more, x, style):
         return base.forward(self.g, ema["params"]["g"], more, x, train=False)

@@ -3,7 +3,6 @@ and penalty only."""
 
 import dataclasses
 import functools
-import math
 
 import flax.linen as nn
 import jax
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 from gan_jax import losses, regularizers
 from gan_jax.algorithms import base, critic_terms
 from gan_jax.runtime import registry
-from gan_jax.state import Aux, Phase, Player
+from gan_jax.state import Aux, Phase
 
 PENALTIES = {
     "wgan_gp": "lambda * (||gradient between real and fake|| - 1)^2",
@@ -25,27 +24,30 @@ STANDING_BATCH = 256  # pictures, at most, in a pass for standing statistics
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(critic_terms.Additions, base.FromNoise):
+class Algorithm(base.FromNoise):
     """min over G, max over D of any loss in `losses.LOSSES`, with an optional gradient penalty on
     D.
 
     Attributes:
-        z_dim: numbers of noise a picture, standard normal.
+        z_dim: dimension of the latent z ~ N(0, I).
         loss: a name in losses.LOSSES.
-        n_critic: D steps a round, each on a batch of its own.
+        n_critic: D steps an iteration, each on a batch of its own.
         penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's
             gamma.
         penalty_every: 1 adds the penalty to every D step; k > 1 gives it steps of its own every k
-            rounds, `n_critic` of them, each k times as heavy (lazy regularisation): its pull a
-            round stays the same.
-        orthogonal: weight of G's orthogonal regularisation (BigGAN's beta; 1e-4 as published).
+            iterations, `n_critic` of them, each k times as heavy (lazy regularization): its pull an
+            iteration stays the same.
+        orthogonal: weight of G's orthogonal regularization (BigGAN's beta; 1e-4 as published).
         standing_passes: training passes over which the averaged G's batch statistics are gathered
-            anew before it draws pictures; 0: its running ones, averaged with its weights.
-    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are
-    drawn with the real batch's labels.
+            anew before it samples; 0: its running ones, averaged with its weights.
+        batch: images an iteration.
+        terms: see critic_terms.CriticTerms, whose settings stand among these.
+    Labels, where the data has them, go to both players; fakes are drawn with the real batch's
+    labels.
     """
 
     sampling_settings = ("standing_passes",)
+    parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module
     d: nn.Module
@@ -57,20 +59,15 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     penalty_every: int = 1
     orthogonal: float = 0.0
     standing_passes: int = 0
+    batch: int = 0
+    terms: critic_terms.CriticTerms = critic_terms.NONE
 
     def __post_init__(self):
-        super().__post_init__()
         registry.choose(losses.LOSSES, self.loss, "config.game.loss")
         if self.penalty is not None:
             registry.choose(PENALTIES, self.penalty, "config.game.penalty")
-        for name in ("z_dim", "n_critic", "penalty_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"config.game.{name}={getattr(self, name)}: it must be at least 1."
-                )
-        for name in ("orthogonal", "standing_passes"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        base.check_counts(self, "z_dim", "n_critic", "penalty_every")
+        base.check_weights(self, "orthogonal", "standing_passes")
 
     @property
     def phases(self):
@@ -80,53 +77,64 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         return play
 
     def loss_d(self, params_d, state, batch, rng):
-        """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
-        k_z, k_penalty, k_real, k_fake, *k_moved = jax.random.split(rng, 6)
+        """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
+        k_z, k_penalty, k_real, k_fake, *k_perturb = jax.random.split(rng, 6)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        x_fake = self.fake(state.g, k_z, y, x_real.shape[0])[0]
-        seen_real, seen_fake = self.seen(state, k_real, x_real), self.seen(state, k_fake, x_fake)
-        logits_real, mutable = self.critic(params_d, state, seen_real, y)
-        logits_fake, _ = self.critic(params_d, state, seen_fake, y)
-        loss = losses.LOSSES[self.loss].d(logits_real, logits_fake)
-        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
+        x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0])
+        augmented_real = self.terms.augmented(state, k_real, x_real)
+        augmented_fake = self.terms.augmented(state, k_fake, x_fake)
+        logits_real, mutable = self.critic(params_d, state, augmented_real, y)
+        logits_fake, _ = self.critic(params_d, state, augmented_fake, y)
+        logits = logits_real, logits_fake
+
+        def critic(x):
+            return self.critic(params_d, state, x, y)[0]
+
+        adversarial = losses.LOSSES[self.loss].d(*logits)
+        metrics = {
+            "d/loss": adversarial,
+            "d/real": jnp.mean(logits_real),
+            "d/fake": jnp.mean(logits_fake),
+        }
+        penalty = 0.0
         if self.penalty is not None and self.penalty_every == 1:
             penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
-            loss, metrics = loss + penalty, metrics | {"d/penalty": penalty}
-        critic = lambda x: self.critic(params_d, state, x, y)[0]
-        added, terms = self.additions_d(
-            state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake)
+            metrics["d/penalty"] = penalty
+        lecam, of_lecam = self.terms.lecam_term(state, *logits)
+        consistency, of_consistency = self.terms.consistency_term(
+            critic, k_perturb, (augmented_real, augmented_fake), logits
         )
-        carry, observed = self.observed(state, logits_real, logits_fake)
-        return loss + added, Aux(mutable, carry, metrics | terms | observed)
+        loss = adversarial + penalty + lecam + consistency
+        carry, strength = self.terms.next_carry(state, *logits)
+        return loss, Aux(mutable, carry, metrics | of_lecam | of_consistency | strength)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """A turn of the lazy penalty: `penalty_every` times the weighted penalty, minimised over
+        """The lazy penalty's own step: `penalty_every` times the weighted penalty, minimized over
         params_d."""
         k_z, k_penalty = jax.random.split(rng)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        x_fake = self.fake(state.g, k_z, y, x_real.shape[0])[0]
+        x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0])
         penalty = self.weighted_penalty(params_d, state, x_real, x_fake, y, k_penalty)
-        return self.penalty_every * penalty, Aux(
-            state.d.mutable, state.carry, {"d/penalty": penalty}
-        )
+        aux = Aux(state.d.mutable, state.carry, {"d/penalty": penalty})
+        return self.penalty_every * penalty, aux
 
     def loss_g(self, params_g, state, batch, rng):
-        """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
+        """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        x_fake, mutable = self.fake(
-            Player(params_g, state.g.mutable, None), k_z, y, x_real.shape[0]
-        )
-        seen_real, seen_fake = self.seen(state, k_real, x_real), self.seen(state, k_fake, x_fake)
-        # only relativistic losses read it
-        logits_real, _ = self.critic(state.d.params, state, seen_real, y)
-        logits_fake, _ = self.critic(state.d.params, state, seen_fake, y)
-        loss = losses.LOSSES[self.loss].g(logits_real, logits_fake)
-        metrics = {"g/loss": loss}
+        player = state.g.replace(params=params_g)
+        x_fake, mutable = self.fake(player, k_z, y, x_real.shape[0])
+        augmented_real = self.terms.augmented(state, k_real, x_real)
+        augmented_fake = self.terms.augmented(state, k_fake, x_fake)
+        # only relativistic losses read the reals' logits
+        logits_real, _ = self.critic(state.d.params, state, augmented_real, y)
+        logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y)
+        adversarial = losses.LOSSES[self.loss].g(logits_real, logits_fake)
+        metrics, orthogonal = {"g/loss": adversarial}, 0.0
         if self.orthogonal:
-            penalty = self.orthogonal * regularizers.orthogonal(params_g)
-            loss, metrics = loss + penalty, metrics | {"g/orthogonal": penalty}
-        return loss, Aux(mutable, state.carry, metrics)
+            orthogonal = self.orthogonal * regularizers.orthogonal(params_g)
+            metrics["g/orthogonal"] = orthogonal
+        return adversarial + orthogonal, Aux(mutable, state.carry, metrics)
 
     def weighted_penalty(self, params_d, state, x_real, x_fake, y, rng):
         """The penalty as it enters D's loss, f32 []. R1, R2: gamma / 2; WGAN-GP: lambda.
@@ -134,34 +142,32 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         The gradient is that of the picture before it is augmented.
         """
         k_mix, *keys = jax.random.split(rng, 3)
-        critics = [
-            lambda x, k=k: self.critic(params_d, state, self.seen(state, k, x), y)[0] for k in keys
-        ]  # -> [B]
+
+        def critic(key, x):
+            return self.critic(params_d, state, self.terms.augmented(state, key, x), y)[0]
+
         if self.penalty == "wgan_gp":
             mix = base.uniform(k_mix, x_real.shape[0], 1, 1, 1)
-            return self.penalty_weight * jnp.mean(
-                regularizers.interpolate_penalty(critics[0], x_real, x_fake, mix)
-            )
+            slope = functools.partial(critic, keys[0])
+            penalties = regularizers.interpolate_penalty(slope, x_real, x_fake, mix)
+            return self.penalty_weight * jnp.mean(penalties)
         at = {"r1": (x_real,), "r2": (x_fake,), "r1+r2": (x_real, x_fake)}[self.penalty]
         penalties = [
-            jnp.mean(regularizers.grad_penalty(critic, x))
-            for critic, x in zip(critics, at, strict=False)
+            jnp.mean(regularizers.grad_penalty(functools.partial(critic, key), x))
+            for key, x in zip(keys, at, strict=False)
         ]
         return self.penalty_weight / 2 * sum(penalties)
 
     def fake(self, player, rng, y, n):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""
-        z, rngs = (
-            base.normal(rng, n, self.z_dim),
-            {"noise": jax.random.fold_in(rng, 1)},
-        )  # StyleGAN2 draws such noise
-        images, mutable = base.forward(
-            self.g, player.params["g"], player.mutable["g"], z, y, rngs=rngs
-        )
+        z = base.normal(rng, n, self.z_dim)
+        rngs = {"noise": jax.random.fold_in(rng, 1)}  # StyleGAN2's generator draws such noise
+        params, mutable = player.params["g"], player.mutable["g"]
+        images, mutable = base.forward(self.g, params, mutable, z, y, rngs=rngs)
         return images, {"g": mutable}
 
     def critic(self, params_d, state, x, y):
-        """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a turn starts from the stored
+        """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a step starts from the stored
         one."""
         logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
         return logits, {"d": mutable}
@@ -174,7 +180,7 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         if self.penalty is not None and "batch_stats" in mutable_d:
             raise ValueError(
                 f"config.game.penalty={self.penalty!r}: a critic with batch norm mixes the images"
-                " of a batch, so it has no gradient of one image to penalise. Set"
+                " of a batch, so it has no gradient of one image to penalize. Set"
                 " config.d.norm='none'."
             )
         if self.standing_passes and "batch_stats" not in mutable_g:
@@ -182,8 +188,9 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
                 f"config.game.standing_passes={self.standing_passes}: this generator has no batch"
                 " norm. Set it to 0."
             )
-        wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
-        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), self.init_carry()
+        g = base.variables({"g": params_g}, {"g": mutable_g})
+        d = base.variables({"d": params_d}, {"d": mutable_d})
+        return g, d, self.terms.init_carry()
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)

@@ -1,7 +1,8 @@
-"""R3GAN: relativistic pairing held by R1 and R2. Huang et al. 2024, arXiv:2501.05441; presets of
-the official runs."""
+"""R3GAN: a relativistic loss that R1 and R2 make converge. Huang et al. 2024, arXiv:2501.05441;
+presets of the official runs."""
 
 import dataclasses
+import functools
 import inspect
 import math
 
@@ -16,23 +17,26 @@ from gan_jax.state import Aux, Phase, PyTree
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(critic_terms.Additions, base.FromNoise):
-    """Every fake is judged against the real image of its row; R1 and R2 at every step make that
+class Algorithm(base.FromNoise):
+    """Every fake is compared with the real image of its row; R1 and R2 at every step make that
     converge.
 
     Attributes:
-        z_dim: numbers of noise a picture, standard normal.
+        z_dim: dimension of the latent z ~ N(0, I).
         gamma: D's loss has gamma / 2 times the squared slopes at reals and at fakes. With
             `gamma_final` it goes there along half a cosine over `decay_kimg` thousand images.
         penalty_every: 1 has both penalties in every D step; k > 1 makes them a step of its own
-            every k rounds, k times as
-            heavy: faster, without the paper's guarantee of convergence.
-    Slopes are those of the picture before it is augmented. The rest: additions.Additions. Labels,
-    where the data has them, go to both players; fakes are drawn with the labels of the reals they
-    are paired with.
-    Differs: G's turn pairs its fakes with the real images of D's turn before it; the official code
+            every k iterations, k times as heavy: faster, without the paper's guarantee of
+            convergence.
+        batch: images an iteration.
+        terms: see critic_terms.CriticTerms, whose settings stand among these.
+    Slopes are those of the picture before it is augmented. Labels, where the data has them, go to
+    both players; fakes are drawn with the labels of the reals they are paired with.
+    Differs: G's step pairs its fakes with the real images of D's step before it; the official code
     draws others.
     """
+
+    parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module
     d: nn.Module
@@ -41,9 +45,10 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     gamma_final: float | None = None
     decay_kimg: float | None = None
     penalty_every: int = 1
+    batch: int = 0
+    terms: critic_terms.CriticTerms = critic_terms.NONE
 
     def __post_init__(self):
-        super().__post_init__()
         if "scale" not in inspect.signature(type(self.d).__call__).parameters:
             raise ValueError(
                 f"config.model: {type(self.d).__module__}.{type(self.d).__name__} has no scale of"
@@ -51,14 +56,10 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
                 " algorithm='noise_to_image' with game.loss='relativistic' and"
                 " game.penalty='r1+r2'."
             )
-        for name in ("z_dim", "penalty_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"config.game.{name}={getattr(self, name)}: it must be at least 1."
-                )
-        for name in ("gamma", "gamma_final"):
-            if getattr(self, name) is not None and not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
+        base.check_counts(self, "z_dim", "penalty_every")
+        base.check_weights(self, "gamma")
+        if self.gamma_final is not None:
+            base.check_weights(self, "gamma_final")
         if (self.gamma_final is None) != (self.decay_kimg is None):
             raise ValueError(
                 "config.game.gamma_final and config.game.decay_kimg: give both, or neither."
@@ -72,70 +73,79 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     @property
     def phases(self):
         play = Phase("d", self.loss_d), Phase("g", self.loss_g)
-        return (
-            play
-            if self.penalty_every == 1
-            else (*play, Phase("d", self.penalty_d, every=self.penalty_every))
-        )
+        if self.penalty_every > 1:
+            return *play, Phase("d", self.penalty_d, every=self.penalty_every)
+        return play
 
     def loss_d(self, params_d, state, batch, rng):
-        """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
-        k_z, k_real, k_fake, *k_moved = jax.random.split(rng, 5)
+        """Minimized over params_d with G frozen. Returns (f32 [], Aux). Huang et al. 2024, section
+        2: the relativistic loss, R1 and R2."""
+        k_z, k_real, k_fake, *k_perturb = jax.random.split(rng, 5)
         pairs, y = self.pairs(state, batch, k_z)
-        seen, unsee = jax.vjp(lambda pairs: self.seen_pairs(state, k_real, k_fake, pairs), pairs)
+        augment = functools.partial(self.augmented_pairs, state, k_real, k_fake)
         if self.penalty_every == 1:
-            logits, slopes = self.logits_and_slopes(params_d, seen, y)
-            r1, r2 = _squares(unsee(slopes)[0])
-        else:
-            logits = self.judge(params_d, seen, y)
+            critic = functools.partial(self.critic, params_d, _twice(y))
+            r1, r2, logits, augmented = regularizers.r1_r2(critic, augment, pairs)
+        else:  # they have a step of their own
+            r1, r2, augmented = 0.0, 0.0, augment(pairs)
+            logits = self.pair_logits(params_d, augmented, y)
         logits_real, logits_fake = logits[:, 0], logits[:, 1]
-        loss = losses.relativistic_d(logits_real, logits_fake)
-        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
-        if self.penalty_every == 1:
-            gamma = self.gamma_at(state.step)
-            loss, metrics = (
-                loss + gamma / 2 * (r1 + r2),
-                metrics | {"d/r1": r1, "d/r2": r2, "d/gamma": gamma},
-            )
-        critic = lambda x: self.critic(params_d, x, y)
-        added, terms = self.additions_d(
-            state, critic, k_moved, (seen[:, 0], seen[:, 1]), (logits_real, logits_fake)
+        adversarial = losses.relativistic_d(logits_real, logits_fake)
+        gamma = self.gamma_at(state.step)
+        lecam, of_lecam = self.terms.lecam_term(state, logits_real, logits_fake)
+        consistency, of_consistency = self.terms.consistency_term(
+            functools.partial(self.critic, params_d, y),
+            k_perturb,
+            (augmented[:, 0], augmented[:, 1]),
+            (logits_real, logits_fake),
         )
-        carry, observed = self.observed(state, logits_real, logits_fake)
-        return loss + added, Aux(state.d.mutable, carry, metrics | terms | observed)
+        loss = adversarial + gamma / 2 * (r1 + r2) + lecam + consistency
+        metrics = {
+            "d/loss": adversarial,
+            "d/real": jnp.mean(logits_real),
+            "d/fake": jnp.mean(logits_fake),
+        }
+        if self.penalty_every == 1:
+            metrics |= {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
+        carry, strength = self.terms.next_carry(state, logits_real, logits_fake)
+        return loss, Aux(state.d.mutable, carry, metrics | of_lecam | of_consistency | strength)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """The lazy penalty's own turn: `penalty_every` times the weighted penalty, minimised over
+        """The lazy penalties' own step: `penalty_every` times gamma / 2 (R1 + R2), minimized over
         params_d."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         pairs, y = self.pairs(state, batch, k_z)
-        seen, unsee = jax.vjp(lambda pairs: self.seen_pairs(state, k_real, k_fake, pairs), pairs)
-        r1, r2 = _squares(unsee(self.logits_and_slopes(params_d, seen, y)[1])[0])
+        augment = functools.partial(self.augmented_pairs, state, k_real, k_fake)
+        critic = functools.partial(self.critic, params_d, _twice(y))
+        r1, r2, _, _ = regularizers.r1_r2(critic, augment, pairs)
         gamma = self.gamma_at(state.step)
-        metrics = {"d/r1": r1, "d/r2": r2, "d/gamma": gamma}
-        return self.penalty_every * gamma / 2 * (r1 + r2), Aux(
-            state.d.mutable, state.carry, metrics
-        )
+        aux = Aux(state.d.mutable, state.carry, {"d/r1": r1, "d/r2": r2, "d/gamma": gamma})
+        return self.penalty_every * gamma / 2 * (r1 + r2), aux
 
     def loss_g(self, params_g, state, batch, rng):
-        """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
+        """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake = self.fake(params_g, k_z, y, x_real.shape[0])
-        logits_real = self.critic(state.d.params, self.seen(state, k_real, x_real), y)
-        logits_fake = self.critic(state.d.params, self.seen(state, k_fake, x_fake), y)
+        augmented_real = self.terms.augmented(state, k_real, x_real)
+        augmented_fake = self.terms.augmented(state, k_fake, x_fake)
+        logits_real = self.critic(state.d.params, y, augmented_real)
+        logits_fake = self.critic(state.d.params, y, augmented_fake)
         loss = losses.relativistic_g(logits_real, logits_fake)
         return loss, Aux(state.g.mutable, state.carry, {"g/loss": loss})
 
     def gamma_at(self, step: jax.Array) -> jax.Array:
-        """gamma f32 [] in the round `step` (from 0), by the images seen before it."""
+        """gamma f32 [] in iteration `step` (from 0), by the images before it."""
         if self.gamma_final is None:
             return jnp.float32(self.gamma)
         done = jnp.minimum((step + 0.0) * self.batch / (self.decay_kimg * 1000), 1)
         return self.gamma_final + (self.gamma - self.gamma_final) * (1 + jnp.cos(jnp.pi * done)) / 2
 
     def pairs(self, state, batch, rng):
-        """(real and fake of each row, f32 [B, 2, H, W, C]; their labels int32 [B] or None)."""
+        """(real and fake of each row, f32 [B, 2, H, W, C]; their labels int32 [B] or None).
+
+        A row's two stay beside each other, so on one device.
+        """
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         return jnp.stack([x_real, self.fake(state.g.params, rng, y, x_real.shape[0])], 1), y
 
@@ -143,25 +153,18 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         """Images f32 [n, H, W, C]."""
         return base.forward(self.g, params_g["g"], {}, base.normal(rng, n, self.z_dim), y)[0]
 
-    def seen_pairs(self, state, k_real, k_fake, pairs):
-        """What the critic is shown of pairs [B, 2, H, W, C], the same shape."""
-        return jnp.stack(
-            [self.seen(state, key, pairs[:, i]) for i, key in enumerate((k_real, k_fake))], 1
-        )
+    def augmented_pairs(self, state, k_real, k_fake, pairs):
+        """Pairs [B, 2, H, W, C] as the critic sees them, the same shape."""
+        sides = zip((k_real, k_fake), (0, 1), strict=True)
+        return jnp.stack([self.terms.augmented(state, key, pairs[:, i]) for key, i in sides], 1)
 
-    def judge(self, params_d, pairs, y):
-        """Logits f32 [B, 2] of pairs [B, 2, H, W, C]. A row's two stay beside each other, so on one
-        device."""
-        return self.critic(params_d, _rows(pairs), _twice(y)).reshape(-1, 2)
+    def pair_logits(self, params_d, pairs, y):
+        """Logits f32 [B, 2] of pairs [B, 2, H, W, C]."""
+        rows = pairs.reshape(-1, *pairs.shape[2:])
+        return self.critic(params_d, _twice(y), rows).reshape(-1, 2)
 
-    def logits_and_slopes(self, params_d, pairs, y):
-        """(logits f32 [B, 2], their gradients by pairs [B, 2, H, W, C])."""
-        critic = lambda x, scale: self.critic(params_d, x, _twice(y), scale)
-        logits, slopes = regularizers.logits_and_slopes(critic, _rows(pairs))
-        return logits.reshape(-1, 2), slopes.reshape(pairs.shape)
-
-    def critic(self, params_d, x, y, scale=None):
-        """x [n, H, W, C] -> logits f32 [n]."""
+    def critic(self, params_d, y, x, scale=None):
+        """x [n, H, W, C] of classes y -> logits f32 [n]; scale f32 [n]: of the biases."""
         return base.forward(self.d, params_d["d"], {}, x, y, scale)[0]
 
     def init(self, rng, batch):
@@ -175,8 +178,8 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
                     f"config.{name}: config.algorithm='r3gan' plays with networks without state"
                     " only."
                 )
-        wrap = lambda name, params: {"params": {name: params}, "mutable": {name: {}}}
-        return wrap("g", params_g), wrap("d", params_d), self.init_carry()
+        carry = self.terms.init_carry()
+        return base.variables({"g": params_g}), base.variables({"d": params_d}), carry
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)
@@ -185,18 +188,8 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]
 
 
-def _squares(slopes):
-    """Mean squared norms (R1, R2) of the slopes [B, 2, H, W, C]."""
-    return jnp.mean(jnp.sum(jnp.square(slopes), axis=(2, 3, 4)), 0)
-
-
-def _rows(pairs):
-    """[B, 2, ...] -> [2B, ...]."""
-    return pairs.reshape(-1, *pairs.shape[2:])
-
-
 def _twice(y):
-    """Labels [B] -> [2B], of `_rows`."""
+    """Labels [B] -> [2B], of both pictures of a pair."""
     return None if y is None else jnp.repeat(y, 2)
 
 
@@ -206,57 +199,59 @@ def preset(name: str) -> dict[str, PyTree]:
     Differs: a run ends where its schedules end; the official ones go on until they are stopped.
     """
     p = registry.choose(PRESETS, name, "the preset")
-    (lr, final_lr), (gamma, gamma_final), (b2, final_b2), kimg = (
-        p["lr"],
-        p["gamma"],
-        p["b2"],
-        p["decay_kimg"],
-    )
-    adam = dict(
-        name="adam", lr=lr, b1=0.0, b2=b2, schedule="cosine", final_lr=final_lr, final_b2=final_b2
-    )
-    widths = dict(widths=p["widths"], cardinality=p["cardinality"])
+    lr, final_lr = p["lr"]
+    gamma, gamma_final = p["gamma"]
+    b2, final_b2 = p["b2"]
+    kimg = p["decay_kimg"]
+    opt = {"name": "adam", "lr": lr, "b1": 0.0, "b2": b2, "schedule": "cosine"}
+    opt |= {"final_lr": final_lr, "final_b2": final_b2, "decay_kimg": kimg}
+    widths = {"widths": p["widths"], "cardinality": p["cardinality"]}
+    ada = {"name": "ada", "pipe": ("bgc", "cutout"), "multipliers": (("color", 0.5),)}
     return {
         "algorithm": "r3gan",
         "model": "r3gan",
         "g": widths,
         "d": widths,
         "game": dict(z_dim=64, gamma=gamma, gamma_final=gamma_final, decay_kimg=kimg),
-        "augment": dict(
-            name="ada", pipe=("bgc", "cutout"), multipliers=(("color", 0.5),), target=None, p=p["p"], rise_kimg=kimg
-        ),
+        "augment": ada | {"target": None, "p": p["p"], "rise_kimg": kimg},
         "conditional": p["conditional"],
-        "opt_g": adam | {"decay_kimg": kimg},
-        "opt_d": adam | {"decay_kimg": kimg},
+        "opt_g": dict(opt),
+        "opt_d": dict(opt),
         "batch": p["batch"],
         "total_kimg": kimg,
         "ema_halflife_kimg": p["ema_kimg"],
         "ema_rise_kimg": kimg,
         "ema_rampup": None,
-    }  # fmt: skip
+    }
 
 
 # Of the official runs, on 8, 8, 8, 32 and 64 GPUs. Pairs go from the first number to the second, p
 # and the half-life of the average (ema_kimg) from 0, all along half a cosine over decay_kimg.
 PRESETS = {
     "CIFAR10": dict(
-        widths=(768,) * 4, cardinality=(96,) * 4, conditional=True, batch=512, lr=(2e-4, 5e-5), gamma=(0.05, 0.005),
-        b2=(0.9, 0.99), p=0.55, ema_kimg=5_000.0, decay_kimg=20_000.0,
+        widths=(768,) * 4, cardinality=(96,) * 4, conditional=True, batch=512,
+        lr=(2e-4, 5e-5), gamma=(0.05, 0.005), b2=(0.9, 0.99), p=0.55,
+        ema_kimg=5_000.0, decay_kimg=20_000.0,
     ),
     "FFHQ-64": dict(
-        widths=(768,) * 4 + (384,), cardinality=(96,) * 4 + (48,), conditional=False, batch=256, lr=(2e-4, 5e-5),
-        gamma=(2.0, 0.2), b2=(0.9, 0.99), p=0.3, ema_kimg=500.0, decay_kimg=20_000.0,
+        widths=(768,) * 4 + (384,), cardinality=(96,) * 4 + (48,), conditional=False, batch=256,
+        lr=(2e-4, 5e-5), gamma=(2.0, 0.2), b2=(0.9, 0.99), p=0.3,
+        ema_kimg=500.0, decay_kimg=20_000.0,
     ),
     "FFHQ-256": dict(
-        widths=(768,) * 4 + (384, 192, 96), cardinality=(96,) * 4 + (48, 24, 12), conditional=False, batch=256,
-        lr=(2e-4, 5e-5), gamma=(150.0, 15.0), b2=(0.9, 0.99), p=0.3, ema_kimg=500.0, decay_kimg=20_000.0,
+        widths=(768,) * 4 + (384, 192, 96), cardinality=(96,) * 4 + (48, 24, 12),
+        conditional=False, batch=256,
+        lr=(2e-4, 5e-5), gamma=(150.0, 15.0), b2=(0.9, 0.99), p=0.3,
+        ema_kimg=500.0, decay_kimg=20_000.0,
     ),
     "ImageNet-32": dict(
-        widths=(1536,) * 4, cardinality=(96,) * 4, conditional=True, batch=4096, lr=(2e-4, 5e-5), gamma=(0.5, 0.05),
-        b2=(0.9, 0.99), p=0.5, ema_kimg=50_000.0, decay_kimg=200_000.0,
+        widths=(1536,) * 4, cardinality=(96,) * 4, conditional=True, batch=4096,
+        lr=(2e-4, 5e-5), gamma=(0.5, 0.05), b2=(0.9, 0.99), p=0.5,
+        ema_kimg=50_000.0, decay_kimg=200_000.0,
     ),
     "ImageNet-64": dict(
-        widths=(1536,) * 5, cardinality=(96,) * 5, conditional=True, batch=4096, lr=(2e-4, 5e-5), gamma=(1.0, 0.1),
-        b2=(0.9, 0.99), p=0.4, ema_kimg=50_000.0, decay_kimg=200_000.0,
+        widths=(1536,) * 5, cardinality=(96,) * 5, conditional=True, batch=4096,
+        lr=(2e-4, 5e-5), gamma=(1.0, 0.1), b2=(0.9, 0.99), p=0.4,
+        ema_kimg=50_000.0, decay_kimg=200_000.0,
     ),
 }  # fmt: skip

@@ -19,24 +19,24 @@ class Algorithm(base.Translator):
     """A picture takes on the style of a class: drawn from noise by `mapping`, or seen on another
     picture by `encoder`.
 
-    G minimises adversarial + `style` |E(G(x, s)) - s| - diversity |G(x, s) - G(x, s')| + `cycle`
-    |G(G(x, s), E(x)) - x|, D the logistic loss and R1 on the reals; each of them twice a round,
-    with styles of noise and with styles of pictures.
+    G minimizes adversarial + `style` |E(G(x, s)) - s| - diversity |G(x, s) - G(x, s')| + `cycle`
+    |G(G(x, s), E(x)) - x|, D the logistic loss and R1 on the reals; each of them twice an
+    iteration, with styles of noise and with styles of pictures.
 
     Attributes:
         g, mapping, encoder, d: (x, s) -> picture; (z, y) -> s; (x, y) -> s; (x, y) -> logit.
-        z_dim: numbers of noise a style, standard normal.
+        z_dim: dimension of the latent z ~ N(0, I) of a style.
         gamma: R1's; D's loss has gamma / 2 times the squared slope at reals.
         style, cycle: weights of the terms above.
         diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand
             images (None: it stays).
         color: weight of |coarse(G(x, s)) - coarse(x)|, pictures brought to COARSE x COARSE: colours
             stay where they were.
-        temporal: weight of regularizers.crop_consistency in the turn with styles of noise, for
+        temporal: weight of regularizers.crop_consistency in the step with styles of noise, for
             video.
-        batch: images a round.
+        batch: images an iteration.
     Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two
-    pictures of it. The turn with styles of pictures moves G alone (`only`), as in the official
+    pictures of it. The step with styles of pictures moves G alone (`only`), as in the official
     code.
     Differs: pictures come as often as the data has them; the official sampler draws every class
     equally often. `color`, 0 in the paper. Without it skin and hair are part of a style, which
@@ -84,98 +84,109 @@ class Algorithm(base.Translator):
         )
 
     def loss_d_latent(self, params_d, state, batch, rng):
-        """Minimised over params_d with G frozen; fakes have styles of noise. Returns (f32 [],
+        """Minimized over params_d with G frozen; fakes have styles of noise. Returns (f32 [],
         Aux)."""
-        return self.loss_d(
-            params_d, state, batch, self.style_of(state.g.params, self.latent_of(batch, rng), batch)
-        )
+        s = self.styles_from_noise(state.g.params, batch, rng)
+        return self.loss_d(params_d, state, batch, s)
 
     def loss_d_reference(self, params_d, state, batch, rng):
         """The same; fakes have the styles of pictures."""
-        return self.loss_d(
-            params_d, state, batch, self.styles_from_images(state.g.params, batch, "target")
-        )
+        s = self.styles_from_images(state.g.params, batch, "target")
+        return self.loss_d(params_d, state, batch, s)
 
     def loss_d(self, params_d, state, batch, s):
-        """The critic's loss at fakes of style s [B, S]."""
+        """The critic's loss at fakes of style s [B, S]. Eq. 1, and R1."""
         x_real, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.translated(state.g.params, x_real, s)
-        logits_real, logits_fake = (
-            self.critic(params_d, x_real, y),
-            self.critic(params_d, x_fake, y_new),
-        )
-        r1 = jnp.mean(regularizers.grad_penalty(lambda x: self.critic(params_d, x, y), x_real))
-        loss = losses.logistic_d(logits_real, logits_fake)
+
+        def critic(x):
+            return self.critic(params_d, x, y)
+
+        logits_real = critic(x_real)
+        logits_fake = self.critic(params_d, x_fake, y_new)
+        r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
+        adversarial = losses.logistic_d(logits_real, logits_fake)
+        loss = adversarial + self.gamma / 2 * r1
         metrics = {
-            "d/loss": loss,
+            "d/loss": adversarial,
             "d/real": jnp.mean(logits_real),
             "d/fake": jnp.mean(logits_fake),
             "d/r1": r1,
         }
-        return loss + self.gamma / 2 * r1, Aux(state.d.mutable, state.carry, metrics)
+        return loss, Aux(state.d.mutable, state.carry, metrics)
 
     def loss_g_latent(self, params_g, state, batch, rng):
-        """Minimised over params_g (G, mapping and encoder) with D frozen; styles are of noise.
+        """Minimized over params_g (G, mapping and encoder) with D frozen; styles are of noise.
         Returns (f32 [], Aux)."""
         k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
-        style = lambda key: self.style_of(params_g, self.latent_of(batch, key), batch)
-        return self.loss_g(params_g, state, batch, style(k_one), style(k_other), "latent", *k_crop)
+        s = self.styles_from_noise(params_g, batch, k_one)
+        s_other = self.styles_from_noise(params_g, batch, k_other)
+        return self.loss_g(params_g, state, batch, s, s_other, "latent", *k_crop)
 
     def loss_g_reference(self, params_g, state, batch, rng):
         """The same with the styles of pictures; it moves G alone."""
-        style = lambda name: self.styles_from_images(params_g, batch, name)
-        return self.loss_g(params_g, state, batch, style("target"), style("target2"), "reference")
+        s = self.styles_from_images(params_g, batch, "target")
+        s_other = self.styles_from_images(params_g, batch, "target2")
+        return self.loss_g(params_g, state, batch, s, s_other, "reference")
 
     def loss_g(self, params_g, state, batch, s, s_other, kind, k_crop=None):
-        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike; k_crop: to ask
-        for consistency."""
+        """The generator's loss at style s [B, S], with s_other [B, S] to be unlike: eq. 1 to 4.
+
+        k_crop: key of the crop where the loss is to have the term `temporal`.
+        """
         x, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.translated(params_g, x, s)
         adversarial = losses.non_saturating_g(None, self.critic(state.d.params, x_fake, y_new))
-        style = l1(self.encode(params_g, x_fake, y_new), s)
-        cycle = l1(self.translated(params_g, x_fake, self.encode(params_g, x, y)), x)
+        style = losses.l1(self.encode(params_g, x_fake, y_new), s)
+        cycle = losses.l1(self.translated(params_g, x_fake, self.encode(params_g, x, y)), x)
         loss = adversarial + self.style * style + self.cycle * cycle
         metrics = {"loss": adversarial, "style": style, "cycle": cycle}
         if self.diversity:
-            metrics["diversity"] = l1(
-                x_fake, jax.lax.stop_gradient(self.translated(params_g, x, s_other))
-            )
-            loss -= self.diversity_at(state.step) * metrics["diversity"]
+            x_other = jax.lax.stop_gradient(self.translated(params_g, x, s_other))
+            diversity = losses.l1(x_fake, x_other)
+            loss -= self.diversity_at(state.step) * diversity
+            metrics["diversity"] = diversity
         if self.color:
-            metrics["color"] = l1(coarse(x_fake), coarse(x))
-            loss += self.color * metrics["color"]
+            color = losses.l1(coarse(x_fake), coarse(x))
+            loss += self.color * color
+            metrics["color"] = color
         if k_crop is not None:
-            again = lambda part: self.translated(params_g, part, s)
-            metrics["temporal"] = regularizers.crop_consistency(again, x, x_fake, k_crop)
-            loss += self.temporal * metrics["temporal"]
+
+            def translate(part):
+                return self.translated(params_g, part, s)
+
+            temporal = regularizers.crop_consistency(translate, x, x_fake, k_crop)
+            loss += self.temporal * temporal
+            metrics["temporal"] = temporal
         metrics = {f"g/{kind}_{name}": value for name, value in metrics.items()}
         if self.diversity:
             metrics["g/diversity_weight"] = self.diversity_at(state.step)
         return loss, Aux(state.g.mutable, state.carry, metrics)
 
     def diversity_at(self, step: jax.Array) -> jax.Array:
-        """The diversity term's weight f32 [] in the round `step` (from 0), by the images seen
-        before it."""
+        """The diversity term's weight f32 [] in iteration `step` (from 0), by the images before
+        it."""
         if self.diversity_kimg is None:
             return jnp.float32(self.diversity)
-        return self.diversity * jnp.maximum(
-            1 - (step + 0.0) * self.batch / (self.diversity_kimg * 1000), 0
-        )
+        done = (step + 0.0) * self.batch / (self.diversity_kimg * 1000)
+        return self.diversity * jnp.maximum(1 - done, 0)
 
-    def latent_of(self, batch, rng):
-        return base.normal(rng, batch["image"].shape[0], self.z_dim)
-
-    def style_of(self, params_g, z, batch):
-        """Styles [B, S] of noise z, of the classes that the batch is taken to."""
-        return base.forward(self.mapping, params_g["mapping"], {}, z, batch["target_label"])[0]
+    def styles_from_noise(self, params_g, batch, rng):
+        """Styles [B, S] of new latents, of the classes that the batch is taken to."""
+        z = base.normal(rng, batch["image"].shape[0], self.z_dim)
+        return self.map(params_g, z, batch["target_label"])
 
     def styles_from_images(self, params_g, batch, name):
         """Styles [B, S] of the batch's pictures `name`, of the classes that it is taken to."""
         return self.encode(params_g, base.to_float(batch[name]), batch["target_label"])
 
-    def encode(self, params_g, x, y):
+    def map(self, params_g, z, y, train=True):
+        """z [B, Z], classes y [B] -> styles [B, S]."""
+        return base.forward(self.mapping, params_g["mapping"], {}, z, y, train=train)[0]
+
+    def encode(self, params_g, x, y, train=True):
         """x [B, H, W, C] of classes y [B] -> styles [B, S]."""
-        return base.forward(self.encoder, params_g["encoder"], {}, x, y)[0]
+        return base.forward(self.encoder, params_g["encoder"], {}, x, y, train=train)[0]
 
     def translated(self, params_g, x, s):
         """x [B, H, W, C], styles s [B, S] -> pictures f32 [B, H, W, C]."""
@@ -188,33 +199,28 @@ class Algorithm(base.Translator):
     def init(self, rng, batch):
         k_g, k_mapping, k_encoder, k_d = jax.random.split(rng, 4)
         x, y = base.to_float(batch["image"]), batch["label"]
+        z = jnp.zeros((x.shape[0], self.z_dim))
         params = {
-            "mapping": base.init_network(
-                self.mapping, k_mapping, jnp.zeros((x.shape[0], self.z_dim)), y
-            )[0],
+            "mapping": base.init_network(self.mapping, k_mapping, z, y)[0],
             "encoder": base.init_network(self.encoder, k_encoder, x, y)[0],
         }
         s = self.encode(params, x, y)
         params["g"] = base.init_network(self.g, k_g, x, s)[0]
-        if (
-            self.style_of(params, jnp.zeros((x.shape[0], self.z_dim)), {"target_label": y}).shape
-            != s.shape
-        ):
+        if self.map(params, z, y).shape != s.shape:
             raise ValueError(
                 "config.networks: mapping.features and encoder.features must be equal."
             )
         params_d = {"d": base.init_network(self.d, k_d, x, y)[0]}
-        wrap = lambda params: {"params": params, "mutable": {name: {} for name in params}}
-        return wrap(params), wrap(params_d), {}
+        return base.variables(params), base.variables(params_d), {}
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)
 
     def style_from_noise(self, ema, z, y):
-        return base.forward(self.mapping, ema["params"]["mapping"], {}, z, y, train=False)[0]
+        return self.map(ema["params"], z, y, train=False)
 
     def style_from_picture(self, ema, x, y):
-        return base.forward(self.encoder, ema["params"]["encoder"], {}, x, y, train=False)[0]
+        return self.encode(ema["params"], x, y, train=False)
 
     def apply_generator(self, ema, more, x, style):
         return base.forward(self.g, ema["params"]["g"], more, x, style, train=False)
@@ -223,8 +229,3 @@ class Algorithm(base.Translator):
 def coarse(x):
     """x [B, H, W, C] -> [B, COARSE, COARSE, C], averaged."""
     return jax.image.resize(x, (x.shape[0], COARSE, COARSE, x.shape[3]), "linear")
-
-
-def l1(a, b):
-    """Mean absolute difference, f32 []."""
-    return jnp.mean(jnp.abs(a - b))

@@ -17,26 +17,29 @@ from gan_jax.state import Aux, Phase
 
 
 @dataclasses.dataclass(frozen=True)
-class Algorithm(critic_terms.Additions, base.FromNoise):
-    """The non-saturating game with R1 on D and path length regularisation on G, both lazy: turns of
+class Algorithm(base.FromNoise):
+    """The non-saturating game with R1 on D and path length regularization on G, both lazy: steps of
     their own.
 
     Attributes:
-        z_dim: numbers of noise a picture, standard normal.
+        z_dim: dimension of the latent z ~ N(0, I).
         gamma: R1's; D's loss has gamma / 2 times the squared slope at reals, every `r1_every`
-            rounds. 0: none.
+            iterations. 0: none.
         path_weight: of the path length's squared distance to its running mean, which moves by
-            `path_decay`; every `path_every` rounds, on one picture of `path_shrink`. 0: none.
+            `path_decay`; every `path_every` iterations, on one picture of `path_shrink`. 0: none.
         style_mixing: probability that the upper layers, from one chosen at random for the whole
             batch, get the w of another z.
-    The rest: additions.Additions. Labels, where the data has them, go to both players; fakes are
-    drawn with the real batch's labels.
-    Differs: the running average of w moves in G's turns, not in D's too, for a turn writes to its
+        batch: images an iteration.
+        terms: see critic_terms.CriticTerms, whose settings stand among these.
+    Labels, where the data has them, go to both players; fakes are drawn with the real batch's
+    labels.
+    Differs: the running average of w moves in G's steps, not in D's too, for a step writes to its
     own player only. With `config.parallel="pmap"` the path length's pictures are 1 / `path_shrink`
     of each device's rows, at least one.
     """
 
     mixes_styles = True
+    parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module
     d: nn.Module
@@ -48,22 +51,13 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     path_shrink: int = 2
     path_decay: float = 0.01
     style_mixing: float = 0.9
+    batch: int = 0
+    terms: critic_terms.CriticTerms = critic_terms.NONE
 
     def __post_init__(self):
-        super().__post_init__()
-        for name in ("z_dim", "r1_every", "path_every", "path_shrink"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"config.game.{name}={getattr(self, name)}: it must be at least 1."
-                )
-        for name in ("gamma", "path_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"config.game.{name}={getattr(self, name)}: it must be 0 or more.")
-        for name in ("style_mixing", "path_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"config.game.{name}={getattr(self, name)}: it must be within 0 and 1."
-                )
+        base.check_counts(self, "z_dim", "r1_every", "path_every", "path_shrink")
+        base.check_weights(self, "gamma", "path_weight")
+        base.check_shares(self, "style_mixing", "path_decay")
         group = min(models.traits(self.d).mbstd_group, self.batch)
         if self.batch and self.batch % group:
             raise ValueError(
@@ -84,61 +78,74 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
         return Phase("g", self.loss_g), *path, Phase("d", self.loss_d), *r1
 
     def loss_g(self, params_g, state, batch, rng):
-        """Minimised over params_g with D frozen. Returns (f32 [], Aux)."""
-        k_fake, k_seen = jax.random.split(rng)
+        """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
+        k_fake, k_augment = jax.random.split(rng)
         y = batch.get("label")
         x_fake, mutable = self.fake(params_g, state, k_fake, y, batch["image"].shape[0])
-        logits_fake, _ = self.critic(state.d.params, state, self.seen(state, k_seen, x_fake), y)
+        augmented = self.terms.augmented(state, k_augment, x_fake)
+        logits_fake, _ = self.critic(state.d.params, state, augmented, y)
         loss = losses.non_saturating_g(None, logits_fake)
         return loss, Aux(mutable, state.carry, {"g/loss": loss})
 
     def path_g(self, params_g, state, batch, rng):
-        """The path length's own turn: `path_every` times the weighted penalty, minimised over
-        params_g."""
+        """The path length's own step: `path_every` times `path_weight` times the mean of
+        (||J^T y|| - mean)^2, minimized over params_g. Karras et al. 2020, arXiv:1912.04958, eq. 4.
+        """
         k_ws, k_noise, k_image = jax.random.split(rng, 3)
         images, y = batch["image"], batch.get("label")
         n = max(1, images.shape[0] // self.path_shrink)
         y = None if y is None else y[:: self.path_shrink][:n]  # of each device its own
         ws, mutable = self.ws(params_g, state, k_ws, y, n)
-        render = lambda ws: self.render_live(params_g, state, ws, k_noise)
+
+        def render(ws):
+            return self.render_live(params_g, state, ws, k_noise)
+
         lengths = regularizers.path_length(render, ws, base.normal(k_image, n, *images.shape[1:]))
         mean = state.carry["path_mean"]
         mean = mean + self.path_decay * (collectives.mean(jnp.mean(lengths)) - mean)
         penalty = jnp.mean(jnp.square(lengths - mean))
         metrics = {"g/path_length": jnp.mean(lengths), "g/path_penalty": penalty}
-        return self.path_every * self.path_weight * penalty, Aux(
-            mutable, state.carry | {"path_mean": mean}, metrics
-        )
+        aux = Aux(mutable, state.carry | {"path_mean": mean}, metrics)
+        return self.path_every * self.path_weight * penalty, aux
 
     def loss_d(self, params_d, state, batch, rng):
-        """Minimised over params_d with G frozen. Returns (f32 [], Aux)."""
-        k_fake, k_seen_real, k_seen_fake, *k_moved = jax.random.split(rng, 5)
+        """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
+        k_fake, k_real_augment, k_fake_augment, *k_perturb = jax.random.split(rng, 5)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake, _ = self.fake(state.g.params, state, k_fake, y, x_real.shape[0])
-        seen_real, seen_fake = (
-            self.seen(state, k_seen_real, x_real),
-            self.seen(state, k_seen_fake, x_fake),
+        augmented_real = self.terms.augmented(state, k_real_augment, x_real)
+        augmented_fake = self.terms.augmented(state, k_fake_augment, x_fake)
+        logits_real, mutable = self.critic(params_d, state, augmented_real, y)
+        logits_fake, _ = self.critic(params_d, state, augmented_fake, y)
+        logits = logits_real, logits_fake
+
+        def critic(x):
+            return self.critic(params_d, state, x, y)[0]
+
+        adversarial = losses.logistic_d(*logits)
+        metrics = {
+            "d/loss": adversarial,
+            "d/real": jnp.mean(logits_real),
+            "d/fake": jnp.mean(logits_fake),
+        }
+        lecam, of_lecam = self.terms.lecam_term(state, *logits)
+        consistency, of_consistency = self.terms.consistency_term(
+            critic, k_perturb, (augmented_real, augmented_fake), logits
         )
-        logits_real, mutable = self.critic(params_d, state, seen_real, y)
-        logits_fake, _ = self.critic(params_d, state, seen_fake, y)
-        loss = losses.logistic_d(logits_real, logits_fake)
-        metrics = {"d/loss": loss, "d/real": jnp.mean(logits_real), "d/fake": jnp.mean(logits_fake)}
-        critic = lambda x: self.critic(params_d, state, x, y)[0]
-        added, terms = self.additions_d(
-            state, critic, k_moved, (seen_real, seen_fake), (logits_real, logits_fake)
-        )
-        carry, observed = self.observed(state, logits_real, logits_fake)
-        return loss + added, Aux(mutable, carry, metrics | terms | observed)
+        loss = adversarial + lecam + consistency
+        carry, strength = self.terms.next_carry(state, *logits)
+        return loss, Aux(mutable, carry, metrics | of_lecam | of_consistency | strength)
 
     def r1_d(self, params_d, state, batch, rng):
-        """R1's own turn: `r1_every` times gamma / 2 times the penalty, minimised over params_d.
+        """R1's own step: `r1_every` times gamma / 2 times R1, minimized over params_d.
 
         The gradient is that of the picture before it is augmented.
         """
         x_real, y = base.to_float(batch["image"]), batch.get("label")
-        critic = lambda x: self.critic(params_d, state, self.seen(state, rng, x), y)[
-            0
-        ]  # [B, H, W, C] -> [B]
+
+        def critic(x):
+            return self.critic(params_d, state, self.terms.augmented(state, rng, x), y)[0]
+
         r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
         return self.r1_every * self.gamma / 2 * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
 
@@ -151,9 +158,12 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
     def ws(self, params_g, state, rng, y, n):
         """(ws f32 [n, L, W] of new z with their styles mixed, G's new mutable {"g": ...})."""
         k_z, k_other, k_layer, k_mix = jax.random.split(rng, 4)
-        mapping = lambda z, train: base.forward(
-            self.g, params_g["g"], state.g.mutable["g"], z, y, train=train, method="mapping"
-        )
+        mutable_g = state.g.mutable["g"]
+
+        def mapping(z, train):
+            how = {"train": train, "method": "mapping"}
+            return base.forward(self.g, params_g["g"], mutable_g, z, y, **how)
+
         ws, mutable = mapping(base.normal(k_z, n, self.z_dim), True)
         if self.style_mixing:
             other, _ = mapping(base.normal(k_other, n, self.z_dim), False)
@@ -165,10 +175,8 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
 
     def render_live(self, params_g, state, ws, rng):
         """ws [n, L, W] -> images f32 [n, H, W, C] as in training, with fresh noise in every one."""
-        rngs = {"noise": rng}
-        return base.forward(
-            self.g, params_g["g"], state.g.mutable["g"], ws, rngs=rngs, method="synthesis"
-        )[0]
+        how = {"rngs": {"noise": rng}, "method": "synthesis"}
+        return base.forward(self.g, params_g["g"], state.g.mutable["g"], ws, **how)[0]
 
     def critic(self, params_d, state, x, y):
         """(logits f32 [B], D's new mutable {"d": ...})."""
@@ -185,25 +193,24 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
                 " truncation needs it."
             )
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
-        wrap = lambda name, params, mutable: {"params": {name: params}, "mutable": {name: mutable}}
-        carry = self.init_carry() | {"path_mean": jnp.float32(0)}
-        return wrap("g", params_g, mutable_g), wrap("d", params_d, mutable_d), carry
+        g = base.variables({"g": params_g}, {"g": mutable_g})
+        d = base.variables({"d": params_d}, {"d": mutable_d})
+        return g, d, self.terms.init_carry() | {"path_mean": jnp.float32(0)}
 
     def latent(self, rng, n, truncation=None):
         """z f32 [n, Z]; truncation is of w, so it is left to `sample`."""
         return jax.random.normal(rng, (n, self.z_dim))
 
     def sample(self, ema, z, y, truncation=None):
-        """Images of z, with each layer's own noise. truncation: see `styles`."""
+        """Images of z, with the constant noise of each layer. truncation: see `styles`."""
         return self.render(ema, self.styles(ema, z, y, truncation))
 
     def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
         """Images of z with noise that is fresh in every one, as the official measures' are."""
 
         def render(ws, key):
-            return base.forward(
-                self.g, *_of(ema), ws[None], rngs={"noise": key}, method="synthesis"
-            )[0][0]
+            how = {"rngs": {"noise": key}, "method": "synthesis"}
+            return base.forward(self.g, *_of(ema), ws[None], **how)[0][0]
 
         return jax.vmap(render)(self.styles(ema, z, y, truncation), keys)
 
@@ -222,15 +229,12 @@ class Algorithm(critic_terms.Additions, base.FromNoise):
                 f"truncation={truncation!r}: psi must be a finite number, such as 0.7; None for"
                 " none."
             )
-        forward = base.forward(self.g, *_of(ema), z, y, train=False, method="mapping")
-        ws, average = (
-            forward[0],
-            ema["mutable"]["g"]["average"]["mapping"]["w_avg"].reshape(1, 1, -1),
-        )
+        ws, _ = base.forward(self.g, *_of(ema), z, y, train=False, method="mapping")
+        average = ema["mutable"]["g"]["average"]["mapping"]["w_avg"].reshape(1, 1, -1)
         return ws if truncation is None else average + truncation * (ws - average)
 
     def render(self, ema, ws):
-        """ws f32 [n, L, W] -> images f32 [n, H, W, C], with each layer's own noise."""
+        """ws f32 [n, L, W] -> images f32 [n, H, W, C], with the constant noise of each layer."""
         return base.forward(self.g, *_of(ema), ws, train=False, method="synthesis")[0]
 
 
@@ -250,26 +254,23 @@ def preset(name: str, resolution: int = 256, devices: int = 1) -> dict:
     p = registry.choose(PRESETS, name, "the preset")
     if name == "auto":
         batch = max(min(devices * min(4096 // resolution, 32), 64), devices)
-        p = p | dict(
-            batch=batch, mbstd_group=min(batch // devices, 4), channel_base=32768 if resolution >= 512 else 16384,
-            lr=2e-3 if resolution >= 1024 else 2.5e-3, gamma=2e-4 * resolution**2 / batch,
-            ema_halflife_kimg=batch * 10 / 32,
-        )  # fmt: skip
-    p = (
-        dict(
-            channel_max=512,
-            architecture="resnet",
-            path_weight=2.0,
-            style_mixing=0.9,
-            total_kimg=25_000.0,
-        )
-        | p
-    )
+        p = p | {
+            "batch": batch,
+            "mbstd_group": min(batch // devices, 4),
+            "channel_base": 32768 if resolution >= 512 else 16384,
+            "lr": 2e-3 if resolution >= 1024 else 2.5e-3,
+            "gamma": 2e-4 * resolution**2 / batch,
+            "ema_halflife_kimg": batch * 10 / 32,
+        }
+    p = COMMON | p
     adam = dict(name="adam", lr=p["lr"], b1=0.0, b2=0.99)
-    # without path length regularisation the official G still learns as if it had a lazy turn in
+    # without path length regularization the official G still learns as if it had a lazy step in
     # four
     slow = {} if p["path_weight"] else dict(lr=p["lr"] * 4 / 5, b2=0.99 ** (4 / 5))
-    pick = lambda *names: {name: p[name] for name in names}
+
+    def pick(*names):
+        return {name: p[name] for name in names}
+
     return pick("batch", "total_kimg", "ema_halflife_kimg", "ema_rampup") | {
         "algorithm": "stylegan2",
         "model": "stylegan2",
@@ -281,26 +282,30 @@ def preset(name: str, resolution: int = 256, devices: int = 1) -> dict:
     }
 
 
+COMMON = dict(
+    channel_max=512, architecture="resnet", path_weight=2.0, style_mixing=0.9, total_kimg=25_000.0
+)
 PRESETS = {  # of StyleGAN2-ADA; what "auto" lacks depends on the data and the machine
     "auto": dict(map_layers=2, ema_rampup=0.05),
     "stylegan2": dict(
-        batch=32, mbstd_group=4, channel_base=32768, lr=2e-3, gamma=10.0, ema_halflife_kimg=10.0, ema_rampup=None,
-        map_layers=8,
+        batch=32, mbstd_group=4, channel_base=32768, map_layers=8,
+        lr=2e-3, gamma=10.0, ema_halflife_kimg=10.0, ema_rampup=None,
     ),
     "paper256": dict(
-        batch=64, mbstd_group=8, channel_base=16384, lr=2.5e-3, gamma=1.0, ema_halflife_kimg=20.0, ema_rampup=None,
-        map_layers=8,
+        batch=64, mbstd_group=8, channel_base=16384, map_layers=8,
+        lr=2.5e-3, gamma=1.0, ema_halflife_kimg=20.0, ema_rampup=None,
     ),
     "paper512": dict(
-        batch=64, mbstd_group=8, channel_base=32768, lr=2.5e-3, gamma=0.5, ema_halflife_kimg=20.0, ema_rampup=None,
-        map_layers=8,
+        batch=64, mbstd_group=8, channel_base=32768, map_layers=8,
+        lr=2.5e-3, gamma=0.5, ema_halflife_kimg=20.0, ema_rampup=None,
     ),
     "paper1024": dict(
-        batch=32, mbstd_group=4, channel_base=32768, lr=2e-3, gamma=2.0, ema_halflife_kimg=10.0, ema_rampup=None,
-        map_layers=8,
+        batch=32, mbstd_group=4, channel_base=32768, map_layers=8,
+        lr=2e-3, gamma=2.0, ema_halflife_kimg=10.0, ema_rampup=None,
     ),
     "cifar": dict(
-        batch=64, mbstd_group=32, channel_base=32768, lr=2.5e-3, gamma=0.01, ema_halflife_kimg=500.0, ema_rampup=0.05,
-        map_layers=2, architecture="orig", path_weight=0.0, style_mixing=0.0, total_kimg=100_000.0,
+        batch=64, mbstd_group=32, channel_base=32768, map_layers=2, architecture="orig",
+        lr=2.5e-3, gamma=0.01, ema_halflife_kimg=500.0, ema_rampup=0.05,
+        path_weight=0.0, style_mixing=0.0, total_kimg=100_000.0,
     ),
 }  # fmt: skip

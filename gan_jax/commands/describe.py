@@ -136,8 +136,12 @@ def parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, .
     further = further_networks(config)
     for name, net in further.items():
         yield f"config.networks.{name}", net, config.networks.get(name, {}), own
-    given = ("g", "d", *further, "augment", "batch")
-    yield "config.game", algorithm.Algorithm, config.game, given
+    own = dict(algorithm.Algorithm.parts)
+    given = ("g", "d", *further, *own, "augment", "batch")
+    for factory in (algorithm.Algorithm, *own.values()):
+        takes = registry.settings_of(factory)
+        values = {name: value for name, value in config.game.items() if name in takes}
+        yield "config.game", factory, values, given
     if config.augment:
         name = config.augment.get("name", "")
         factory = registry.choose(augment.AUGMENTS, name, "config.augment.name")

@@ -71,7 +71,7 @@ def test_g_plays_against_the_augmented_picture(toy_game):
     state = build.new_state(SETTINGS, game, SHAPE, 0)
     args = state, example_batch(SHAPE, 0, 4)
     seen, _ = game.loss_g(state.g.params, *args, jax.random.key(0))
-    plain, _ = dataclasses.replace(game, augment=toy_game().augment).loss_g(
+    plain, _ = dataclasses.replace(game, terms=toy_game().terms).loss_g(
         state.g.params, *args, jax.random.key(0)
     )
     shift = float(2 * jnp.sum(state.d.params["d"]["Dense_0"]["kernel"]))
@@ -110,9 +110,9 @@ def test_lecam_waits_for_its_start_and_knows_the_logits_then(play):
 def test_parts_of_a_turn_move_lecams_means_as_one_does(toy_game):
     game = toy_game(batch=4, lecam=1.0, lecam_start=0)
     state = build.new_state(SETTINGS, game, SHAPE, 0)
-    whole, _ = game.observed(state, jnp.full(4, 3.0), jnp.full(4, -2.0))
+    whole, _ = game.terms.next_carry(state, jnp.full(4, 3.0), jnp.full(4, -2.0))
     for _ in range(2):
-        carry, _ = game.observed(state, jnp.full(2, 3.0), jnp.full(2, -2.0))
+        carry, _ = game.terms.next_carry(state, jnp.full(2, 3.0), jnp.full(2, -2.0))
         state = state.replace(carry=carry)
     np.testing.assert_allclose(carry["lecam"]["real"], 0.03, rtol=1e-4)
     for side in ("real", "fake"):

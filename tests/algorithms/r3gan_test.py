@@ -9,7 +9,7 @@ import pytest
 
 from gan_jax import algorithms, build, config, losses, regularizers
 from gan_jax.algorithms import base, r3gan
-from gan_jax.augment import ADA
+from gan_jax.augment import ADA, NONE
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.interop import r3gan as foreign
 from gan_jax.models import r3gan as networks
@@ -46,7 +46,8 @@ def make_game(classes=3, **settings):
         networks.Generator(SHAPE, classes, embedding=5, **SMALL),
         networks.Discriminator(SHAPE, classes, **SMALL),
     )
-    return r3gan.Algorithm(g, d, **{"z_dim": 5, "batch": 4} | settings)
+    given = {"batch": 4, "augment": settings.pop("augment", NONE)}
+    return r3gan.Algorithm.build({"z_dim": 5} | settings, g=g, d=d, **given)
 
 
 def new_state(game, step=0):
@@ -246,7 +247,7 @@ def written_out(game, params_d, state, batch, rng):
     x_fake = game.g.apply(
         {"params": state.g.params["g"]}, jax.random.normal(k_z, (4, game.z_dim)), y
     )
-    see = lambda key, x: game.augment(state.carry["augment"], jax.random.clone(key), x)
+    see = lambda key, x: game.terms.augment(state.carry["augment"], jax.random.clone(key), x)
     critics = [
         lambda x, k=k: game.d.apply({"params": params_d["d"]}, see(k, x), y)
         for k in (k_real, k_fake)
@@ -423,7 +424,7 @@ def test_presets_are_whole_runs(name):
     gammas = [float(game.gamma_at(jnp.int32(step))) for step in (0, end)]
     np.testing.assert_allclose(gammas, p["gamma"], rtol=1e-5)
     strength = [
-        float(game.augment.scheduled(share * run.total_kimg * 1000)) for share in (0, 0.5, 1)
+        float(game.terms.augment.scheduled(share * run.total_kimg * 1000)) for share in (0, 0.5, 1)
     ]
     np.testing.assert_allclose(strength, [0, p["p"] / 2, p["p"]], rtol=1e-5, atol=1e-7)
     assert (run.opt_g["lr"], run.opt_g["final_lr"], run.opt_d["b2"], run.opt_d["final_b2"]) == (

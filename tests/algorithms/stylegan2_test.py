@@ -29,7 +29,7 @@ def normal(seed, *shape):
 def make_game(classes=3, **settings):
     g = networks.Generator(SHAPE, classes, w_dim=6, map_layers=2, **NARROW)
     d = networks.Discriminator(SHAPE, classes, mbstd_group=2, **NARROW)
-    return stylegan2.Algorithm(g, d, z_dim=5, batch=4, **settings)
+    return stylegan2.Algorithm.build({"z_dim": 5} | settings, g=g, d=d, batch=4)
 
 
 def run_config(**changes):
@@ -552,4 +552,5 @@ def test_configs_take_their_presets():
     run = config.load(str(CONFIGS / "stylegan2_ffhq256.py") + ":preset=auto,resolution=128")
     assert (run.batch, run.data["resolution"], run.g["map_layers"]) == (32, 128, 2)
     game = algorithms.make_game(config.load(str(CONFIGS / "stylegan2_cifar10.py")), (32, 32, 3), 10)
-    assert len(game.phases) == 3 and game.augment.target == 0.6 and game.d.architecture == "orig"
+    assert len(game.phases) == 3 and game.terms.augment.target == 0.6
+    assert game.d.architecture == "orig"

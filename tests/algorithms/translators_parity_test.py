@@ -180,7 +180,7 @@ def pairs():
 
 def test_unet(pairs):
     g, _, _ = variables(pairs, {"g": "u", "d": "dp"})
-    x_fake, _ = jax.jit(pairs.drawn)(
+    x_fake, _ = jax.jit(pairs.translated)(
         g["params"], g["mutable"], base.to_float(jnp.asarray(image("a"))), jax.random.key(0)
     )
     close(x_fake, REFERENCE["unet"], "picture")
