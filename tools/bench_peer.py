@@ -1,5 +1,4 @@
-"""One round of a peer's own networks on CPU, in PyTorch, as a line like bench_step's, to compare
-with.
+"""One iteration of a peer's own networks on CPU, in PyTorch, as a line like `gan-jax bench` prints.
 
 Needs that peer's checkout and torch, in an environment of its own; gan_jax itself needs neither:
 python tools/bench_peer.py sngan --checkout ../PyTorch-StudioGAN --layout channels_last --out
@@ -28,13 +27,13 @@ from typing import NamedTuple
 class Workload(NamedTuple):
     batch: int
     nets: tuple  # (G, D)
-    play: Callable[[int], None]  # one round, given its number
-    cycle: int = 1  # rounds after which all lazy turns come round
+    play: Callable[[int], None]  # one iteration, given its number
+    cycle: int = 1  # iterations after which all lazy steps have come once
 
 
 class StudioGAN(NamedTuple):
     """One of its CIFAR-10 configs at 32x32, by the values in which they differ; one D and one G
-    turn a round."""
+    step an iteration."""
 
     module: str
     batch: int
@@ -55,28 +54,28 @@ class StudioGAN(NamedTuple):
         x = torch.rand(self.batch, 3, 32, 32).to(memory_format=layout) * 2 - 1
         y = torch.randint(0, 10, (self.batch,))
         draw = lambda: g(torch.randn(self.batch, self.z_dim), y)
-        judge = lambda pictures: d(pictures, y)["adv_output"]
+        critic = lambda pictures: d(pictures, y)["adv_output"]
 
         def loss_d():
             fake = draw()  # G is frozen: no graph
-            logits_real, logits_fake = judge(x), judge(fake)
+            logits_real, logits_fake = critic(x), critic(fake)
             if self.loss == "vanilla":
                 return softplus(-logits_real).mean() + softplus(logits_fake).mean()
             if self.loss == "hinge":
                 return relu(1 - logits_real).mean() + relu(1 + logits_fake).mean()
             mix = torch.rand(self.batch, 1, 1, 1)
             between = (mix * x + (1 - mix) * fake).requires_grad_(True)
-            (slope,) = torch.autograd.grad(judge(between).sum(), between, create_graph=True)
+            (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
             penalty = 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
             return logits_fake.mean() - logits_real.mean() + penalty
 
         def loss_g():
-            logits_fake = judge(draw())
+            logits_fake = critic(draw())
             return softplus(-logits_fake).mean() if self.loss == "vanilla" else -logits_fake.mean()
 
         def play(_):
-            turn(d, opt_d, lambda: loss_d().backward())
-            turn(g, opt_g, lambda: loss_g().backward())
+            player_step(d, opt_d, lambda: loss_d().backward())
+            player_step(g, opt_g, lambda: loss_g().backward())
 
         return Workload(self.batch, (g, d), play)
 
@@ -92,10 +91,12 @@ class StudioGAN(NamedTuple):
 
         module = importlib.import_module(f"models.{self.module}")
         layers = types.SimpleNamespace(
-            g_act_fn=torch.nn.ReLU(inplace=True), d_act_fn=torch.nn.ReLU(inplace=True),
-            g_bn=ops.ConditionalBatchNorm2d if self.conditional else ops.batchnorm_2d, d_bn=ops.batchnorm_2d,
+            g_act_fn=torch.nn.ReLU(inplace=True),
+            d_act_fn=torch.nn.ReLU(inplace=True),
+            g_bn=ops.ConditionalBatchNorm2d if self.conditional else ops.batchnorm_2d,
+            d_bn=ops.batchnorm_2d,
             d_embedding=ops.sn_embedding if "d" in self.spectral else ops.embedding,
-        )  # fmt: skip
+        )
         for player in "gd":
             for layer in ("conv2d", "deconv2d", "linear"):
                 setattr(
@@ -104,19 +105,36 @@ class StudioGAN(NamedTuple):
                     getattr(ops, f"sn{layer}" if player in self.spectral else layer),
                 )
         shared = {
-            "img_size": 32, "apply_attn": self.module == "big_resnet", "num_classes": 10, "mixed_precision": False,
-            "MODULES": layers, "MODEL": types.SimpleNamespace(info_type="N/A", g_info_injection="N/A"),
-        }  # fmt: skip
+            "img_size": 32,
+            "apply_attn": self.module == "big_resnet",
+            "num_classes": 10,
+            "mixed_precision": False,
+            "MODULES": layers,
+            "MODEL": types.SimpleNamespace(info_type="N/A", g_info_injection="N/A"),
+        }
         g = module.Generator(
-            z_dim=self.z_dim, g_shared_dim=128, g_conv_dim=self.width, attn_g_loc=[2], g_init="ortho", g_depth=None,
-            g_cond_mtd="cBN" if self.conditional else "W/O", **shared,
-        )  # fmt: skip
+            z_dim=self.z_dim,
+            g_shared_dim=128,
+            g_conv_dim=self.width,
+            attn_g_loc=[2],
+            g_init="ortho",
+            g_depth=None,
+            g_cond_mtd="cBN" if self.conditional else "W/O",
+            **shared,
+        )
         d = module.Discriminator(
-            d_conv_dim=self.width, attn_d_loc=[1], d_init="ortho", d_depth=None, d_embed_dim="N/A",
+            d_conv_dim=self.width,
+            attn_d_loc=[1],
+            d_init="ortho",
+            d_depth=None,
+            d_embed_dim="N/A",
             # here only whether batch norm is left out, as WGAN-GP's paper does
             apply_d_sn=self.module != "deep_conv",
-            normalize_d_embed=False, d_cond_mtd="PD" if self.conditional else "W/O", aux_cls_type="W/O", **shared,
-        )  # fmt: skip
+            normalize_d_embed=False,
+            d_cond_mtd="PD" if self.conditional else "W/O",
+            aux_cls_type="W/O",
+            **shared,
+        )
         return g.train(), d.train()
 
 
@@ -124,7 +142,7 @@ def stylegan2(layout) -> Workload:
     """Its "stylegan2" config (8 mapping layers, groups of 4, R1 gamma 10) at 64x64, batch 4,
     narrowed, float32, no ADA.
 
-    Greg comes every 4 rounds, Dreg every 16. On CPU its ops take their reference forms by
+    Greg comes every 4 iterations, Dreg every 16. On CPU its ops take their reference forms by
     themselves. Each block orders its input by a switch, meant for half precision, so channels_last
     turns that too.
     """
@@ -151,7 +169,7 @@ def stylegan2(layout) -> Workload:
         )
 
     opt_g, opt_d = adam(g, 4), adam(d, 16)
-    turns = (
+    steps = (
         ("Gmain", g, opt_g, 1),
         ("Greg", g, opt_g, 4),
         ("Dmain", d, opt_d, 1),
@@ -160,9 +178,9 @@ def stylegan2(layout) -> Workload:
     x, c = torch.rand(batch, 3, 64, 64).to(memory_format=layout) * 2 - 1, torch.zeros(batch, 0)
 
     def play(step):
-        for name, net, opt, every in turns:
+        for name, net, opt, every in steps:
             if step % every == 0:
-                turn(
+                player_step(
                     net,
                     opt,
                     theirs.accumulate_gradients,
@@ -211,8 +229,10 @@ def r3gan(layout) -> Workload:
     y = torch.nn.functional.one_hot(torch.randint(0, classes, (batch,)), classes).float()
 
     def play(_):
-        turn(d, opt_d, theirs.AccumulateDiscriminatorGradients, torch.randn(batch, 64), x, y, 0.05)
-        turn(g, opt_g, theirs.AccumulateGeneratorGradients, torch.randn(batch, 64), x, y)
+        player_step(
+            d, opt_d, theirs.AccumulateDiscriminatorGradients, torch.randn(batch, 64), x, y, 0.05
+        )
+        player_step(g, opt_g, theirs.AccumulateGeneratorGradients, torch.randn(batch, 64), x, y)
 
     return Workload(batch, (g, d), play)
 
@@ -234,11 +254,35 @@ def cyclegan_model():
     from models import cycle_gan_model
 
     options = types.SimpleNamespace(
-        gpu_ids=[], isTrain=True, checkpoints_dir="", name="", preprocess="none", amp=False, direction="AtoB",
-        input_nc=3, output_nc=3, ngf=64, ndf=64, netG="resnet_6blocks", netD="basic", n_layers_D=3, normG="instance",
-        normD="instance", no_dropout=True, init_type="normal", init_gain=0.02, no_antialias=True, no_antialias_up=True,
-        lambda_A=10.0, lambda_B=10.0, lambda_identity=0.5, pool_size=50, gan_mode="lsgan", lr=2e-4, beta1=0.5,
-    )  # fmt: skip
+        gpu_ids=[],
+        isTrain=True,
+        checkpoints_dir="",
+        name="",
+        preprocess="none",
+        amp=False,
+        direction="AtoB",
+        input_nc=3,
+        output_nc=3,
+        ngf=64,
+        ndf=64,
+        netG="resnet_6blocks",
+        netD="basic",
+        n_layers_D=3,
+        normG="instance",
+        normD="instance",
+        no_dropout=True,
+        init_type="normal",
+        init_gain=0.02,
+        no_antialias=True,
+        no_antialias_up=True,
+        lambda_A=10.0,
+        lambda_B=10.0,
+        lambda_identity=0.5,
+        pool_size=50,
+        gan_mode="lsgan",
+        lr=2e-4,
+        beta1=0.5,
+    )
     with contextlib.redirect_stdout(sys.stderr):
         return cycle_gan_model.CycleGANModel(options)
 
@@ -263,7 +307,7 @@ def cyclegan(layout) -> Workload:
 
 
 def stylize(layout) -> Workload:
-    """Its generator alone: 8 frames of 176x144 a round, no gradient."""
+    """Its generator alone: 8 frames of 176x144 an iteration, no gradient."""
     import torch
 
     net = cyclegan_model().netG_A.to(memory_format=layout)
@@ -289,9 +333,13 @@ def starganv2(layout) -> Workload:
         __getattr__ = dict.get
 
     stand_ins = {
-        "munch": {"Munch": Munch}, "core.wing": {"FAN": None}, "core.checkpoint": {"CheckpointIO": None}, "core.utils": {},
-        "core.data_loader": {"InputFetcher": None}, "metrics.eval": {"calculate_metrics": None},
-    }  # fmt: skip
+        "munch": {"Munch": Munch},
+        "core.wing": {"FAN": None},
+        "core.checkpoint": {"CheckpointIO": None},
+        "core.utils": {},
+        "core.data_loader": {"InputFetcher": None},
+        "metrics.eval": {"calculate_metrics": None},
+    }
     for name, content in stand_ins.items():  # what its losses and networks do not use
         sys.modules[name] = types.SimpleNamespace(**content)
     core = importlib.import_module("core")
@@ -322,7 +370,7 @@ def starganv2(layout) -> Workload:
     def play(_):
         torch.nn.ModuleList(nets.values()).requires_grad_(True)  # as its solver leaves them
         z = [torch.randn(batch, 16) for _ in range(2)]
-        turns = (
+        steps = (
             (solver.compute_d_loss, ("discriminator",), {"z_trg": z[0]}),
             (solver.compute_d_loss, ("discriminator",), {"x_ref": references[0]}),
             (
@@ -332,7 +380,7 @@ def starganv2(layout) -> Workload:
             ),
             (solver.compute_g_loss, ("generator",), {"x_refs": references}),
         )
-        for loss, movers, styles in turns:
+        for loss, movers, styles in steps:
             for opt in opts.values():
                 opt.zero_grad()
             loss(nets, args, x, y, y_new, **styles)[0].backward()
@@ -342,8 +390,8 @@ def starganv2(layout) -> Workload:
     return Workload(batch, tuple(nets.values()), play)
 
 
-def turn(net, opt, gradients: Callable, *args) -> None:
-    """One optimiser step of one player by what `gradients(*args)` leaves in .grad; between turns
+def player_step(net, opt, gradients: Callable, *args) -> None:
+    """One optimizer step of one player by what `gradients(*args)` leaves in .grad; between steps
     all is frozen."""
     net.requires_grad_(True)
     opt.zero_grad()
@@ -398,7 +446,11 @@ def main() -> None:
         help="of the memory (default %(default)s)",
     )
     parser.add_argument(
-        "--rounds", type=int, default=8, help="timed rounds, after two others (default %(default)s)"
+        "--iterations",
+        "--rounds",
+        type=int,
+        default=8,
+        help="timed, after two others (default %(default)s)",
     )
     parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
     flags = parser.parse_args()
@@ -410,25 +462,25 @@ def main() -> None:
 
 
 def measure(flags: argparse.Namespace) -> dict:
-    """As bench_step: `step_ms` is the mean over a cycle in which each lazy turn comes once; median
-    and range of cycles."""
+    """As gan-jax bench: `step_ms` is the mean over a cycle in which each lazy step comes once;
+    median and range are of cycles."""
     build, repository, folder, file = PEERS[flags.workload]
     if not (flags.checkout / file).is_file():
         sys.exit(
             f"error: --checkout={flags.checkout}: no checkout of github.com/{repository}: it has no"
             f" {file}."
         )
-    if flags.rounds < 1:
-        sys.exit(f"error: --rounds={flags.rounds}: it must be at least 1.")
+    if flags.iterations < 1:
+        sys.exit(f"error: --iterations={flags.iterations}: it must be at least 1.")
     sys.path.insert(0, str(flags.checkout / folder))
     import torch
 
     layout = torch.channels_last if flags.layout == "channels_last" else torch.contiguous_format
     work = build(layout)
     torch.nn.ModuleList(work.nets).requires_grad_(False)
-    rounds = -(-flags.rounds // work.cycle) * work.cycle
+    iterations = -(-flags.iterations // work.cycle) * work.cycle
     times = []
-    for step in (0, 1, *range(rounds)):  # round 0 has every turn in it
+    for step in (0, 1, *range(iterations)):  # iteration 0 has every step in it
         began = time.perf_counter()
         work.play(step)
         times.append(1e3 * (time.perf_counter() - began))
@@ -442,7 +494,7 @@ def measure(flags: argparse.Namespace) -> dict:
         "device": f"cpu: {torch.get_num_threads()} threads",
         "params": [sum(leaf.numel() for leaf in net.parameters()) for net in work.nets],
         "compile_s": 0.0,
-        "rounds": rounds,
+        "iterations": iterations,
         "step_ms": round(ms, 2),
         "step_ms_range": [round(min(cycles), 2), round(max(cycles), 2)],
         "img_s": round(1e3 * work.batch / ms, 2),

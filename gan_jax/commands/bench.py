@@ -34,7 +34,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "config",
         nargs="?",
         metavar="NAME[:ARG]",
-        help="one of `gan-jax configs`, or a file, as configs/avatars.py or configs/avatars.py:smoke",
+        help="one of `gan-jax configs`, as avatars:smoke, or a file, as configs/avatars.py:smoke",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32"

@@ -435,9 +435,12 @@ WRONG = {  # a tool given another kind of file or folder -> what it says
     ("convert_weights", "picture"): "picture.png: this is no file of weights but a PNG picture.",
     ("convert_weights", "folder"): "folder: that is a folder; give the file itself.",
     ("convert_weights", "run"): "none: that is a folder; give the file itself.",
-    ("stylize", "run"): "this run's noise_to_image draws new pictures from noise, and can't change one of yours. tools/sample.py",
+    ("stylize", "run"): (
+        "this run's noise_to_image draws new pictures from noise, and can't change one of yours."
+        " `gan-jax sample`"
+    ),
     ("evaluate", "picture"): "picture.png': not a folder.",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "kind"), WRONG)

@@ -404,10 +404,9 @@ def test_originals_are_not_written_over(tool, runs, tmp_path, monkeypatch):
         "looks",
         lambda self, names, seed: [stylize.Look("", one(self, names, seed)[0].style)],
     )
-    before = {path: path.read_bytes() for path in (
-        picture(tmp_path / "in" / "me.png", (16, 16)), picture(tmp_path / "in" / "you.png", (16, 16)),
-        clips_test.make(tmp_path / "in" / "clip.mp4", frames=3),
-    )}  # fmt: skip
+    made = [picture(tmp_path / "in" / f"{name}.png", (16, 16)) for name in ("me", "you")]
+    made.append(clips_test.make(tmp_path / "in" / "clip.mp4", frames=3))
+    before = {path: path.read_bytes() for path in made}
     for path in (tmp_path / "in", *before):
         done = tool("stylize", runs / "rgb", path, "--out", tmp_path / "in")
         assert (
