@@ -4,6 +4,7 @@ import csv
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -129,7 +130,7 @@ def test_a_signal_stops_the_run_too_and_the_sweep_says_so(tmp_path):
     )  # fmt: skip
     assert "run 1 of 2" in process.stdout.readline()
     while not (tmp_path / "out" / "trained").exists():
-        pass
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 143 and "stopped by SIGTERM" in err and "Traceback" not in err

@@ -52,3 +52,12 @@ def test_a_sheet_belongs_to_no_set_of_pictures(tmp_path):
     assert (tmp_path / "sheet" / images.MARK).is_file()
     (tmp_path / "set" / "sheet").mkdir(parents=True)  # a class of the set itself
     assert images.save_sheet(tmp_path / "set", "g.png", image).parent.name == "sheet_"
+
+
+def test_an_error_keeps_its_own_words(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("cannot write mode F as PNG")
+
+    monkeypatch.setattr(Image.Image, "save", refuse)
+    with pytest.raises(OSError, match="cannot write mode F as PNG"):
+        images.save_png(tmp_path / "x.png", np.zeros((4, 4, 3), np.uint8))

@@ -1,54 +1,15 @@
 import contextlib
-import io
 import json
-import re
 import resource
 import signal
 import struct
-import time
 
 import numpy as np
 import pytest
-import rich.console
-from PIL import Image
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from gan_jax.data.images import grid, save_png, to_uint8
-from gan_jax.reporting.progress import Progress
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime.files import append_line
-
-
-def test_grid_is_row_by_row_and_white_where_short():
-    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((5, 2, 3, 1), np.uint8)
-    picture = grid(images, 3)
-    assert picture.shape == (4, 9, 1)
-    assert picture[0, ::3, 0].tolist() == [0, 1, 2] and picture[2, ::3, 0].tolist() == [3, 4, 255]
-
-
-def test_to_uint8_is_the_inverse_of_the_scaling_and_clips():
-    every = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(to_uint8(every.astype(np.float32) / 127.5 - 1), every)
-    assert to_uint8(np.array([-1.2, 1.2])).tolist() == [0, 255]
-
-
-def test_png_of_gray_rgb_and_rgba(tmp_path):
-    for channels, mode in {1: "L", 3: "RGB", 4: "RGBA"}.items():
-        image = np.random.default_rng(0).integers(0, 256, (4, 5, channels), np.uint8)
-        save_png(tmp_path / "new" / "x.png", image)
-        read = Image.open(tmp_path / "new" / "x.png")
-        assert read.mode == mode
-        np.testing.assert_array_equal(np.asarray(read).reshape(image.shape), image)
-    assert [p.name for p in (tmp_path / "new").iterdir()] == ["x.png"]
-
-
-def test_an_error_keeps_its_own_words(tmp_path, monkeypatch):
-    def refuse(*args, **kwargs):
-        raise OSError("cannot write mode F as PNG")
-
-    monkeypatch.setattr(Image.Image, "save", refuse)
-    with pytest.raises(OSError, match="cannot write mode F as PNG"):
-        save_png(tmp_path / "x.png", np.zeros((4, 4, 3), np.uint8))
 
 
 def test_lines_after_the_resumed_step_and_a_cut_line_are_dropped(tmp_path):
@@ -170,65 +131,3 @@ def test_lines_that_cannot_be_dropped_for_lack_of_space_name_the_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]
     with files_up_to(0):
         Writer(tmp_path, start=2).close()  # nothing to drop
-
-
-def shown(terminal):
-    out = io.StringIO()
-    console = rich.console.Console(file=out, force_terminal=terminal, width=200)
-    with Progress(100_000, 0, console) as progress:
-        progress.log("a note [with brackets] of \x1b[2J")
-        progress.show({"d/loss": 0.5}, progress.rate(50_000))
-    return out.getvalue()
-
-
-def test_plain_lines_with_their_times_when_not_a_terminal():
-    lines = shown(False).splitlines()
-    time = r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d "
-    assert re.fullmatch(time + re.escape("a note [with brackets] of \\x1b[2J"), lines[0])
-    assert re.match(time + r"50\.0/100 kimg .* d/loss 0\.500  ETA 0:00:0", lines[1])
-    assert "\x1b" not in shown(False)
-
-
-def test_the_eta_leaves_out_what_is_compiled_and_the_start(monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-
-    def passes(seconds):
-        now[0] += seconds
-
-    out = io.StringIO()
-    with Progress(
-        1000, 0, rich.console.Console(file=out, force_terminal=False, width=200)
-    ) as progress:
-        passes(50)  # opening the data
-        progress.begin()
-        with progress.compiling(10):
-            passes(60)
-        progress.show({}, progress.rate(10))
-        passes(9)
-        progress.show({}, progress.rate(100))  # 90 images in 9 s: 900 to go take 90 s
-        with progress.compiling(100):
-            passes(500)
-        with progress.aside():
-            passes(10)  # an evaluation takes its time again and again
-        passes(1)
-        progress.show({}, progress.rate(210))  # 100 images in 20 s: 790 take 158 s
-    said = [line[20:] for line in out.getvalue().splitlines()]
-    assert said[0] == "compiling" == said[3]
-    assert "ETA" not in said[1]
-    assert said[2].endswith("ETA 0:01:30") and said[4].endswith("ETA 0:02:38")
-
-
-def test_compiling_is_said_on_a_terminal(monkeypatch):
-    out = io.StringIO()
-    with Progress(
-        1000, 0, rich.console.Console(file=out, force_terminal=True, width=200)
-    ) as progress:
-        with progress.compiling():
-            progress._bar.refresh()
-        assert "compiling" in out.getvalue()
-
-
-def test_one_live_line_on_a_terminal():
-    text = shown(True)
-    assert "\x1b" in text and "50.0/100 kimg" in text and "d/loss 0.500" in text and "50%" in text
