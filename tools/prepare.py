@@ -1,7 +1,8 @@
 """`gan-jax prepare` from a checkout."""
 
-from gan_jax.commands import prepare
-from gan_jax.runtime import cli
+import sys
+
+from gan_jax import commands
 
 if __name__ == "__main__":
-    cli.tool(prepare.main)
+    sys.exit(commands.main(["prepare", *sys.argv[1:]]))

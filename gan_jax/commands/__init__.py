@@ -10,12 +10,14 @@ from gan_jax.runtime import cli, registry
 COMMANDS = {
     "train": "train a GAN, or go on with a run",
     "configs": "list the configs that come with the package",
+    "describe": "list a config's settings and networks, with what each means",
     "sample": "draw pictures from a run",
     "interpolate": "walk from picture to picture, as a video",
     "stylize": "put a picture, a folder or a video into a style",
     "sweep": "train a config with several settings and seeds, and compare them",
     "report": "put runs side by side on one HTML page",
     "curves": "plot a metric of several runs over training time",
+    "prepare": "turn pictures into a data set",
     "export": "write files for inference elsewhere: safetensors, orbax, StableHLO",
     "bench": "measure the speed and memory of a config's training",
 }

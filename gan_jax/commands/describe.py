@@ -31,7 +31,7 @@ ENDS = r"\n\s*(?:Raises|Returns|Yields|Differs|Reference|The rest|Attributes|Arg
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = cli.Parser(__doc__)
+    parser = cli.Parser(__doc__, "describe")
     parser.add_argument("config", metavar="FILE[:ARG]", help="as in configs/avatars.py")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32"

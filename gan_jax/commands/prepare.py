@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The flags, and `packed`: whether the input is packages of emoji. Raises ValueError."""
-    parser = cli.Parser(__doc__)
+    parser = cli.Parser(__doc__, "prepare")
     add, share = parser.add_argument, {"type": float, "default": 0.1, "metavar": "SHARE"}
     bits = functools.partial(cli.whole, least=-1)
     add(

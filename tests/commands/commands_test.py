@@ -1,0 +1,85 @@
+"""gan-jax: one console command, whose commands are the files of tools/ too."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import gan_jax
+from gan_jax import commands
+from gan_jax.commands import configs
+from tests.paths import ROOT
+
+
+def test_every_command_has_a_module_a_sentence_and_help(capsys):
+    files = (ROOT / "gan_jax" / "commands").glob("*.py")
+    assert {file.stem for file in files} - {"__init__"} == set(commands.COMMANDS)
+    assert commands.main([]) == commands.main(["--help"]) == 0
+    listed = dict(re.findall(r"^  (\w+) +(.*)$", capsys.readouterr().out, re.M))
+    assert listed == commands.COMMANDS
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_a_commands_help_names_it(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        commands.main([name, "--help"])
+    assert end.value.code == 0
+    assert f"usage: gan-jax {name}" in capsys.readouterr().out
+
+
+def test_a_typo_suggests(capsys):
+    with pytest.raises(SystemExit) as end:
+        commands.main(["smaple", "runs/avatars"])
+    assert "gan-jax='smaple' is not known. Did you mean 'sample'?" in end.value.code
+
+
+def test_the_version(capsys):
+    commands.main(["--version"])
+    assert capsys.readouterr().out.strip() == gan_jax.__version__
+
+
+def test_lists_need_no_jax():
+    code = (
+        "import sys; from gan_jax import commands; commands.main([]); commands.main(['configs']);"
+        " print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
+def test_configs_are_listed_with_a_sentence_each(capsys):
+    configs.main([])
+    out = capsys.readouterr().out
+    names = re.findall(r"^(\w+)  +\S", out, re.M)
+    assert names == sorted(file.stem for file in (ROOT / "configs").glob("*.py"))
+    assert max(map(len, out.splitlines())) <= configs.WIDTH
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("CUT, one side. Not yet run.", "CUT, one side."),
+        (
+            "Brock et al. 2018, arXiv:1809.11096. Not\n    run.",
+            "Brock et al. 2018, arXiv:1809.11096.",
+        ),
+        ("Bare", "Bare"),
+    ],
+)
+def test_a_sentence_ends_at_its_end(tmp_path, text, first):
+    file = tmp_path / "a.py"
+    file.write_text(f'def get_config(arg=None):\n    """{text}"""\n')
+    assert configs.sentence(file) == first
+    file.write_text("x = 1")
+    assert configs.sentence(file) == ""
+
+
+def test_tools_are_the_commands():
+    """Each file of tools/ that has a command runs it."""
+    names = {"bench_step": "bench", "convert_weights": "convert"}
+    for file in (ROOT / "tools").glob("*.py"):
+        name = names.get(file.stem, file.stem)
+        if name in commands.COMMANDS:
+            call = f'commands.main(["{name}", *sys.argv[1:]])'
+            assert call in file.read_text(), file
