@@ -44,11 +44,11 @@ ABOUT = {
         "control_of": "memorised_efflite0",
     },
     "cas": {"better": 1, "error": None, "control_of": None},
-    "cas_real": {"better": 1, "error": None, "control_of": "cas"},
+    "cas_real": {"better": 1, "error": None, "control_of": "cas", "about": "of real pictures"},
 }
 VOID = {"meta", "img", "input", "wbr"}
 LINKS = ("src", "href", "srcset", "action", "data", "poster")
-SECTIONS = ["numbers", "samples", "evaluations", "robustness", "neighbours", "groups", "tables",
+SECTIONS = ["numbers", "samples", "evaluations", "robustness", "pictures", "groups", "tables",
             "losses", "speed", "settings", "protocol"]  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def test_numbers_curves_and_tables_are_those_of_the_run(tmp_path):
     assert "100 0.71 ± 0.02" in re.sub(r"(?<=100)(?=0)", " ", page.text("section", id="tables"))
     assert "opt_g.lr0.1" in page.text("div", class_="chips")
     assert "blur" not in page.text("section", id="robustness")  # nothing was measured
-    assert "near.png" not in text and "left: generated" in page.text("section", id="neighbours")
+    assert "near.png" not in text and "left: generated" in page.text("section", id="pictures")
     folded = Page(section_of(text, "protocol")).text("details")
     assert "features.dim 1280" in folded.replace("dim1280", "dim 1280") and "fcaaa54" in folded
     assert re.findall("d/[a-z0-9]+(?=</text>)", svg_of(text, "critic")) == [
@@ -277,7 +277,7 @@ def test_a_control_shares_its_metrics_chart(tmp_path):
 def test_groups_are_shaded_with_their_control_beside(tmp_path):
     section = section_of(page_of(make_run(tmp_path / "a")), "groups")
     assert rows_of(section) == [
-        ["", "● agenerated", "● areal pictures"],
+        ["", "● agenerated", "● acontrol"],
         ["dylan", "0.2", "0.3"],
         ["micah", "0.4", "–"],
     ]
@@ -299,7 +299,7 @@ def test_what_was_measured_once_has_no_curve(tmp_path):
     ]
     assert "without a curve: precision_efflite0, cas." in Page(section).text("p")
     controls = [row[0] for row in rows_of(section_of(text, "numbers")) if "control" in row[0]]
-    assert controls == ["cas_realcontrol: the same of real pictures"]
+    assert controls == ["cas_realcontrol: of real pictures"]
 
 
 def test_best_of_runs_is_shaded_and_what_is_as_good_outlined(tmp_path):
@@ -452,7 +452,7 @@ def test_user_text_is_escaped(tmp_path):
         "numbers",
         "evaluations",
         "robustness",
-        "neighbours",
+        "pictures",
         "groups",
         "tables",
         "settings",
@@ -468,7 +468,7 @@ def test_user_text_is_escaped(tmp_path):
         ("config.json", "no config.json", {"settings"}),
         ("metrics.jsonl", "no metrics.jsonl", {"losses", "speed"}),
         ("evaluations.jsonl", "no evaluations.jsonl",
-         {"numbers", "evaluations", "robustness", "neighbours", "groups", "tables", "protocol"}),
+         {"numbers", "evaluations", "robustness", "pictures", "groups", "tables", "protocol"}),
         ("samples", "no grids in samples/", {"samples"}),
         ("evaluation", None, set()),
     ],
@@ -480,7 +480,7 @@ def test_what_is_missing_is_said(tmp_path, gone, note, sections):
     assert set(SECTIONS) - {e[1]["id"] for e in page.all("section")} == sections
     assert page.text("ul", class_="notes") == (note or "")
     if note is None:
-        assert "evaluation/near.png can't be shown." in page.text("section", id="neighbours")
+        assert "evaluation/near.png can't be shown." in page.text("section", id="pictures")
     both = Page(page_of(folder, make_run(tmp_path / "b")))
     assert [e[1]["id"] for e in both.all("section")] == SECTIONS
     assert both.text("ul", class_="notes") == (note or "")
@@ -643,7 +643,7 @@ def test_only_pictures_inside_the_run_are_shown(tmp_path):
     folder = make_run(tmp_path / "a", [evaluation(10, 0.1, pictures=pictures)])
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     page = Page(page_of(folder))
-    assert page.text("section", id="neighbours").count("can't be shown") == 5
+    assert page.text("section", id="pictures").count("can't be shown") == 5
     assert len(page.all("img")) == 3 + 1
 
 
