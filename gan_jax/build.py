@@ -16,7 +16,7 @@ from gan_jax.data import domains, pipeline
 from gan_jax.data.source import Source, open_source, outline
 from gan_jax.distributed import agreement
 from gan_jax.distributed.parallel import Parallel
-from gan_jax.evaluation import evaluator
+from gan_jax.evaluation import best
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.reporting import trackers
 from gan_jax.runtime import registry
@@ -102,8 +102,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
             check_own_networks(config, game, about.shape, about.classes)
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
-        net = evaluator.check(protocol, config.data, game, choosing=True)
-        evaluator.best_on(protocol, net, game)
+        best.check(protocol, config.data, game)
 
 
 def check_own_networks(

@@ -11,7 +11,8 @@ from gan_jax.config import Config, as_json
 from gan_jax.data import lettering, pipeline
 from gan_jax.data.images import grid, save_png
 from gan_jax.distributed.parallel import any_process
-from gan_jax.evaluation import evaluator, features
+from gan_jax.evaluation import images
+from gan_jax.evaluation.best import BestCheckpoint
 from gan_jax.inference import previews
 from gan_jax.reporting.profiler import Profiler
 from gan_jax.reporting.progress import Progress
@@ -65,7 +66,7 @@ def run(
             progress.log(line)
         trainer = Trainer(experiment, folder, store, progress, signals)
         if config.eval_every_kimg is not None:
-            trainer.best = evaluator.BestCheckpoint(
+            trainer.best = BestCheckpoint(
                 config, folder, experiment.source, experiment.game, store.newest or 0, progress.log
             )
             stack.enter_context(contextlib.closing(trainer.best))
@@ -75,7 +76,7 @@ def run(
 class Trainer:
     """What stays the same from iteration to iteration."""
 
-    best: evaluator.BestCheckpoint | None = None  # None: no evaluation while training
+    best: BestCheckpoint | None = None  # None: no evaluation while training
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Trainer:
         self.progress, self.signals = progress, signals
         self.config, self.parallel = experiment.config, experiment.parallel
         config, game, source = experiment.config, experiment.game, experiment.source
-        sides = features.sides(source, game.contents or "a")
+        sides = images.sides(source, game.contents or "a")
         self.preview = previews.preview(game, config, self.parallel, source.classes, sides)
         self.saved = True  # whether the last save was begun; Store.finish says how it ended
         self.window = Window()

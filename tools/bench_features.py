@@ -50,18 +50,19 @@ def measure(flags: argparse.Namespace) -> dict:
 
     from gan_jax import pretrained
     from gan_jax.evaluation import features
+    from gan_jax.evaluation.images import Images
 
     extractor = features.Extractor(pretrained.load(flags.features, flags.weights), flags.batch)
     shape = (flags.resolution, flags.resolution, 3)
     load = lambda ids: np.random.default_rng(int(ids[0])).integers(
         0, 256, (len(ids), *shape), np.uint8
     )
-    images = features.Images(load, flags.images)
+    images = Images(load, flags.images)
     began = time.perf_counter()
-    features.statistics(images, np.arange(min(flags.batch, flags.images)), extractor, keep=0)
+    features.extract(images, np.arange(min(flags.batch, flags.images)), extractor, keep=0)
     compile_s, before = time.perf_counter() - began, peak_mib()
     began = time.perf_counter()
-    found = features.statistics(
+    found = features.extract(
         images, np.arange(flags.images), extractor, keep=flags.keep, moments=True
     )
     seconds = time.perf_counter() - began

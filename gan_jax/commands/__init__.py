@@ -14,6 +14,7 @@ COMMANDS = {
     "sample": "draw pictures from a run",
     "interpolate": "walk from picture to picture, as a video",
     "stylize": "put a picture, a folder or a video into a style",
+    "evaluate": "measure any folder of pictures against any other",
     "sweep": "train a config with several settings and seeds, and compare them",
     "report": "put runs side by side on one HTML page",
     "curves": "plot a metric of several runs over training time",

@@ -136,9 +136,8 @@ def _main(argv: list[str], signals: Signals) -> int:
 
 def _run(flags, settings, overrides: list[str], workdir: pathlib.Path, signals: Signals) -> None:
     """Trains or evaluates, on all processes together."""
-    from gan_jax import training
+    from gan_jax import evaluation, training
     from gan_jax.distributed import agreement, cluster
-    from gan_jax.evaluation import evaluator
 
     stopped = None
     place = (flags.coordinator, flags.num_processes, flags.process_id)
@@ -157,7 +156,7 @@ def _run(flags, settings, overrides: list[str], workdir: pathlib.Path, signals: 
         signals.check()
         if flags.mode == "eval":
             metrics = flags.metrics and flags.metrics.split(",")
-            evaluator.run(settings, workdir, flags.checkpoint, metrics, overrides)
+            evaluation.run(settings, workdir, flags.checkpoint, metrics, overrides)
             signals.check()
             return
         try:

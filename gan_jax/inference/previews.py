@@ -33,7 +33,7 @@ def preview(
 ) -> Preview:
     """The preview of a game's kind.
 
-    classes: of the data. sides: evaluation.features.Sides of the data; a game that draws from noise
+    classes: of the data. sides: evaluation.images.Sides of the data; a game that draws from noise
     looks at none.
     """
     if game.translates:

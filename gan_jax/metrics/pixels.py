@@ -11,6 +11,7 @@ from scipy import ndimage
 PEAK = 255.0
 SIGMA = 1.5  # of SSIM's Gaussian window
 RADIUS = 5  # it is 11 wide
+SSIM_SIDE = 2 * RADIUS + 1  # pixels a side, at least
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM's scales, finest first
 
 
@@ -35,7 +36,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     as the authors' code and scikit-image's with gaussian_weights=True and
     use_sample_covariance=False.
     """
-    a, b = _pair("ssim", 2 * RADIUS + 1, a, b)
+    a, b = _pair("ssim", SSIM_SIDE, a, b)
     similarity, _ = _ssim(a, b)
     return similarity
 
@@ -45,7 +46,7 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     A negative contrast term, which has no real power, counts as 0.
     """
-    a, b = _pair("ms_ssim", (2 * RADIUS + 1) << (len(WEIGHTS) - 1), a, b)
+    a, b = _pair("ms_ssim", SSIM_SIDE << (len(WEIGHTS) - 1), a, b)
     product = np.ones(len(a))
     for scale, weight in enumerate(WEIGHTS):
         similarity, contrast = _ssim(a, b)

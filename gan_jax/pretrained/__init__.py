@@ -36,6 +36,12 @@ class Net:
     params: PyTree  # numpy
     apply: Callable[[PyTree, jax.Array], Features]  # (params, uint8 [n, H, W, 1, 3 or 4]), pure
 
+    @property
+    def squared_distance(self) -> bool:
+        """Whether the squared distance of two vectors of features, not the distance, is the
+        perceptual distance of their pictures, as LPIPS's is."""
+        return self.name.startswith("lpips")
+
     def __call__(self, images: np.ndarray) -> Features:
         """All images at once: for a few."""
         return _jitted(self.apply)(self.params, images)

@@ -61,6 +61,14 @@ def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:
     raise ValueError(f"{key}={name!r}: no module {path}. {suggest(name, known)}")
 
 
+def modules(package: str, needs: str) -> list[types.ModuleType]:
+    """All modules of `gan_jax.<package>` that define `needs`, by their names."""
+    folder = importlib.import_module(f"gan_jax.{package}")
+    names = sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
+    found = [importlib.import_module(f"{folder.__name__}.{name}") for name in names]
+    return [module for module in found if hasattr(module, needs)]
+
+
 def check_trusted(names: Mapping[str, str], trusted: Iterable[str], where: str) -> None:
     """Raises ValueError where a name that came out of a file would import code from outside
     gan_jax.

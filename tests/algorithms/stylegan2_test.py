@@ -11,7 +11,7 @@ import pytest
 from gan_jax import algorithms, build, config, regularizers
 from gan_jax.algorithms import base, stylegan2
 from gan_jax.distributed.parallel import Parallel
-from gan_jax.evaluation import features
+from gan_jax.evaluation.sampler import BatchSampler
 from gan_jax.models import stylegan2 as networks
 from gan_jax.nn import equalized, modulated
 from tests.paths import ROOT
@@ -322,9 +322,8 @@ def test_a_pictures_noise_is_drawn_by_its_number():
             [z, jax.vmap(lambda key: jax.random.uniform(key, (1,)))(keys)], 1
         )[:, None, None],
     )
-    drawn = features.BatchSampler(game, seed=0, truncation=None, batch=2).images(
-        {"w": jnp.zeros(())}, 5, None
-    )
+    sampler = BatchSampler(game, seed=0, truncation=None, batch=2)
+    drawn = sampler.images(sampler.prepare({"w": jnp.zeros(())}), 5, None)
     together, alone = drawn.load(np.array([3, 1, 4])), drawn.load(np.array([1]))
     np.testing.assert_array_equal(together[1], alone[0])
     assert len(np.unique(together)) == 6

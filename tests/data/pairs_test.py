@@ -10,7 +10,7 @@ from PIL import Image
 from gan_jax import algorithms, config
 from gan_jax.data import image_sets, pipeline
 from gan_jax.data.source import open_source
-from gan_jax.evaluation import evaluator, features
+from gan_jax.evaluation import checks, images
 from gan_jax.runtime import registry
 
 
@@ -185,7 +185,7 @@ def test_sources_without_names_go_by_number(tmp_path, monkeypatch):
 def test_what_a_translator_starts_from_and_should_reach(folders):
     for source, truth in (("unpaired", False), ("paired", True)):
         for contents, base in (("a", 0), ("b", 100)):
-            sides = features.sides(opened(source, folders), contents)
+            sides = images.sides(opened(source, folders), contents)
             np.testing.assert_array_equal(
                 value(sides.contents.load(np.arange(3))), base + np.arange(3) * 10
             )
@@ -206,19 +206,19 @@ def test_pairs_know_their_colours(shared_data):
     source = open_source(
         {"source": "paired", "a": side("dylan"), "b": side("personas") | {"flip": False}}
     )
-    sides = features.sides(source)
+    sides = images.sides(source)
     np.testing.assert_array_equal(sides.contents.colors["skin"], source.a.colors["skin"])
     np.testing.assert_array_equal(sides.truth.colors["hair"], sides.contents.colors["hair"])
 
 
 def test_held_out_settings_reach_both_sides():
-    assert evaluator.merged({"a": {"path": "x"}}, {"a": "photos"}) == {"a": "photos"}
+    assert checks.merged({"a": {"path": "x"}}, {"a": "photos"}) == {"a": "photos"}
     data = {
         "source": "paired",
         "a": {"path": "x", "flip": True},
         "b": {"path": "y", "crop": "random", "enlarge": 2.0},
     }
-    assert evaluator.plain(evaluator.merged(data, {"a": {"path": "z"}})) == {
+    assert checks.plain(checks.merged(data, {"a": {"path": "z"}})) == {
         "source": "paired",
         "a": {"path": "z"},
         "b": {"path": "y", "crop": "center"},

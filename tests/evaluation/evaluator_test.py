@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gan_jax
 from gan_jax import algorithms, build, checkpoint, config, main, pretrained
 from gan_jax import training as train
 from gan_jax.data import corruptions
 from gan_jax.data.images import save_png
 from gan_jax.data.source import open_source
 from gan_jax.data.sources.avatars import STYLES
-from gan_jax.evaluation import evaluator, features, measure
-from gan_jax.evaluation.features import Extractor, Images
-from gan_jax.evaluation.protocol import Protocol, Sets
+from gan_jax.evaluation import best, evaluator, features, gather, measures, sampler
+from gan_jax.evaluation import record as recording
+from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.images import Images, Sets, of_source
+from gan_jax.evaluation.measures import robustness, usefulness
+from gan_jax.evaluation.protocol import Protocol
+from gan_jax.evaluation.record import measure
 from gan_jax.metrics import kid
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime.files import append_line
@@ -101,15 +106,15 @@ def test_the_protocol_stands_beside_every_number(file, tmp_path):
     )
     assert protocol["range"] == "uint8 [0, 255]" and protocol["resize"] == "none"
     assert protocol["weights"] == "averaged (EMA)" and protocol["versions"]["jax"]
-    assert protocol["commit"] == evaluator.commit() and record["seconds"] >= 0
+    assert protocol["commit"] == recording.commit() and record["seconds"] >= 0
 
 
 def test_the_commit_is_the_checkouts(tmp_path, monkeypatch):
     package = tmp_path / "gan_jax"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    monkeypatch.setattr(evaluator.gan_jax, "__file__", str(package / "__init__.py"))
-    commit = evaluator.commit.__wrapped__
+    monkeypatch.setattr(gan_jax, "__file__", str(package / "__init__.py"))
+    commit = recording.commit.__wrapped__
     assert commit() is None
     git = lambda *words: (
         subprocess.run(
@@ -140,9 +145,8 @@ def test_what_is_measured_is_the_average_and_the_unflipped_data(file, tmp_path, 
     chosen = np.random.default_rng(0).permutation(len(source))[:50]
     real = toy_apply(toy.params, source.load(chosen, np.zeros(50, np.uint64))["image"]).features
     labels = np.random.default_rng([0, 1]).permutation(np.repeat(np.arange(10, dtype=np.int32), 4))
-    fake = features.BatchSampler(game, seed=0, truncation=None, batch=8).images(
-        state.ema, 40, labels
-    )
+    drawn = sampler.BatchSampler(game, seed=0, truncation=None, batch=8)
+    fake = drawn.images(drawn.prepare(state.ema), 40, labels)
     fake = toy_apply(toy.params, fake.load(np.arange(40))).features
     found = kid.kid(np.asarray(real), np.asarray(fake))
     (record,) = records(tmp_path / "a")
@@ -210,12 +214,12 @@ def test_a_best_of_another_protocol_or_of_a_lost_future_does_not_count(
     )
 
 
-def judge_of(config_file, overrides, workdir):
-    """(a Judge of the config, what it said)."""
+def best_of(config_file, overrides, workdir):
+    """(a BestCheckpoint of the config, what it logged)."""
     run, said = config.load(config_file, overrides), []
     source = open_source(run.data)
     return (
-        evaluator.BestCheckpoint(
+        best.BestCheckpoint(
             run,
             workdir,
             source,
@@ -247,22 +251,22 @@ CUT = str(ROOT / "configs" / "avatars_cut.py:smoke")
 )  # fmt: skip
 def test_no_checkpoint_is_chosen_on_test_pictures(file, tmp_path, of, overrides, chosen):
     path = {"noise": file, "pictures": CUT}[of]
-    judge, said = judge_of(path, overrides, tmp_path)
-    judge.close()
-    assert judge.chosen.startswith(chosen) and judge.keeps == chosen.startswith("by ")
+    keeper, said = best_of(path, overrides, tmp_path)
+    keeper.close()
+    assert keeper.chosen.startswith(chosen) and keeper.keeps == chosen.startswith("by ")
     assert (
         said == []
-        if judge.keeps
+        if keeper.keeps
         else said[0].startswith("no best checkpoint is kept: ") and len(said) == 1
     )
-    if not judge.keeps:
+    if not keeper.keeps:
         with pytest.raises(
             ValueError,
             match=(
-                f"config.eval.best='{judge.name}': it is measured on the pictures that are to test"
+                f"config.eval.best='{keeper.criterion.name}': it is measured on the pictures that are to test"
             ),
         ):
-            judge_of(path, [*overrides, f"eval.best={judge.name}"], tmp_path)
+            best_of(path, [*overrides, f"eval.best={keeper.criterion.name}"], tmp_path)
 
 
 def test_validation_pictures_choose_and_the_record_says_so(file, tmp_path, monkeypatch):
@@ -307,7 +311,7 @@ def test_a_best_that_could_not_be_saved_is_not_announced(file, tmp_path, monkeyp
     assert checkpoint.find(tmp_path / "a" / "best").name == "15"
 
 
-def test_a_step_is_saved_before_it_is_judged(file, tmp_path, monkeypatch):
+def test_a_step_is_saved_before_it_is_evaluated(file, tmp_path, monkeypatch):
     def broken(self, *args, **kwargs):
         raise ValueError("generated image 3 holds NaN")
 
@@ -325,12 +329,12 @@ def test_real_pictures_are_never_augmented(file, tmp_path, toy):
     )
     plainly = evaluator.Evaluator(
         protocol, run.data, source, algorithms.make_game(run, source.shape, 10), print
-    ).real.load(np.arange(20))
+    ).sets.real.load(np.arange(20))
     asked = Protocol(metrics=("kid",), images=40, reference=50, data={"flip": True})
     np.testing.assert_array_equal(
         evaluator.Evaluator(
             asked, run.data, source, algorithms.make_game(run, source.shape, 10), print
-        ).real.load(np.arange(20)),
+        ).sets.real.load(np.arange(20)),
         plainly,
     )
 
@@ -339,15 +343,12 @@ def test_higher_is_better_where_it_is(file, tmp_path, toy):
     run = config.load(file, ["eval.best=recall_toy"])
     protocol = Protocol(images=40, reference=50, best="recall_toy")
     source = open_source(run.data)
-    found = evaluator.Evaluator(
-        protocol, run.data, source, algorithms.make_game(run, source.shape, 10), print
-    )
-    assert found.best == "recall_toy" and found.better(0.5, 0.2) and not found.better(0.1, 0.2)
-    assert (
-        not found.better(float("nan"), None)
-        and found.better(0.1, None)
-        and found.better(0.1, float("nan"))
-    )
+    game = algorithms.make_game(run, source.shape, 10)
+    of = evaluator.Evaluator(protocol, run.data, source, game, print)
+    found = best.criterion(protocol, of.sets, of.net)
+    assert found.name == "recall_toy" and found.beats(0.5, 0.2) and not found.beats(0.1, 0.2)
+    assert not found.beats(float("nan"), None)
+    assert found.beats(0.1, None) and found.beats(0.1, float("nan"))
 
 
 def test_evaluating_changes_nothing_of_the_run(file, tmp_path):
@@ -540,7 +541,7 @@ def test_eval_mode_mistakes(file, tmp_path, capsys, words, message):
 
 def avatars(n=None, **settings):
     settings = {"source": "avatars", "identities": 120, "resolution": 32, "labels": None} | settings
-    return features.of_source(open_source(settings))
+    return of_source(open_source(settings))
 
 
 def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
@@ -548,7 +549,7 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
     copies = Images(train_set.load, 30, train_set.labels[:30], train_set.classes)
     protocol = Protocol(metrics=("memorisation",), batch=16)
     sets = Sets(copies, train_set, avatars(labels="style", split="test"))
-    found = measure.measure(protocol, sets, Extractor(toy, 16), tmp_path, print)
+    found = measure(protocol, sets, Extractor(toy, 16), tmp_path, print)
     assert found["values"]["memorised_toy"] == 1 and found["values"]["memorised_held_out_toy"] < 0.8
     picture = np.asarray(Image.open(tmp_path / "sheet" / "neighbours.png"))
     first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
@@ -559,7 +560,7 @@ def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_
     (tmp_path / "file").write_text("where the folder should be")
     said, images = [], avatars()
     protocol = Protocol(metrics=("memorisation",))
-    found = measure.measure(
+    found = measure(
         protocol, Sets(images, images), Extractor(toy, 16), tmp_path / "file", said.append
     )
     assert "memorised_toy" in found["values"] and "pictures" not in found
@@ -576,12 +577,12 @@ def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
     seen = {}
     watched = Images(lambda ids: seen.setdefault("ids", []).extend(ids) or tidy.load(ids), 100)
     protocol = Protocol(metrics=("robustness",), robustness_images=20, reference=30)
-    measure.measure(protocol, Sets(watched, tidy), Extractor(toy, 10), None, print)
+    measure(protocol, Sets(watched, tidy), Extractor(toy, 10), None, print)
     assert len(set(np.array(seen["ids"]) // 10)) > 6  # of ten classes
-    measuring = measure._Measuring(
-        Protocol(), Sets(tidy, tidy, tidy), Extractor(toy, 10), None, print
-    )
-    for ids in (measuring.fake.ids[:30], measuring.held_out.ids[:30], measuring.reference_ids[:30]):
+    chosen = measures.find(("kid", "memorisation"))
+    now = gather.Gathering(Protocol(), Sets(tidy, tidy, tidy), Extractor(toy, 10), print, chosen)
+    for name in ("fake", "real", "held_out"):
+        ids = now.features[name].ids[:30]
         assert len(set(ids // 10)) > 6
 
 
@@ -599,17 +600,15 @@ def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
         ),
     ],
 )
-def test_a_gain_is_fair_where_the_generator_saw_no_more_than_its_control(toy, trained_on, note):
-    images = Images(lambda ids: ids, 30)
-    sets = Sets(images, images, trained_on=trained_on)
-    assert measure._Measuring(Protocol(), sets, Extractor(toy, 10), None, print)._seen(20) == note
+def test_a_gain_is_fair_where_the_generator_saw_no_more_than_its_control(trained_on, note):
+    assert usefulness.fairness(trained_on, 20) == note
 
 
 def test_two_held_back_images_are_too_few(toy, shared_data):
     images = avatars(labels="style", identities=12)
     few = Images(images.load, 2, images.labels[:2], images.classes)
     with pytest.raises(ValueError, match="memorisation needs at least 3 held-back images, got 2"):
-        measure.measure(
+        measure(
             Protocol(metrics=("memorisation",)),
             Sets(images, images, few),
             Extractor(toy, 10),
@@ -630,7 +629,7 @@ def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):
             )
         }
 
-    curves = measure.robustness(images, distance)["away"]
+    curves = robustness.over_corruptions(images, distance)["away"]
     for kind, points in curves.items():
         corruption = corruptions.CORRUPTIONS[kind]
         assert [strength for strength, _ in points] == [corruption.clean, *corruption.strengths]
@@ -640,7 +639,7 @@ def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):
 
 def test_few_shot_sets_get_clusters_and_classes_their_own_row(toy, shared_data):
     few = avatars(labels="style", identities=12)  # 100 pictures: each is a centre
-    found = measure.measure(
+    found = measure(
         Protocol(metrics=("diversity",)), Sets(few, few), Extractor(toy, 16), None, print
     )
     assert found["values"]["diversity_clusters_toy"] == pytest.approx(0, abs=1e-5)
@@ -648,7 +647,7 @@ def test_few_shot_sets_get_clusters_and_classes_their_own_row(toy, shared_data):
         found["values"]["diversity_real_toy"], rel=1e-6
     )
     many = avatars(labels="style", identities=24)
-    found = measure.measure(
+    found = measure(
         Protocol(metrics=("diversity",)), Sets(few, many), Extractor(toy, 16), None, print
     )
     assert (
@@ -664,7 +663,7 @@ def test_the_default_net_puts_known_sets_in_order(shared_data):
     known, other = (avatars(styles=part, resolution=64) for part in (styles[::2], styles[1::2]))
     order = np.random.default_rng(0).permutation(known.count)
     real_ids, ids = order[:64], order[64:128]
-    see = lambda images, ids: features.statistics(images, ids, extractor, keep=len(ids)).kept
+    see = lambda images, ids: features.extract(images, ids, extractor, keep=len(ids)).kept
     real = see(known, real_ids)
     blurred, noisy = known.corrupted("blur", 2 * 64 / 224), known.corrupted("noise", 32)
     sets = (
@@ -683,7 +682,7 @@ def test_the_default_net_puts_known_sets_in_order(shared_data):
 # --- folders
 
 
-def test_what_sample_draws_is_judged_and_reported_without_its_grid(file, tool, tmp_path):
+def test_what_sample_draws_is_measured_and_reported_without_its_grid(file, tool, tmp_path):
     train.run(config.load(file, ["eval_every_kimg=None", "total_kimg=0.008"]), tmp_path / "run")
     drawn, page = tmp_path / "drawn", tmp_path / "run" / "report.html"
     done = tool("sample", tmp_path / "run", "--out", drawn, "--seeds", "0-1")
@@ -883,9 +882,7 @@ def test_label_accuracy_tells_obedient_pictures_from_others(toy, tmp_path, monke
         (np.array([1, 0, 2])[labels], 1 / 3, 1 / 3),
     ):
         sets = Sets(side(given.astype(np.int32)), side(labels), side(labels), before)
-        found = measure.measure(protocol, sets, Extractor(toy, 16), None, lambda text: None)[
-            "values"
-        ]
+        found = measure(protocol, sets, Extractor(toy, 16), None, lambda text: None)["values"]
         assert found["label_accuracy"] == pytest.approx(wanted, abs=0.02)
         assert found["label_accuracy_real"] == pytest.approx(1, abs=0.02)
         assert found["label_accuracy_input"] == pytest.approx(untouched, abs=0.02)
@@ -894,7 +891,7 @@ def test_label_accuracy_tells_obedient_pictures_from_others(toy, tmp_path, monke
 
 def test_a_class_name_in_what_is_printed_steers_no_terminal():
     table = {"columns": ["a\x1b[2J"], "rows": [["b\x1b[2J"]]}
-    lines = evaluator.lines({"values": {"c\x1b[2J": 1.0}, "tables": {"diversity": table}})
+    lines = recording.lines({"values": {"c\x1b[2J": 1.0}, "tables": {"diversity": table}})
     assert [line.split() for line in lines] == [
         ["c\\x1b[2J", "1"],
         ["diversity:", "a\\x1b[2J"],

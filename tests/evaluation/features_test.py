@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from gan_jax.evaluation import features
-from gan_jax.evaluation.features import BatchSampler, Extractor, Images
+from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.images import Images
+from gan_jax.evaluation.sampler import BatchSampler
 from gan_jax.metrics import frechet
 from gan_jax.pretrained import Features, Net
 from tests.paths import ROOT
@@ -45,7 +47,7 @@ def pictures(n=37, seed=0, bright=0):
 
 def all_features(images, extractor, ids=None):
     ids = np.arange(images.count) if ids is None else ids
-    return features.statistics(images, ids, extractor, keep=len(ids)).kept
+    return features.extract(images, ids, extractor, keep=len(ids)).kept
 
 
 def test_one_device_and_two_give_the_same_bits(monkeypatch):
@@ -53,7 +55,7 @@ def test_one_device_and_two_give_the_same_bits(monkeypatch):
     found = all_features(images, two)
     monkeypatch.setattr(jax, "local_devices", lambda: jax.devices()[:1])
     one = Extractor(toy_net(), batch=4)
-    assert one._spread.rows == 4 and two._spread.rows == 8
+    assert one._devices.rows == 4 and two._devices.rows == 8
     np.testing.assert_array_equal(all_features(images, one), found)
     plain = toy_apply(toy_net().params, images.load(np.arange(37))).features
     np.testing.assert_allclose(found, plain, rtol=1e-5)
@@ -72,7 +74,7 @@ if port != "0":
     jax.distributed.initialize(f"localhost:{port}", 2, index)
 images = pictures()
 extractor = features.Extractor(toy_net(), batch=4)
-found = features.statistics(images, np.arange(37), extractor, keep=37, moments=True, score=True)
+found = features.extract(images, np.arange(37), extractor, keep=37, moments=True, score=True)
 import pathlib
 cached = features.cached(pathlib.Path(out) / "cache", images, np.arange(37), extractor, keep=37, moments=True, log=print)
 again = features.cached(pathlib.Path(out) / "cache", images, np.arange(37), extractor, keep=37, moments=True, log=print)
@@ -113,7 +115,7 @@ def test_two_processes_give_the_bits_of_one(tmp_path):
 def test_only_what_is_kept_stays_in_memory():
     asked, images = [], pictures(200)
     watched = Images(lambda ids: asked.append(len(ids)) or images.load(ids), 200)
-    found = features.statistics(
+    found = features.extract(
         watched, np.arange(200), Extractor(toy_net(), batch=4), keep=10, moments=True
     )
     assert max(asked) == 8 and found.kept.shape == (10, 6)
@@ -137,9 +139,7 @@ def test_blocks_are_let_go_once_they_are_counted(keep):
             del block, found
 
     extractor.stream = watched
-    features.statistics(
-        pictures(200), np.arange(200), extractor, keep=keep, moments=True, score=True
-    )
+    features.extract(pictures(200), np.arange(200), extractor, keep=keep, moments=True, score=True)
     assert len(most) == 25 and max(most) <= 2
 
 
@@ -232,7 +232,7 @@ def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path):
     said = []
     found, _ = reference(tmp_path, said)
     assert found.kept.shape == (20, 6)
-    assert said[1].startswith("the reference statistics can't be kept in ") and said[1].endswith(
+    assert said[1].startswith("the reference features can't be kept in ") and said[1].endswith(
         "Going on without."
     )
 
@@ -240,25 +240,26 @@ def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path):
 # --- drawing
 
 
+def drawn(game, ema, **how):
+    """Nine pictures of a game."""
+    sampler = BatchSampler(game, **how)
+    return sampler.images(sampler.prepare(ema), 9, None)
+
+
 def test_a_drawn_picture_depends_on_its_number_alone(toy_game):
     game = toy_game()
     ema, _, _ = game.init(jax.random.key(0), {"image": np.zeros((2, 4, 4, 1), np.uint8)})
-    images = BatchSampler(game, seed=3, truncation=None, batch=2).images(ema, 9, None)
+    images = drawn(game, ema, seed=3, truncation=None, batch=2)
     nine = images.load(np.arange(9))
     assert nine.dtype == np.uint8 and nine.shape == (9, 4, 4, 1)
     np.testing.assert_array_equal(images.load(np.array([7])), nine[7:8])
-    other = BatchSampler(game, seed=3, truncation=None, batch=4).images(ema, 9, None)
+    other = drawn(game, ema, seed=3, truncation=None, batch=4)
     np.testing.assert_array_equal(other.load(np.array([8, 1])), nine[[8, 1]])
-    assert (
-        BatchSampler(game, seed=4, truncation=None, batch=2).images(ema, 9, None).load(np.arange(9))
-        != nine
-    ).any()
+    assert (drawn(game, ema, seed=4, truncation=None, batch=2).load(np.arange(9)) != nine).any()
     key = jax.random.fold_in(jax.random.key(3), 7)
     x = game.sample(ema, game.latent(key, 1), None)
     np.testing.assert_allclose(nine[7:8], np.rint((np.asarray(x) + 1) * 127.5), atol=1)
-    near = (
-        BatchSampler(game, seed=3, truncation=1e-3, batch=2).images(ema, 9, None).load(np.arange(9))
-    )
+    near = drawn(game, ema, seed=3, truncation=1e-3, batch=2).load(np.arange(9))
     assert np.ptp(near.astype(int), 0).max() <= 1 < np.ptp(nine.astype(int), 0).max()
 
 
@@ -266,7 +267,7 @@ def test_a_generator_that_diverged_is_named(toy_game):
     game = toy_game()
     ema, _, _ = game.init(jax.random.key(0), {"image": np.zeros((2, 4, 4, 1), np.uint8)})
     broken = jax.tree.map(lambda x: x * jnp.nan, ema)
-    images = BatchSampler(game, seed=0, truncation=None, batch=2).images(broken, 9, None)
+    images = drawn(game, broken, seed=0, truncation=None, batch=2)
     with pytest.raises(
         ValueError, match="generated image 5 holds NaN or infinity: these weights have diverged"
     ):

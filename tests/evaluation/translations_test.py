@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from gan_jax import pretrained
-from gan_jax.evaluation import features, measure, translations
-from gan_jax.evaluation.features import Extractor, Images
+from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.images import Images, Sets, materialize
+from gan_jax.evaluation.measures import attributes, fidelity, identity, shift_error, style, variety
 from gan_jax.evaluation.probes import Usefulness
-from gan_jax.evaluation.protocol import Protocol, Sets
+from gan_jax.evaluation.protocol import Protocol
+from gan_jax.evaluation.record import measure
 from gan_jax.metrics import flicker
 from tests.evaluation.features_test import toy_apply
 
@@ -28,7 +30,7 @@ def embed(images, ids):
 
 def test_fidelity_beside_the_copy():
     x = noise(5, high=200)
-    found = translations.fidelity(images(np.tile(x + 10, (2, 1, 1, 1))), images(x + 10), images(x))
+    found = fidelity.likeness(images(np.tile(x + 10, (2, 1, 1, 1))), images(x + 10), images(x))
     assert found["mae"] == 0 and found["ssim"] == pytest.approx(1) and "psnr" in found
     assert found["mae_input"] == 10 and found["psnr_input"] == pytest.approx(20 * np.log10(25.5))
     assert found["ssim_input"] < 1
@@ -42,17 +44,17 @@ def test_style_leaves_out_what_was_of_the_style():
     """What goes to "bright" is bright, what goes to "dark" is bright still."""
     dark, bright = features_of(40, high=60), features_of(40, seed=1, low=190)
     before, after = features_of(80, seed=2, high=60), features_of(80, seed=3, low=190)
-    found, control = translations.style(after, before, bright, None, ())
+    found, control = style.by_style(after, before, bright, None, ())
     assert abs(found[""]) < 0.01 < control[""] and control[""] > 20 * abs(found[""])
     y_real = np.array([0] * 40 + [1] * 40)
     labels = np.arange(80) % 2, np.arange(80) // 2 % 2, y_real
-    found, control = translations.style(
+    found, control = style.by_style(
         after, before, np.concatenate([dark, bright]), labels, ("dark", "bright")
     )
     assert set(found) == {"dark", "bright"} and found["bright"] < 0.01 < found["dark"]
     assert control["bright"] > 0.01 > control["dark"]
     after[(labels[0] == 1) & (labels[1] == 1)] = 1e3  # bright before: not counted
-    again, _ = translations.style(
+    again, _ = style.by_style(
         after, before, np.concatenate([dark, bright]), labels, ("dark", "bright")
     )
     assert again["bright"] == found["bright"]
@@ -68,24 +70,24 @@ def test_attributes_follow_the_content_or_not():
         255,
     ).astype(np.uint8)
     real = images(paint(which, 0), colors={"skin": palette[which]})
-    judge = Usefulness(steps=200, batch=16, width=8)
-    kept = translations.attributes(
-        judge, images(paint(which[:30], 1)), real, real, images(paint(which, 2), colors=real.colors)
+    probe = Usefulness(steps=200, batch=16, width=8)
+    kept = attributes.errors(
+        probe, images(paint(which[:30], 1)), real, real, images(paint(which, 2), colors=real.colors)
     )
     assert (
         kept["skin_error"] < 20
         and kept["skin_error_floor"] < 20
         and kept["skin_error_shuffled"] > 100
     )
-    lost = translations.attributes(judge, images(paint((which + 1) % 3, 1)), real, real, None)
+    lost = attributes.errors(probe, images(paint((which + 1) % 3, 1)), real, real, None)
     assert lost["skin_error"] > 200 and "skin_error_floor" not in lost
 
 
 def test_identity_beside_a_shuffled_pairing():
     x = features_of(20)
-    found = translations.identity(np.tile(x, (2, 1)), x)
-    assert abs(found["identity"]) < 1e-6 < found["identity_shuffled"]
-    assert all((translations._others(n) != np.arange(n)).all() for n in (2, 3, 50))
+    own, shuffled = identity.distances(np.tile(x, (2, 1)), x)
+    assert abs(own) < 1e-6 < shuffled
+    assert all((identity.others(n) != np.arange(n)).all() for n in (2, 3, 50))
 
 
 def test_variety_is_within_a_picture():
@@ -97,14 +99,17 @@ def test_variety_is_within_a_picture():
         by_latent = np.random.default_rng(0).integers(0, spread + 1, (contents.count, 1, 1, 1))
         return images((contents.load(np.arange(contents.count)) // 2 + by_latent).astype(np.uint8))
 
-    none = translations.variants(lambda c, y: translate(c, y, 0), contents, fake)
-    some = translations.variants(lambda c, y: translate(c, y, 90), contents, fake)
-    np.testing.assert_array_equal(seen[0], np.repeat([0, 1, 0, 1], translations.LATENTS))
-    assert translations.variety(none, embed, False) == pytest.approx(0, abs=1e-3)
-    assert translations.variety(some, embed, False) > 1
+    def found(spread):
+        sets = Sets(fake, fake, contents=contents, translate=lambda c, y: translate(c, y, spread))
+        made = variety.variants(sets)
+        return variety.within(embed(made, np.arange(made.count)), False)
+
+    none, some = found(0), found(90)
+    np.testing.assert_array_equal(seen[0], np.repeat([0, 1, 0, 1], variety.LATENTS))
+    assert none == pytest.approx(0, abs=1e-3) and some > 1
 
 
-@pytest.mark.parametrize("by", [*translations.SHIFTS, (-2, -3), (0, 0)])
+@pytest.mark.parametrize("by", [*shift_error.SHIFTS, (-2, -3), (0, 0)])
 def test_shifting(by):
     x = noise(2)
     moved = flicker.shift(x, *by)
@@ -123,13 +128,10 @@ def test_shifting(by):
 
 def test_shift_error_of_a_translator():
     x = images(noise(3, side=24))
-    assert (
-        translations.shift_error(lambda c, y: images(255 - c.load(np.arange(c.count))), x, None)
-        == 0
-    )
+    assert shift_error.error(lambda c, y: images(255 - c.load(np.arange(c.count))), x, None) == 0
     mask = np.arange(24)[None, :, None, None] % 2 == 0
     grid = lambda c, y: images(np.where(mask, 0, c.load(np.arange(c.count))))
-    assert translations.shift_error(grid, x, None) > 20
+    assert shift_error.error(grid, x, None) > 20
 
 
 def test_frame_to_frame_changes():
@@ -172,7 +174,7 @@ def test_all_of_them_together(classes, monkeypatch, tmp_path):
         robustness_images=6,
         usefulness={"steps": 2, "width": 2},
     )
-    found = measure.measure(protocol, sets(classes), Extractor(NET, 10), None, lambda text: None)
+    found = measure(protocol, sets(classes), Extractor(NET, 10), None, lambda text: None)
     wanted = {"psnr", "ssim", "mae", "psnr_input", "ssim_input", "mae_input", "style_kid_toy", "style_kid_input_toy",
               "skin_error", "skin_error_shuffled", "skin_error_floor", "identity_toy", "identity_shuffled_toy",
               "variety_toy", "shift_error"}  # fmt: skip
@@ -206,7 +208,7 @@ def test_all_of_them_together(classes, monkeypatch, tmp_path):
 )
 def test_what_is_lacking(changes, metric, message):
     with pytest.raises(ValueError, match=message):
-        measure.measure(
+        measure(
             Protocol(metrics=(metric,)),
             dataclasses.replace(sets(), **changes),
             Extractor(NET, 8),
@@ -218,6 +220,6 @@ def test_what_is_lacking(changes, metric, message):
 def test_held_pictures_are_loaded_once():
     calls = []
     some = Images(lambda ids: calls.append(ids) or noise(9)[ids], 9, labels=np.arange(9))
-    held = features.held(some, np.array([4, 2]))
+    held = materialize(some, np.array([4, 2]))
     np.testing.assert_array_equal(held.load(np.array([1])), noise(9)[[2]])
     assert len(calls) == 1 and list(held.labels) == [4, 2] and held.count == 2

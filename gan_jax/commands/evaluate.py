@@ -1,0 +1,85 @@
+"""Any folder of pictures against any other, whoever made them: gan-jax evaluate generated real.
+
+Sets are compared by features (kid, precision_recall ...); with --pairs pictures of one name
+(without ending) are, one by one (mae, psnr, ssim, ms_ssim, lpips).
+"""
+
+import argparse
+import json
+import pathlib
+
+from gan_jax.runtime import cli
+
+SHARED = ("resolution", "channels", "features", "weights")  # flags of both kinds of comparison
+
+
+def main(argv: list[str] | None = None) -> None:
+    flags = parse(argv)
+
+    from gan_jax.evaluation import folders, record
+    from gan_jax.runtime.files import replace_text
+
+    if flags.out:  # before anything is measured
+        flags.out.parent.mkdir(parents=True, exist_ok=True)
+    how = {name: getattr(flags, name) for name in SHARED}
+    how["metrics"] = flags.metrics.split(",") if flags.metrics else None
+    try:
+        if flags.pairs:
+            how |= {"luma": flags.luma, "border": flags.border}
+            found = folders.compare_pairs(flags.generated, flags.real, **how)
+        else:
+            how |= {
+                name: getattr(flags, name) for name in ("labels", "resize", "reference", "seed")
+            }
+            how["pictures"] = flags.out and flags.out.parent
+            found = folders.compare(flags.generated, flags.real, flags.held_out, **how)
+    except ValueError as error:
+        raise ValueError(str(error).replace("config.data.path=", "")) from error
+    for line in record.lines(found):
+        print(line)
+    if flags.out:
+        replace_text(flags.out, json.dumps(found, indent=1) + "\n")
+        print(f"with the protocol in {flags.out}")
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__, "evaluate")
+    path, add = pathlib.Path, parser.add_argument
+    add("generated", type=path, help="folder of pictures to measure")
+    add("real", type=path, help="folder of pictures to measure by; with --pairs the truth")
+    add("--held-out", type=path, help="real pictures the generator never saw: the control")
+    add(
+        "--metrics",
+        help="as in kid,fid,memorisation: names in docs/reference/measures.md (default: all for which"
+        " there is enough)",
+    )
+    add("--pairs", action="store_true", help="compare pictures of one name: x.png with x.jpg too")
+    add("--luma", action="store_true", help="--pairs on Y of BT.601, as restoration papers do")
+    add("--border", type=int, default=0, help="--pairs without so many pixels at each edge")
+    add(
+        "--resolution",
+        type=int,
+        help="resize to this side, cut from the middle (default: as they are)",
+    )
+    add("--channels", type=int, choices=(1, 3, 4), help="gray, RGB or RGBA (default: as they are)")
+    add("--labels", action="store_true", help="sub-folders are classes")
+    add(
+        "--features",
+        default="efflite0",
+        help="the net that sees them, a name in docs/how-to/evaluate.md (default %(default)s)",
+    )
+    add("--weights", help="file of the net's weights (efflite0 has its own)")
+    add(
+        "--resize",
+        default="bicubic",
+        help="filter to the net's size, bicubic or tf1_bilinear (default %(default)s)",
+    )
+    add(
+        "--reference",
+        type=int,
+        default=10_000,
+        help="real pictures used at most (default %(default)s)",
+    )
+    add("--seed", type=int, default=0, help="of which they are (default %(default)s)")
+    add("--out", type=path, help="the record as JSON: numbers, curves and their protocol")
+    return parser.parse_args(argv)

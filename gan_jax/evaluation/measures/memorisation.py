@@ -1,0 +1,64 @@
+"""Whether generated pictures are copies of training images."""
+
+import numpy as np
+
+from gan_jax.data.images import grid
+from gan_jax.evaluation.gather import Given
+from gan_jax.evaluation.measures.base import Measure, Needs, Picture, Result, Value
+from gan_jax.metrics import manifold
+
+SHOWN = 16  # pictures in the sheet
+
+
+def compute(given: Given) -> Result:
+    train = given.features["train"]
+    found = manifold.neighbours(train.kept, given.features["fake"].kept)
+    values = {"memorised{net}": found.memorised}
+    if "held_out" in given.features:
+        control = manifold.neighbours(train.kept, given.features["held_out"].kept)
+        values["memorised_held_out{net}"] = control.memorised
+    return Result(values, pictures={"neighbours": _sheet(given, found)})
+
+
+def _sheet(given: Given, found: manifold.Neighbours) -> Picture:
+    """The generated pictures that look most like copies, each beside what it copies."""
+    fake, train, worst = given.features["fake"], given.features["train"], found.closest(SHOWN)
+    columns = [
+        given.sets.fake.load(fake.ids[worst]),
+        given.sets.real.load(train.ids[found.nearest[worst]]),
+        given.sets.real.load(train.ids[found.other[worst]]),
+    ]
+    framed = [_framed(column, 1, 1) for column in columns]
+    return Picture(
+        grid(_framed(np.concatenate(framed, 2), 0, 4), 4),
+        f"The {len(worst)} generated pictures closest to copies, the closest first, in threes:"
+        " generated, the nearest training image, that one's own nearest training image.",
+    )
+
+
+def _framed(pictures: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    around = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+    return np.pad(pictures, around, constant_values=255)
+
+
+MEASURES = (
+    Measure(
+        name="memorisation",
+        about="share of pictures that are nearly training images, and those that are most",
+        needs=Needs(
+            features=("fake", "train", "held_out"), generated=2, real=2, held_out="control"
+        ),
+        values={
+            "memorised{net}": Value(
+                0,
+                "share of pictures that are nearly training pictures; more than the control's is"
+                " copying",
+            ),
+            "memorised_held_out{net}": Value(
+                0, "the same of held-back real pictures", control_of="memorised{net}"
+            ),
+        },
+        compute=compute,
+        order=70,
+    ),
+)

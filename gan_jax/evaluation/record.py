@@ -1,0 +1,162 @@
+"""Sets of pictures -> the record of an evaluation: its values with what they mean, and the protocol
+that they depend on."""
+
+import functools
+import pathlib
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+
+import gan_jax
+from gan_jax import pretrained
+from gan_jax.data.images import save_sheet
+from gan_jax.evaluation import measures
+from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.gather import AUDIT, KEEP, Gathering, Log
+from gan_jax.evaluation.images import Sets
+from gan_jax.evaluation.measures.base import Measure, Picture, Result, Value, full_name
+from gan_jax.evaluation.protocol import Protocol
+from gan_jax.runtime.text import shown
+
+PARTS = ("values", "curves", "groups", "tables", "notes")  # of a Result, as they stand in a record
+
+
+def measure(
+    protocol: Protocol, sets: Sets, extractor: Extractor, folder: pathlib.Path | None, log: Log
+) -> dict:
+    """All of `protocol.metrics`: {"values", "about", "curves", "groups", "tables", "pictures",
+    "notes"}; parts that hold nothing are left out, but for the first two.
+
+    "about" has an entry for each value, curve and group: {"better": 1, -1 or 0, "error": the name
+    of its standard error among the values, "control_of": the name of the value it is the control
+    of, "about": what it says}; names are None where there is none.
+
+    Args:
+        folder: for pictures; None: none are drawn.
+    On several processes all take part, and process 0 has the record; the others' is of no use.
+    Raises:
+        ValueError: a measure lacks something; says what.
+    """
+    chosen = measures.find(protocol.metrics)
+    for each in chosen:
+        reason = each.lacking(protocol, sets, extractor.net)
+        if reason:
+            raise ValueError(reason)
+    gathering = Gathering(protocol, sets, extractor, log, chosen)
+    own = [each.gather(gathering) if each.gather else None for each in chosen]
+    record = {name: {} for name in (*PARTS, "about", "pictures")}
+    if jax.process_index() == 0:
+        for each, taken in zip(chosen, own, strict=True):
+            result = each.compute(gathering.given(taken))
+            _add(record, each, result, gathering)
+            record["pictures"] |= _saved(result.pictures, folder, log)
+    return {name: part for name, part in record.items() if part or name in ("values", "about")}
+
+
+def _add(record: dict, measure: Measure, result: Result, gathering: Gathering) -> None:
+    """Adds what a measure found, and what it declares of it, to the record."""
+    net, sets, protocol = gathering.extractor.net, gathering.sets, gathering.protocol
+    found = {
+        part: {full_name(name, net): value for name, value in getattr(result, part).items()}
+        for part in PARTS
+    }
+    found["values"] = {name: float(value) for name, value in found["values"].items()}
+    declared = measure.declared(protocol, sets, net)
+    errors = {value.error for value in declared.values()}
+    for name in found["values"]:
+        if name not in declared and name not in errors:
+            raise ValueError(
+                f"the measure {measure.name!r} gave {name!r}, which its `values` do not declare."
+            )
+    for part, values in found.items():
+        record[part] |= values
+    declared |= measure.declared_curves(protocol, sets, net)
+    for name, value in declared.items():
+        if any(name in found[part] for part in ("values", "curves", "groups")):
+            record["about"][name] = about(value, found["values"])
+
+
+def about(value: Value, values: Mapping[str, float]) -> dict:
+    """What a record says of a value, beside the values that it holds."""
+    return {
+        "better": value.better,
+        "error": value.error if value.error in values else None,
+        "control_of": value.control_of,
+        "about": value.about,
+    }
+
+
+def _saved(pictures: Mapping[str, Picture], folder: pathlib.Path | None, log: Log) -> dict:
+    """{name: {"file", "caption"}} of the pictures, written below `folder`."""
+    saved = {}
+    for name, picture in pictures.items() if folder is not None else ():
+        try:
+            path = save_sheet(folder, f"{name}.png", picture.pixels)
+        except OSError as error:
+            log(f"the picture of {name} can't be written: {error}. Going on without.")
+        else:
+            saved[name] = {"file": str(path), "caption": picture.caption}
+    return saved
+
+
+def stamp(protocol: Protocol, net: pretrained.Net, images: int, real: int) -> dict:
+    """The protocol as it stands beside every number. images, real: how many there are of each
+    side."""
+    return {
+        "images": images,
+        "reference": min(protocol.reference, real),
+        "audit": min(AUDIT, real),
+        "features": {"name": net.name, "sha256": net.sha256, "dim": net.dim},
+        "resize": f"{net.resize} to {net.side}" if net.side else "none",
+        "range": "uint8 [0, 255]",
+        "flips": False,
+        "seed": protocol.seed,
+        "kept": KEEP,
+        "batch": protocol.batch,
+        "robustness_images": protocol.robustness_images,
+        "usefulness": dict(protocol.usefulness),
+        "commit": commit(),
+        "versions": {"gan_jax": gan_jax.__version__, "jax": jax.__version__, "numpy": np.__version__,
+                     "python": platform.python_version()},
+        "device": jax.devices()[0].device_kind,
+    }  # fmt: skip
+
+
+@functools.cache
+def commit() -> str | None:
+    """The checkout's commit, "-dirty" where files differ from it; None for an installed package."""
+    root = pathlib.Path(gan_jax.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    describe = ["describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    call = ["git", "-C", str(root), *describe]
+    try:
+        found = subprocess.run(call, capture_output=True, text=True, timeout=30, encoding="utf-8")
+    except (OSError, subprocess.TimeoutExpired):  # no git here
+        return None
+    return found.stdout.strip() or None
+
+
+def lines(record: Mapping) -> Sequence[str]:
+    """The record's values for people: "kid_efflite0  0.01234 ± 0.00056"."""
+    values, said = record["values"], record.get("about", {})
+    errors = {each["error"] for each in said.values()}
+    rows = []
+    for name, value in values.items():
+        if name in errors:
+            continue
+        error = values.get(said.get(name, {}).get("error"))
+        note = record.get("notes", {}).get(name)
+        row = f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}")
+        rows.append(row + (f"  ({note})" if note else ""))
+    for name, curves in record.get("curves", {}).items():
+        for kind, points in curves.items():
+            listed = ", ".join(f"{strength:g}: {value:.4g}" for strength, value in points)
+            rows.append(f"{name} under {kind}: {listed}")
+    for name, table in record.get("tables", {}).items():
+        rows += [f"{name}: " + " | ".join(table["columns"])]
+        rows += ["  " + " | ".join(map(str, row)) for row in table["rows"]]
+    return list(map(shown, rows))
