@@ -1,16 +1,8 @@
-"""The embedded data set: one person drawn in ten styles. Made on the spot from pip packages, no
-download.
-
-A person is a skin and a hair colour; each of ten drawing styles draws every person, so style, skin
-and hair are known of each image. The pairing is by attribute, not by pixel: haircut and expression
-are the style's own.
-"""
+"""The embedded data set: people, each drawn in ten styles (data/drawings.py), made on first use."""
 
 import contextlib
 import dataclasses
-import functools
 import io
-import json
 import logging
 import pathlib
 import sys
@@ -19,74 +11,25 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from gan_jax.data import source
+from gan_jax.data import drawings, source
 from gan_jax.data.cache import cache_root
+from gan_jax.data.drawings import HAIRS, SKINS, STYLES
 from gan_jax.data.image_sets import Pictures
 from gan_jax.data.source import Batch, Outline, fingerprint
 from gan_jax.data.view import View
 from gan_jax.runtime import registry
 from gan_jax.runtime.files import file_hashes, made_once
 
-SKINS = {
-    "porcelain": "f8d9c0",
-    "peach": "eab38a",
-    "tan": "d08b5b",
-    "bronze": "ae6f3f",
-    "brown": "7d4a2a",
-    "dark": "4a2b1b",
-}
-HAIRS = {
-    "black": "231f20", "brown": "5a3825", "auburn": "a55728", "golden": "d6a04a",
-    "platinum": "efe0b9", "gray": "9a9a9a", "red": "b03a2e", "blue": "3b6fb6",
-}  # fmt: skip
 SPLITS = ("train", "validation", "test")
 VERSION = "1.0.0"
+# part of the stored bytes and so of the fingerprint: another text would be other data
+DESCRIPTION = (
+    "The embedded data set: one person drawn in ten styles. Made on the spot from pip packages, no"
+    " download.\n\nA person is a skin and a hair colour; each of ten drawing styles draws every"
+    " person, so style, skin and hair are known\nof each image. The pairing is by attribute, not"
+    " by pixel: haircut and expression are the style's own.\n"
+)
 log = logging.getLogger(__name__)
-_CLEAR = {"backgroundColor": "ffffff00"}
-# personas' gloss on the face turns dark skin gray
-_VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'
-
-
-@dataclasses.dataclass(frozen=True)
-class Style:
-    """How a DiceBear style is used: the square of its canvas that the head fills, and what would
-    hide skin or hair."""
-
-    x: float  # centre of that square
-    y: float
-    side: float  # shares of the canvas
-    without: dict = dataclasses.field(default_factory=dict)  # component -> variants left out
-    options: dict = dataclasses.field(default_factory=dict)
-
-
-_HATS = "hat hijab turban winterHat1 winterHat02 winterHat03 winterHat04"
-_MASKS = "catEars clownNose faceMask sailormoonCrown sleepMask"
-STYLES = {
-    "avataaars": Style(0.5, 0.46, 0.72, {"top": _HATS, "mouth": "vomit"}, {"topProbability": 100}),
-    "adventurer": Style(0.5, 0.46, 0.8),
-    "toon-head": Style(0.5, 0.43, 0.7, {}, {"beardProbability": 20}),
-    "personas": Style(
-        0.5, 0.45, 0.66, {"hair": "bald balding buzzcut beanie cap", "mouth": "pacifier"}
-    ),
-    "pixel-art": Style(0.5, 0.49, 0.86, {}, {"hatProbability": 0, "glassesProbability": 10}),
-    "big-ears": Style(0.5, 0.54, 0.78),
-    "big-smile": Style(
-        0.5,
-        0.51,
-        0.82,
-        {"hair": "shavedHead", "accessories": _MASKS},
-        {"accessoriesProbability": 20},
-    ),
-    "miniavs": Style(0.47, 0.52, 0.8, {"hair": "balndess slaughter"}),
-    "dylan": Style(0.5, 0.47, 0.88, {}, _CLEAR),
-    "voxel-art": Style(
-        0.47,
-        0.38,
-        0.68,
-        {"top": "cap beanie animalEars bunnyEars"},
-        {"topProbability": 100} | _CLEAR,
-    ),
-}
 
 
 @dataclasses.dataclass
@@ -148,19 +91,13 @@ class Source(source.Source):
         assert len(self) == len(records), "a verified cache decodes"
         self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
         self.targets = self._pictures.targets
-        self.names = (
-            [str(record["identity"]) for record in records] if len(self.styles) == 1 else titles
-        )
-        self.fingerprint = fingerprint(
-            settings | {"data_dir": None}, config.name, file_hashes(folder)
-        )
-        people = len(config.people(self.split))
+        self.names = [str(r["identity"]) for r in records] if len(self.styles) == 1 else titles
+        decides = settings | {"data_dir": None}
+        self.fingerprint = fingerprint(decides, config.name, file_hashes(folder))
+        people = f"{len(config.people(self.split)):,} people in {len(self.styles)} styles"
         self.notes = (
             *repairs,
-            (
-                f"{len(self):,} avatars: {people:,} people in {len(self.styles)} styles"
-                f" ({self.split}), from {folder}"
-            ),
+            f"{len(self):,} avatars: {people} ({self.split}), from {folder}",
             f"licences of the drawings: {folder / 'LICENSE'}",
         )
 
@@ -202,63 +139,6 @@ def _rgb(colors: dict[str, str]) -> np.ndarray:
     return np.array([list(bytes.fromhex(code)) for code in colors.values()], np.float32)
 
 
-def person(identity: int) -> tuple[int, int]:
-    """(skin, hair) of a person; 48 in a row have each pair once."""
-    return identity % len(SKINS), (identity + identity // 24) % len(HAIRS)
-
-
-def draw(style: str, identity: int, size: int) -> bytes:
-    """A person in a style, as PNG bytes of `size` x `size` RGBA."""
-    import dicebear
-    import resvg_py
-
-    recipe, (skin, hair) = STYLES[style], person(identity)
-    definition = _validated()[style]
-    components = definition.components()
-    chosen = {
-        f"{k}Variant": [v for v in components[k].variants() if v not in out.split()]
-        for k, out in recipe.without.items()
-    }
-    hair_color = list(HAIRS.values())[hair]
-    options = {
-        "seed": f"person-{identity}",
-        "skinColor": list(SKINS.values())[skin],
-        "hairColor": hair_color,
-        "facialHairColor": hair_color,
-        "scale": round(1 / recipe.side, 4),
-        "translateX": round((0.5 - recipe.x) / recipe.side * 100, 2),
-        "translateY": round((0.5 - recipe.y) / recipe.side * 100, 2),
-    }
-    svg = dicebear.Avatar(definition, options | chosen | recipe.options).to_string()
-    svg = svg.replace(_VEIL, 'fill="none"')
-    return bytes(
-        resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
-    )
-
-
-def _definitions() -> dict[str, dict]:
-    """Each style's drawing, from the installed package."""
-    try:
-        import dicebear  # noqa: F401
-        import dicebear_styles
-        import resvg_py  # noqa: F401
-    except ImportError as error:
-        raise ValueError(
-            f"config.data.source='avatars' needs {error.name}: "
-            "pip install dicebear-core==10.7.0 dicebear-styles==10.6.0 resvg-py==0.5.0"
-        ) from error
-    folder = pathlib.Path(next(iter(dicebear_styles.__path__)))
-    return {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in STYLES}
-
-
-@functools.cache
-def _validated() -> dict:
-    """Each style as a dicebear.Style. Checking ten against their schema takes it four seconds."""
-    import dicebear
-
-    return {name: dicebear.Style(raw) for name, raw in _definitions().items()}
-
-
 @dataclasses.dataclass
 class _Config(tfds.core.BuilderConfig):
     """What decides the stored bytes; its name, and so the cache, changes with any of it."""
@@ -268,31 +148,20 @@ class _Config(tfds.core.BuilderConfig):
 
     @classmethod
     def of(cls, identities: int, size: int) -> "_Config":
-        definitions, recipe = (
-            _definitions(),
-            {name: dataclasses.asdict(style) for name, style in STYLES.items()},
-        )
+        definitions = drawings.definitions()  # says what to install where it is lacking
         import resvg_py
 
-        made_of = fingerprint(
-            VERSION, SKINS, HAIRS, recipe, _VEIL, definitions, resvg_py.__version__
-        )
-        return cls(
-            name=f"{identities}x{size}-{made_of[:8]}",
-            version=VERSION,
-            identities=identities,
-            size=size,
-        )
+        recipe = {name: dataclasses.asdict(style) for name, style in STYLES.items()}
+        made_of = (SKINS, HAIRS, recipe, drawings.VEIL, definitions, resvg_py.__version__)
+        name = f"{identities}x{size}-{fingerprint(VERSION, *made_of)[:8]}"
+        return cls(name=name, version=VERSION, identities=identities, size=size)
 
     def people(self, split: str) -> range:
         end = self.identities
         held_out = max(1, end // 12)
         validation, test = end - 2 * held_out, end - held_out
-        return range(
-            *{"train": (0, validation), "validation": (validation, test), "test": (test, end)}[
-                split
-            ]
-        )
+        parts = (range(validation), range(validation, test), range(test, end))
+        return dict(zip(SPLITS, parts, strict=True))[split]
 
 
 class Avatars(tfds.core.GeneratorBasedBuilder):
@@ -311,10 +180,10 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
         }
         return tfds.core.DatasetInfo(
             builder=self,
-            description=__doc__,
+            description=DESCRIPTION,
             features=tfds.features.FeaturesDict(features),
             homepage="https://www.dicebear.com",
-            license=_licences(_definitions()),
+            license=drawings.licences(drawings.definitions()),
             disable_shuffling=True,
         )
 
@@ -325,27 +194,11 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, people: range) -> Iterator[tuple[int, dict]]:
         for identity in people:
-            skin, hair = person(identity)
+            skin, hair = drawings.person(identity)
             for style, name in enumerate(STYLES):
-                png = io.BytesIO(draw(name, identity, self.builder_config.size))
+                png = io.BytesIO(drawings.draw(name, identity, self.builder_config.size))
                 labels = {"identity": identity, "style": style, "skin": skin, "hair": hair}
                 yield identity * len(STYLES) + style, {"image": png} | labels
-
-
-def _licences(definitions: dict[str, dict]) -> str:
-    """The card: each style's creator, source and licence, in the package's own words."""
-    lines = [
-        "# Licences of the drawings",
-        "",
-        "Drawn by DiceBear; framed larger and recoloured here.",
-        "",
-    ]
-    for name, definition in definitions.items():
-        meta = definition["meta"]
-        licence, creator, source = meta["license"], meta["creator"], meta["source"]
-        lines.append(f"* {name}: {source['name']} by {creator['name']} ({creator['url']}), {licence['name']} "
-                     f"({licence['url']}). {licence['text']}")  # fmt: skip
-    return "\n".join(lines) + "\n"
 
 
 def _cached(root: pathlib.Path, config: _Config) -> tuple[pathlib.Path, tuple[str, ...]]:
@@ -359,9 +212,8 @@ def _cached(root: pathlib.Path, config: _Config) -> tuple[pathlib.Path, tuple[st
             lambda record: "custom data configuration" not in record.getMessage()
         )
         builder = Avatars(config=config, data_dir=aside, file_format="array_record")
-        with contextlib.redirect_stdout(
-            None
-        ):  # TFDS speaks of a download; its progress bar, on stderr, stays
+        # TFDS speaks of a download; its progress bar, on stderr, stays
+        with contextlib.redirect_stdout(None):
             builder.download_and_prepare()
         return pathlib.Path(builder.data_dir)
 
@@ -379,9 +231,6 @@ def _read(folder: pathlib.Path, split: str, styles: tuple[str, ...]) -> list[dic
     """The records of some styles, the people's styles in a row; "style" counts in `styles`."""
     builder = tfds.builder_from_directory(folder)
     records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-    place = {list(STYLES).index(name): number for number, name in enumerate(styles)}
-    return [
-        record | {"style": place[int(record["style"])]}
-        for record in records
-        if int(record["style"]) in place
-    ]
+    number = {list(STYLES).index(name): i for i, name in enumerate(styles)}
+    kept = (record for record in records if int(record["style"]) in number)
+    return [record | {"style": number[int(record["style"])]} for record in kept]
