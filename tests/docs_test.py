@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import os
 import re
 import shlex
 
@@ -14,7 +13,7 @@ from gan_jax import config, main
 from gan_jax.data.images import save_png
 from tests.data import clips_test
 from tests.paths import ROOT
-from tests.readme_test import commands
+from tests.readme_test import commands, is_tool, script
 
 DOCS = ROOT / "docs"
 TUTORIALS = ("train-a-gan", "few-pictures", "your-own-game", "restyle")
@@ -51,7 +50,7 @@ def test_every_kind_of_setting_has_its_table(reference):
     assert {f'{{{{ game("{name}") }}}}' for name in games} <= lines
     assert {f'{{{{ family("{kind}") }}}}' for kind in reference.FAMILIES} <= lines
     for line in lines:
-        assert "| " in reference.on_page_markdown(line), line
+        assert "{{" not in reference.on_page_markdown(line), line
 
 
 def test_a_table_has_every_setting_with_its_default_and_sentence(reference):
@@ -154,13 +153,14 @@ def run_python(mark, code, desk):
 
 
 def run_command(command, tool):
-    words = shlex.split(command, comments=True)
-    assert words[0] == "python", command
-    if words[1] == "-m":
-        assert main.main(smoke(words[3:])) == 0, command
-    else:
-        done = tool(os.path.basename(words[1]).removesuffix(".py"), *words[2:])
+    if is_tool(command):
+        name, args = script(command)
+        done = tool(name, *args)
         assert done.returncode == 0, f"{command}: {done.stderr}"
+    else:
+        python, _, module, *words = shlex.split(command, comments=True)
+        assert (python, module) == ("python", "gan_jax.main"), command
+        assert main.main(smoke(words)) == 0, command
 
 
 def smoke(words):

@@ -14,8 +14,9 @@ from gan_jax.data.images import save_png
 from gan_jax.data.source import outline
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.runtime import registry
-from tests.inference import stylize_tool_test
+from tests.algorithms.starganv2_test import CLASSES, SETTINGS
 from tests.paths import ROOT
+from tests.runs import untrained
 
 README = (ROOT / "README.md").read_text()
 PAGES = {
@@ -38,7 +39,22 @@ def commands(page):
 
 
 COMMANDS = list(commands(README))
-TOOLS = [command for command in COMMANDS if "tools/" in command]
+SCRIPTS = {"convert": "convert_weights", "bench": "bench_step"}  # tools/ has the others by name
+
+
+def is_tool(command):
+    return command.startswith(("gan-jax ", "python tools/")) and "gan-jax train" not in command
+
+
+def script(command):
+    """(the file's name in tools/, the arguments) of a command."""
+    first, *words = shlex.split(command, comments=True)
+    if first == "python":
+        return pathlib.Path(words[0]).stem, words[1:]
+    return SCRIPTS.get(words[0], words[0]), words[1:]
+
+
+TOOLS = [command for command in COMMANDS if is_tool(command)]
 ALL = [
     command for page in PAGES.values() for command in commands(page) if not command.startswith("#")
 ]
@@ -75,18 +91,9 @@ def run(tmp_path_factory, shared_data):
     folder = tmp_path_factory.mktemp("readme")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        assert (
-            main.main(
-                [
-                    "--config",
-                    "configs/avatars.py:smoke",
-                    "--workdir",
-                    str(folder / "runs" / "avatars"),
-                ]
-            )
-            == 0
-        )
-    stylize_tool_test.untrained(folder / "runs" / "starganv2", 3)
+        workdir = str(folder / "runs" / "avatars")
+        assert main.main(["--config", "configs/avatars.py:smoke", "--workdir", workdir]) == 0
+    untrained(folder / "runs" / "starganv2", SETTINGS, [16, 16, 3], CLASSES)
     (folder / "configs").symlink_to(ROOT / "configs")
     for name in ("generated", "photos", "unseen"):
         for i in range(6):
@@ -113,7 +120,7 @@ def test_training_commands_name_configs_and_settings_that_exist(command, monkeyp
     )
 
 
-@pytest.mark.parametrize("command", sorted({c for c in ALL if "tools/" in c}))
+@pytest.mark.parametrize("command", sorted(filter(is_tool, set(ALL))))
 def test_tool_commands_have_flags_that_exist(command, tool, monkeypatch):
     class Parsed(Exception):
         """The command line is one that the tool takes."""
@@ -125,21 +132,27 @@ def test_tool_commands_have_flags_that_exist(command, tool, monkeypatch):
         raise Parsed
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
-    python, script, *args = shlex.split(command, comments=True)
-    assert python == "python"
+    name, args = script(command)
     with pytest.raises(Parsed):
-        tool(pathlib.Path(script).stem, *args)
+        tool(name, *args)
 
 
 @pytest.mark.parametrize("command", TOOLS, ids=lambda command: command.split()[1])
 def test_tool_commands_run(command, tool, run, monkeypatch):
     monkeypatch.chdir(run)
-    python, script, *args = shlex.split(
-        command.replace("configs/avatars.py", "configs/avatars.py:smoke")
-    )
-    assert python == "python" and (ROOT / script).is_file()
-    done = tool(pathlib.Path(script).stem, *args)
+    name, args = script(command)
+    done = tool(name, *args)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_python_runs(run, monkeypatch):
+    monkeypatch.chdir(run)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    scope = {}
+    exec(code.replace('"avatars"', '"avatars:smoke"'), scope)
+    assert scope["pictures"].shape == (16, 32, 32, 3) and scope["pictures"].dtype == np.uint8
+    assert scope["drawn"].shape == (16, 16, 3)
+    assert scope["run"].step == 4
 
 
 def test_exported_sampler_snippet(tool, run, monkeypatch):

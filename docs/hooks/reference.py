@@ -5,26 +5,26 @@ A page asks for them by a line of its own:
     {{ settings("gan_jax.config.Config") }}    the arguments of one class or function
     {{ family("models") }}                     those of everything a config can name of one kind
     {{ configs() }}                            the configs, a sentence each
+    {{ commands() }}                           the help of every command
 """
 
-import ast
+import contextlib
 import html
 import importlib
-import pathlib
+import io
+import os
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
 
 from gan_jax import augment, optim
-from gan_jax.commands import describe
+from gan_jax.commands import COMMANDS, describe
+from gan_jax.commands import configs as configs_command
+from gan_jax.config import named_configs
 from gan_jax.runtime import registry
 
+os.environ["COLUMNS"] = "100"  # of the commands' help
 LINE = re.compile(r'^\{\{ (\w+)\((?:"([\w.]*)")?\) \}\}$', re.M)
-CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
-MEASURED = {  # their figures stand in benchmarks/quality.md
-    "avatars", "avatars_biggan", "avatars_stylegan2", "avatars_r3gan", "avatars_starganv2",
-    "emoji_pix2pix", "emoji_cyclegan", "emoji_cut",
-}  # fmt: skip
 
 
 def on_page_markdown(markdown: str, **_) -> str:
@@ -117,23 +117,26 @@ def optimizer() -> str:
 
 
 def configs() -> str:
-    """The files of configs/, with the first sentence of each."""
+    """The configs that come with the package, with a sentence and the status of each."""
     rows = ["| config | what | status |", "|---|---|---|"]
-    for file in sorted(CONFIGS.glob("*.py")):
-        (function,) = (
-            node
-            for node in ast.parse(file.read_text("utf-8")).body
-            if isinstance(node, ast.FunctionDef) and node.name == "get_config"
-        )
-        text = " ".join(ast.get_docstring(function).split())
-        status = "reproduced" if file.stem in MEASURED else "trains"
-        rows.append(f"| `{file.stem}` | {cell(first_sentence(text))} | {status} |")
+    for name, file in named_configs().items():
+        text = " ".join(file.read_text("utf-8").split())
+        status = re.search(
+            r"Status: (reproduced|parity-tested and trains|trains|not yet run)", text
+        )[1]
+        rows.append(f"| `{name}` | {cell(configs_command.sentence(file))} | {cell(status)} |")
     return "\n".join(rows) + "\n"
 
 
-def first_sentence(text: str) -> str:
-    """Up to the first full stop that ends a sentence: not that of "et al. 2017"."""
-    return re.split(r"(?<=[a-z0-9)])\. (?=[A-Z:])", text)[0].rstrip(".") + "."
+def commands() -> str:
+    """The help of every command, as the console shows it."""
+    parts = []
+    for name in COMMANDS:
+        text, module = io.StringIO(), importlib.import_module(f"gan_jax.commands.{name}")
+        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+            module.main(["--help"])
+        parts.append(f"## `gan-jax {name}`\n\n```text\n{text.getvalue().strip()}\n```\n")
+    return "\n".join(parts)
 
 
 MAKERS = {
@@ -142,4 +145,5 @@ MAKERS = {
     "game": game,
     "optimizer": optimizer,
     "configs": configs,
+    "commands": commands,
 }
