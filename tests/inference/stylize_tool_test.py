@@ -2,6 +2,7 @@
 is before training."""
 
 import errno
+import shutil
 
 import av
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from gan_jax.data import clips, decode
 from gan_jax.data.sources import folder
-from gan_jax.inference import loading, stylize, video_parts
+from gan_jax.inference import export, loading, stylize, video_parts
 from gan_jax.runtime import workdir
 from tests import runs as runs_module
 from tests.algorithms.starganv2_test import CLASSES, SETTINGS
@@ -26,6 +27,13 @@ def runs(tmp_path_factory):
     for name, channels in {"rgb": 3, "rgba": 4}.items():
         untrained(folder / name, channels)
     return folder
+
+
+@pytest.fixture(scope="module")
+def exported(runs, tmp_path_factory):
+    """What "rgb" was exported to, and the differences."""
+    folder = tmp_path_factory.mktemp("exports") / "exported"
+    return folder, export.export(loading.load_sampler(runs / "rgb"), folder)
 
 
 def untrained(workdir, channels):
@@ -111,41 +119,43 @@ def test_a_run_with_alpha_makes_its_own(runs, tmp_path):
         assert found.shape == (1, 16, 16, channels)
 
 
-def test_what_was_exported_styles_the_same(tool, runs, tmp_path):
-    done = tool("export", runs / "rgb", "--out", tmp_path / "exported")
-    assert done.returncode == 0, done.stderr
-    differences = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+def test_what_was_exported_styles_the_same(tool, runs, exported, tmp_path):
+    exported, differences = exported
+    differences = list(differences.values())
     assert len(differences) == 3 and differences[:2] == [0, 0] and differences[2] < 1e-5
     me, look = picture(tmp_path / "me.png", (21, 45)), picture(tmp_path / "look.png", (30, 20))
     for more in ([], ["--reference", look, "--style", "dylan"]):
         made = []
-        for source in (runs / "rgb", tmp_path / "exported"):
+        for source in (runs / "rgb", exported):
             done = tool("stylize", source, me, "--out", tmp_path / source.name, *more)
             assert done.returncode == 0, done.stderr
             made.append(pixels(tmp_path / source.name / "me_dylan.png").astype(int))
         assert np.abs(made[0] - made[1]).max() <= 1 and made[0].shape == (21, 45, 3)
-    done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path, "--style", "oil")
+    again = loading.load(exported).stylize(me, style="dylan", reference=look)
+    np.testing.assert_array_equal(again, pixels(tmp_path / "exported" / "me_dylan.png"))
+    done = tool("stylize", exported, me, "--out", tmp_path, "--style", "oil")
     assert (
         done.returncode == 1
         and "style='oil' is not known. Known: avataaars, dylan, miniavs." in done.stderr
     )
-    for source in (runs / "rgb", tmp_path / "exported"):
+    for source in (runs / "rgb", exported):
         translator, y = loading.load(source), np.array([3], np.int32)
         with pytest.raises(ValueError, match="class 3: .* knows 0 to 2"):
             translator.styles_from_noise(0, y, 1)
         with pytest.raises(ValueError, match="class 3: .* knows 0 to 2"):
             translator.style_from_picture(np.zeros((1, 16, 16, 3), np.float32), y)
+    assert "3 classes: avataaars, dylan, miniavs" in loading.load(exported)._repr_html_()
+
+
+def test_a_damaged_export_is_named(exported, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "damaged")
     for damaged in (b"short", bytes(5000)):
-        (tmp_path / "exported" / "style.stablehlo").write_bytes(damaged)
-        done = tool("stylize", tmp_path / "exported", me, "--out", tmp_path)
-        assert (
-            done.returncode == 1
-            and "exported: no translator that `gan-jax export` wrote" in done.stderr
-        )
+        (folder / "style.stablehlo").write_bytes(damaged)
+        with pytest.raises(ValueError, match="damaged: no translator that `gan-jax export` wrote"):
+            loading.load(folder)
 
 
-def test_what_was_exported_styles_tiles_the_same(tool, runs, tmp_path):
-    assert tool("export", runs / "rgb", "--out", tmp_path / "exported").returncode == 0
+def test_what_was_exported_styles_tiles_the_same(tool, runs, exported, tmp_path):
     me = picture(tmp_path / "me.png", (21, 200))
 
     def styled(source, tile):
@@ -156,7 +166,7 @@ def test_what_was_exported_styles_tiles_the_same(tool, runs, tmp_path):
         return pixels(out / "me_dylan.png").astype(int)
 
     tiles = styled(runs / "rgb", "48")
-    assert np.abs(tiles - styled(tmp_path / "exported", "48")).max() <= 1
+    assert np.abs(tiles - styled(exported[0], "48")).max() <= 1
     assert np.abs(tiles - styled(runs / "rgb", "1024")).max() > 1
 
 
