@@ -12,7 +12,7 @@ import logging
 import os
 import pathlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gan_jax.inference.sampler import Sampler
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Exported", "Run", "Sampler", "load", "train"]
+__all__ = ["Config", "Exported", "Run", "Sampler", "evaluate", "load", "train"]
 
 
 def load(path: str | os.PathLike, *, trusted: Iterable[str] = ()) -> "Sampler | Exported":
@@ -70,6 +70,46 @@ def train(
 
     training.run(configs.resolve(config, overrides or {}), workdir, restart=restart)
     return Run(pathlib.Path(workdir))
+
+
+def evaluate(
+    generated: str | os.PathLike,
+    real: str | os.PathLike | None = None,
+    *,
+    held_out: str | os.PathLike | None = None,
+    metrics: Sequence[str] | None = None,
+    trusted: Iterable[str] = (),
+) -> dict[str, Any]:
+    """A run's newest checkpoint against its own data, or one folder of pictures against another:
+    {"values": {name: number}, "protocol": what they depend on, ...}.
+
+    Args:
+        generated: a run's workdir, to whose evaluations.jsonl the record is added; or, with `real`,
+            a folder of pictures.
+        real: a folder of pictures to measure by.
+        held_out: with `real`: pictures the generator never saw, the control.
+        metrics: names of measures, as ("kid", "memorisation"); None: all for which there is enough.
+        trusted: of a run, modules of your own that its checkpoint names and that may be imported.
+    Raises:
+        ValueError: no run or no pictures there, pictures of different sizes, or a measure that
+            lacks something.
+    """
+    _prepare()
+    if real is not None:
+        from gan_jax.evaluation import folders
+
+        return folders.compare(
+            os.fspath(generated),
+            os.fspath(real),
+            held_out and os.fspath(held_out),
+            metrics=metrics,
+        )
+    if held_out is not None:
+        raise ValueError("held_out goes with `real`: a run's is config.eval.held_out.")
+    from gan_jax import evaluation
+    from gan_jax.inference import loading
+
+    return evaluation.run(loading.run_config(generated, trusted), generated, metrics=metrics)
 
 
 def _prepare() -> None:

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 import gan_jax as gj
+from gan_jax import evaluation
 from gan_jax.data.images import save_png
+from gan_jax.evaluation import folders
 from gan_jax.inference import generate, stylize
 from gan_jax.runtime import xla_flags
 from tests.algorithms.starganv2_test import CLASSES, SETTINGS
@@ -152,6 +154,27 @@ def test_train_gives_a_run(tmp_path, capsys):
     assert sampler.sample(2).shape == (2, 4, 4, 3) and sampler.latents([0]).shape == (1, 3)
     page = run._repr_html_()
     assert "run, step 1" in page and "noise_to_image/mlp" in page and picture_in(page).size[1] > 4
+
+
+def test_evaluate_measures_a_run_or_two_folders(noise, tmp_path, monkeypatch):
+    """What it hands to the evaluation; the evaluation's own tests measure."""
+    called = []
+    monkeypatch.setattr(evaluation, "run", lambda *args, **how: called.append((args, how)) or {})
+    monkeypatch.setattr(folders, "compare", lambda *args, **how: called.append((args, how)) or {})
+    workdir = noise.step.parent.parent
+    assert gj.evaluate(workdir, metrics=["kid"]) == gj.evaluate(tmp_path, "real") == {}
+    ((config, place), how), (args, _) = called
+    assert config.model == "mlp" and place == workdir and how == {"metrics": ["kid"]}
+    assert args == (str(tmp_path), "real", None)
+    with pytest.raises(ValueError, match="held_out goes with `real`"):
+        gj.evaluate(workdir, held_out="x")
+
+
+def test_a_runs_data_may_not_name_code_that_nobody_trusts(tmp_path):
+    data = {"source": "unpaired", "a": {"source": "avatars"}, "b": {"source": "evil.data"}}
+    run = untrained(tmp_path / "run", NOISE | {"data": data}, [6, 8, 3])
+    with pytest.raises(ValueError, match="its data.b.source, 'evil.data', is Python from outside"):
+        gj.evaluate(run)
 
 
 def test_a_config_may_be_an_object_a_name_or_a_file():

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 
@@ -71,6 +71,30 @@ def load_sampler(
     prepared = game.prepare_for_sampling(ema, jax.random.key(config.seed))
     ema = jax.device_put(jax.device_get(prepared))
     return Sampler(game, ema, shape, classes, step, config.batch, changed)
+
+
+def run_config(path: str | pathlib.Path, trusted: Iterable[str] = ()) -> Config:
+    """The settings by which a run's newest valid checkpoint was trained. Raises ValueError as
+    `load_sampler`, and where its data's source is code from outside gan_jax and not trusted."""
+    step = checkpoint.find(path)
+    meta = checkpoint.read_meta(step)
+    _check_meta(meta, step)
+    config = registry.build(Config, meta["config"], f"{step}: config")
+    names = {"algorithm": config.algorithm, "model": config.model}
+    names |= _sources(config.data, "data") | _sources(config.eval, "eval")
+    registry.check_trusted(names, trusted, str(step))
+    return config
+
+
+def _sources(settings: Mapping, place: str) -> dict[str, str]:
+    """{"data.a.source": its name} of settings of data, and of those inside them."""
+    found = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _sources(value, f"{place}.{key}")
+        elif key == "source":
+            found[f"{place}.source"] = str(value)
+    return found
 
 
 def _with_overrides(config, game, overrides, shape, n_classes, step):
