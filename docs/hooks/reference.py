@@ -6,6 +6,7 @@ A page asks for them by a line of its own:
     {{ family("models") }}                     those of everything a config can name of one kind
     {{ configs() }}                            the configs, a sentence each
     {{ commands() }}                           the help of every command
+    {{ measures("sets") }}                     the measures, "sets" or "translators"
 """
 
 import contextlib
@@ -21,6 +22,8 @@ from gan_jax import augment, optim
 from gan_jax.commands import COMMANDS, describe
 from gan_jax.commands import configs as configs_command
 from gan_jax.config import named_configs
+from gan_jax.evaluation.measures import known
+from gan_jax.evaluation.measures.base import Measure
 from gan_jax.runtime import registry
 
 os.environ["COLUMNS"] = "100"  # of the commands' help
@@ -128,6 +131,31 @@ def configs() -> str:
     return "\n".join(rows) + "\n"
 
 
+def measures(kind: str) -> str:
+    """The measures of "translators", or of any "sets", each with the values that it gives."""
+    parts = []
+    for measure in known().values():
+        if measure.needs.translator == (kind == "translators"):
+            parts.append(f"### `{measure.name}`\n\n{cell(measure.about)}.\n\n{values(measure)}")
+    return "\n".join(parts)
+
+
+def values(measure: Measure) -> str:
+    """The values and curves of a measure, as a table."""
+    rows = ["| value | better | what it says | control of |", "|---|---|---|---|"]
+    for name, value in (measure.values | measure.curves).items():
+        error = f" Its error: `{shown(value.error)}`." if value.error else ""
+        control = f"`{shown(value.control_of)}`" if value.control_of else ""
+        better = {1: "higher", -1: "lower", 0: ""}[value.better]
+        rows.append(f"| `{shown(name)}` | {better} | {cell(value.about)}.{error} | {control} |")
+    return "\n".join(rows) + "\n"
+
+
+def shown(name: str) -> str:
+    """A value's name, with what stands for its varying parts."""
+    return name.replace("{net}", "_NET").replace("{each}", "N")
+
+
 def commands() -> str:
     """The help of every command, as the console shows it."""
     parts = []
@@ -146,4 +174,5 @@ MAKERS = {
     "optimizer": optimizer,
     "configs": configs,
     "commands": commands,
+    "measures": measures,
 }
