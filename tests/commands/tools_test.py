@@ -21,14 +21,10 @@ from gan_jax.runtime import weights
 from tests.runs import untrained
 
 FILE = """
-import ml_collections
-
 def get_config(arg=None):
-    c = ml_collections.ConfigDict()
-    c.algorithm, c.model, c.batch, c.total_kimg = "noise_to_image", "dcgan", 4, 0.008
-    c.data = dict(source="avatars", resolution=8, identities=12, labels=LABELS)
-    c.g, c.d, c.game = dict(width=4), dict(width=4), dict(z_dim=5)
-    return c
+    return dict(algorithm="noise_to_image", model="mlp", batch=4, total_kimg=0.008,
+                data=dict(source="folder", path="PICTURES", resolution=8),
+                g=dict(widths=(16,)), d=dict(widths=(16,)), game=dict(z_dim=5))
 """
 
 
@@ -39,13 +35,21 @@ STYLES = ["avataaars", "dylan", *(f"style{i}" for i in range(8))]
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """{"styles": a conditional run's workdir, "none": an unconditional one's, "none.py": its
-    config}."""
+    """{"styles": a conditional run's workdir, "none": an unconditional one's}."""
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "none.py").write_text(FILE.replace("LABELS", "None"))
     untrained(folder / "styles", SETTINGS, [8, 8, 3], STYLES)
     untrained(folder / "none", SETTINGS, [8, 8, 3])
     return folder
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A config of a small game on a folder of pictures."""
+    for i in range(4):
+        save_png(tmp_path / "pictures" / f"{i}.png", np.full((8, 8, 3), 60 * i, np.uint8))
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.replace("PICTURES", str(tmp_path / "pictures")))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -497,26 +501,26 @@ def test_a_difference_would_show(tool, runs, exports):
     assert min(export.round_trip(dataclasses.replace(sampler, ema=shifted), folder).values()) > 1e-3
 
 
-def test_bench_prints_one_json_line(tool, runs, tmp_path):
+def test_bench_prints_one_json_line(tool, file, tmp_path):
     out = tmp_path / "bench.jsonl"
     for extra in ([], ["--set", "batch=8"]):
-        done = tool("bench_step", runs / "none.py", "--iterations", "3", "--out", out, *extra)
+        done = tool("bench_step", file, "--iterations", "3", "--out", out, *extra)
         assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert json.loads(done.stdout) == lines[-1]
     assert [line["batch"] for line in lines] == [4, 8]
     low, high = lines[0]["step_ms_range"]
     assert low <= lines[0]["step_ms"] <= high
-    assert lines[0]["img_s"] == pytest.approx(4 / lines[0]["step_ms"] * 1000, rel=0.01)
+    assert lines[0]["img_s"] == pytest.approx(4 / lines[0]["step_ms"] * 1000, rel=0.05)
     assert lines[0]["gflop"] > 0 and lines[0]["compile_s"] > 0 and lines[0]["peak_mib"] > 50
     assert lines[1]["gflop"] > 1.5 * lines[0]["gflop"]  # twice the images
     table = tool("bench_step", "--compare", out).stdout.splitlines()
     assert len(table) == 4 and table[2].endswith("| 1.00 |") and "batch=8" in table[3]
 
 
-def test_bench_times_whole_cycles_of_lazy_turns(tool, runs):
-    lazy = ["--set", "game.penalty=r1", "--set", "game.penalty_every=4", "--set", "d.norm=none"]
-    done = tool("bench_step", runs / "none.py", "--iterations", "5", *lazy)
+def test_bench_times_whole_cycles_of_lazy_steps(tool, file):
+    lazy = ["--set", "game.penalty=r1", "--set", "game.penalty_every=4"]
+    done = tool("bench_step", file, "--iterations", "5", *lazy)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["iterations"] == 8
 
@@ -529,13 +533,11 @@ def test_compare_names_a_line_that_is_none_of_its_own(tool, tmp_path):
     )
 
 
-def test_bench_of_a_given_shape_opens_no_data(tool, tmp_path):
-    (tmp_path / "c.py").write_text(FILE.replace("avatars", "tfds").replace("LABELS", "None"))
-    done = tool(
-        "bench_step", tmp_path / "c.py", "--shape", "8x8x1", "--classes", "3", "--rounds", "1"
-    )
-    assert done.returncode == 0 and json.loads(done.stdout)["shape"] == [8, 8, 1], done.stderr
-    done = tool("bench_step", tmp_path / "c.py", "--shape", "8by8")
+def test_bench_of_a_given_shape_opens_no_data(tool, file):
+    shutil.rmtree(file.parent / "pictures")
+    done = tool("bench_step", file, "--shape", "4x6x1", "--classes", "3", "--iterations", "1")
+    assert done.returncode == 0 and json.loads(done.stdout)["shape"] == [4, 6, 1], done.stderr
+    done = tool("bench_step", file, "--shape", "8by8")
     assert done.returncode == 1 and "--shape=8by8: write height x width x channels" in done.stderr
 
 
