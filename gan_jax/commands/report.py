@@ -4,6 +4,7 @@ The page opens from disk and needs no network.
 """
 
 import pathlib
+from collections.abc import Mapping
 
 from gan_jax.runtime import cli
 
@@ -19,6 +20,13 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.reporting import page, runs
     from gan_jax.reporting.json_values import plural
 
-    text = page.page(runs.read(flags.workdirs))
+    text = page.page(runs.read(flags.workdirs), known)
     page.write(flags.out, text)
     print(f"{flags.out}: {len(text) / 2**20:.1f} MiB, {plural(len(flags.workdirs), 'run')}")
+
+
+def known(name: str) -> Mapping:
+    """What the measures declare of a value: for records of before it stood in each of them."""
+    from gan_jax.evaluation import measures
+
+    return measures.meaning(name)

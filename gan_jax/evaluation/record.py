@@ -73,10 +73,12 @@ def _add(record: dict, measure: Measure, result: Result, gathering: Gathering) -
             )
     for part, values in found.items():
         record[part] |= values
-    declared |= measure.declared_curves(protocol, sets, net)
     for name, value in declared.items():
-        if any(name in found[part] for part in ("values", "curves", "groups")):
+        if name in found["values"] or name in found["groups"]:
             record["about"][name] = about(value, found["values"])
+    for name, value in measure.declared_curves(protocol, sets, net).items():
+        if name in found["curves"]:  # a value of the same name says more
+            record["about"].setdefault(name, about(value, found["values"]))
 
 
 def about(value: Value, values: Mapping[str, float]) -> dict:

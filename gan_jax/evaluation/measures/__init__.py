@@ -6,9 +6,10 @@ dotted path: metrics=("kid", "my_project.sharpness") takes all that stand in it.
 """
 
 import functools
+import re
 from collections.abc import Iterable
 
-from gan_jax.evaluation.measures.base import Measure
+from gan_jax.evaluation.measures.base import Measure, Value
 from gan_jax.runtime import registry
 
 
@@ -33,3 +34,46 @@ def find(names: Iterable[str], key: str = "config.eval.metrics") -> list[Measure
         else:
             found.append(registry.choose(known(), name, key))
     return found
+
+
+def meaning(name: str) -> dict:
+    """What the measures declare of a value by its full name, as "kid_efflite0": {"better",
+    "error", "control_of", "about"}; {} of a name that none of them has.
+
+    For records of before these stood in each: a record's own "about" comes first.
+    """
+    matches = [
+        (len(re.sub("{.*?}", "", declared)), declared, value, found)
+        for measure in known().values()
+        for declared, value in _with_errors(measure)
+        if (found := re.fullmatch(_pattern(declared), name))
+    ]
+    if not matches:
+        return {}
+    _, _, value, found = max(matches, key=lambda match: match[0])  # most of it spelled out
+    if value is None:  # an error
+        return {}
+    parts = {"net": "", "each": ""} | found.groupdict()
+
+    def full(declared):
+        return declared and declared.format(**parts)
+
+    return {
+        "better": value.better,
+        "error": full(value.error),
+        "control_of": full(value.control_of),
+        "about": value.about.format(**parts),
+    }
+
+
+def _with_errors(measure: Measure) -> list[tuple[str, Value | None]]:
+    values = list(measure.values.items())
+    return values + [(value.error, None) for _, value in values if value.error]
+
+
+def _pattern(declared: str) -> str:
+    return (
+        re.escape(declared)
+        .replace(r"\{net\}", r"(?P<net>|_\w+)")
+        .replace(r"\{each\}", r"(?P<each>\w+)")
+    )
