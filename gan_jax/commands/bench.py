@@ -30,40 +30,20 @@ def main(argv: list[str] | None = None) -> None:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__, "bench")
-    parser.add_argument(
+    add, path = parser.add_argument, pathlib.Path
+    add(
         "config",
         nargs="?",
         metavar="NAME[:ARG]",
         help="one of `gan-jax configs`, as avatars:smoke, or a file, as configs/avatars.py:smoke",
     )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32"
-    )
-    parser.add_argument(
-        "--shape",
-        help="HxWxC of the images, so that no data is opened (default: the config's data)",
-    )
-    parser.add_argument(
-        "--classes", type=int, default=0, help="with --shape: how many (default 0: unconditional)"
-    )
-    parser.add_argument(
-        "--iterations",
-        "--rounds",
-        type=int,
-        default=20,
-        help="timed iterations (default %(default)s)",
-    )
-    parser.add_argument(
-        "--warmup", type=int, default=2, help="iterations before them (default %(default)s)"
-    )
-    parser.add_argument("--out", type=pathlib.Path, help="append the line to this file too")
-    parser.add_argument(
-        "--compare",
-        nargs="+",
-        type=pathlib.Path,
-        metavar="FILE",
-        help="print a table of such lines",
-    )
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32")
+    add("--shape", help="HxWxC of the images; no data is opened (default: the config's data)")
+    add("--classes", type=int, default=0, help="with --shape: how many (default 0: unconditional)")
+    add("--iterations", "--rounds", type=int, default=20, help="timed ones (default 20)")
+    add("--warmup", type=int, default=2, help="iterations before them (default 2)")
+    add("--out", type=path, help="append the line to this file too")
+    add("--compare", nargs="+", type=path, metavar="FILE", help="print a table of such lines")
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if not flags.compare and not flags.config:

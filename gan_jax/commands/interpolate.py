@@ -39,31 +39,19 @@ def main(argv: list[str] | None = None) -> None:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__, "interpolate")
-    parser.add_argument(
-        "checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    add(
         "--out",
         required=True,
         type=pathlib.Path,
         help="file: .mp4 (needs av), .gif, or .png: a strip",
     )
-    parser.add_argument(
-        "--seeds",
-        default="0-5",
-        help="where it passes, as in 0-9 or 1,5,10-12 (default %(default)s)",
-    )
-    parser.add_argument("--frames", type=int, help="from seed to seed (default: 48; 8 for a PNG)")
-    parser.add_argument(
-        "--fps", type=float, default=24.0, help="frames a second (default %(default)s)"
-    )
-    parser.add_argument(
-        "--class",
-        dest="name",
-        metavar="NAME",
-        help="only this class (default: all, side by side, 32 at most)",
-    )
-    parser.add_argument("--truncation", type=float, metavar="PSI", help="as in gan-jax sample")
+    add("--seeds", default="0-5", help="where it passes, as in 0-9 or 1,5,10-12 (default 0-5)")
+    add("--frames", type=int, help="from seed to seed (default: 48; 8 for a PNG)")
+    add("--fps", type=float, default=24.0, help="frames a second (default 24)")
+    add("--class", dest="name", metavar="NAME", help="only this class (default: all, 32 at most)")
+    add("--truncation", type=float, metavar="PSI", help="as in gan-jax sample")
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if flags.frames is not None and flags.frames < 1:

@@ -31,44 +31,31 @@ def main(argv: list[str] | None = None) -> None:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__, "sample")
-    parser.add_argument(
-        "checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    add(
         "--out",
         required=True,
         type=pathlib.Path,
         help="folder for a PNG a picture, and sheet/grid.png",
     )
-    parser.add_argument(
-        "--seeds", default="0-7", help="one z each, as in 0-9 or 1,5,10-12 (default %(default)s)"
-    )
-    parser.add_argument(
-        "--class",
-        dest="name",
-        metavar="NAME",
-        help="only this class (default: a column each, 32 at most)",
-    )
-    parser.add_argument(
+    add("--seeds", default="0-7", help="one z each, as in 0-9 or 1,5,10-12 (default %(default)s)")
+    add("--class", dest="name", metavar="NAME", help="only this class (default: all, 32 at most)")
+    add(
         "--truncation",
         type=float,
         metavar="PSI",
-        help=(
-            "likelier pictures, less variety: StyleGAN2 pulls styles to their mean (1: as they are,"
-            " 0: the mean; try 0.7); all others keep every number of z within it (try 1.0)"
-        ),
+        help="likelier pictures, less variety: StyleGAN2 pulls styles to their mean (1: as they"
+        " are, 0: the mean; try 0.7); all others keep every element of z within it (try 1.0)",
     )
-    parser.add_argument(
+    add(
         "--cols",
         type=int,
         default=8,
         help="columns of the grid where there is one class or none (default %(default)s)",
     )
-    parser.add_argument("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
-    parser.add_argument(
-        "--layers",
-        help="with --mix: layers from the column, 0 the coarsest (default: the first half)",
-    )
+    add("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
+    add("--layers", help="with --mix: layers from the column, 0 the coarsest (default: first half)")
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if flags.cols < 1:

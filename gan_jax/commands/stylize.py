@@ -88,70 +88,36 @@ def reference(file: pathlib.Path):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__, "stylize")
-    parser.add_argument(
+    add, path = parser.add_argument, pathlib.Path
+    add(
         "checkpoint",
-        help=(
-            "a run's workdir (its newest valid checkpoint), one step's folder, or what"
-            " gan-jax export wrote"
-        ),
+        help="a run's workdir (its newest valid checkpoint), one step's folder, or what gan-jax"
+        " export wrote",
     )
-    parser.add_argument("input", type=pathlib.Path, help="an image, a folder of images, or a video")
-    parser.add_argument(
-        "--out",
-        required=True,
-        type=pathlib.Path,
-        help="folder for NAME_STYLE.png or .mp4, and sheet/sheet.png",
-    )
-    parser.add_argument(
-        "--style",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="may be repeated (default: all)",
-    )
-    parser.add_argument(
+    add("input", type=path, help="an image, a folder of images, or a video")
+    add("--out", required=True, type=path, help="folder for NAME_STYLE.png or .mp4, and sheet/")
+    add("--style", action="append", default=[], metavar="NAME", help="may be repeated; default all")
+    add(
         "--reference",
-        type=pathlib.Path,
+        type=path,
         metavar="IMAGE",
         help="take the style of this picture, which is of --style",
     )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="another seed, another variant of a style (default %(default)s)",
-    )
-    parser.add_argument(
-        "--strength",
-        type=float,
-        default=1.0,
-        help="0 as it was, 1 in full style (default %(default)s)",
-    )
-    parser.add_argument(
-        "--side",
-        type=int,
-        metavar="N",
-        help="first make the shorter side N pixels (default: as it is)",
-    )
-    parser.add_argument(
+    add("--seed", type=int, default=0, help="another seed, another variant of a style (default 0)")
+    add("--strength", type=float, default=1.0, help="0 as it was, 1 in full style (default 1)")
+    add("--side", type=int, metavar="N", help="first make the shorter side N pixels")
+    add(
         "--tile",
         type=int,
         default=1024,
-        help="larger pictures go in tiles of this side (default %(default)s)",
+        help="larger pictures go in tiles of this side (default 1024)",
     )
-    parser.add_argument(
-        "--overlap",
-        type=int,
-        default=64,
-        help="pixels that neighbouring tiles share (default %(default)s)",
-    )
-    parser.add_argument(
+    add("--overlap", type=int, default=64, help="pixels that neighboring tiles share (default 64)")
+    add(
         "--faces",
         action="store_true",
-        help=(
-            "style each face by itself, upright, and put it back; leave the rest (exit status"
-            f" {NO_FACE}: no face at all)"
-        ),
+        help="style each face by itself, upright, and put it back; leave the rest (exit status"
+        f" {NO_FACE}: no face at all)",
     )
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)

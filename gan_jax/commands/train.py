@@ -50,49 +50,32 @@ def _parser(describes: bool) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     cli.check_values(parser)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--config",
         required=True,
         metavar="NAME[:ARG]",
-        help=(
-            "one of `gan-jax configs`, as avatars, or a file, as configs/avatars.py; :smoke runs"
-            " any in seconds"
-        ),
+        help="one of `gan-jax configs`, as avatars, or a file, as configs/avatars.py; :smoke runs"
+        " any in seconds",
     )
-    parser.add_argument(
-        "--config.help",
-        dest="describe",
-        action="store_true",
-        help="list the config's settings, and end",
-    )
-    parser.add_argument(
-        "--workdir", required=not describes, help="where checkpoints, samples and logs go"
-    )
-    parser.add_argument(
+    add("--config.help", dest="describe", action="store_true", help="list the settings, and end")
+    add("--workdir", required=not describes, help="where checkpoints, samples and logs go")
+    add(
         "--restart",
         action="store_true",
         help="train: begin at step 0; what is in --workdir is moved to WORKDIR/earlier-1, -2, ...",
     )
-    parser.add_argument(
-        "--mode", choices=("train", "eval"), default="train", help="default: %(default)s"
-    )
-    parser.add_argument(
+    add("--mode", choices=("train", "eval"), default="train", help="default: %(default)s")
+    add(
         "--checkpoint",
         metavar="PATH",
         help="eval: another one, as WORKDIR/best (default: the newest in --workdir)",
     )
-    parser.add_argument(
-        "--metrics", metavar="A,B", help="eval: only these, as in kid,memorisation (default: all)"
-    )
-    parser.add_argument(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="several processes: process 0's address, if JAX can't find it itself",
-    )
-    parser.add_argument("--num_processes", type=int, help="several processes: how many")
-    parser.add_argument(
-        "--process_id", type=int, help="several processes: which one this is, from 0"
-    )
+    add("--metrics", metavar="A,B", help="eval: only these, as in kid,memorisation (default: all)")
+    place = "several processes: process 0's address, if JAX can't find it itself"
+    add("--coordinator", metavar="HOST:PORT", help=place)
+    add("--num_processes", type=int, help="several processes: how many")
+    add("--process_id", type=int, help="several processes: which one this is, from 0")
     return parser
 
 
