@@ -152,7 +152,7 @@ def test_the_python_runs(run, monkeypatch):
     exec(code.replace('"avatars"', '"avatars:smoke"'), scope)
     assert scope["pictures"].shape == (16, 32, 32, 3) and scope["pictures"].dtype == np.uint8
     assert scope["drawn"].shape == (16, 16, 3)
-    assert scope["run"].step == 4
+    assert scope["run"].step == 4 and scope["record"]["values"]["kid_efflite0"] > 0
 
 
 def test_exported_sampler_snippet(tool, run, monkeypatch):

@@ -142,12 +142,15 @@ def measures(kind: str) -> str:
 
 def values(measure: Measure) -> str:
     """The values and curves of a measure, as a table."""
-    rows = ["| value | better | what it says | control of |", "|---|---|---|---|"]
+    rows = ["| value | better | what it says |", "|---|---|---|"]
     for name, value in (measure.values | measure.curves).items():
-        error = f" Its error: `{shown(value.error)}`." if value.error else ""
-        control = f"`{shown(value.control_of)}`" if value.control_of else ""
+        text = f"{cell(value.about)}."
+        if value.error:
+            text += f" Its error: `{shown(value.error)}`."
+        if value.control_of:
+            text += f" The control of `{shown(value.control_of)}`."
         better = {1: "higher", -1: "lower", 0: ""}[value.better]
-        rows.append(f"| `{shown(name)}` | {better} | {cell(value.about)}.{error} | {control} |")
+        rows.append(f"| `{shown(name)}` | {better} | {text} |")
     return "\n".join(rows) + "\n"
 
 
