@@ -42,9 +42,11 @@ class Signals:
         self._deferred = False
 
     def __enter__(self) -> Self:
-        self._old = {name: signal.getsignal(signal.Signals[name]) for name in NAMES}
+        # Python lets only the main thread set handlers: in another one, signals do what they did
+        names = NAMES if threading.current_thread() is threading.main_thread() else []
+        self._old = {name: signal.getsignal(signal.Signals[name]) for name in names}
         self._old_hook, sys.unraisablehook = sys.unraisablehook, self._again
-        for name in NAMES:
+        for name in names:
             if (
                 name != "SIGHUP" or self._old[name] is not signal.SIG_IGN
             ):  # nohup wants the run to outlive its terminal

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -90,3 +91,21 @@ def test_a_system_without_sighup(monkeypatch):
     with pytest.raises(Stopped), Signals():
         send("SIGINT")
         time.sleep(5)
+
+
+def test_in_another_thread_it_leaves_signals_alone():
+    """As gan_jax.train is called from there by a server."""
+    failed = []
+
+    def run():
+        try:
+            with Signals() as found:
+                found.check()
+        except Exception as error:
+            failed.append(error)
+
+    old = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert not failed and signal.getsignal(signal.SIGINT) is old
