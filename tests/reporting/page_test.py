@@ -258,8 +258,11 @@ def test_charts_follow_the_pages_colours(tmp_path):
     assert "kid_efflite0, log" in kid and "log" not in precision
     # two runs' controls
     assert svg_of(text, "kid_efflite0 under noise").count("stroke-dasharray") == 2
-    for palette in (charts.LIGHT, charts.DARK):
-        assert f"--r0:{palette[0]}" in text and f"--r1:{palette[1]}" in text
+    light, dark = (
+        f":root{{--r0:{palette[0]};--k0:{palette[0]};--r1:{palette[1]};"
+        for palette in (charts.LIGHT, charts.DARK)
+    )
+    assert light in text and f"@media(prefers-color-scheme:dark){{{dark}" in text
 
 
 def test_a_control_shares_its_metrics_chart(tmp_path):
