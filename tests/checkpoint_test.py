@@ -37,12 +37,25 @@ def abstract(state):
     return jax.eval_shape(lambda: state)
 
 
-def saved(folder, steps=(1, 2), **values):
-    store = Store(folder, **values)
+def save(folder, steps, **settings):
+    store = Store(folder, **settings)
     for step in steps:
         assert store.save(step, make_state(float(step)), {"n": step})
     assert store.close()
-    return Store(folder)
+
+
+@pytest.fixture(scope="module")
+def two_steps(tmp_path_factory):
+    """The checkpoints of steps 1 and 2; tests get copies."""
+    folder = tmp_path_factory.mktemp("saved") / "checkpoints"
+    save(folder, (1, 2))
+    return folder
+
+
+@pytest.fixture
+def saved(two_steps):
+    """(folder) -> makes it hold the steps 1 and 2."""
+    return lambda folder: shutil.copytree(two_steps, folder, dirs_exist_ok=True)
 
 
 def test_a_step_is_known_by_its_manifest_under_any_name(tmp_path):
@@ -56,8 +69,9 @@ def test_a_step_is_known_by_its_manifest_under_any_name(tmp_path):
         checkpoint.step_of(tmp_path)
 
 
-def test_every_leaf_comes_back(tmp_path):
-    store = saved(tmp_path)
+def test_every_leaf_comes_back(saved, tmp_path):
+    saved(tmp_path)
+    store = Store(tmp_path)
     assert store.newest == 2
     state, meta = store.restore(2, abstract(make_state()))
     assert meta == {"n": 2}
@@ -70,12 +84,13 @@ def test_every_leaf_comes_back(tmp_path):
 
 
 def test_only_the_newest_are_kept(tmp_path):
-    saved(tmp_path, range(1, 6), keep=2)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["4", "5"]
+    save(tmp_path, range(1, 5), keep=2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4"]
 
 
-def test_manifest_names_every_file_that_restore_reads(tmp_path):
-    store = saved(tmp_path)
+def test_manifest_names_every_file_that_restore_reads(saved, tmp_path):
+    saved(tmp_path)
+    store = Store(tmp_path)
     step = tmp_path / "2"
     files = {str(p.relative_to(step)) for p in step.rglob("*") if p.is_file()}
     others = files - set(json.loads((step / "manifest.json").read_text()))
@@ -111,7 +126,9 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, caplog, monkeypatch):
+def test_damage_in_the_newest_falls_back_and_is_set_aside(
+    saved, tmp_path, damage, caplog, monkeypatch
+):
     saved(tmp_path)
     file = largest_file(tmp_path / "2")
     expected = str(file.relative_to(tmp_path / "2"))
@@ -151,13 +168,20 @@ def test_damage_in_the_newest_falls_back_and_is_set_aside(tmp_path, damage, capl
     assert expected in caplog.text and "Set aside" in caplog.text
     aside = tmp_path / ("damaged-900" if damage == "stray" else "damaged-2")
     assert aside.is_dir()
-    state, _ = store.restore(newest, abstract(make_state()))
-    assert state.g.params["g"]["Dense_0"]["kernel"][0, 0] == newest
+    store.close()
+
+
+def test_after_damage_the_run_goes_on_from_the_step_before(saved, tmp_path):
+    saved(tmp_path)
+    flip_a_byte(largest_file(tmp_path / "2"))
+    store = Store(tmp_path)
+    state, _ = store.restore(1, abstract(make_state()))
+    assert state.g.params["g"]["Dense_0"]["kernel"][0, 0] == 1
     assert store.save(3, make_state(3.0), {}) and store.close()
     assert Store(tmp_path).newest == 3
 
 
-def test_other_names_are_not_steps_and_cut_short_saves_are_cleared(tmp_path):
+def test_other_names_are_not_steps_and_cut_short_saves_are_cleared(saved, tmp_path):
     saved(tmp_path)
     shutil.copytree(tmp_path / "2", tmp_path / "020")
     shutil.copytree(tmp_path / "2", tmp_path / "3.orbax-checkpoint-tmp-17")
@@ -168,7 +192,7 @@ def test_other_names_are_not_steps_and_cut_short_saves_are_cleared(tmp_path):
 
 
 @pytest.mark.parametrize("stray", ["40.orbax-checkpoint-tmp", "3", "40", "99999999999999999999"])
-def test_a_file_where_a_folder_is_expected_is_set_aside(tmp_path, stray, caplog):
+def test_a_file_where_a_folder_is_expected_is_set_aside(saved, tmp_path, stray, caplog):
     saved(tmp_path)
     (tmp_path / stray).write_text("mine")
     store = Store(tmp_path, keep=1)
@@ -181,7 +205,7 @@ def test_a_file_where_a_folder_is_expected_is_set_aside(tmp_path, stray, caplog)
 
 
 @pytest.mark.parametrize("how", ["renamed", "copied", "linked"])
-def test_a_step_under_another_name_is_not_taken_for_that_step(tmp_path, how, caplog):
+def test_a_step_under_another_name_is_not_taken_for_that_step(saved, tmp_path, how, caplog):
     saved(tmp_path)
     if how == "renamed":
         (tmp_path / "2").rename(tmp_path / "40")
@@ -200,7 +224,7 @@ def test_a_step_under_another_name_is_not_taken_for_that_step(tmp_path, how, cap
     assert store.save(3, make_state(3.0), {}) and store.close()
 
 
-def test_a_step_moved_elsewhere_and_linked_is_what_it_says(tmp_path, caplog):
+def test_a_step_moved_elsewhere_and_linked_is_what_it_says(saved, tmp_path, caplog):
     saved(tmp_path / "run")
     (tmp_path / "run" / "2").rename(tmp_path / "two")
     (tmp_path / "run" / "2").symlink_to(tmp_path / "two")
@@ -214,7 +238,7 @@ def test_a_step_moved_elsewhere_and_linked_is_what_it_says(tmp_path, caplog):
     assert checkpoint.verify(tmp_path / "two") is None
 
 
-def test_manifests_of_old_checkpoints_do_not_say_their_step(tmp_path):
+def test_manifests_of_old_checkpoints_do_not_say_their_step(saved, tmp_path):
     saved(tmp_path)
     manifest = tmp_path / "2" / "manifest.json"
     files = json.loads(manifest.read_text())
@@ -223,15 +247,17 @@ def test_manifests_of_old_checkpoints_do_not_say_their_step(tmp_path):
     assert Store(tmp_path).newest == 2
 
 
-def test_a_folder_that_vanished_is_made_again(tmp_path):
-    store = saved(tmp_path / "run")
+def test_a_folder_that_vanished_is_made_again(saved, tmp_path):
+    saved(tmp_path / "run")
+    store = Store(tmp_path / "run")
     shutil.rmtree(tmp_path / "run")
     assert store.save(3, make_state(3.0), {}) and store.close()
     assert Store(tmp_path / "run").newest == 3
 
 
-def test_an_error_when_the_save_begins_is_said_too(tmp_path, monkeypatch, caplog):
-    store = saved(tmp_path)
+def test_an_error_when_the_save_begins_is_said_too(saved, tmp_path, monkeypatch, caplog):
+    saved(tmp_path)
+    store = Store(tmp_path)
 
     def over_quota(*_, **__):
         raise OSError(122, "Disk quota exceeded")
@@ -242,7 +268,7 @@ def test_an_error_when_the_save_begins_is_said_too(tmp_path, monkeypatch, caplog
     assert store.save(4, make_state(), {}) and store.close()
 
 
-def test_all_damaged_starts_anew_and_keeps_the_pieces(tmp_path):
+def test_all_damaged_starts_anew_and_keeps_the_pieces(saved, tmp_path):
     saved(tmp_path)
     for step in "12":
         flip_a_byte(largest_file(tmp_path / step))
@@ -250,8 +276,9 @@ def test_all_damaged_starts_anew_and_keeps_the_pieces(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["damaged-1", "damaged-2"]
 
 
-def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(tmp_path):
-    store = saved(tmp_path)
+def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(saved, tmp_path):
+    saved(tmp_path)
+    store = Store(tmp_path)
     with pytest.raises(
         ValueError,
         match=(
@@ -262,8 +289,9 @@ def test_a_state_that_does_not_fit_names_the_first_leaf_and_both_shapes(tmp_path
         store.restore(2, abstract(make_state(width=4)))
 
 
-def test_another_dtype_or_a_missing_leaf_does_not_fit(tmp_path):
-    store = saved(tmp_path)
+def test_another_dtype_or_a_missing_leaf_does_not_fit(saved, tmp_path):
+    saved(tmp_path)
+    store = Store(tmp_path)
     half = make_state().replace(
         ema={
             "params": jax.tree.map(lambda x: x.astype(jnp.bfloat16), make_state().g.params),
@@ -280,8 +308,9 @@ def test_another_dtype_or_a_missing_leaf_does_not_fit(tmp_path):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_state_that_is_not_finite_is_never_saved(tmp_path, bad):
-    store = saved(tmp_path)
+def test_a_state_that_is_not_finite_is_never_saved(saved, tmp_path, bad):
+    saved(tmp_path)
+    store = Store(tmp_path)
     state = make_state()
     broken = {"g": {"Dense_0": {"kernel": jnp.full((2, 3), bad), "bias": jnp.zeros(3)}}}
     state = state.replace(d=Player(broken, state.d.mutable, state.d.opt))
@@ -293,10 +322,11 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path, bad):
     assert Store(tmp_path).newest == 2
 
 
-def test_a_write_that_fails_is_said_and_the_next_one_is_tried(tmp_path, caplog):
+def test_a_write_that_fails_is_said_and_the_next_one_is_tried(saved, tmp_path, caplog):
     """A limit on the size of files makes the background write fail as a disk that fills up under it
     does."""
-    store = saved(tmp_path)
+    saved(tmp_path)
+    store = Store(tmp_path)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -312,8 +342,9 @@ def test_a_write_that_fails_is_said_and_the_next_one_is_tried(tmp_path, caplog):
     assert Store(tmp_path).newest == 4
 
 
-def test_full_disk_is_said_and_training_goes_on(tmp_path, monkeypatch, caplog):
-    store = saved(tmp_path)
+def test_full_disk_is_said_and_training_goes_on(saved, tmp_path, monkeypatch, caplog):
+    saved(tmp_path)
+    store = Store(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
     assert store.save(3, make_state(), {}) is False
     assert "CHECKPOINT NOT SAVED at step 3" in caplog.text
@@ -322,8 +353,9 @@ def test_full_disk_is_said_and_training_goes_on(tmp_path, monkeypatch, caplog):
     assert Store(tmp_path).newest == 4
 
 
-def test_a_disk_without_room_for_more_files_is_full_too(tmp_path, monkeypatch, caplog):
-    store = saved(tmp_path)
+def test_a_disk_without_room_for_more_files_is_full_too(saved, tmp_path, monkeypatch, caplog):
+    saved(tmp_path)
+    store = Store(tmp_path)
     space = {"f_bavail": 10**9, "f_bfree": 10**9, "f_blocks": 10**9, "f_frsize": 4096}
     files = lambda **values: monkeypatch.setattr(
         os, "statvfs", lambda _: types.SimpleNamespace(**space, **values)
@@ -336,14 +368,15 @@ def test_a_disk_without_room_for_more_files_is_full_too(tmp_path, monkeypatch, c
     assert 2 * sum(1 for _ in (tmp_path / "4").rglob("*")) < FILES
 
 
-def test_saving_a_step_twice_keeps_it(tmp_path):
-    store = saved(tmp_path)
+def test_saving_a_step_twice_keeps_it(saved, tmp_path):
+    saved(tmp_path)
+    store = Store(tmp_path)
     assert store.save(2, make_state(9.0), {"n": 9})
     store.close()
     assert Store(tmp_path).restore(2, abstract(make_state()))[1] == {"n": 2}
 
 
-def test_find_takes_a_workdir_its_folder_or_one_step(tmp_path, caplog):
+def test_find_takes_a_workdir_its_folder_or_one_step(saved, tmp_path, caplog):
     saved(tmp_path / "run" / "checkpoints")
     for path in ("run", "run/checkpoints", "run/checkpoints/2"):
         assert checkpoint.find(tmp_path / path) == tmp_path / "run/checkpoints/2"
@@ -355,7 +388,7 @@ def test_find_takes_a_workdir_its_folder_or_one_step(tmp_path, caplog):
         checkpoint.find(tmp_path / "nowhere")
 
 
-def test_read_takes_only_the_leaves_asked_for(tmp_path):
+def test_read_takes_only_the_leaves_asked_for(saved, tmp_path):
     saved(tmp_path)
     leaves, meta = checkpoint.read(tmp_path / "2", ("ema/",))
     assert sorted(leaves) == [
@@ -365,7 +398,7 @@ def test_read_takes_only_the_leaves_asked_for(tmp_path):
     np.testing.assert_array_equal(leaves["ema/params/g/Dense_0/kernel"], np.full((2, 3), 2.0))
 
 
-def test_warm_start_takes_what_matches_and_reports_the_rest(tmp_path):
+def test_warm_start_takes_what_matches_and_reports_the_rest(saved, tmp_path):
     saved(tmp_path)
     new = make_state(0.0)
     new.g.params["g"]["Dense_0"]["kernel"] = jnp.zeros((2, 5))
@@ -402,7 +435,7 @@ def test_warm_start_says_where_labels_mean_other_classes(tmp_path):
         assert len(checkpoint.warm_start(make_state(), tmp_path, same)[1]) == 1
 
 
-def test_warm_start_with_nothing_in_common_is_an_error(tmp_path):
+def test_warm_start_with_nothing_in_common_is_an_error(saved, tmp_path):
     saved(tmp_path)
     other = make_state().replace(
         g=Player({"x": jnp.zeros(9)}, {}, ()),

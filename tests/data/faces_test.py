@@ -7,14 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from gan_jax.data import clips, faces, prepare
+from gan_jax.data import faces, prepare
 from gan_jax.data.images import as_picture
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.data.raw_pictures import pictures_in
-from gan_jax.inference import video_parts
-from tests.data import clips_test
 from tests.data.prepare_test import files
-from tests.inference.stylize_tool_test import picture, pixels, runs  # noqa: F401
 
 
 def scene(height=60, width=80, channels=3):
@@ -110,77 +107,6 @@ def one_face(monkeypatch):
     """A face in the middle of every picture that is not black."""
     middle = lambda x: [faces.Face(x.shape[1] / 2, x.shape[0] / 2, 24.0, 0.0)] if x.any() else []
     monkeypatch.setattr(faces, "find", middle)
-
-
-def test_the_tool_styles_faces_and_leaves_the_rest(tool, runs, tmp_path, one_face):
-    picture(tmp_path / "me.png", (48, 64))
-    done = tool(
-        "stylize",
-        runs / "rgb",
-        tmp_path / "me.png",
-        "--out",
-        tmp_path / "out",
-        "--style",
-        "dylan",
-        "--faces",
-    )
-    assert done.returncode == 0, done.stderr
-    before, after = pixels(tmp_path / "me.png"), pixels(tmp_path / "out" / "me_dylan.png")
-    np.testing.assert_array_equal(after[:10], before[:10])
-    assert (after[20:28, 28:36] != before[20:28, 28:36]).any()
-
-
-def test_where_no_face_is_found_nothing_is_made(tool, runs, tmp_path, one_face):
-    """Said of each picture and of all; exit status 3 where there is none at all, in pictures as in
-    a video."""
-    (tmp_path / "in").mkdir()
-    picture(tmp_path / "in" / "me.png", (48, 64))
-    dark = tmp_path / "in" / "dark\u202e.png"  # a mark that turns the text after it round
-    as_picture(np.zeros((30, 30, 3), np.uint8)).save(dark)
-    clip = clips_test.make(tmp_path / "black.mp4", frames=1)
-    flags = ["--style", "dylan", "--faces", "--strength", "0"]
-    run = lambda path, out: tool("stylize", runs / "rgb", path, "--out", tmp_path / out, *flags)
-    done = run(tmp_path / "in", "some")
-    assert done.returncode == 0 and "1 picture in" in done.stdout, done.stderr
-    assert "dark\\u202e.png: no face found, nothing is made of it\n" in done.stdout
-    assert "no face in 1 of 2 pictures\n" in done.stdout
-    assert [path.name for path in (tmp_path / "some").iterdir()] == ["me_dylan.png"]
-    for path in (dark, clip):
-        done = run(path, "none")
-        assert done.returncode == 3 and f"{path}: no face found; without --faces" in done.stdout, (
-            done
-        )
-        assert not list((tmp_path / "none").iterdir())
-
-
-def test_faces_of_a_video_count_though_it_was_cut_short(
-    tool, runs, tmp_path, monkeypatch, one_face
-):
-    """Of frames 1 to 3, which go from black to gray, the second and third have a face; the last was
-    left to a second call."""
-    clip, add, made = clips_test.make(tmp_path / "clip.mp4", frames=4), video_parts.Parts.add, []
-    monkeypatch.setattr(
-        faces, "find", lambda x: [faces.Face(24, 16, 20, 0.0)] if 2 < x.mean() < 20 else []
-    )
-
-    def stop_at_3(self, frame, time):
-        if len(made) == 3:
-            raise KeyboardInterrupt
-        made.append(time)
-        add(self, frame, time)
-
-    flags = ["--style", "dylan", "--faces", "--strength", "0"]
-    run = lambda: tool("stylize", runs / "rgb", clip, "--out", tmp_path / "out", *flags)
-    monkeypatch.setattr(video_parts.Parts, "add", stop_at_3)
-    assert run().returncode == 130
-    monkeypatch.setattr(video_parts.Parts, "add", add)
-    done = run()
-    assert (
-        done.returncode == 0
-        and "going on after frame 3" in done.stdout
-        and "0 faces in 1 frames" in done.stdout
-    )
-    assert len(list(clips.open_clip(tmp_path / "out" / "clip_dylan.mp4").frames())) == 4
 
 
 def test_a_set_of_faces(tmp_path, one_face):

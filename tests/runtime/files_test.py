@@ -1,5 +1,8 @@
 import errno
+import json
+import logging
 import os
+import time
 
 import pytest
 
@@ -74,3 +77,66 @@ def test_a_folder_is_placed_whole(tmp_path):
         (scratch / "set").mkdir()
         files.place(scratch / "set", tmp_path / "out")
     assert (tmp_path / "out" / "train" / "1").is_file() and os.listdir(tmp_path) == ["out"]
+
+
+def write(folder, text="whole"):
+    """Makes a folder with two files; returns it."""
+    folder.mkdir(parents=True)
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(text)
+    return folder
+
+
+DAMAGES = {
+    "another byte": ("a.txt has changed since", lambda x: (x / "a.txt").write_text("whale")),
+    "a lost file": ("b.txt is missing", lambda x: (x / "b.txt").unlink()),
+    "a strange file": ("c.txt is no part of it", lambda x: (x / "c.txt").touch()),
+    "no manifest": ("its manifest can't be read", lambda x: (x / files.MANIFEST).unlink()),
+    "half a manifest": (
+        "its manifest can't be read",
+        lambda x: (x / files.MANIFEST).write_text("{"),
+    ),
+    "a manifest of nothing": (
+        "its manifest can't be read",
+        lambda x: (x / files.MANIFEST).write_text("3"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_folder_is_made_once_and_again_where_it_is_damaged(name, tmp_path, caplog):
+    message, damage = DAMAGES[name]
+    folder, made = tmp_path / "x", []
+    make = lambda scratch: made.append(scratch) or write(scratch / "y")
+    assert files.made_once(folder, make) == files.made_once(folder, make) == () and len(made) == 1
+    damage(folder)
+    with caplog.at_level(logging.WARNING, "gan_jax"):
+        (note,) = files.made_once(folder, make)
+    assert f"{folder} was damaged ({message}" in note and note in caplog.text
+    assert files.damage_in(folder) is None and files.made_once(folder, make) == ()
+    assert len(made) == 2 and os.listdir(tmp_path) == ["x"]
+
+
+def test_a_second_process_that_was_first(tmp_path):
+    def make(scratch):
+        files.made_once(tmp_path / "x", lambda other: write(other / "y", "first"))
+        return write(scratch / "y", "second")
+
+    assert files.made_once(tmp_path / "x", make) == ()
+    assert (tmp_path / "x" / "a.txt").read_text() == "first" and os.listdir(tmp_path) == ["x"]
+
+
+def test_a_killed_program_leaves_nothing_to_use(tmp_path):
+    def killed(scratch):
+        write(scratch / "y", "half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.made_once(tmp_path / "x", killed)
+    assert os.listdir(tmp_path) == []
+    old, fresh = (write(tmp_path / f".making-{name}", "half") for name in ("old", "fresh"))
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    files.made_once(tmp_path / "x", lambda scratch: write(scratch / "y"))
+    assert not old.exists() and fresh.exists()
+    assert json.loads((tmp_path / "x" / files.MANIFEST).read_text()).keys() == {"a.txt", "b.txt"}
