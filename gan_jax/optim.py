@@ -4,29 +4,32 @@ The updates are those of the papers and of PyTorch, which their authors' program
 defaults differ (RMSProp's eps inside the root), they are set. g is the gradient, w the weight, m
 and v start at 0, t counts from 1:
 
-    adam      m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2; w -= lr m / (1 - b1^t) / (sqrt(v / (1
-    - b2^t)) + eps) rmsprop   v = b2 v + (1 - b2) g^2; w -= lr g / (sqrt(v) + eps); without a
-    correction of v sgd       m = momentum m + g; w -= lr m
+    adam      m = b1 m + (1 - b1) g
+              v = b2 v + (1 - b2) g^2
+              w -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)
+    rmsprop   v = b2 v + (1 - b2) g^2
+              w -= lr g / (sqrt(v) + eps); no correction of v
+    sgd       m = momentum m + g
+              w -= lr m
 
 clip_norm scales g first; weight_decay w is then added to it (L2, not AdamW's, which leaves g
 alone).
 
-    as published            name      lr                    b1    b2           eps    weight_decay
-    DCGAN                   adam      2e-4                  0.5   0.999        1e-8   0
-    WGAN                    rmsprop   5e-5                  -     0.99         1e-8   0
-    clip_weight 0.01 WGAN-GP (CIFAR-10)      adam      2e-4, linear to 0     0     0.9          1e-8
-    0 SNGAN (CIFAR-10)        adam      2e-4, linear to 0     0     0.9          1e-8   0
-    SAGAN                   adam      G 1e-4, D 4e-4        0     0.9          1e-8   0
-    BigGAN                  adam      G 5e-5, D 2e-4        0     0.999        1e-6   0
-    PyTorch-StudioGAN       adam      2e-4                  0.5   0.999        1e-6   0
-    StyleGAN2(-ADA)         adam      2e-3 or 2.5e-3        0     0.99         1e-8   0
-    corrected: lazy phases R3GAN                   adam      2e-4, cosine to 5e-5  0     0.9 to 0.99
-    1e-8   0 pix2pix, CycleGAN, CUT  adam      2e-4, linear to 0     0.5   0.999        1e-8   0
-    StarGAN v2              adam      1e-4, mapping 1e-6    0     0.99         1e-8   1e-4
+    as published            name     lr                    b1   b2           eps   beside
+    DCGAN                   adam     2e-4                  0.5  0.999        1e-8
+    WGAN                    rmsprop  5e-5                  -    0.99         1e-8  clip_weight 0.01
+    WGAN-GP (CIFAR-10)      adam     2e-4, linear to 0     0    0.9          1e-8
+    SNGAN (CIFAR-10)        adam     2e-4, linear to 0     0    0.9          1e-8
+    SAGAN                   adam     G 1e-4, D 4e-4        0    0.9          1e-8
+    BigGAN                  adam     G 5e-5, D 2e-4        0    0.999        1e-6
+    PyTorch-StudioGAN       adam     2e-4                  0.5  0.999        1e-6
+    StyleGAN2(-ADA)         adam     2e-3 or 2.5e-3        0    0.99         1e-8  lazy phases
+    R3GAN                   adam     2e-4, cosine to 5e-5  0    0.9 to 0.99  1e-8
+    pix2pix, CycleGAN, CUT  adam     2e-4, linear to 0     0.5  0.999        1e-8
+    StarGAN v2              adam     1e-4, mapping 1e-6    0    0.99         1e-8  weight_decay 1e-4
 """
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -38,16 +41,17 @@ from gan_jax.runtime import registry
 from gan_jax.state import Phase
 
 
-def constant(value, final, start, end):
+def constant(value: float, final: float, start: int, end: int) -> optax.Schedule:
+    """The value, at every step."""
     return optax.constant_schedule(value)
 
 
-def linear(value, final, start, end):
+def linear(value: float, final: float, start: int, end: int) -> optax.Schedule:
     """Holds the value until `start`, then goes in a line to `final` at `end` (steps)."""
     return optax.linear_schedule(value, final, max(end - start, 1), start)
 
 
-def cosine(value, final, start, end):
+def cosine(value: float, final: float, start: int, end: int) -> optax.Schedule:
     """Holds the value until `start`, then goes along half a cosine to `final` at `end` (steps)."""
     fall = optax.cosine_decay_schedule(1.0, max(end - start, 1))
     return lambda count: final + (value - final) * fall(jnp.maximum(count - start, 0))
@@ -134,56 +138,48 @@ def make(
     Raises:
         ValueError: an unknown name, or a number out of its range.
     """
-    ranges = {
-        "lr": lr >= 0,
-        "b1": 0 <= b1 < 1,
-        "b2": 0 <= b2 < 1,
-        "eps": eps > 0,
-        "momentum": 0 <= momentum < 1,
+    _check(locals(), place)
+    steps = sum(phase.repeat / phase.every for phase in phases)  # an iteration
+    main = sum(phase.repeat for phase in phases if phase.every == 1)
+    lazy = main / steps if main else 1.0
+    until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
+    start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
+    along = registry.choose(SCHEDULES, schedule, f"{place}.schedule")
+    rate = along(lr * lazy, final_lr * lazy, start, end)
+
+    def adam(b2):
+        return optax.adam(rate, b1**lazy, b2, eps)
+
+    def scheduled_adam():
+        decay = along(b2, final_b2, start, end)
+        return optax.inject_hyperparams(adam)(lambda count: decay(count) ** lazy)
+
+    makers = {
+        "adam": lambda: adam(b2**lazy) if final_b2 is None else scheduled_adam(),
+        "rmsprop": lambda: optax.rmsprop(rate, b2**lazy, eps, eps_in_sqrt=False),
+        "sgd": lambda: optax.sgd(rate, momentum or None),
     }
-    ranges |= {"weight_decay": 0 <= weight_decay < math.inf}
-    ranges |= {"decay_from_kimg": 0 <= decay_from_kimg < math.inf, "final_lr": final_lr >= 0}
-    ranges |= {"decay_kimg": decay_kimg is None or 0 < decay_kimg < math.inf}
-    ranges |= {"final_b2": final_b2 is None or 0 <= final_b2 < 1}
-    ranges |= {
-        "clip_norm": clip_norm is None or clip_norm > 0,
-        "clip_weight": clip_weight is None or clip_weight > 0,
-    }
-    for setting, fits in ranges.items():
-        if not fits:
-            raise ValueError(f"{place}.{setting}={locals()[setting]} is out of range.")
+    step = registry.choose(makers, name, f"{place}.name")()
+    before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
+    before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
+    after = [clip_weights(clip_weight)] if clip_weight is not None else []
+    return optax.chain(*before, step, *after)
+
+
+def _check(settings: Mapping, place: str) -> None:
+    """Raises ValueError where one of `make`'s settings is out of range, or they don't go
+    together."""
+    for name, fits in RANGES.items():
+        if settings[name] is not None and not fits(settings[name]):
+            raise ValueError(f"{place}.{name}={settings[name]} is out of range.")
+    name, schedule = settings["name"], settings["schedule"]
+    momentum, final_b2 = settings["momentum"], settings["final_b2"]
     if momentum and name != "sgd":
         raise ValueError(f"{place}.momentum={momentum}: only name='sgd' has it; adam's is b1.")
     if final_b2 is not None and (name != "adam" or schedule == "constant"):
         raise ValueError(
             f"{place}.final_b2={final_b2}: it needs name='adam' and schedule='linear' or 'cosine'."
         )
-    main = sum(phase.repeat for phase in phases if phase.every == 1)
-    steps = sum(phase.repeat / phase.every for phase in phases)  # an iteration
-    lazy = main / steps if main else 1.0
-    until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
-    start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
-    along = registry.choose(SCHEDULES, schedule, f"{place}.schedule")
-    rate, b1 = along(lr * lazy, final_lr * lazy, start, end), b1**lazy
-    adam = lambda b2: optax.adam(rate, b1, b2, eps)
-    if final_b2 is not None:
-        decay, adam = along(b2, final_b2, start, end), optax.inject_hyperparams(adam)
-        b2 = lambda count: decay(count) ** lazy
-    else:
-        b2 = b2**lazy
-    step = registry.choose(
-        {
-            "adam": lambda: adam(b2),
-            "rmsprop": lambda: optax.rmsprop(rate, b2, eps, eps_in_sqrt=False),
-            "sgd": lambda: optax.sgd(rate, momentum or None),
-        },
-        name,
-        f"{place}.name",
-    )()
-    before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
-    before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
-    after = [clip_weights(clip_weight)] if clip_weight is not None else []
-    return optax.chain(*before, step, *after)
 
 
 def rate(settings: Mapping, total_kimg: float, kimg: float) -> float:
@@ -192,15 +188,26 @@ def rate(settings: Mapping, total_kimg: float, kimg: float) -> float:
 
     settings: of one network's optimizer, as `make` takes them.
     """
-    given = {
-        name: parameter.default for name, parameter in inspect.signature(make).parameters.items()
-    } | dict(settings)
+    given = registry.defaults(make) | dict(settings)
     start, length = given["decay_from_kimg"], given["decay_kimg"]
     end = total_kimg if length is None else start + length
-    along = SCHEDULES[given["schedule"]](
-        given["lr"], given["final_lr"], round(start * 1000), round(end * 1000)
-    )
-    return float(along(round(kimg * 1000)))
+    along = SCHEDULES[given["schedule"]]
+    images = round(start * 1000), round(end * 1000)
+    return float(along(given["lr"], given["final_lr"], *images)(round(kimg * 1000)))
 
 
 SCHEDULES = {"constant": constant, "linear": linear, "cosine": cosine}
+RANGES = {  # of the settings that are numbers; None passes where it is a setting's default
+    "lr": lambda x: x >= 0,
+    "b1": lambda x: 0 <= x < 1,
+    "b2": lambda x: 0 <= x < 1,
+    "eps": lambda x: x > 0,
+    "momentum": lambda x: 0 <= x < 1,
+    "weight_decay": lambda x: 0 <= x < math.inf,
+    "decay_from_kimg": lambda x: 0 <= x < math.inf,
+    "final_lr": lambda x: x >= 0,
+    "decay_kimg": lambda x: 0 < x < math.inf,
+    "final_b2": lambda x: 0 <= x < 1,
+    "clip_norm": lambda x: x > 0,
+    "clip_weight": lambda x: x > 0,
+}

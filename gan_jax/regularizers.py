@@ -1,7 +1,8 @@
-"""Gradient penalties: functions of a critic and images, unweighted, a value an image.
+"""Penalties on a critic or a generator: unweighted functions of networks, images and logits.
 
-`critic` maps images [B, H, W, C] to logits of any shape [B, ...] and must not mix images (no batch
-norm, no minibatch statistics): the gradient of the summed logits is then each image's own.
+A critic maps images to logits of any shape [B, ...] and must not mix images (no batch norm, no
+minibatch statistics): the gradient of the summed logits is then each image's own. Images are in
+[-1, 1].
 """
 
 import math
@@ -10,22 +11,24 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from gan_jax.distributed import collectives
+from gan_jax.state import PyTree
 
-Critic = Callable[[jax.Array], jax.Array]
+Images = Float[Array, "B H W C"]
+Logits = Float[Array, "B *patches"]
+Critic = Callable[[Images], Logits]
+# (images, scale of the critic's biases) -> logits
+ScaledCritic = Callable[[Images, Float[Array, " B"]], Float[Array, " B"]]
 
 
-def grad_penalty(critic: Critic, x: jax.Array) -> jax.Array:
+def grad_penalty(critic: Critic, x: Images) -> Float[Array, " B"]:
     """Squared input-gradient norm an image, ||d critic(x) / dx||^2: R1 on reals, R2 on fakes.
 
     Of a critic with minibatch statistics (StyleGAN2's) it is the gradient of the batch's sum, as in
-    the official code.
-
-    Args:
-        x: f32 [B, H, W, C] in [-1, 1]. The value depends on this range: in [0, 1] it is 4x larger.
-    Returns:
-        f32 [B], unweighted. Callers apply gamma / 2 and the mean.
+    the official code. The value depends on the images' range: in [0, 1] it is 4x larger. Callers
+    apply gamma / 2 and the mean.
     Reference: Mescheder et al. 2018, arXiv:1801.04406, "simplified gradient penalties".
     """
     grads = jax.grad(lambda images: jnp.sum(critic(images)))(x)
@@ -33,16 +36,12 @@ def grad_penalty(critic: Critic, x: jax.Array) -> jax.Array:
 
 
 def interpolate_penalty(
-    critic: Critic, x_real: jax.Array, x_fake: jax.Array, mix: jax.Array
-) -> jax.Array:
+    critic: Critic, x_real: Images, x_fake: Images, mix: Float[Array, "B 1 1 1"]
+) -> Float[Array, " B"]:
     """(||d critic(x) / dx|| - 1)^2 at x = mix * real + (1 - mix) * fake: WGAN-GP's pull to slope
     one.
 
-    Args:
-        x_real, x_fake: f32 [B, H, W, C] in [-1, 1].
-        mix: f32 [B, 1, 1, 1], uniform in [0, 1].
-    Returns:
-        f32 [B], unweighted. Callers apply lambda (10) and the mean.
+    mix: uniform in [0, 1]. Callers apply lambda (10) and the mean.
     Reference: Gulrajani et al. 2017, arXiv:1704.00028, eq. 3.
     Differs: the norm is sqrt(sum of squares + 1e-12), whose gradient is finite where the critic is
     flat.
@@ -52,16 +51,15 @@ def interpolate_penalty(
 
 
 def lecam(
-    logits_real: jax.Array, logits_fake: jax.Array, mean_real: jax.Array, mean_fake: jax.Array
-) -> jax.Array:
+    logits_real: Logits,
+    logits_fake: Logits,
+    mean_real: Float[Array, ""],
+    mean_fake: Float[Array, ""],
+) -> Float[Array, ""]:
     """Pulls each side's logits to the other side's running mean: relu(real - mean_fake)^2 +
-    relu(mean_real - fake)^2.
+    relu(mean_real - fake)^2, the mean of each term.
 
-    Args:
-        logits_real, logits_fake: [B, ...]. mean_real, mean_fake: f32 [], `lecam_means`; no gradient
-            runs through them.
-    Returns:
-        f32 [], the mean of each term, unweighted.
+    mean_real, mean_fake: `lecam_means`; no gradient runs through them.
     Reference: Tseng et al. 2021, arXiv:2104.03310, eq. 3.
     Differs: one-sided, as the authors' program is; the paper squares the distance on both sides of
     the mean.
@@ -71,37 +69,39 @@ def lecam(
     return jnp.mean(jnp.square(over)) + jnp.mean(jnp.square(under))
 
 
-def consistency(logits: jax.Array, logits_augmented: jax.Array) -> jax.Array:
-    """Mean squared change of the critic's logits [B, ...] when its images change, f32 [],
-    unweighted.
-
-    Reference: Zhang et al. 2019, arXiv:1910.12027, of reals; Zhao et al. 2020, arXiv:2002.04724, of
-    fakes too. Gradients run through both logits.
-    """
-    return jnp.mean(jnp.square(logits - logits_augmented))
-
-
 def lecam_means(
-    means: dict, logits_real: jax.Array, logits_fake: jax.Array, decay: jax.Array | float
-) -> dict:
-    """LeCam's running means {"real": f32 [], "fake": f32 []} after a turn with these logits; no
-    gradient runs through."""
+    means: dict[str, Float[Array, ""]],
+    logits_real: Logits,
+    logits_fake: Logits,
+    decay: Float[Array, ""] | float,
+) -> dict[str, Float[Array, ""]]:
+    """LeCam's running means, "real" and "fake", after an optimizer step with these logits; no
+    gradient runs through them."""
     new = collectives.mean({"real": jnp.mean(logits_real), "fake": jnp.mean(logits_fake)})
     return jax.tree.map(lambda a, b: decay * a + (1 - decay) * jax.lax.stop_gradient(b), means, new)
 
 
+def consistency(logits: Logits, logits_perturbed: Logits) -> Float[Array, ""]:
+    """Mean squared change of the critic's logits when its images are perturbed.
+
+    Reference: Zhang et al. 2019, arXiv:1910.12027, of reals; Zhao et al. 2020, arXiv:2002.04724, of
+    fakes too. Gradients run through both logits.
+    """
+    return jnp.mean(jnp.square(logits - logits_perturbed))
+
+
 def path_length(
-    render: Callable[[jax.Array], jax.Array], ws: jax.Array, noise: jax.Array
-) -> jax.Array:
+    render: Callable[[Float[Array, "B L W"]], Float[Array, "B H V C"]],
+    ws: Float[Array, "B L W"],
+    noise: Float[Array, "B H V C"],
+) -> Float[Array, " B"]:
     """How far a random change of the picture reaches back into w, ||J^T y|| an image: StyleGAN2's
-    path length.
+    path length, the root of the mean over layers of the sum over w.
 
     Args:
-        render: ws [B, L, W] -> images [B, H, W, C], every image of its own ws.
-        noise: f32 [B, H, W, C], standard normal; y is it divided by sqrt(H W).
-    Returns:
-        f32 [B], the root of the mean over layers of the sum over w. Callers take the squared
-        distance to its running mean, and weight it (2).
+        render: styles of L layers -> images, every image of its own.
+        noise: standard normal; y is it divided by the root of an image's pixels.
+    Callers take the squared distance to its running mean, and weight it (2).
     Reference: Karras et al. 2020, arXiv:1912.04958, eq. 4 and appendix B.
     """
     y = noise / math.sqrt(noise.shape[1] * noise.shape[2])
@@ -109,15 +109,13 @@ def path_length(
     return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(grads), axis=2), axis=1))
 
 
-def orthogonal(params) -> jax.Array:
+def orthogonal(params: PyTree) -> Float[Array, ""]:
     """Half the squared products between different rows of W, ||(W W^T) * (1 - I)||^2 / 2, summed
     over the kernels.
 
-    Args:
-        params: a network's; of each array [..., I, O] W is [O, everything else], a row for each
-            output. Vectors, and what is under a name with "embed", are left out.
-    Returns:
-        f32 [], unweighted. Its gradient is 2 * ((W W^T) * (1 - I)) W.
+    params: a network's; of each array [..., I, O] W is [O, everything else], a row for each output.
+        Vectors, and what is under a name with "embed", are left out.
+    Its gradient is 2 * ((W W^T) * (1 - I)) W.
     Reference: Brock et al. 2018, arXiv:1809.11096, eq. 3; half of it, which has the gradient of its
     authors' code.
     """
@@ -131,9 +129,7 @@ def orthogonal(params) -> jax.Array:
     return jnp.float32(sum(jax.tree.leaves(jax.tree_util.tree_map_with_path(one, params))))
 
 
-def logits_and_slopes(
-    critic: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def logits_and_slopes(critic: ScaledCritic, x: Images) -> tuple[Float[Array, " B"], Images]:
     """Logits and input gradients of a piecewise linear critic, both to be differentiated, for one
     double backward pass.
 
@@ -141,41 +137,31 @@ def logits_and_slopes(
     its biases taken together, so by Euler's theorem D(x) = <dD/dx, x> + dD/dscale, and the same
     holds of the derivatives by its weights. The logit is therefore differentiated as a function of
     the slopes: backward passes for R1, R2 and the adversarial loss are one, in 4 passes' work for
-    the 6 of logits and slopes apart. The numbers are the same. Measured: a quarter less time and
-    memory (docs/development/LOG.md).
-
-    Args:
-        critic: (x, scale of the biases f32 [B]) -> logits f32 [B]; must not mix images.
-        x: f32 [B, H, W, C] in [-1, 1].
-    Returns:
-        (logits f32 [B], d logit / dx f32 [B, H, W, C]). R1 and R2 are the latter's squared norms;
-        see grad_penalty.
+    the 6 of logits and slopes apart. The numbers are the same.
     """
-    logits, pull = jax.vjp(critic, x, jnp.ones(x.shape[0]))
-    slopes, by_scale = pull(jnp.ones_like(logits))
+    logits, pull_back = jax.vjp(critic, x, jnp.ones(x.shape[0]))
+    slopes, by_scale = pull_back(jnp.ones_like(logits))
     euler = jnp.sum(slopes * x, axis=(1, 2, 3)) + by_scale
-    return (
-        euler + lax.stop_gradient(logits - euler),
-        slopes,
-    )  # the critic's own value, Euler's derivative
+    # the critic's own value, Euler's derivative
+    return euler + lax.stop_gradient(logits - euler), slopes
 
 
 def r1_r2(
-    critic: Callable[[jax.Array, jax.Array], jax.Array],
-    augment: Callable[[jax.Array], jax.Array],
-    pairs: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    critic: ScaledCritic,
+    augment: Callable[[Float[Array, "B 2 H W C"]], Float[Array, "B 2 H W C"]],
+    pairs: Float[Array, "B 2 H W C"],
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, "B 2"], Float[Array, "B 2 H W C"]]:
     """R1 and R2 of a piecewise linear critic, and its logits, by one double backward pass.
 
     Slopes are those at the picture before it is augmented: ||d critic(augment(x)) / dx||^2.
 
     Args:
-        critic: as that of `logits_and_slopes`.
-        augment: pairs -> what the critic sees of them, the same shape; differentiable.
-        pairs: f32 [B, 2, H, W, C] in [-1, 1], the real and the fake picture of each row.
+        critic: as that of `logits_and_slopes`; takes both pictures of every row.
+        augment: pairs -> what the critic sees of them; differentiable.
+        pairs: the real and the fake picture of each row.
     Returns:
-        (R1 f32 [], R2 f32 [], logits f32 [B, 2], the augmented pairs). R1 and R2 are means over the
-        batch, unweighted; callers apply gamma / 2.
+        (R1, R2, logits, the augmented pairs). R1 and R2 are means over the batch; callers apply
+        gamma / 2.
     Reference: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10.
     """
     augmented, pull_back = jax.vjp(augment, pairs)
@@ -186,27 +172,27 @@ def r1_r2(
 
 
 def crop_consistency(
-    translate: Callable[[jax.Array], jax.Array], x: jax.Array, x_fake: jax.Array, rng: jax.Array
-):
+    translate: Callable[[Images], Images], x: Images, x_fake: Images, rng: jax.Array
+) -> Float[Array, ""]:
     """How much a translation changes where its picture is shifted: mean (crop(translate(x)) -
-    translate(crop(x)))^2, f32 [].
+    translate(crop(x)))^2.
 
     A video's frames are shifted pictures of each other; a translator that answers a shift with the
     same shift does not flicker. Flow-free, as in VToonify (Yang et al. 2022, arXiv:2209.11224, eq.
     5).
 
-    Args:
-        translate: x [B, h, w, C] -> [B, h, w, C]. x: f32 [B, H, W, C] in [-1, 1]; x_fake:
-            translate(x).
-    One window of 7/8 of each side, drawn evenly, is taken from all pictures.
+    x_fake: translate(x). One window of 7/8 of each side, its place uniform, is taken from all
+        pictures.
     Differs: the weight is the caller's and does not grow over training.
     """
     size = [max(1, side * 7 // 8) for side in x.shape[1:3]]
+    keys = jax.random.split(rng)
     at = [
         jax.random.randint(key, (), 0, side - part + 1)
-        for key, side, part in zip(jax.random.split(rng), x.shape[1:3], size, strict=True)
+        for key, side, part in zip(keys, x.shape[1:3], size, strict=True)
     ]
-    crop = lambda images: jax.lax.dynamic_slice(
-        images, (0, *at, 0), (x.shape[0], *size, x.shape[3])
-    )
+
+    def crop(images):
+        return jax.lax.dynamic_slice(images, (0, *at, 0), (x.shape[0], *size, x.shape[3]))
+
     return jnp.mean(jnp.square(crop(x_fake) - translate(crop(x))))

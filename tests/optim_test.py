@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -15,9 +16,14 @@ def step(grads, params, phases=MAIN, batch=10, total_kimg=1.0, steps=1, **settin
         place="config.opt_d", phases=phases, batch=batch, total_kimg=total_kimg, **settings
     )
     state = tx.init(params)
-    for _ in range(steps):
+
+    @jax.jit
+    def play(params, state):
         updates, state = tx.update(grads, state, params)
-        params = optax.apply_updates(params, updates)
+        return optax.apply_updates(params, updates), state
+
+    for _ in range(steps):
+        params, state = play(params, state)
     return params
 
 

@@ -5,7 +5,7 @@ import jax
 import jaxtyping
 import numpy as np
 
-ROOMS = ("losses", "regularizers", "metrics", "nn", "models")
+ROOMS = ("losses", "regularizers", "metrics", "nn", "models", "augment")
 
 
 def check() -> None:

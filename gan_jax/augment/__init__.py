@@ -1,38 +1,39 @@
 """What the critic sees instead of the image: random changes, of reals and fakes alike, that G is
-not to learn.
-
-Every augmentation is a frozen object with three methods:
-
-    init() -> carry: a dict of f32 [], kept in TrainState.carry; {} where nothing changes during
-    training; __call__(carry, rng, x) -> x': f32 [B, H, W, C] in [-1, 1] -> the same shape, beyond
-    [-1, 1] at times; differentiable
-        twice in x, every image on its own; rows are drawn by collectives.draw, so that one device
-        and several agree;
-    observe(carry, logits_real, images) -> carry: after each of D's turns (or each part of one).
-    logits_real: of the
-        augmented reals, any shape [B, ...]; images: f32 [], images seen at the end of the turn.
-"""
+not to learn. Every augmentation is a frozen object with the methods of `Augment`."""
 
 import dataclasses
 from typing import Protocol
 
 import jax
+from jaxtyping import Array, Float
 
 from gan_jax.augment.ada import ADA
 from gan_jax.augment.diffaugment import DiffAugment
 from gan_jax.augment.pick import flip_shift
 
-Carry = dict[str, jax.Array]
+Carry = dict[
+    str, Float[Array, ""]
+]  # kept in TrainState.carry; {} where nothing changes in training
 
 
 class Augment(Protocol):
-    """See above."""
+    """One kind of augmentation, with its settings."""
 
-    def init(self) -> Carry: ...
+    def init(self) -> Carry:
+        """The carry at the start."""
 
-    def __call__(self, carry: Carry, rng: jax.Array, x: jax.Array) -> jax.Array: ...
+    def __call__(
+        self, carry: Carry, rng: jax.Array, x: Float[Array, "B H W C"]
+    ) -> Float[Array, "B H W C"]:
+        """x in [-1, 1] -> augmented, beyond [-1, 1] at times; twice differentiable in x, every
+        image on its own. Random rows come from collectives.draw, so that one device and several
+        agree."""
 
-    def observe(self, carry: Carry, logits_real: jax.Array, images: jax.Array) -> Carry: ...
+    def observe(
+        self, carry: Carry, logits_real: Float[Array, "B ..."], images: Float[Array, ""]
+    ) -> Carry:
+        """The carry after one of D's steps, or a part of one. logits_real: of the augmented reals;
+        images: so many in all, at the end of the step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,10 +43,14 @@ class NoAugment:
     def init(self) -> Carry:
         return {}
 
-    def __call__(self, carry: Carry, rng: jax.Array, x: jax.Array) -> jax.Array:
+    def __call__(
+        self, carry: Carry, rng: jax.Array, x: Float[Array, "B H W C"]
+    ) -> Float[Array, "B H W C"]:
         return x
 
-    def observe(self, carry: Carry, logits_real: jax.Array, images: jax.Array) -> Carry:
+    def observe(
+        self, carry: Carry, logits_real: Float[Array, "B ..."], images: Float[Array, ""]
+    ) -> Carry:
         return carry
 
 

@@ -10,19 +10,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
+from jaxtyping import Array, Float
 
 from gan_jax.augment import color, corrupt, warp
 from gan_jax.distributed import collectives
 from gan_jax.runtime import registry
 
-TURNS = 4  # of the critic between two moves of p
+Images = Float[Array, "B H W C"]
+
+STEPS = 4  # of the critic between two moves of p
 
 
 class Transform(NamedTuple):
-    """How a transform's values are drawn: with a probability of multiplier * p, else they are
+    """How a transform's values are drawn, with a probability of multiplier * p; else they are
     `neutral`."""
 
-    value: Callable  # (u uniform in (0, 1), strength) -> values, of u's shape
+    value: Callable  # (u uniform in (0, 1), strength) -> values of u's shape
     strength: float | None = None  # as published
     neutral: float = 0.0
     numbers: int = 1  # values an image
@@ -87,13 +90,13 @@ class ADA:
         multipliers: (name in PIPES, factor) pairs, 1 where not named. R3GAN (arXiv:2501.05441):
             (("color", 0.5),).
         strengths: (name in TRANSFORMS, strength) pairs, those of TRANSFORMS where not named.
-        target: every four of the critic's turns p moves up if the mean sign of D(real) is above,
+        target: every four of the critic's steps p moves up if the mean sign of D(real) is above,
             down if below, at a speed of 1 in `kimg` thousand images, never below 0. None: p is
             fixed.
         p: where p starts (with a target), or what it is.
         rise_kimg: without a target, p rises from 0 along half a cosine and stays from so many
             thousand images on.
-        batch: images a turn of the critic, on all devices; the program gives it.
+        batch: images a step of the critic, on all devices; the program gives it.
     Of RGBA images alpha takes part in geometry and cutout only. Grey images have no hue and no
     saturation.
     """
@@ -121,7 +124,7 @@ class ADA:
             )
         if self.target is not None and self.batch < 1:
             raise ValueError(
-                f"config.augment.batch={self.batch}: with a target it must be the images of a turn."
+                f"config.augment.batch={self.batch}: with a target it must be the images of a step."
             )
         if not 0 <= self.p < math.inf:
             raise ValueError(f"config.augment.p={self.p}: a probability must be at least 0.")
@@ -164,18 +167,21 @@ class ADA:
             return {"p": zero + self.p, "signs": zero, "rows": zero}
         return {"p": zero if self.rise_kimg else zero + self.p}
 
-    def __call__(self, carry: dict, rng: jax.Array, x: jax.Array) -> jax.Array:
+    def __call__(self, carry: dict, rng: jax.Array, x: Images) -> Images:
         k_values, k_noise = jax.random.split(rng)
-        values = self.parameters(k_values, x.shape[0], carry["p"])
-        noise = None
+        values, noise = self.parameters(k_values, x.shape[0], carry["p"]), None
         if "noise" in values:
-            noise = collectives.draw(
-                lambda n: jax.random.normal(k_noise, (n, *x.shape[1:])), x.shape[0]
-            )
+
+            def draw(n):
+                return jax.random.normal(k_noise, (n, *x.shape[1:]))
+
+            noise = collectives.draw(draw, x.shape[0])
         return self.apply(x, values, noise)
 
-    def parameters(self, rng: jax.Array, n: int, p: jax.Array) -> dict[str, jax.Array]:
-        """{transform: its values f32 [n, numbers]} of n images; `geometry`, `colors` ... say what
+    def parameters(
+        self, rng: jax.Array, n: int, p: Float[Array, ""]
+    ) -> dict[str, Float[Array, "{n} _"]]:
+        """{transform: its values} of n images; `geometry`, `colors` ... say what
         they mean."""
         transforms = {name: TRANSFORMS[name] for name in self.names}
         width = sum(transform.choices + transform.numbers for transform in transforms.values())
@@ -194,44 +200,47 @@ class ADA:
         return values
 
     def apply(
-        self, x: jax.Array, values: dict[str, jax.Array], noise: jax.Array | None = None
-    ) -> jax.Array:
-        """The pipe with these values. x, noise f32 [B, H, W, C]; noise is read where values have
-        "noise"."""
-        has = lambda *groups: any(name in values for group in groups for name in GROUPS[group])
-        if has("blit", "geom"):
+        self, x: Images, values: dict[str, Float[Array, "B _"]], noise: Images | None = None
+    ) -> Images:
+        """The pipe with these values; noise is read where values have "noise"."""
+        groups = {group for group, names in GROUPS.items() if names.keys() & values.keys()}
+        if groups & {"blit", "geom"}:
             x = warp.warp(x, warp.geometry(values, x.shape[1:3]))
-        if has("color"):
+        if "color" in groups:
             matrix = color.colors(values, grey=x.shape[3] == 1)
             x = color.on_colors(lambda x: color.recolor(x, matrix), x)
-        if has("filter"):
+        if "filter" in groups:
             gain = corrupt.gains(values["imgfilter"])
             x = color.on_colors(lambda x: corrupt.amplify(x, gain), x)
-        if has("noise"):
-            x = color.on_colors(
-                lambda x: corrupt.add_noise(x, noise[..., : x.shape[3]], values["noise"]), x
-            )
-        if has("cutout"):
+        if "noise" in groups:
+            sigma = values["noise"]
+            x = color.on_colors(lambda x: corrupt.add_noise(x, noise[..., : x.shape[3]], sigma), x)
+        if "cutout" in groups:
             size = dict(self.strengths).get("cutout", TRANSFORMS["cutout"].strength)
             x = corrupt.cutout(x, values["cutout"], size)
         return x
 
-    def observe(self, carry: dict, logits_real: jax.Array, images: jax.Array) -> dict:
-        """Rows are counted, so parts of a turn (gradient accumulation) and several devices do what
+    def observe(
+        self, carry: dict, logits_real: Float[Array, "B ..."], images: Float[Array, ""]
+    ) -> dict:
+        """Rows are counted, so parts of a step (gradient accumulation) and several devices do what
         one batch does."""
         if self.target is None:
             return {"p": self.scheduled(images)}
         n = logits_real.shape[0] * collectives.size()
         rows = carry["rows"] + n
         signs = carry["signs"] + n * collectives.mean(jnp.mean(jnp.sign(logits_real)))
-        due = rows >= TURNS * self.batch
-        step = TURNS * self.batch / (self.kimg * 1000)
-        p = jnp.maximum(carry["p"] + step * jnp.sign(signs / rows - self.target), 0)
-        reset = lambda value: jnp.where(due, 0, value)
-        return {"p": jnp.where(due, p, carry["p"]), "signs": reset(signs), "rows": reset(rows)}
+        due = rows >= STEPS * self.batch
+        speed = STEPS * self.batch / (self.kimg * 1000)
+        p = jnp.maximum(carry["p"] + speed * jnp.sign(signs / rows - self.target), 0)
+        return {
+            "p": jnp.where(due, p, carry["p"]),
+            "signs": jnp.where(due, 0, signs),
+            "rows": jnp.where(due, 0, rows),
+        }
 
-    def scheduled(self, images: jax.Array) -> jax.Array:
-        """p f32 [] without a target, after so many images."""
+    def scheduled(self, images: Float[Array, ""] | float) -> Float[Array, ""]:
+        """p without a target, after so many images."""
         if self.rise_kimg is None:
             return jnp.full((), self.p, jnp.float32)
         done = jnp.minimum(images / (self.rise_kimg * 1000), 1)

@@ -1,22 +1,24 @@
-"""ADA's colours: all changes of an image composed to one matrix, applied to every pixel.
+"""ADA's colors: all changes of an image composed to one matrix, applied to every pixel.
 
-Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (r, g, b, 1). In grey images hue
+Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (r, g, b, 1). In gray images hue
 and saturation mean nothing and are left out.
 """
 
 import functools
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
+
+Images = Float[Array, "B H W C"]
 
 IDENTITY = np.eye(4, dtype=np.float32).reshape(1, 4, 4)
 RGB = IDENTITY * np.float32([1, 1, 1, 0]).reshape(1, 1, 4)
 WHITE = np.zeros((1, 4, 4), np.float32)
 WHITE[0, :3, 3] = 1  # added to each
 GREY = np.zeros((1, 4, 4), np.float32)
-GREY[0, :3, :3] = 1 / 3  # projects on the axis of greys, the luma
+GREY[0, :3, :3] = 1 / 3  # projects on the axis of grays, the luma
 TURN = np.zeros((1, 4, 4), np.float32)
 # cross product with that axis
 TURN[0, :3, :3] = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
@@ -29,25 +31,25 @@ MOVES = (
 )
 
 
-def on_colors(change: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """change(x) where x [B, H, W, C] is grey or RGB; of RGBA the colours change and alpha stays.
+def on_colors(change: Callable[[Images], Images], x: Images) -> Images:
+    """change(x) where x is gray or RGB; of RGBA the colors change and alpha stays.
 
     Raises:
         ValueError: C is not 1, 3 or 4.
     """
     if x.shape[3] not in (1, 3, 4):
         raise ValueError(
-            f"config.augment: images of {x.shape[3]} channels; colours need grey, RGB or RGBA: 1, 3"
+            f"config.augment: images of {x.shape[3]} channels; colors need gray, RGB or RGBA: 1, 3"
             " or 4."
         )
     return change(x) if x.shape[3] < 4 else jnp.concatenate([change(x[..., :3]), x[..., 3:]], 3)
 
 
-def colors(values: dict[str, jax.Array], grey: bool = False) -> jax.Array:
-    """f32 [B, 4, 4], the transforms present in `values` in the published order; grey: without hue
+def colors(values: dict[str, Float[Array, "B _"]], grey: bool = False) -> Float[Array, "B 4 4"]:
+    """The transforms present in `values` as one matrix, in the published order; grey: without hue
     and saturation.
 
-    values: f32 [B, 1] by name: brightness (added), contrast, saturation (factors), lumaflip (0, 1),
+    values: [B, 1] by name: brightness (added), contrast, saturation (factors), lumaflip (0, 1),
         hue (radians).
     """
     moves = [
@@ -61,9 +63,8 @@ def colors(values: dict[str, jax.Array], grey: bool = False) -> jax.Array:
     )
 
 
-def recolor(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """x f32 [B, H, W, C], each pixel through `matrix` f32 [B, 4, 4]; grey takes the mean of the
-    three rows.
+def recolor(x: Images, matrix: Float[Array, "B 4 4"]) -> Images:
+    """Each pixel of x through the image's matrix; gray takes the mean of the three rows.
 
     An image whose matrix is the identity stays as it is, to the bit.
     """

@@ -2,58 +2,57 @@
 
 import functools
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
+
+Images = Float[Array, "B H W C"]
 
 SYM2 = (-0.12940952255092145, 0.22414386804185735, 0.836516303737469, 0.48296291314469025)
 BANDS = 4  # octaves from the lowest, which holds all that is left
 POWER = np.float32([10, 1, 1, 1]) / 13  # of natural images, by band
 
 
-def gains(factors: jax.Array) -> jax.Array:
-    """A factor for every band f32 [B, 4], one after another, each with the expected power restored
-    -> f32 [B, 4]."""
+def gains(factors: Float[Array, "B 4"]) -> Float[Array, "B 4"]:
+    """A factor for every band, one after another, each with the expected power restored."""
     total = jnp.ones_like(factors)
     for band in range(BANDS):
         gain = jnp.where((jnp.arange(BANDS) == band).reshape(1, -1), factors, 1)
-        total = (
-            total
-            * gain
-            / jnp.sqrt(jnp.sum(POWER.reshape(1, -1) * jnp.square(gain), 1, keepdims=True))
-        )
+        power = jnp.sum(POWER.reshape(1, -1) * jnp.square(gain), 1, keepdims=True)
+        total = total * gain / jnp.sqrt(power)
     return total
 
 
-def amplify(x: jax.Array, gain: jax.Array) -> jax.Array:
-    """x f32 [B, H, W, C], reflected at the border, with its bands multiplied by gain f32 [B, 4].
+def amplify(x: Images, gain: Float[Array, "B 4"]) -> Images:
+    """x, reflected at the border, with its bands multiplied by gain.
 
     An image whose gains are equal to 1 within rounding stays as it is, to the bit.
     """
-    # [B, H, H], [B, W, W]
-    sides = (jnp.tensordot(gain, _bands(size), 1, precision="highest") for size in x.shape[1:3])
-    rows, columns = sides
+    rows, columns = (  # [B, H, H], [B, W, W]
+        jnp.tensordot(gain, _bands(size), 1, precision="highest") for size in x.shape[1:3]
+    )
     y = jnp.einsum("bih,bhwc->biwc", rows, x, precision="highest")
     y = jnp.einsum("bjw,biwc->bijc", columns, y, precision="highest")
     changed = jnp.any(jnp.abs(gain - 1) > 1e-6, axis=1).reshape(-1, 1, 1, 1)
     return jnp.where(changed, y, x)
 
 
-def add_noise(x: jax.Array, noise: jax.Array, sigma: jax.Array) -> jax.Array:
-    """x, noise f32 [B, H, W, C]; sigma f32 [B, 1], the standard deviation."""
+def add_noise(x: Images, noise: Images, sigma: Float[Array, "B 1"]) -> Images:
+    """x with noise of standard deviation sigma."""
     return x + noise * sigma.reshape(-1, 1, 1, 1)
 
 
-def cutout(x: jax.Array, center: jax.Array, size: float) -> jax.Array:
-    """Zero in a box of `size` sides about `center` f32 [B, 2], x and y in sides from the corner
-    (inf: nowhere)."""
+def cutout(x: Images, center: Float[Array, "B 2"], size: float) -> Images:
+    """Zero in a box of `size` sides about `center`, x and y in sides from the corner (inf:
+    nowhere)."""
     n, height, width = x.shape[:3]
-    place = lambda length: (np.arange(length, dtype=np.float32).reshape(1, -1) + 0.5) / length
-    near = lambda length, c: jnp.abs(place(length) - c.reshape(-1, 1)) < size / 2
-    across, down = (
-        near(width, center[:, 0]).reshape(n, 1, width, 1),
-        near(height, center[:, 1]).reshape(n, height, 1, 1),
-    )
+
+    def near(length, c):
+        place = (np.arange(length, dtype=np.float32).reshape(1, -1) + 0.5) / length
+        return jnp.abs(place - c.reshape(-1, 1)) < size / 2
+
+    across = near(width, center[:, 0]).reshape(n, 1, width, 1)
+    down = near(height, center[:, 1]).reshape(n, height, 1, 1)
     return jnp.where(across & down, 0, x)
 
 

@@ -11,19 +11,24 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 # The symlet of 6 vanishing moments, low-pass: orthogonal, so x2 up and back is the identity, and
 # nearly symmetric
-SYM6 = (0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633, 0.4910559419267466,
-        0.787641141030194, 0.3379294217276218, -0.07263752278646252, -0.021060292512300564, 0.04472490177066578,
-        0.0017677118642428036, -0.007800708325034148)  # fmt: skip
+SYM6 = (
+    0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633,
+    0.4910559419267466, 0.787641141030194, 0.3379294217276218, -0.07263752278646252,
+    -0.021060292512300564, 0.04472490177066578, 0.0017677118642428036, -0.007800708325034148,
+)  # fmt: skip
 BORDER = 3  # output pixels around the image that the last filter reads
 
 
-def geometry(values: dict[str, jax.Array], size: tuple[int, int]) -> jax.Array:
-    """f32 [B, 3, 3], the transforms present in `values` in the published order; size: H, W.
+def geometry(
+    values: dict[str, Float[Array, "B _"]], size: tuple[int, int]
+) -> Float[Array, "B 3 3"]:
+    """The transforms present in `values` as one matrix, in the published order; size: H, W.
 
-    values: f32 [B, 1] or [B, 2] by name: xflip (0, 1), rotate90 (quarter turns), xint, xfrac (shift
+    values: [B, 1] or [B, 2] by name: xflip (0, 1), rotate90 (quarter turns), xint, xfrac (shift
         right and down, in sides), scale, aniso (factors; aniso's inverse along y), rotate (radians,
         before and after aniso).
     """
@@ -42,29 +47,31 @@ def geometry(values: dict[str, jax.Array], size: tuple[int, int]) -> jax.Array:
     return functools.reduce(functools.partial(jnp.matmul, precision="highest"), matrices)
 
 
-def warp(x: jax.Array, matrix: jax.Array) -> jax.Array:
-    """x f32 [B, H, W, C] seen through `matrix` f32 [B, 3, 3]: reflected, filtered to twice the
-    size, sampled, filtered back.
+def warp(x: Float[Array, "B H W C"], matrix: Float[Array, "B 3 3"]) -> Float[Array, "B H W C"]:
+    """x moved by `matrix`: reflected, filtered to twice the size, sampled, filtered back.
 
-    An image whose matrix is the identity stays as it is, to the bit.
+    An image whose matrix is the identity stays as it is, to the bit. Memory: 36 times the pixels of
+    x.
     Differs: the reflected margin is always a side less one pixel, its published maximum, where the
-    publication cuts it
-        to what the batch needs: the same numbers but for the rim of images made smaller, where the
-        cut margin ends within the filters' reach. Beyond the margin lie zeros in both. Memory: 36
-        times the pixels of x.
+    publication cuts it to what the batch needs: the same numbers but for the rim of images made
+    smaller, where the cut margin ends within the filters' reach. Beyond the margin lie zeros in
+    both.
     """
     height, width = x.shape[1:3]
     large = _both(_enlarge(height), _enlarge(width), x)  # [B, 6H - 4, 6W - 4, C]
-    # every half pixel
-    place = lambda size: np.arange(-BORDER, size + BORDER, 0.5, np.float32) - (size - 1) / 2
-    right, down = place(width).reshape(1, 1, -1), place(height).reshape(1, -1, 1)
-    entry = lambda i, j: matrix[:, i, j].reshape(-1, 1, 1)
-    along = lambda i, size: (
-        2 * (entry(i, 0) * right + entry(i, 1) * down + entry(i, 2)) + (3 * size - 3)
-    )
-    seen = _bilinear(large, along(1, height), along(0, width))  # [B, 2H + 12, 2W + 12, C]
+
+    def places(size):  # every half pixel, from the image's center
+        return np.arange(-BORDER, size + BORDER, 0.5, np.float32) - (size - 1) / 2
+
+    right, down = places(width).reshape(1, 1, -1), places(height).reshape(1, -1, 1)
+
+    def along(i, size):
+        by_right, by_down, shift = (matrix[:, i, j].reshape(-1, 1, 1) for j in range(3))
+        return 2 * (by_right * right + by_down * down + shift) + (3 * size - 3)
+
+    moved = _bilinear(large, along(1, height), along(0, width))  # [B, 2H + 12, 2W + 12, C]
     changed = jnp.any(matrix != jnp.eye(3).reshape(1, 3, 3), axis=(1, 2)).reshape(-1, 1, 1, 1)
-    return jnp.where(changed, _both(_reduce(height), _reduce(width), seen), x)
+    return jnp.where(changed, _both(_reduce(height), _reduce(width), moved), x)
 
 
 def _both(rows, columns, x):
@@ -106,15 +113,16 @@ def _bilinear(x, row, column):
     top, left = jnp.floor(row), jnp.floor(column)
 
     def corner(i, j):
-        weight = jnp.maximum(1 - jnp.abs(row - (top + i)), 0) * jnp.maximum(
-            1 - jnp.abs(column - (left + j)), 0
-        )
+        down = jnp.maximum(1 - jnp.abs(row - (top + i)), 0)
+        weight = down * jnp.maximum(1 - jnp.abs(column - (left + j)), 0)
         inside = (top + i >= 0) & (top + i < height) & (left + j >= 0) & (left + j < width)
         index = jnp.clip(top + i, 0, height - 1).astype(jnp.int32) * width
         index = index + jnp.clip(left + j, 0, width - 1).astype(jnp.int32)
-        found = jax.vmap(lambda image, place: image.at[place].get(mode="promise_in_bounds"))(
-            pixels, index
-        )
+
+        def taken(image, place):
+            return image.at[place].get(mode="promise_in_bounds")
+
+        found = jax.vmap(taken)(pixels, index)
         return found * jnp.where(inside, weight, 0)[..., None]
 
     return corner(0, 0) + corner(0, 1) + corner(1, 0) + corner(1, 1)
