@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data import decode
+from gan_jax.data.labels import SPLITS
 from gan_jax.data.quarantine import Remark
-from gan_jax.data.sources import folder
+from gan_jax.data.scan import passed_over, scan
 from gan_jax.runtime import registry
 from gan_jax.runtime.text import shown
 
@@ -38,17 +39,17 @@ def pictures_in(root: pathlib.Path, log: Callable[[str], None]) -> Iterator[Pict
         mix them.
     """
     try:
-        files, passed = folder.scan(root)
+        files, passed = scan(root)
     except ValueError as error:
         raise ValueError(str(error).replace("config.data.path=", "")) from error
-    for line in folder.passed_over(passed):
+    for line in passed_over(passed):
         log(line)
     names = [registry.normal(file.relative_to(root).as_posix()) for file in files]
     folders = {part for name in names for part in name.split("/")[:-1]}
     parts = {
         part: part.removesuffix("A").removesuffix("B").lower() for part in sorted(folders)
     }  # trainA, trainB
-    splits = [part for part, plain in parts.items() if plain in folder.SPLITS]
+    splits = [part for part, plain in parts.items() if plain in SPLITS]
     if len({parts[part] for part in splits}) > 1:
         raise ValueError(
             f"{root}: it is split already, into {shown(', '.join(splits))}, and a new split would"

@@ -11,7 +11,7 @@ import numpy as np
 from gan_jax.data import decode, faces, geometry, lettering
 from gan_jax.data.images import save_png, save_sheet
 from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
-from gan_jax.data.sources import folder
+from gan_jax.data.scan import passed_over, scan
 from gan_jax.inference import animation
 from gan_jax.inference.stylize import Look, Stylizer
 from gan_jax.runtime.text import file_name, shown
@@ -177,8 +177,8 @@ def _files(source: pathlib.Path, out: pathlib.Path, log) -> list[pathlib.Path]:
     """The pictures of a folder, or the one; without those that an earlier run made in `out`."""
     if not source.is_dir():
         return [source]
-    files, passed = folder.scan(source)
-    for line in folder.passed_over(passed):
+    files, passed = scan(source)
+    for line in passed_over(passed):
         log(line)
     if out.is_dir() and out.samefile(source):
         return files

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.data import decode, image_sets
+from gan_jax.data.scan import scan
 from gan_jax.data.sources import folder
 
 
@@ -248,7 +249,7 @@ def test_folders_that_link_to_each_other_are_looked_into_once(tmp_path, monkeypa
     (tmp_path / "set" / "in").symlink_to("../outside/0", target_is_directory=True)
     looked, scandir = [], os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or scandir(path))
-    files, _ = folder.scan(tmp_path / "set")
+    files, _ = scan(tmp_path / "set")
     assert [path.relative_to(tmp_path / "set").parts[:-1] for path in files] == [
         ("in",), *(("in", f"to{i}") for i in range(1, 7)),
     ] and len(looked) <= 1 + 1 + 7 * 7  # fmt: skip

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from gan_jax.data.quarantine import Quarantine
-from gan_jax.data.sources import folder
+from gan_jax.data.scan import passed_over
 from gan_jax.interop import pickles
 from gan_jax.runtime import cli
 from gan_jax.runtime.text import shown
@@ -54,7 +54,7 @@ def test_a_name_of_a_file_is_printed_with_its_escapes_shown(tmp_path, capsys):
     quarantine = Quarantine()
     quarantine.add("a\x1b[2J.png", "truncated")
     assert quarantine.lines() == ("set aside 1 as 'truncated': a\\x1b[2J.png",)
-    assert folder.passed_over(collections.Counter({".x\n": 1})) == ["passed over 1 file: 1 .x\\n"]
+    assert passed_over(collections.Counter({".x\n": 1})) == ["passed over 1 file: 1 .x\\n"]
     with pytest.raises(ValueError, match="no networks in it"):
         pickles.read(path)
 

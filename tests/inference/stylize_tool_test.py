@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_jax.data import clips, decode, faces
 from gan_jax.data.images import as_picture
-from gan_jax.data.sources import folder
+from gan_jax.data.scan import scan
 from gan_jax.inference import export, loading, stylize, video_parts
 from gan_jax.runtime import workdir
 from tests import runs as runs_module
@@ -447,7 +447,7 @@ def test_a_contact_sheet_has_a_folder_of_its_own_and_an_end(tool, runs, tmp_path
         ), done
     assert pixels(tmp_path / "out" / "sheet" / "sheet.png").shape == (16, 16, 3)
     assert pixels(tmp_path / "out" / "sheet_" / "sheet.png").shape == (50 * 4, 2 * 4, 4)
-    assert len(folder.scan(tmp_path / "out")[0]) == 61
+    assert len(scan(tmp_path / "out")[0]) == 61
 
 
 def test_tiles_of_a_wide_picture(tool, runs, tmp_path):

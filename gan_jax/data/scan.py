@@ -1,0 +1,74 @@
+"""The image files below a folder."""
+
+import collections
+import os
+import pathlib
+
+from gan_jax.data import image_file
+from gan_jax.data.images import MARK
+from gan_jax.runtime.text import shown
+
+
+def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
+    """(image files below a folder in the order of their names, how many others there are of each
+    ending).
+
+    Links are followed, to folders too. A folder with several names is looked into once: under its
+    own where that is below `root`, else under the first link to it.
+    Raises:
+        ValueError: no such folder, or no images in it.
+    """
+    if not root.exists():
+        raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
+    if not root.is_dir():
+        raise ValueError(
+            f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images."
+        )
+    images, passed, seen, again = [], collections.Counter(), set(), []
+    unread = lambda error: passed.update([f"folder that can't be read ({error.filename})"])
+    # and the links to folders, which wait until all real ones are seen
+    starts = collections.deque([str(root)])
+    while starts:
+        for folder, inner, files in os.walk(starts.popleft(), onerror=unread):
+            inner[:] = sorted(name for name in inner if not name.startswith("."))
+            found = [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
+            below = pathlib.Path(folder).relative_to(root).as_posix()
+            identity = _identity(folder)
+            if identity in seen:
+                again.append(below)
+                inner.clear()
+                continue
+            seen.add(identity)
+            if MARK in files and folder != str(root):
+                inner.clear()
+                passed[f"in {below} (marked {MARK})"] += len(found)
+                continue
+            starts += [path for name in inner if os.path.islink(path := os.path.join(folder, name))]
+            images += [path for path in found if path.suffix.lower() in image_file.SUFFIXES]
+            others = [path for path in found if path.suffix.lower() not in image_file.SUFFIXES]
+            passed.update(
+                "link to nothing" if not path.exists() else path.suffix.lower() or "without ending"
+                for path in others
+            )
+    if again:
+        some = ", ".join(sorted(again)[:3]) + (", ..." if len(again) > 3 else "")
+        passed[f"folder used already under another name ({some})"] = len(again)
+    if not images:
+        raise ValueError(
+            f"config.data.path={str(root)!r}: no images in it. Known kinds:"
+            f" {' '.join(image_file.SUFFIXES)}."
+        )
+    return sorted(images), passed
+
+
+def _identity(folder: str | os.PathLike) -> tuple[int, int]:
+    """What two paths of one folder share."""
+    return (stat := os.stat(folder)).st_dev, stat.st_ino
+
+
+def passed_over(passed: collections.Counter) -> list[str]:
+    """What `scan` left out in a line, or none: "passed over 3 files: 2 .txt, 1 in sheet (marked
+    .nomedia)"."""
+    total, most_first = passed.total(), sorted(passed.items(), key=lambda item: (-item[1], item[0]))
+    listed = ", ".join(f"{n} {shown(what)}" for what, n in most_first)
+    return [f"passed over {total} file{'s' if total > 1 else ''}: {listed}"] if total else []
