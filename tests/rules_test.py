@@ -20,7 +20,7 @@ ASKING = {  # the only functions that may ask what an object has, each with its 
     "data.source.outline": "likewise",
     "commands.describe.sentences": "a function has no __mro__, a class has one",
 }
-ANNOTATED = (
+ANNOTATED = ("losses", "regularizers", "augment", "metrics", "nn")
     "losses",
     "regularizers",
     "augment",
