@@ -20,14 +20,8 @@ ASKING = {  # the only functions that may ask what an object has, each with its 
     "data.source.outline": "likewise",
     "commands.describe.sentences": "a function has no __mro__, a class has one",
 }
+# modules or rooms whose public functions are annotated
 ANNOTATED = ("losses", "regularizers", "augment", "metrics", "nn")
-    "losses",
-    "regularizers",
-    "augment",
-    "metrics",
-    "nn",
-    "models",
-)  # modules or rooms whose public functions are annotated
 
 
 def trees(room=""):
