@@ -13,6 +13,7 @@ from gan_jax.runtime.signals import Signals, Stopped
 from gan_jax.runtime.text import shown
 
 MOST = 2**32 - 1  # of any whole number on a command line: seeds beyond are cut to 32 bits
+BROKEN_PIPE = 141  # the shells' exit status of a program that SIGPIPE ended
 MOST_NUMBERS = 1_000_000  # in a list as 0-9
 LONGEST_ERROR = 6000  # characters of what a tool says in the end; a list of LISTED names has fewer
 RUN_MARKS = ("metrics.jsonl", "evaluations.jsonl", ".lock")  # in a folder: it is a run's workdir
@@ -144,15 +145,15 @@ def tool(main: Callable[[], int | None]) -> None:
     try:
         with signals:
             status = main()
+            sys.stdout.flush()
             signals.check()
         if status:
             sys.exit(status)
-    except (
-        ValueError,
-        OSError,
-        FloatingPointError,
-        RuntimeError,
-    ) as error:  # JAX's own are RuntimeErrors
+    except BrokenPipeError:  # who reads what is printed has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    # JAX's own are RuntimeErrors
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         sys.exit(f"error: {shown(in_words(error))}")
     except MemoryError:
         sys.exit("error: the memory is full: it is too small for this file, or others use it.")

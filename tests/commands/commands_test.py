@@ -83,3 +83,13 @@ def test_tools_are_the_commands():
         if name in commands.COMMANDS:
             call = f'commands.main(["{name}", *sys.argv[1:]])'
             assert call in file.read_text(), file
+
+
+def test_whoever_stops_reading_gets_no_error():
+    """As `gan-jax configs | head -1` does."""
+    code = "from gan_jax import commands; commands.main(['configs'])"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        program.stdout.close()
+        assert program.stderr.read() == b""
+    assert program.returncode == 141
