@@ -9,8 +9,8 @@ embedding with its features.
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int
 
 from gan_jax.models import sngan
 from gan_jax.models.sngan import DiscBlock, GenBlock, attended_block
@@ -36,8 +36,8 @@ class Generator(nn.Module):
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that WIDTHS multiplies; 96 as published. arch: a name in WIDTHS.
         attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
-        embedding: numbers a label becomes beside its chunk of z. Without classes a chunk sets its
-            block alone.
+        embedding: length of a label's vector beside its chunk of z. Without classes a chunk sets
+            its block alone.
         eps: of the batch norms; StudioGAN's is 1e-4.
         remat: recompute each block's activations in the backward pass, to save memory.
     """
@@ -55,10 +55,9 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], Z a multiple of the blocks + 1, y int32 [B] or None -> f32 [B, H, W, C] in [-1,
-        1]."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """Noise, Z a multiple of the blocks + 1, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         table, _ = registry.choose(WIDTHS, self.arch, "config.g.arch")
         side = sngan.level_of(self.shape, table, "biggan")
@@ -68,9 +67,9 @@ class Generator(nn.Module):
         weights, run = (self.initializer, True), runner(self.remat, train)
         first, *chunks = chunks_of(z, len(widths))
         if self.n_classes:
-            label = Embed(self.embedding, self.initializer, n_classes=self.n_classes, name="embed")(
-                y
-            )
+            start = self.initializer
+            embed = Embed(self.embedding, start, n_classes=self.n_classes, name="embed")
+            label = embed(y)
             chunks = [jnp.concatenate([label, chunk], 1) for chunk in chunks]
         x = Dense(grid[0] * grid[1] * widths[0], *weights)(first.astype(self.dtype), train=train)
         x = x.reshape(-1, *grid, widths[0])
@@ -101,9 +100,9 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, " B"]:
+        """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         _, table = registry.choose(WIDTHS, self.arch, "config.d.arch")
         side = sngan.level_of(self.shape, table, "biggan")
@@ -111,31 +110,32 @@ class Discriminator(nn.Module):
         run = runner(self.remat, train)
         h = x.astype(self.dtype)
         for n, factor in enumerate(table[side]):
-            h = run(
-                DiscBlock(
-                    self.width * factor,
-                    n == 0,
-                    n < sngan.D_HALVED[side],
-                    False,
-                    True,
-                    self.initializer,
-                ),
-                h,
+            block = DiscBlock(
+                self.width * factor,
+                first=n == 0,
+                down=n < sngan.D_HALVED[side],
+                batch_norm=False,
+                spectral_norm=True,
+                initializer=self.initializer,
             )
+            h = run(block, h)
             if n == attended:
                 h = run(SelfAttention(self.initializer), h)
-        return sngan.judge(h, y, self.n_classes, self.initializer, True, train=train)
+        return sngan.projection_head(h, y, self.n_classes, self.initializer, True, train=train)
 
 
 def runner(remat: bool, train: bool) -> Callable:
     """(block, *args) -> block(*args, train=train), its activations kept or, with remat, computed
     again when needed."""
-    call = lambda block, *args: block(*args, train=train)
+
+    def call(block, *args):
+        return block(*args, train=train)
+
     return nn.remat(call) if remat else call
 
 
-def chunks_of(z: jax.Array, parts: int) -> list[jax.Array]:
-    """z [B, Z] cut into `parts` of equal width.
+def chunks_of(z: Float[Array, "B Z"], parts: int) -> list[Float[Array, "B Z//{parts}"]]:
+    """z cut into `parts` of equal width.
 
     Raises:
         ValueError: Z is no multiple of `parts`.

@@ -1,8 +1,8 @@
-"""A small image classifier: the judge of what generated pictures are worth as training data."""
+"""A small image classifier: it measures what generated pictures are worth as training data."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from gan_jax.nn.layers import Conv, Dense
 from gan_jax.nn.norms import BatchNorm
@@ -22,8 +22,10 @@ class Classifier(nn.Module):
     width: int = 32
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1] -> logits f32 [B, n_classes]."""
+    def __call__(
+        self, x: Float[Array, "B H W C"], *, train: bool = False
+    ) -> Float[Array, "B {self.n_classes}"]:
+        """Pictures in [-1, 1] -> logits."""
         level = 0
         while level == 0 or min(x.shape[1:3]) >= SMALLEST:
             x = Conv(self.width << min(level, 3), "he", kernel_size=4, stride=2)(x)

@@ -1,6 +1,7 @@
-"""CycleGAN's networks. Zhu et al. 2017, arXiv:1703.10593: see models/translator.py."""
+"""CycleGAN's networks: the residual generator and the patch critic. Zhu et al. 2017,
+arXiv:1703.10593, appendix."""
 
-from gan_jax.models.translator import PatchDiscriminator as Discriminator
-from gan_jax.models.translator import ResNetGenerator as Generator
+from gan_jax.models.patchgan import Discriminator
+from gan_jax.models.resnet import Generator
 
 __all__ = ["Discriminator", "Generator"]

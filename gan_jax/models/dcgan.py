@@ -1,14 +1,14 @@
-"""Plain convolutional networks. Radford et al. 2016, arXiv:1511.06434; at 32x32 StudioGAN's, layer
-for layer.
+"""Plain convolutional networks. Radford et al. 2016, arXiv:1511.06434.
 
+At 32x32 they are StudioGAN's, layer for layer.
 Sizes are small grids doubled: 32x32 starts at 4x4, 48x32 at 6x4, 28x28 at 7x7. With classes G's
 batch norms are chosen by the label, and D adds the product of the label's embedding with its
 features (Miyato & Koyama 2018, arXiv:1802.05637).
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int
 
 from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
@@ -42,9 +42,9 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """Noise, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         registry.choose(UP, self.up, "config.g.up")
         levels, grid = start_grid(self.shape)
@@ -52,17 +52,15 @@ class Generator(nn.Module):
         x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z.astype(self.dtype))
         x = x.reshape(-1, *grid, channels[0])
         for c in channels[1:]:
-            x = (
-                ConvTranspose(c, self.initializer)
-                if self.up == "transposed"
-                else Conv(c, self.initializer, resample="up")
-            )(x)
-            if self.n_classes:
-                x = nn.relu(
-                    ConditionalBatchNorm(self.n_classes, self.initializer)(x, y, train=train)
-                )
+            if self.up == "transposed":
+                x = ConvTranspose(c, self.initializer)(x)
             else:
-                x = nn.relu(BatchNorm()(x, train=train))
+                x = Conv(c, self.initializer, resample="up")(x)
+            if self.n_classes:
+                x = ConditionalBatchNorm(self.n_classes, self.initializer)(x, y, train=train)
+            else:
+                x = BatchNorm()(x, train=train)
+            x = nn.relu(x)
         return jnp.tanh(Conv(self.shape[2], self.initializer)(x).astype(jnp.float32))
 
 
@@ -91,9 +89,9 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, " B"]:
+        """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         registry.choose(BLOCKS, self.block, "config.d.block")
         registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
@@ -113,9 +111,8 @@ class Discriminator(nn.Module):
         h = h.astype(jnp.float32).sum((1, 2))  # [B, features]
         logits = Dense(1, self.initializer, self.spectral_norm)(h, train=train)[:, 0]
         if self.n_classes:
-            embed = Embed(
-                h.shape[-1], self.initializer, self.spectral_norm, n_classes=self.n_classes
-            )
+            weights = self.initializer, self.spectral_norm
+            embed = Embed(h.shape[-1], *weights, n_classes=self.n_classes)
             logits = logits + jnp.sum(embed(y, train=train) * h, 1)
         return logits
 

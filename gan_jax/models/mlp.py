@@ -3,8 +3,8 @@
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int
 
 from gan_jax.nn.layers import Dense, Embed, check_labels
 
@@ -15,7 +15,7 @@ class Generator(nn.Module):
 
     Attributes:
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
-        widths: of the hidden layers. embedding: numbers a label becomes.
+        widths: of the hidden layers. embedding: length of a label's vector.
     Differs: tanh to [-1, 1] for the paper's sigmoid to [0, 1], the same curve; z is the game's
     (normal, not uniform).
     """
@@ -29,9 +29,9 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """Noise, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         x = join(z, y, self.n_classes, self.embedding, self.initializer).astype(self.dtype)
         for width in self.widths:
@@ -46,8 +46,8 @@ class Discriminator(nn.Module):
 
     Attributes:
         dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
-        widths: of the hidden layers. embedding: numbers a label becomes. spectral_norm: of every
-            layer.
+        widths: of the hidden layers. embedding: length of a label's vector.
+        spectral_norm: of every layer.
     Differs: leaky ReLU of slope 0.2 for the paper's maxout with dropout.
     """
 
@@ -61,29 +61,27 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, " B"]:
+        """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
-        h = join(
-            x.reshape(-1, math.prod(self.shape)),
-            y,
-            self.n_classes,
-            self.embedding,
-            self.initializer,
-        )
-        h = h.astype(self.dtype)
+        weights = self.initializer, self.spectral_norm
+        h = x.reshape(-1, math.prod(self.shape))
+        h = join(h, y, self.n_classes, self.embedding, self.initializer).astype(self.dtype)
         for width in self.widths:
-            h = nn.leaky_relu(
-                Dense(width, self.initializer, self.spectral_norm)(h, train=train), 0.2
-            )
-        return Dense(1, self.initializer, self.spectral_norm)(h.astype(jnp.float32), train=train)[
-            :, 0
-        ]
+            h = nn.leaky_relu(Dense(width, *weights)(h, train=train), 0.2)
+        return Dense(1, *weights)(h.astype(jnp.float32), train=train)[:, 0]
 
 
-def join(x, y, n_classes, embedding, init):
-    """[B, N] with the label's embedding behind it: [B, N + embedding]; x itself without labels."""
+def join(
+    x: Float[Array, "B N"],
+    y: Int[Array, " B"] | None,
+    n_classes: int,
+    embedding: int,
+    initializer: str,
+) -> Float[Array, "B M"]:
+    """x with the label's embedding behind it; x itself without classes. In a compact method."""
     if not n_classes:
         return x
-    return jnp.concatenate([x, Embed(embedding, init, n_classes=n_classes, name="embed")(y)], 1)
+    embed = Embed(embedding, initializer, n_classes=n_classes, name="embed")
+    return jnp.concatenate([x, embed(y)], 1)

@@ -7,11 +7,11 @@ algorithms/r3gan.py.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int
 
 from gan_jax.models.dcgan import start_grid
 from gan_jax.nn import conv
@@ -29,7 +29,7 @@ class Generator(nn.Module):
     Attributes:
         widths, cardinality: channels and groups at each size. blocks: at each size.
         expansion: of the channels inside a block.
-        embedding: numbers a label becomes beside z.
+        embedding: length of a label's vector beside z.
         dtype: of the activations. remat: recompute each block's activations in the backward pass,
             to save memory.
     Differs: in the official code's mixed precision the start grid's blocks stay float32.
@@ -47,18 +47,16 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C], meant to be in [-1, 1] but not held
-        there."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """Noise, labels -> pictures meant to be in [-1, 1] but not held there."""
         check_labels(y, self.n_classes)
         grid = check_sizes(
             self.shape, self.widths, self.cardinality, self.blocks, self.expansion, "config.g"
         )
         if self.n_classes:
-            z = jnp.concatenate(
-                [z, rows(self.param("embed", normal(1.0), (self.n_classes, self.embedding)), y)], 1
-            )
+            table = self.param("embed", normal(1.0), (self.n_classes, self.embedding))
+            z = jnp.concatenate([z, rows(table, y)], 1)
         basis = self.param("basis", nn.initializers.normal(1.0), (*grid, self.widths[0]))
         scale = jnp.dot(z, self.param("start", normal(1.0), (z.shape[1], self.widths[0])))  # [B, C]
         x = (scale[:, None, None] * basis[None]).astype(self.dtype)
@@ -95,16 +93,16 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: jax.Array,
-        y: jax.Array | None = None,
-        scale: jax.Array | None = None,
+        x: Float[Array, "B H W C"],
+        y: Int[Array, " B"] | None = None,
+        scale: Float[Array, " B"] | None = None,
         *,
         train: bool = False,
-    ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B].
+    ) -> Float32[Array, " B"]:
+        """Pictures in [-1, 1], labels -> logits.
 
-        scale: f32 [B], multiplies all biases (None: 1). Logits are homogeneous of degree 1 in x and
-            scale: scaled together, they scale the logit. See regularizers.logits_and_slopes.
+        scale: multiplies all biases (None: 1). Logits are homogeneous of degree 1 in x and scale:
+            scaled together, they scale the logit. See regularizers.logits_and_slopes.
         """
         check_labels(y, self.n_classes)
         grid = check_sizes(
@@ -120,15 +118,13 @@ class Discriminator(nn.Module):
                 width = self.widths[level - 1]
                 x = Pointwise(width, name=f"down{level}")(x) if width != x.shape[-1] else x
         width = self.widths[0]
-        basis = self.param(
-            "basis", nn.initializers.normal(1 / math.sqrt(math.prod(grid))), (*grid, width)
-        )
+        start = nn.initializers.normal(1 / math.sqrt(math.prod(grid)))
+        basis = self.param("basis", start, (*grid, width))
         h = jnp.sum(x.astype(jnp.float32) * basis[None], (1, 2))  # [B, C]
         h = jnp.dot(h, self.param("end", normal(1.0), (width, width if self.n_classes else 1)))
         if self.n_classes:
-            h = h * rows(
-                self.param("embed", normal(1 / math.sqrt(width)), (self.n_classes, width)), y
-            )
+            table = self.param("embed", normal(1 / math.sqrt(width)), (self.n_classes, width))
+            h = h * rows(table, y)
         return jnp.sum(h, 1)
 
 
@@ -145,8 +141,10 @@ class Block(nn.Module):
     gain: float
 
     @nn.compact
-    def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
-        """x [B, H, W, C], scale of the biases f32 [B] or None: 1 -> the shape of x."""
+    def __call__(
+        self, x: Float[Array, "B H W C"], scale: Float[Array, " B"] | None = None
+    ) -> Float[Array, "B H W C"]:
+        """scale: of the biases; None: 1."""
         width = x.shape[-1]
         inner = self.expansion * width
         expand = self.param("expand", normal(self.gain), (1, 1, width, inner))
@@ -155,13 +153,14 @@ class Block(nn.Module):
         biases = [
             self.param(f"{name}_bias", nn.initializers.zeros, inner) for name in ("expand", "mix")
         ]
-        as_x = lambda p: p.astype(x.dtype)
+
+        def as_x(p):
+            return p.astype(x.dtype)
 
         def act(h, bias):
             bias = bias.reshape(1, 1, 1, -1)
-            return nn.leaky_relu(
-                h + as_x(bias if scale is None else bias * scale[:, None, None, None]), SLOPE
-            )
+            bias = bias if scale is None else bias * scale[:, None, None, None]
+            return nn.leaky_relu(h + as_x(bias), SLOPE)
 
         h = act(conv.conv(x, as_x(expand)), biases[0])
         h = act(conv.conv(h, as_x(mix), 1, 1, self.groups), biases[1])
@@ -169,17 +168,17 @@ class Block(nn.Module):
 
 
 class Pointwise(nn.Module):
-    """x [B, H, W, I] -> [B, H, W, features], 1x1 without a bias."""
+    """1x1 without a bias."""
 
     features: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B H W {self.features}"]:
         kernel = self.param("kernel", normal(1.0), (1, 1, x.shape[-1], self.features))
         return conv.conv(x, kernel.astype(x.dtype))
 
 
-def residual_block(net: nn.Module, sizes: int):
+def residual_block(net: nn.Module, sizes: int) -> Callable:
     """(groups, name) -> Block, whose start depends on how many there are.
 
     Kernels have variance gain^2 / fan-in, gain = sqrt(2 / (1 + slope^2)) * blocks^(-1/4): the

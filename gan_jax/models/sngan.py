@@ -9,8 +9,8 @@ et al. 2018, arXiv:1805.08318.
 from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Float32, Int
 
 from gan_jax.nn import conv
 from gan_jax.nn.attention import SelfAttention
@@ -55,9 +55,9 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C] in [-1, 1]."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """Noise, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         side = level_of(self.shape, G_WIDTHS, "sngan")
         widths = [self.width * n for n in G_WIDTHS[side]]
@@ -92,21 +92,26 @@ class GenBlock(nn.Module):
     eps: float = 1e-4
 
     @nn.compact
-    def __call__(self, x: jax.Array, y: jax.Array | None, *, train: bool) -> jax.Array:
-        """x [B, H, W, I], y None, int32 [B], or with n_classes=0 a vector [B, K] -> [B, 2H, 2W,
-        features]."""
+    def __call__(
+        self,
+        x: Float[Array, "B H W I"],
+        y: Int[Array, " B"] | Float[Array, "B K"] | None,
+        *,
+        train: bool,
+    ) -> Float[Array, "B 2*H 2*W {self.features}"]:
+        """y: labels or, with n_classes=0, a vector for each picture, or None."""
 
         def norm(h):
             if y is None:
                 return BatchNorm(eps=self.eps)(h, train=train)
             divided = self.spectral_norm and not self.n_classes
-            return ConditionalBatchNorm(self.n_classes, self.initializer, divided, self.eps)(
-                h, y, train=train
-            )
+            settings = self.n_classes, self.initializer, divided, self.eps
+            return ConditionalBatchNorm(*settings)(h, y, train=train)
 
-        layer = lambda h, **shape: Conv(
-            self.features, self.initializer, self.spectral_norm, **shape
-        )(h, train=train)
+        def layer(h, **shape):
+            weights = self.initializer, self.spectral_norm
+            return Conv(self.features, *weights, **shape)(h, train=train)
+
         h = layer(nn.relu(norm(x)), resample="up")
         h = layer(nn.relu(norm(h)))
         return h + conv.upsample(layer(x, kernel_size=1, padding=0))
@@ -135,9 +140,9 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, " B"]:
+        """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
         side = level_of(self.shape, D_WIDTHS, "sngan")
@@ -151,7 +156,7 @@ class Discriminator(nn.Module):
             )
             if n == attended:
                 h = SelfAttention(*weights)(h, train=train)
-        return judge(h, y, self.n_classes, *weights, train=train)
+        return projection_head(h, y, self.n_classes, *weights, train=train)
 
 
 class DiscBlock(nn.Module):
@@ -171,12 +176,16 @@ class DiscBlock(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """x [B, H, W, I] -> [B, H / 2, W / 2, features], or [B, H, W, features] where not down."""
-        norm = lambda h: BatchNorm()(h, train=train) if self.batch_norm else h
-        layer = lambda h, **shape: Conv(
-            self.features, self.initializer, self.spectral_norm, **shape
-        )(h, train=train)
+    def __call__(
+        self, x: Float[Array, "B H W I"], *, train: bool
+    ) -> Float[Array, "B h w {self.features}"]:
+        def norm(h):
+            return BatchNorm()(h, train=train) if self.batch_norm else h
+
+        def layer(h, **shape):
+            weights = self.initializer, self.spectral_norm
+            return Conv(self.features, *weights, **shape)(h, train=train)
+
         h = layer(x if self.first else nn.relu(norm(x)))
         h = layer(nn.relu(norm(h)), resample="down" if self.down else "none")
         if not self.down and x.shape[-1] == self.features:
@@ -185,17 +194,19 @@ class DiscBlock(nn.Module):
         return h + layer(norm(x), kernel_size=1, padding=0)
 
 
-def judge(
-    h: jax.Array,
-    y: jax.Array | None,
+def projection_head(
+    h: Float[Array, "B h w I"],
+    y: Int[Array, " B"] | None,
     n_classes: int,
     initializer: str,
     spectral_norm: bool,
     *,
     train: bool,
-) -> jax.Array:
-    """D's end, inside its `__call__`: ReLU, sum over space, dense, and the label's projection. [B,
-    h, w, I] -> f32 [B]."""
+) -> Float32[Array, " B"]:
+    """D's end: ReLU, sum over space, dense, and the label's projection (Miyato & Koyama 2018).
+
+    To be called in a module's compact method.
+    """
     h = nn.relu(h).astype(jnp.float32).sum((1, 2))  # [B, I]
     logits = Dense(1, initializer, spectral_norm)(h, train=train)[:, 0]
     if n_classes:

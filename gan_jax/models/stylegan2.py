@@ -7,9 +7,9 @@ images are square and a power of two, a level is a side.
 import math
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, Float32, Int
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
@@ -59,24 +59,21 @@ class Generator(nn.Module):
         )
 
     def __call__(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> f32 [B, H, W, C]. Noise: random in training, otherwise
-        the layers' own."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """Layers' noise is random in training, otherwise their own."""
         return self.synthesis(self.mapping(z, y, train=train), train=train)
 
     def mapping(
-        self, z: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z], y int32 [B] or None -> ws f32 [B, L, W], the same w for each of the L
-        layers."""
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float[Array, "B L {self.w_dim}"]:
+        """The same w for each of the L layers."""
         return self.to_ws(z, y, train=train)
 
     def synthesis(
-        self, ws: jax.Array, *, noise: str | None = None, train: bool = False
-    ) -> jax.Array:
-        """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES; None: random in training,
-        otherwise const."""
+        self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
+    ) -> Float32[Array, "B H W C"]:
+        """noise: a name in NOISES; None: random in training, otherwise const."""
         return self.to_image(ws, noise or ("random" if train else "const"))
 
 
@@ -96,9 +93,13 @@ class Mapping(nn.Module):
 
     @nn.compact
     def __call__(
-        self, z: jax.Array | None, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """z [B, Z] or None, y int32 [B] or None -> ws f32 [B, n_ws, W], or w [B, W]."""
+        self,
+        z: Float[Array, "B Z"] | None,
+        y: Int[Array, " B"] | None = None,
+        *,
+        train: bool = False,
+    ) -> Float[Array, "B {self.n_ws} {self.w_dim}"] | Float[Array, "B {self.w_dim}"]:
+        """ws or, with n_ws=0, w."""
         check_labels(y, self.n_classes)
         parts = [] if z is None else [normalize(z)]
         if self.n_classes:
@@ -127,8 +128,8 @@ class Synthesis(nn.Module):
     remat: bool
 
     @nn.compact
-    def __call__(self, ws: jax.Array, noise: str) -> jax.Array:
-        """ws f32 [B, L, W] -> f32 [B, H, W, C]. noise: a name in NOISES."""
+    def __call__(self, ws: Float[Array, "B L w_dim"], noise: str) -> Float32[Array, "B H W C"]:
+        """noise: a name in NOISES."""
         registry.choose(NOISES, noise, "noise")
         scale = 2 ** (len(self.levels) - 1)
         start = self.shape[0] // scale, self.shape[1] // scale, self.levels[0][1]
@@ -147,7 +148,8 @@ class Synthesis(nn.Module):
 class SynthesisBlock(nn.Module):
     """Two modulated layers, the first of which doubles the size, and what they add to the picture.
 
-    The first block has no picture to add to yet, and one layer.
+    The first block has no picture to add to yet, and one layer, which keeps the size. Each layer
+    has a w, and the picture the last.
     """
 
     features: int
@@ -157,9 +159,11 @@ class SynthesisBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, image: jax.Array | None, ws: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """x [B, H, W, I], image f32 [B, H, W, C], ws [B, 3, W] -> both at twice the size."""
+        self,
+        x: Float[Array, "B h w I"],
+        image: Float32[Array, "B h w C"] | None,
+        ws: Float[Array, "B layers w_dim"],
+    ) -> tuple[Float[Array, "B H W {self.features}"], Float32[Array, "B H W C"]]:
         *ws, w_rgb = jnp.unstack(ws, axis=1)
         if image is not None:
             x = ModulatedConv(self.features, True, self.noise, self.clamp, name="conv0")(x, ws[0])
@@ -170,7 +174,7 @@ class SynthesisBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture -> logit: blocks that halve it, the spread of its batch as a channel, one
+    """Picture -> logit: blocks that halve it, the deviation of its batch as a channel, one
     convolution, two dense layers.
 
     With classes the logit is the product with a vector that a mapping network of eight layers makes
@@ -178,7 +182,7 @@ class Discriminator(nn.Module):
 
     Attributes:
         architecture: a name in ARCHITECTURES.
-        mbstd_group: images whose spread is measured together (minibatch_std). 1: none.
+        mbstd_group: images whose standard deviation is taken together (minibatch_std). 1: none.
         channel_base, channel_max, conv_clamp, dtype, remat: as in Generator.
     """
 
@@ -194,26 +198,22 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, y: jax.Array | None = None, *, train: bool = False
-    ) -> jax.Array:
-        """x [B, H, W, C] in [-1, 1], y int32 [B] or None -> logits f32 [B]."""
+        self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
+    ) -> Float32[Array, " B"]:
+        """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         registry.choose(ARCHITECTURES, self.architecture, "config.d.architecture")
-        *smaller, top = channels_of(
-            self.shape, self.channel_base, self.channel_max, "config.d"
-        ).items()
+        levels = channels_of(self.shape, self.channel_base, self.channel_max, "config.d")
+        *smaller, (_, widest) = levels.items()
         block = nn.remat(DiscBlock) if self.remat else DiscBlock
-        x = Conv(top[1], kernel_size=1, clamp=self.conv_clamp, name="from_rgb")(
-            x.astype(self.dtype)
-        )
+        residual, clamp = self.architecture == "resnet", self.conv_clamp
+        x = Conv(widest, kernel_size=1, clamp=clamp, name="from_rgb")(x.astype(self.dtype))
         for level, channels in reversed(smaller):
-            x = block(
-                channels, self.architecture == "resnet", self.conv_clamp, name=f"b{2 * level}"
-            )(x)
+            x = block(channels, residual, clamp, name=f"b{2 * level}")(x)
         x = x.astype(jnp.float32)
         features = x.shape[-1]
         x = minibatch_std(x, self.mbstd_group)
-        x = Conv(features, clamp=self.conv_clamp, name="conv")(x)
+        x = Conv(features, clamp=clamp, name="conv")(x)
         x = Dense(features, activate=True, name="fc")(x.reshape(x.shape[0], -1))
         x = Dense(features if self.n_classes else 1, name="out")(x)
         if not self.n_classes:
@@ -223,37 +223,33 @@ class Discriminator(nn.Module):
 
 
 class DiscBlock(nn.Module):
-    """3x3, FIR and 3x3 of stride 2; beside it, where residual, FIR by 2 and 1x1. [B, H, W, I] ->
-    [B, H / 2, W / 2, O]."""
+    """3x3, FIR and 3x3 of stride 2; beside it, where residual, FIR by 2 and 1x1."""
 
     features: int
     residual: bool
     clamp: float | None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B H//2 W//2 {self.features}"]:
         half = math.sqrt(0.5) if self.residual else 1.0  # the sum of two keeps the variance
         y = Conv(x.shape[-1], clamp=self.clamp, name="conv0")(x)
         y = Conv(self.features, down=True, gain=half, clamp=self.clamp, name="conv1")(y)
         if not self.residual:
             return y
-        return y + Conv(
-            self.features, kernel_size=1, down=True, activate=False, gain=half, name="skip"
-        )(x)
+        shortcut = dict(kernel_size=1, down=True, activate=False, gain=half, name="skip")
+        return y + Conv(self.features, **shortcut)(x)
 
 
-def minibatch_std(x: jax.Array, group: int) -> jax.Array:
-    """x f32 [B, H, W, C] -> [B, H, W, C + 1]: the standard deviation over a group of images,
-    averaged, as a channel.
+def minibatch_std(x: Float[Array, "B H W C"], group: int) -> Float[Array, "B H W C+1"]:
+    """x and, as a channel, the standard deviation over a group of images, averaged.
 
+    Karras et al. 2018, arXiv:1710.10196, section 3.
     Args:
-        group: images a group, all of them where there are fewer. Karras et al. 2018,
-            arXiv:1710.10196, section 3.
+        group: images a group, all of them where there are fewer.
     Raises:
         ValueError: the batch does not split into such groups.
     Differs: a group is rows that follow each other, so that it stays on one device; the official
-    one is every
-        (B / group)-th row. The rows of a batch come in random order.
+    one is every (B / group)-th row. The rows of a batch come in random order.
     """
     n, h, w, c = x.shape
     size = min(group, n * collectives.size())
@@ -265,13 +261,13 @@ def minibatch_std(x: jax.Array, group: int) -> jax.Array:
         )
     groups = x.reshape(n // size, size, h, w, c)
     std = jnp.sqrt(jnp.var(groups, axis=1) + 1e-8).mean((1, 2, 3))  # [B / size]
-    spread = jnp.broadcast_to(std[:, None, None, None, None], (n // size, size, h, w, 1))
-    return jnp.concatenate([x, spread.reshape(n, h, w, 1)], 3)
+    channel = jnp.broadcast_to(std[:, None, None, None, None], (n // size, size, h, w, 1))
+    return jnp.concatenate([x, channel.reshape(n, h, w, 1)], 3)
 
 
 def channels_of(shape: tuple[int, int, int], base: int, most: int, key: str) -> dict[int, int]:
     """{level: channels}, the smallest level first; the start grid is the image, halved until its
-    shorter side is 4..7.
+    shorter side is 4 to 7.
 
     Raises:
         ValueError: the sides don't halve so far, or a level would have no channels.

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import init
+from gan_jax.runtime import registry
 
 
 class BatchNorm(nn.Module):
@@ -155,6 +156,21 @@ class SpectralNorm(nn.Module):
                 stored.value = u
         sigma = v @ matrix @ u
         return w / sigma.astype(w.dtype)
+
+
+def normalize(
+    x: Float[Array, "B H W C"], name: str, key: str, *, affine: bool, train: bool
+) -> Float[Array, "B H W C"]:
+    """By "batch" norm, or by "instance" norm with weights (`affine`) or without.
+
+    To be called in a module's compact method.
+    Args:
+        key: of `name` in the config, for errors.
+    Raises:
+        ValueError: another name.
+    """
+    registry.choose({"batch": 1, "instance": 1}, name, key)
+    return BatchNorm(eps=1e-5)(x, train=train) if name == "batch" else InstanceNorm(affine)(x)
 
 
 def rows(table: Float[Array, "N C"], y: Int[Array, " B"]) -> Float[Array, "B C"]:

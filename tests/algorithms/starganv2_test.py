@@ -14,7 +14,8 @@ from gan_jax.algorithms import base
 from gan_jax.algorithms import starganv2 as starganv2_game
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.inference.sampler import Sampler
-from gan_jax.models import starganv2, translator
+from gan_jax.models import starganv2
+from gan_jax.nn import resample
 from gan_jax.state import Player
 
 CLASSES = ("avataaars", "dylan", "miniavs")
@@ -45,11 +46,11 @@ def test_the_generator_takes_any_size(size, patch):
 
 def test_squares_of_pixels_as_channels():
     x = jnp.arange(4 * 8 * 3.0).reshape(1, 4, 8, 3)
-    squares = starganv2.gathered(x, 2, 1)
+    squares = starganv2.in_patches(x, 2, 1)
     assert squares.shape == (1, 2, 4, 12)
     np.testing.assert_array_equal(squares[0, 1, 2].reshape(2, 2, 3), x[0, 2:4, 4:6])
-    np.testing.assert_array_equal(starganv2.spread(squares, 2), x)
-    assert starganv2.gathered(x, 2, 2).shape == (1, 4, 4, 12) and starganv2.gathered(
+    np.testing.assert_array_equal(resample.depth_to_space(squares, 2), x)
+    assert starganv2.in_patches(x, 2, 2).shape == (1, 4, 4, 12) and starganv2.in_patches(
         x, 4, 1
     ).shape == (1, 2, 2, 48)
 
@@ -100,7 +101,7 @@ def test_a_critic_of_squares_has_the_same_grid_on_top(patch):
 )
 def test_padding_is_a_reflection(size, padded):
     x = np.arange(np.prod(size), dtype=np.float32).reshape(1, *size, 1)
-    found = np.asarray(translator.pad_to(jnp.asarray(x), 4))
+    found = np.asarray(resample.pad_to(jnp.asarray(x), 4))
     assert found.shape == (1, *padded, 1)
     np.testing.assert_array_equal(found[:, : size[0], : size[1]], x)
     if size == (5, 8):

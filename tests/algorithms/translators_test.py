@@ -16,7 +16,9 @@ from gan_jax.models import cut as cut_models
 from gan_jax.models import cyclegan as cyclegan_models
 from gan_jax.models import pix2pix as pix2pix_models
 from gan_jax.models import starganv2 as starganv2_models
-from gan_jax.models.translator import FINER, SHARPER, Flat, Palette, doubled, guided_filter, k_means
+from gan_jax.nn.flat_colors import FINER, SHARPER, Flat, Palette, k_means
+from gan_jax.nn.guided_filter import guided_filter
+from gan_jax.nn.resample import double
 from gan_jax.state import Player
 
 SHAPE = (6, 5, 3)
@@ -345,7 +347,7 @@ def test_a_palette_is_sharper_when_it_draws_than_in_training():
 def test_twice_as_fine_is_linear_between_centres():
     x = jax.random.normal(jax.random.key(0), (2, 1, 6, 3))
     want = jax.image.resize(x, (2, 2, 12, 3), "linear")
-    np.testing.assert_allclose(doubled(x), want, atol=1e-6)
+    np.testing.assert_allclose(double(x), want, atol=1e-6)
 
 
 @pytest.mark.parametrize("palette", [0, 2])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.inference import export
-from gan_jax.models.translator import guided_filter
+from gan_jax.nn.guided_filter import guided_filter
 from gan_jax.nn import conv
 
 # a layer with a form of its own on CPUs, the side of its picture, its (convolutions, dots)

@@ -1,0 +1,121 @@
+"""Pictures in a few flat colors, as drawings have them: learned (`Palette`) or found (`Flat`)."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from gan_jax.nn import conv
+from gan_jax.nn.resample import double
+
+SHARPER = 3.0  # by what a palette's logits are multiplied in sampling
+FINER = 4  # times, in each direction, where flat colors are chosen
+LLOYD_STEPS = 4
+
+
+class Palette(nn.Module):
+    """A picture in K flat colors: each pixel a mixture of them, whose shares are a softmax.
+
+    A color is the mean of the drawing over the pixels, weighted by their shares of it. After
+    ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colors. So a generator can
+    learn shapes without grain.
+
+    In sampling, not in training, the logits are multiplied by SHARPER (ColorCNN's shares are 0 or 1
+    then), and the shares made twice as fine and averaged: contours, where two logits are equal, run
+    between the pixels, smooth as in a vector drawing. A tile can have the colors of the whole
+    picture: see `cached_colors`.
+    """
+
+    @nn.compact
+    def __call__(
+        self,
+        drawing: Float[Array, "B H W C"],
+        logits: Float[Array, "B H W K"],
+        *,
+        train: bool = False,
+    ) -> Float[Array, "B H W C"]:
+        shares = nn.log_softmax(logits)
+
+        def means():
+            return jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
+
+        colors = cached_colors(self, means)
+        shares = jnp.exp(shares) if train else conv.pool(nn.softmax(SHARPER * double(logits)))
+        return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
+
+
+class Flat(nn.Module):
+    """A picture redrawn in a few of its own colors, the k-means of its pixels: without shading.
+
+    The picture is made FINER times as fine, linear between pixels, each point there takes the
+    nearest color, and the points are averaged: contours stay where they were, as smooth. A tile can
+    have the colors of the whole picture: see `cached_colors`.
+
+    Attributes:
+        colors: how many; the result has these and their mixtures at contours.
+    """
+
+    colors: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        b, h, w, c = x.shape
+
+        def means():
+            return jax.vmap(lambda x: k_means(x, self.colors))(x.reshape(b, h * w, c))
+
+        colors = cached_colors(self, means)
+        fine = jax.image.resize(x, (b, FINER * h, FINER * w, c), "linear")
+        best, drawn = jnp.inf, jnp.zeros_like(fine)
+        for color in jnp.split(colors[:, None], self.colors, 2):  # one by one, to save memory
+            distance = jnp.square(fine - color).sum(-1, keepdims=True)
+            best, drawn = jnp.minimum(best, distance), jnp.where(distance < best, color, drawn)
+        return drawn.reshape(b, h, FINER, w, FINER, c).mean((2, 4))
+
+
+def k_means(x: Float[Array, "N C"], k: int) -> Float[Array, "{k} C"]:
+    """The means of k groups of points, without chance.
+
+    Lloyd's algorithm (1982), from points far apart (Gonzalez 1985).
+    """
+
+    def distances(means):
+        return jnp.square(x[:, None] - means[None]).sum(-1)
+
+    means = x[jnp.argmin(distances(x.mean(0, keepdims=True)))][None]
+    for _ in range(k - 1):
+        means = jnp.concatenate([means, x[jnp.argmax(distances(means).min(1))][None]])
+    for _ in range(LLOYD_STEPS):
+        own = jax.nn.one_hot(distances(means).argmin(1), k)
+        n = own.sum(0)[:, None]
+        means = jnp.where(n > 0, own.T @ x / jnp.maximum(n, 1), means)
+    return means
+
+
+def cached_colors(
+    module: nn.Module, colors: Callable[[], Float[Array, "B K C"]]
+) -> Float[Array, "B K C"]:
+    """`colors()`, or what a pass over the whole picture has left in the collection "norms".
+
+    That pass has the collection mutable and empty; a pass over a tile is given it.
+    """
+    given = module.get_variable("norms", "colors")
+    if given is not None:
+        return given
+    made = colors()
+    if module.is_mutable_collection("norms") and not module.is_initializing():
+        module.put_variable("norms", "colors", made)
+    return made
+
+
+def check_colors(n: int, setting: str) -> int:
+    """n, a generator's number of colors.
+
+    Raises:
+        ValueError: it is not 0 (any colors), nor 2 or more; names the setting.
+    """
+    if n < 0 or n == 1:
+        raise ValueError(f"config.g.{setting}={n}: it must be 2 or more colours, or 0 for any.")
+    return n
