@@ -331,7 +331,7 @@ def main() -> None:
             print(json.dumps({"error": str(error)}), flush=True)
         else:
             print(json.dumps({"read": list(found)}), flush=True)
-    print(json.dumps(weights._rebuild_tensor.__dict__))
+    print(json.dumps(weights.pytorch._rebuild_tensor.__dict__))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from etils import epath
 from flax import traverse_util
 
 from gan_jax.checkpoint.steps import read_meta
-from gan_jax.runtime import weights
+from gan_jax.runtime.weights import limits
 from gan_jax.state import PyTree
 
 
@@ -32,9 +32,9 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
     """
     path = pathlib.Path(path).absolute()
     saved = leaves_of(path)
-    with weights.in_one_line(path):
+    with limits.in_one_line(path):
         on_disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        weights.bounded(map(_bytes_to_read, saved.values()), on_disk)
+        limits.bounded(map(_bytes_to_read, saved.values()), on_disk)
     item = {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype)
         for name, x in saved.items()

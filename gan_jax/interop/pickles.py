@@ -17,7 +17,9 @@ import numpy as np
 from gan_jax.runtime import weights
 from gan_jax.runtime.text import shown
 from gan_jax.runtime.unpickle import LONGEST, Record, Refused, Unpickler, set_of
-from gan_jax.runtime.weights import LazyTensor, Names
+from gan_jax.runtime.weights import limits, pytorch
+from gan_jax.runtime.weights.limits import Names
+from gan_jax.runtime.weights.pytorch import LazyTensor
 
 BARE = (".safetensors", ".npz")  # kinds of files that hold arrays only
 
@@ -48,10 +50,10 @@ def read(path: str | pathlib.Path) -> dict[str, Net]:
             no network in it. One line, naming the file and what was found.
     """
     path = pathlib.Path(path).expanduser()
-    weights.is_there(path)
+    limits.is_there(path)
     if path.suffix.lower() in BARE:
         return {"": Net("", {}, weights.read(path))}
-    with weights.in_one_line(path):
+    with limits.in_one_line(path):
         tree, names = _tree(path), Names()
         if (
             isinstance(tree, Mapping)
@@ -68,7 +70,7 @@ def read(path: str | pathlib.Path) -> dict[str, Net]:
         if not found:
             raise Refused("no networks in it.")
         arrays = [array for net in found.values() for array in net.arrays.values()]
-        weights.bounded((array.nbytes for array in arrays), path.stat().st_size)
+        limits.bounded((array.nbytes for array in arrays), path.stat().st_size)
         return found
 
 
@@ -128,17 +130,17 @@ def _unpickler() -> Unpickler:
         """A tensor's storage, which PyTorch writes into a plain pickle as a whole file of its
         own."""
         if id(data) not in storages:
-            inside = Unpickler(weights.KNOWN, weights.TENSORS)
+            inside = Unpickler(pytorch.KNOWN, pytorch.TENSORS)
             inside.left = unpickler.left
-            storages[id(data)] = data, weights.torch_legacy(io.BytesIO(data), inside)
+            storages[id(data)] = data, pytorch.read_legacy(io.BytesIO(data), inside)
             unpickler.left = inside.left
-        if not isinstance(storages[id(data)][1], weights.Storage):
+        if not isinstance(storages[id(data)][1], pytorch.Storage):
             raise Refused(
                 "it makes a tensor of something that is no storage. Refused; nothing was run."
             )
         return storages[id(data)][1]
 
-    known = weights.KNOWN | {
+    known = pytorch.KNOWN | {
         ("builtins", "set"): set_of,
         ("dnnlib.util", "EasyDict"): lambda: {},
         ("torch.storage", "_load_from_bytes"): load_from_bytes,
@@ -153,21 +155,21 @@ def _unpickler() -> Unpickler:
 
 def _tree(path):
     if zipfile.is_zipfile(path):
-        return weights.torch_tree(path, _unpickler())
+        return pytorch.read_tree(path, _unpickler())
 
     def storage(pid):
         raise Refused("it refers to a tensor's storage that is not in it.")
 
-    with weights.in_memory(path) as file:
+    with pytorch.in_memory(path) as file:
         tree = _unpickler().load(file, storage)
     opens_with_number = isinstance(tree, int)  # as PyTorch's own files do
-    return weights.torch_tree(path, _unpickler()) if opens_with_number else tree
+    return pytorch.read_tree(path, _unpickler()) if opens_with_number else tree
 
 
 def _net(value, names: Names) -> Net | None:
     """A module, a state dict or a single tensor; None for anything else."""
     if isinstance(value, LazyTensor):
-        return Net("", {}, {"": value.array()})
+        return Net("", {}, {"": value.materialize()})
     if isinstance(value, Record):
         net = Net(value.kind, {}, {})
         _collect(value, "", net, set(), names)
@@ -175,7 +177,7 @@ def _net(value, names: Names) -> Net | None:
     if isinstance(value, Mapping) and all(
         isinstance(item, LazyTensor) for _, item in names.walk(value)
     ):
-        return Net("", {}, weights.flat(value, names))
+        return Net("", {}, pytorch.flat(value, names))
     return None
 
 
@@ -190,7 +192,7 @@ def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names
         for name, value in _items(module, kind, names):
             place = names(prefix, name)
             if isinstance(value, LazyTensor):
-                net.arrays[place] = value.array()
+                net.arrays[place] = value.materialize()
             elif value is not None:
                 raise Refused(f"its {place} is no tensor.")
     for name, value in _items(module, "_modules", names):
