@@ -5,7 +5,7 @@ import jax
 import jaxtyping
 import numpy as np
 
-ROOMS = ("losses", "regularizers", "metrics", "nn", "models", "augment")
+ROOMS = ("losses", "regularizers", "metrics", "nn", "models", "augment", "pretrained")
 
 
 def check() -> None:

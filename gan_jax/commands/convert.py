@@ -105,7 +105,7 @@ def settings_of(snapshot, labels: bool) -> dict:
 
 
 def converted_state(config, snapshot, n_classes: int, workdir: pathlib.Path):
-    """A new state with the snapshot's weights; optimizers start anew, as D where it is not there."""
+    """A new state with the weights; optimizers start anew, and D where the snapshot has none."""
     from gan_jax import build, checkpoint
     from gan_jax.algorithms import make_game
 

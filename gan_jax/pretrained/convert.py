@@ -1,8 +1,8 @@
-"""What the frozen nets share: layers with their batch norms folded in, and the way from a file's
-names to them."""
+"""What the frozen nets share: layers with their batch norms folded in, filled from a file's
+arrays."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -10,26 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jaxtyping import Array, Float
 
 from gan_jax.nn import conv
 from gan_jax.state import PyTree
-
-
-class Features(NamedTuple):
-    features: jax.Array  # f32 [n, F]
-    logits: jax.Array | None  # f32 [n, L]; None: the net classifies nothing
-
-
-class Loaded(NamedTuple):
-    """What a net's module makes of a file; see features.Net for the fields."""
-
-    suffix: str
-    dim: int
-    n_logits: int
-    side: int | None
-    files: Sequence[pathlib.Path]
-    params: PyTree
-    apply: Callable[[PyTree, jax.Array], Features]
 
 
 class Source(NamedTuple):
@@ -42,8 +26,7 @@ class Source(NamedTuple):
 
 
 class Conv(nn.Module):
-    """A convolution with a shift: x [n, H, W, I] -> [n, h, w, features]. Parameters come from a
-    file."""
+    """A convolution with a bias. Parameters come from a file."""
 
     features: int
     kernel: tuple[int, int]
@@ -52,7 +35,7 @@ class Conv(nn.Module):
     depthwise: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n H W I"]) -> Float[Array, "n h w {self.features}"]:
         inner = 1 if self.depthwise else x.shape[-1]
         w = self.param("kernel", nn.initializers.zeros, (*self.kernel, inner, self.features))
         b = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -61,12 +44,12 @@ class Conv(nn.Module):
 
 
 class Dense(nn.Module):
-    """x [n, I] -> [n, features]."""
+    """A dense layer. Parameters come from a file."""
 
     features: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n I"]) -> Float[Array, "n {self.features}"]:
         w = self.param("kernel", nn.initializers.zeros, (x.shape[-1], self.features))
         b = self.param("bias", nn.initializers.zeros, (self.features,))
         return jnp.dot(x, w) + b.reshape(1, -1)
@@ -91,12 +74,8 @@ def params_of(
         ValueError: names the first layer that the file lacks, has in another shape, or has beside
         those wanted.
     """
-    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros((1, side, side, 3))))[
-        "params"
-    ]
-    kernels = {
-        p[:-1]: x.shape for p, x in traverse_util.flatten_dict(shapes).items() if p[-1] == "kernel"
-    }
+    shapes = param_shapes(net, side)
+    kernels = {path[:-1]: shape for path, shape in shapes.items() if path[-1] == "kernel"}
     wanted: dict[str, tuple[int, ...]] = {}
     for place, shape in kernels.items():
         wanted |= _names(sources("/".join(place)), shape)
@@ -108,6 +87,13 @@ def params_of(
         finite({"/".join(place): kernel, f"the bias of {'/'.join(place)}": bias}, path)
         params |= {(*place, "kernel"): kernel, (*place, "bias"): bias}
     return {"params": traverse_util.unflatten_dict(params)}
+
+
+def param_shapes(net: nn.Module, side: int) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """The shapes of a net's parameters by their paths."""
+    x = jnp.zeros((1, side, side, 3))
+    params = jax.eval_shape(lambda: net.init(jax.random.key(0), x))["params"]
+    return {path: x.shape for path, x in traverse_util.flatten_dict(params).items()}
 
 
 def check(
@@ -148,7 +134,10 @@ def _names(source, shape):
 def _folded(source, arrays):
     """(kernel, bias) as float32; batch norm y = (x - mean) * gain / sqrt(var + eps) + shift folded
     in, in float64."""
-    get = lambda name: arrays[name].astype(np.float64)
+
+    def get(name):
+        return arrays[name].astype(np.float64)
+
     kernel = get(f"{source.layer}.weight")
     kernel = kernel.transpose((2, 3, 1, 0) if kernel.ndim == 4 else (1, 0))
     bias = get(f"{source.layer}.bias") if source.bias else np.zeros(kernel.shape[-1])

