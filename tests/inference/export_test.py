@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gan_jax.inference import export
-from gan_jax.nn.guided_filter import guided_filter
 from gan_jax.nn import conv
+from gan_jax.nn.guided_filter import guided_filter
 
 # a layer with a form of its own on CPUs, the side of its picture, its (convolutions, dots)
 # elsewhere
