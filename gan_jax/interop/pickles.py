@@ -1,4 +1,4 @@
-"""Other people's snapshots of a whole game -> names, numbers and numpy arrays, network by network.
+"""Other people's snapshots of a whole run -> settings and numpy arrays, network by network.
 
 StyleGAN2-ADA's and R3GAN's .pkl hold the networks as Python objects, the former with the source
 text of their classes; other projects' .pt hold dictionaries of tensors. No object is made and no
@@ -25,15 +25,18 @@ BARE = (".safetensors", ".npz")  # kinds of files that hold arrays only
 
 
 class Net(NamedTuple):
-    """One network as a file has it."""
+    """One network as a file has it.
 
-    kind: str  # its class, "Generator"; "" where the file has its tensors only
-    settings: dict[
-        str, object
-    ]  # plain attributes of its modules by dotted name: {"synthesis.b4.conv1.conv_clamp": 256}
-    arrays: dict[
-        str, np.ndarray
-    ]  # parameters and buffers by dotted name: {"synthesis.b4.conv1.weight": ...}
+    Attributes:
+        kind: its class, "Generator"; "" where the file has its tensors only.
+        settings: plain attributes of its modules by dotted name, {"synthesis.b4.conv1.conv_clamp":
+            256}.
+        arrays: parameters and buffers by dotted name, {"synthesis.b4.conv1.weight": ...}.
+    """
+
+    kind: str
+    settings: dict[str, object]
+    arrays: dict[str, np.ndarray]
 
 
 def read(path: str | pathlib.Path) -> dict[str, Net]:
@@ -46,8 +49,7 @@ def read(path: str | pathlib.Path) -> dict[str, Net]:
 
     Raises:
         ValueError: no such file; truncated or damaged; it names a class or function that no such
-        file needs; or there is
-            no network in it. One line, naming the file and what was found.
+            file needs; or there is no network in it. One line, naming the file and what was found.
     """
     path = pathlib.Path(path).expanduser()
     limits.is_there(path)
@@ -55,17 +57,10 @@ def read(path: str | pathlib.Path) -> dict[str, Net]:
         return {"": Net("", {}, weights.read(path))}
     with limits.in_one_line(path):
         tree, names = _tree(path), Names()
-        if (
-            isinstance(tree, Mapping)
-            and tree
-            and all(isinstance(value, LazyTensor) for value in tree.values())
-        ):
+        tree = tree if isinstance(tree, Mapping) else {}
+        if tree and all(isinstance(value, LazyTensor) for value in tree.values()):
             tree = {"": tree}
-        nets = (
-            {names("", name): _net(value, names) for name, value in tree.items()}
-            if isinstance(tree, Mapping)
-            else {}
-        )
+        nets = {names("", name): _net(value, names) for name, value in tree.items()}
         found = {name: net for name, net in nets.items() if net is not None and net.arrays}
         if not found:
             raise Refused("no networks in it.")
@@ -80,13 +75,10 @@ def _recorded(name: str):
 
 
 def _persistent(meta):
-    """Stands for torch_utils.persistence._reconstruct_persistent_obj, which would run
-    meta["module_src"]."""
-    if not (
-        isinstance(meta, dict)
-        and meta.get("type") == "class"
-        and isinstance(meta.get("class_name"), str)
-    ):
+    """Stands for torch_utils.persistence._reconstruct_persistent_obj, which would run the source
+    text meta["module_src"]."""
+    meta = meta if isinstance(meta, dict) else {}
+    if meta.get("type") != "class" or not isinstance(meta.get("class_name"), str):
         raise Refused(
             "it makes something of source text that is no network. Refused; nothing was run."
         )
@@ -106,13 +98,13 @@ _RECORDED = {
     "torch.nn.modules.linear": ["Linear"],
     "training.networks": ["Generator", "Discriminator"],
     "R3GAN.Networks": [
-        "Generator", "Discriminator", "GeneratorStage", "DiscriminatorStage", "GenerativeBasis", "DiscriminativeBasis",
-        "ResidualBlock", "Convolution", "UpsampleLayer", "DownsampleLayer",
+        "Generator", "Discriminator", "GeneratorStage", "DiscriminatorStage", "GenerativeBasis",
+        "DiscriminativeBasis", "ResidualBlock", "Convolution", "UpsampleLayer", "DownsampleLayer",
     ],
     "R3GAN.FusedOperators": ["BiasedActivationCUDA", "BiasedActivationReference"],
     "R3GAN.Resamplers": [
-        "InterpolativeUpsamplerCUDA", "InterpolativeDownsamplerCUDA", "InterpolativeUpsamplerReference",
-        "InterpolativeDownsamplerReference",
+        "InterpolativeUpsamplerCUDA", "InterpolativeDownsamplerCUDA",
+        "InterpolativeUpsamplerReference", "InterpolativeDownsamplerReference",
     ],
 }  # fmt: skip
 
@@ -127,8 +119,7 @@ def _unpickler() -> Unpickler:
     storages = {}
 
     def load_from_bytes(data):
-        """A tensor's storage, which PyTorch writes into a plain pickle as a whole file of its
-        own."""
+        """A tensor's storage, which PyTorch writes into a plain pickle as a file of its own."""
         if id(data) not in storages:
             inside = Unpickler(pytorch.KNOWN, pytorch.TENSORS)
             inside.left = unpickler.left
@@ -182,8 +173,7 @@ def _net(value, names: Names) -> Net | None:
 
 
 def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names) -> None:
-    """Fills `net` with a module's tensors and settings, then with those of the modules inside
-    it."""
+    """Fills `net` with a module's tensors and settings, then with those of its modules."""
     if id(module) in seen:
         raise Refused(f"its module {prefix!r} stands in two places.")
     seen.add(id(module))
@@ -204,8 +194,7 @@ def _collect(module: Record, prefix: str, net: Net, seen: set[int], names: Names
 
 
 def _note(state: Mapping, prefix: str, net: Net, names: Names) -> None:
-    """A module's settings, and what it was made with:
-    "_init_kwargs.synthesis_kwargs.channel_max"."""
+    """Its settings, and what it was made with: "_init_kwargs.synthesis_kwargs.channel_max"."""
     for name, value in names.walk(state):
         if _plain(value):
             net.settings[names(prefix, name)] = value

@@ -26,8 +26,7 @@ def generator(arrays: Mapping[str, np.ndarray]) -> Found:
 
     Raises:
         ValueError: an array is missing, unexpected or of another shape, or the resampling filter is
-        another. One line,
-            naming it.
+            another. One line, naming it.
     """
     arrays = _checked(arrays, "generator")
     settings, levels = _settings(arrays, first=1, who="generator"), _stages(arrays)
@@ -53,27 +52,22 @@ def generator(arrays: Mapping[str, np.ndarray]) -> Found:
                 for o, t in BLOCK.items()
             }
     net = r3gan.Generator(shape, n_classes, **settings)
-    return Found(
-        settings,
-        shape,
-        n_classes,
-        _filled(net, n_classes, (z_dim,), arrays, names, "generator"),
-        z_dim,
-    )
+    variables = _filled(net, n_classes, (z_dim,), arrays, names, "generator")
+    return Found(settings, shape, n_classes, variables, z_dim)
 
 
 def discriminator(arrays: Mapping[str, np.ndarray]) -> Found:
-    """A Discriminator by the official names, which count its stages from the picture on. Raises as
-    `generator` does."""
+    """A Discriminator by the official names, which count stages from the picture on.
+
+    Raises as `generator` does.
+    """
     arrays = _checked(arrays, "critic")
     settings, levels = _settings(arrays, first=0, who="critic"), _stages(arrays)
     settings |= {name: settings[name][::-1] for name in ("widths", "cardinality")}
     end = f"MainLayers.{levels - 1}.Layers.{settings['blocks']}"
-    embed = (
-        find(arrays, "EmbeddingLayer.weight", "critic", 2)
-        if "EmbeddingLayer.weight" in arrays
-        else None
-    )
+    embed = None
+    if "EmbeddingLayer.weight" in arrays:
+        embed = find(arrays, "EmbeddingLayer.weight", "critic", 2)
     grid = find(arrays, f"{end}.Basis.weight", "critic", 4).shape[2:]
     channels = find(arrays, "ExtractionLayer.Layer.weight", "critic", 4).shape[1]
     n_classes, shape = _classes(embed), (*(side << (levels - 1) for side in grid), channels)
@@ -89,14 +83,12 @@ def discriminator(arrays: Mapping[str, np.ndarray]) -> Found:
         for n in range(settings["blocks"]):
             names |= {f"block{level}_{n}.{o}": f"{stage}.{n}.{t}" for o, t in BLOCK.items()}
     net = r3gan.Discriminator(shape, n_classes, **settings)
-    return Found(
-        settings, shape, n_classes, _filled(net, n_classes, shape, arrays, names, "critic")
-    )
+    variables = _filled(net, n_classes, shape, arrays, names, "critic")
+    return Found(settings, shape, n_classes, variables)
 
 
 def _checked(arrays, who: str) -> dict[str, np.ndarray]:
-    """Without the name of the trainer's wrapper and without the filters, once these are found to be
-    ours."""
+    """Without the trainer's wrapper in their names, and without the filters, if these are ours."""
     arrays = {name.removeprefix("Model."): array for name, array in arrays.items()}
     for name in [name for name in arrays if name.endswith("Resampler.Kernel")]:
         kernel = arrays.pop(name)
@@ -146,9 +138,8 @@ def _filled(
     params = {}
     for path, leaf in like.items():
         array = find(arrays, names[path], who)
-        moved = array.transpose(
-            {2: (1, 0), 3: (1, 2, 0), 4: (2, 3, 1, 0)}.get(array.ndim, range(array.ndim))
-        )
+        order = {2: (1, 0), 3: (1, 2, 0), 4: (2, 3, 1, 0)}.get(array.ndim, range(array.ndim))
+        moved = array.transpose(order)
         moved = moved[:, :, 0] if path == "basis" and array.ndim == 4 else moved
         if moved.shape != leaf.shape or array.dtype.kind != "f":
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Checkpoints of rosinality's stylegan2-pytorch -> the official names, by which `foreign.stylegan2`
+"""Checkpoints of rosinality's stylegan2-pytorch -> NVIDIA's names, by which interop.stylegan2
 reads them."""
 
 import re
@@ -37,26 +37,22 @@ END = {  # of the critic
 
 
 def official(nets: dict[str, Net]) -> dict[str, Net]:
-    """{"g", "d", "g_ema", "latent_avg"}, any of them, as `pickles.read` gives them -> {"G", "D",
-    "G_ema"}.
+    """Any of {"g", "d", "g_ema", "latent_avg"}, from `pickles.read` -> {"G", "D", "G_ema"}.
 
     Names that are not known stay as they are, for the reader to complain of.
     """
-    found = {}
-    average = (
-        {"mapping.w_avg": nets["latent_avg"].arrays[""].reshape(-1)} if "latent_avg" in nets else {}
-    )
+    found, average = {}, {}
+    if "latent_avg" in nets:
+        average = {"mapping.w_avg": nets["latent_avg"].arrays[""].reshape(-1)}
     for theirs, ours in (("g", "G"), ("g_ema", "G_ema")):
         if theirs in nets:
             renamed = {_generator(name): array for name, array in nets[theirs].arrays.items()}
-            found[ours] = Net(
-                "", {}, {name: _reshaped(name, array) for name, array in renamed.items()} | average
-            )
+            arrays = {name: _reshaped(name, array) for name, array in renamed.items()}
+            found[ours] = Net("", {}, arrays | average)
     if "d" in nets:
         arrays = nets["d"].arrays
-        side = 4 << sum(
-            re.fullmatch(r"convs\.\d{1,2}\.conv1\.0\.weight", name) is not None for name in arrays
-        )
+        first = re.compile(r"convs\.\d{1,2}\.conv1\.0\.weight")
+        side = 4 << sum(first.fullmatch(name) is not None for name in arrays)
         found["D"] = Net("", {}, {_critic(name, side): array for name, array in arrays.items()})
     return found
 
@@ -78,8 +74,7 @@ def _generator(name: str) -> str:
 
 
 def _reshaped(name: str, array: np.ndarray) -> np.ndarray:
-    """The array of an official name without the axes of length 1 that only theirs has, whatever the
-    others' lengths are.
+    """The array of an official name without the axes of length 1 that only theirs has.
 
     Theirs: const [1, C, 4, 4], noise [1, 1, H, W] and its strength [1], a convolution's weight [1,
     O, I, k, k], a picture's bias [1, C, 1, 1]. Filters that enlarge are four times the official.

@@ -1,5 +1,4 @@
-"""A snapshot file of another project -> networks of ours, and settings of a run that goes on from
-it."""
+"""A snapshot of another project -> networks of ours, and settings of a run that continues it."""
 
 import math
 import pathlib
@@ -15,20 +14,25 @@ from gan_jax.runtime.text import shown
 
 
 class Snapshot(NamedTuple):
-    """What a file holds. `g`, `d` and `ema` are {"params": ..., and collections of state}, float32
-    numpy."""
+    """What a file holds.
 
-    source: str  # the project
+    Attributes:
+        source: the project.
+        g, d, ema: the trained networks and the averaged G, each {"params": ..., and collections of
+            state}, float32 numpy; d is None where the file has none.
+        settings: of config.Config, but for the data; where the file is silent, a preset's.
+    """
+
+    source: str
     g: dict
-    d: dict | None  # None: not in the file
-    ema: dict  # the averaged G
+    d: dict | None
+    ema: dict
     shape: tuple[int, int, int]
     n_classes: int
-    settings: dict  # of config.Config, but for the data; where the file is silent, a preset's
+    settings: dict
 
 
-# project -> an array that its generators have; what the trained and the averaged one are called in
-# its files
+# project -> an array that its generators have, and its names of the trained and the averaged one
 SIGNS = {
     "stylegan2-ada-pytorch": ("synthesis.b4.const", ("G", "G_ema")),
     "stylegan2-pytorch": ("input.input", ("g", "g_ema")),
@@ -36,29 +40,27 @@ SIGNS = {
 }
 LARGEST = 2**20  # a size or a count of a network, at most
 COUNTS = {
-    "z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "num_layers", "num_ws", "num_fp16_res", "resolution",
-    "in_channels", "out_channels", "in_features", "out_features", "channel_base", "channel_max", "group_size",
-    "num_channels",
+    "z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "num_layers", "num_ws",
+    "num_fp16_res", "resolution", "in_channels", "out_channels", "in_features", "out_features",
+    "channel_base", "channel_max", "group_size", "num_channels",
 }  # fmt: skip
 
 
 def read(path: str | pathlib.Path) -> Snapshot:
-    """Reads and converts a .pkl of stylegan2-ada-pytorch or R3GAN, or a .pt of rosinality's
-    stylegan2-pytorch.
+    """Of a .pkl of stylegan2-ada-pytorch or R3GAN, or a .pt of rosinality's stylegan2-pytorch.
 
     Also a generator's state dict alone, with any of their names: .pt, .pth, .safetensors or .npz.
     Where the file has only one of G and its average, it is both.
     Raises:
         ValueError: as `pickles.read`; a setting or an array that no network has (NaN, text, a size
-        that its arrays
-            contradict); or networks of another kind, or that don't fit each other. One line, naming
-            the file.
+            that its arrays contradict); or networks of another kind, or that don't fit each other.
+            One line, naming the file.
     """
     nets = {name: _unwrapped(net) for name, net in pickles.read(path).items()}
     try:
         for name, net in nets.items():
             _check_settings(net, name)
-        project, nets = _recognised(nets)
+        project, nets = _recognized(nets)
         if project == "stylegan2-pytorch":
             nets = rosinality.official(nets)
         return _r3gan(nets) if project == "R3GAN" else _stylegan2(project, nets)
@@ -75,7 +77,7 @@ def _unwrapped(net: Net) -> Net:
     return net._replace(arrays=arrays)
 
 
-def _recognised(nets: Mapping[str, Net]) -> tuple[str, Mapping[str, Net]]:
+def _recognized(nets: Mapping[str, Net]) -> tuple[str, Mapping[str, Net]]:
     """(the project, its networks); a generator that the file calls otherwise is taken alone, as the
     averaged one."""
     for project, (sign, roles) in SIGNS.items():

@@ -50,12 +50,11 @@ class Found(NamedTuple):
 def generator(net: Net) -> Found:
     """A Generator by the official names, of any resolution and number of classes.
 
-    Where the file has no average of w, as rosinality's own checkpoints have none, the mean of 10
-    000 is taken.
+    Where the file has no average of w, as rosinality's own checkpoints have none, the mean of
+    AVERAGED is taken.
     Raises:
         ValueError: an array is missing, unexpected or of another shape, or a layer computes
-        something else than ours:
-            another filter, activation, architecture. One line, naming it.
+            something else than ours: another filter, activation, architecture. One line, naming it.
     """
     arrays = _checked(net, "generator", ["mapping.fc0.weight", "synthesis.b4.torgb.weight"])
     side, widths = _widths(arrays, r"synthesis\.b(\d+)\.conv1\.bias", "generator")
@@ -79,9 +78,8 @@ def generator(net: Net) -> Found:
         arrays["mapping.w_avg"] = _mean_w(arrays, layers, w_dim, z_dim)
 
     def name(path: str) -> str:
-        path = path.replace("params.synthesis.const", "synthesis.b4.const").replace(
-            ".to_rgb.", ".torgb."
-        )
+        path = path.replace("params.synthesis.const", "synthesis.b4.const")
+        path = path.replace(".to_rgb.", ".torgb.")
         path = path.replace(".const", ".noise_const") if path.startswith("noise.") else path
         return path.removeprefix("params.").removeprefix("noise.").removeprefix("average.")
 
@@ -109,20 +107,19 @@ def discriminator(net: Net) -> Found:
             f"the critic's b4.mbstd.group_size is {settings['mbstd_group']}; 1 to {MOST_GROUPED} is"
             " read."
         )
-    colours = find(arrays, f"b{side}.fromrgb.weight", "critic", 4).shape[1]
+    colors = find(arrays, f"b{side}.fromrgb.weight", "critic", 4).shape[1]
 
     def name(path: str) -> str:
         path = path.removeprefix("params.").replace("from_rgb.", f"b{side}.fromrgb.")
         return f"b4.{path}" if path.split(".")[0] in ("conv", "fc", "out") else path
 
-    shape = side, side, colours
+    shape = side, side, colors
     like = _like(stylegan2.Discriminator(shape, n_classes, **settings), n_classes, shape)
     return Found(settings, shape, n_classes, _filled(like, arrays, name, "critic"))
 
 
 def _checked(net: Net, who: str, needs: list[str]) -> dict[str, np.ndarray]:
-    """Its arrays but the filters, once these and what the file says of the layers are found to be
-    ours."""
+    """Its arrays but the filters, if these and what the file says of the layers are ours."""
     for (place, setting), wanted in SAME[who].items():
         for name, value in net.settings.items():
             if re.fullmatch(f"({place})\\.{setting}", name) and value != wanted:
@@ -142,8 +139,7 @@ def _checked(net: Net, who: str, needs: list[str]) -> dict[str, np.ndarray]:
 def find(
     arrays: Mapping[str, np.ndarray], name: str, who: str, ndim: int | None = None
 ) -> np.ndarray:
-    """An array that must be there, with `ndim` axes, none of length 0, where ours is of any
-    size."""
+    """An array that must be there; with `ndim`, of so many axes, none of length 0."""
     if name not in arrays:
         raise ValueError(f"the {who} lacks {name}.")
     if ndim is not None and (arrays[name].ndim != ndim or 0 in arrays[name].shape):
@@ -160,8 +156,7 @@ def finite(array: np.ndarray, name: str, who: str) -> np.ndarray:
 
 
 def _widths(arrays, pattern: str, who: str) -> tuple[int, dict[str, int]]:
-    """(side of the pictures, {"channel_base", "channel_max"}) from the lengths of one bias at each
-    level."""
+    """(side of the pictures, {"channel_base", "channel_max"}), from a bias at each level."""
     matches = {name: re.fullmatch(pattern, name) for name in arrays}
     found = {name: int(match[1]) for name, match in matches.items() if match}
     levels = dict(sorted((level, len(find(arrays, name, who, 1))) for name, level in found.items()))
@@ -181,11 +176,9 @@ def channels(base: int, most: int, levels: int) -> dict[int, int]:
 
 
 def _classes(arrays, who: str) -> int:
-    return (
-        find(arrays, "mapping.embed.weight", who, 2).shape[1]
-        if "mapping.embed.weight" in arrays
-        else 0
-    )
+    if "mapping.embed.weight" not in arrays:
+        return 0
+    return find(arrays, "mapping.embed.weight", who, 2).shape[1]
 
 
 def _clamp(net: Net, who: str) -> float | None:
@@ -207,11 +200,12 @@ def _clamp(net: Net, who: str) -> float | None:
 
 def _mean_w(arrays, layers: int, w_dim: int, z_dim: int) -> np.ndarray:
     """Mean w f32 [W] of an unconditional mapping network."""
-    get = lambda i, part, ndim: find(arrays, f"mapping.fc{i}.{part}", "generator", ndim)
-    params = {
-        f"fc{i}": {"kernel": get(i, "weight", 2).T, "bias": get(i, "bias", 1)}
-        for i in range(layers)
-    }
+
+    def layer(i):
+        weight = find(arrays, f"mapping.fc{i}.weight", "generator", 2)
+        return {"kernel": weight.T, "bias": find(arrays, f"mapping.fc{i}.bias", "generator", 1)}
+
+    params = {f"fc{i}": layer(i) for i in range(layers)}
     z = np.random.default_rng(0).standard_normal((AVERAGED, z_dim), np.float32)
     return np.asarray(stylegan2.Mapping(w_dim, layers).apply({"params": params}, z)).mean(0)
 
@@ -222,9 +216,8 @@ def _like(
     """Our leaves by dotted path, "params.mapping.fc0.kernel"."""
     x = jax.ShapeDtypeStruct((1, *shape), np.float32)
     y = jax.ShapeDtypeStruct((1,), np.int32) if n_classes else None
-    return traverse_util.flatten_dict(
-        dict(jax.eval_shape(net.init, jax.random.key(0), x, y)), sep="."
-    )
+    shapes = jax.eval_shape(net.init, jax.random.key(0), x, y)
+    return traverse_util.flatten_dict(dict(shapes), sep=".")
 
 
 def _filled(like: dict, arrays: dict, name: Callable[[str], str], who: str) -> dict:
@@ -249,13 +242,12 @@ def _filled(like: dict, arrays: dict, name: Callable[[str], str], who: str) -> d
 
 
 def _moved(array: np.ndarray, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array with its axes in our order: [O, I, k, k] -> [k, k, I, O]; None if it doesn't have
-    the shape then."""
+    """The array with its axes in our order, [O, I, k, k] -> [k, k, I, O]; None if that has not the
+    shape."""
     if path == "params.synthesis.const" and array.ndim == 3:
         array = array.transpose(1, 2, 0)
-    elif (
-        path == "params.fc.kernel" and len(array) and array[0].size % 16 == 0
-    ):  # of the last 4x4 grid, row by row
+    elif path == "params.fc.kernel" and len(array) and array[0].size % 16 == 0:
+        # of the last 4x4 grid, row by row
         array = array.reshape(len(array), -1, 4, 4).transpose(2, 3, 1, 0).reshape(-1, len(array))
     elif path.endswith("kernel"):
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T

@@ -1,5 +1,4 @@
-"""A pickle read by its opcodes: nothing that it names is imported, called or made, and it can't
-fill the memory.
+"""A pickle read by its opcodes: nothing it names is imported or run, and it can't fill the memory.
 
 Of what a pickle can say only this is read: numbers, text, bytes, lists, tuples, dictionaries, and
 the names of classes and functions with what they are called with. What a call gives is up to a
@@ -17,9 +16,9 @@ from gan_jax.runtime.text import shown
 MOST = 1_000_000  # opcodes of one file; a large network with its optimiser's state has 200 000
 LONGEST = 300  # characters of a name in a file
 _VALUES = {
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE",
-    "BINUNICODE8",
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
+    "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -37,8 +36,7 @@ class Named(NamedTuple):
 
 
 class Record:
-    """What a file says of an object whose class is not made: the class's name, and its
-    attributes."""
+    """What a file says of an object, which is not made: its class's name and its attributes."""
 
     def __init__(self, kind: str):
         self.kind, self.state = kind, {}
@@ -187,11 +185,9 @@ def key(value) -> str | int:
         type(value) in (int, bool) and 0 <= value < 2**32
     ):
         return value
-    what = (
-        f"a text of {len(value):,} characters"
-        if type(value) is str
-        else f"of type {type(value).__name__}"
-    )
+    what = f"of type {type(value).__name__}"
+    if type(value) is str:
+        what = f"a text of {len(value):,} characters"
     raise Refused(f"a name in one of its dictionaries is {what}. Refused; nothing was run.")
 
 
@@ -220,8 +216,7 @@ def _put(found: dict, items: list) -> None:
 
 
 def _changed(made, state) -> None:
-    """A record gets its attributes. Those of a dictionary, as the versions of a state dict's
-    modules, are left out."""
+    """A record gets its attributes; those of a dictionary (the versions in a state dict) do not."""
     if type(made) is Record:
         made.state = state if type(state) is dict else {}
     elif type(made) is not dict:

@@ -17,8 +17,8 @@ MULTIPLE = 8  # a file's arrays may take so many times its own size,
 LEAST = 2**26  # or these bytes where that is more
 MOST = 50_000  # names in a file
 _DAMAGED = (
-    EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, OverflowError, RuntimeError,
-    zipfile.BadZipFile, zlib.error, safetensors.SafetensorError,
+    EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, OverflowError,
+    RuntimeError, struct.error, zipfile.BadZipFile, zlib.error, safetensors.SafetensorError,
 )  # fmt: skip
 """What the readers raise on bytes that are not what they claim to be."""
 # how files begin that are no weights, as people have them beside theirs or get them in their place

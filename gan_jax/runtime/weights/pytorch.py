@@ -18,10 +18,16 @@ from gan_jax.runtime.weights.limits import Names, bounded, entries
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # opens a .pth of PyTorch before 1.6
 _STORAGES = {
-    "FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16, "LongStorage": np.int64,
-    "IntStorage": np.int32, "ShortStorage": np.int16, "CharStorage": np.int8, "ByteStorage": np.uint8,
+    "FloatStorage": np.float32,
+    "DoubleStorage": np.float64,
+    "HalfStorage": np.float16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
-}  # fmt: skip
+}
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
