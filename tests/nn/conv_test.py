@@ -58,21 +58,26 @@ def close(a, b, what):
 
 def assert_same(f, reference, x, w):
     """Value, both gradients, and the gradients of a gradient penalty: the family through double
-    backward."""
-    value = f(x, w)
-    close(value, reference(x, w), "value")
-    towards = normal(*value.shape, seed=7)
-    first = lambda g: jax.grad(lambda x, w: jnp.sum(jnp.sin(g(x, w)) * towards), (0, 1))
-    penalty = lambda g: (
-        lambda x, w: sum(jnp.sum(jnp.square(d) * jnp.cos(d)) for d in first(g)(x, w))
-    )
-    for a, b, name in zip(
-        jax.jit(first(f))(x, w), jax.jit(first(reference))(x, w), "xw", strict=True
-    ):
-        close(a, b, f"d/d{name}")
-    second = lambda g: jax.jit(jax.grad(penalty(g), (0, 1)))(x, w)
-    for a, b, name in zip(second(f), second(reference), "xw", strict=True):
-        close(a, b, f"second derivative by {name}")
+    backward. A program each, for compiling them is what takes the time."""
+    towards = normal(*jax.eval_shape(reference, x, w).shape, seed=7)
+
+    def all_of(g):
+        first = jax.grad(lambda x, w: jnp.sum(jnp.sin(g(x, w)) * towards), (0, 1))
+
+        def penalty(x, w):
+            slopes = first(x, w)
+            return sum(jnp.sum(jnp.square(d) * jnp.cos(d)) for d in slopes), slopes
+
+        def found(x, w):
+            second, slopes = jax.grad(penalty, (0, 1), has_aux=True)(x, w)
+            return g(x, w), *slopes, *second
+
+        return jax.jit(found)(x, w)
+
+    names = "value", "d/dx", "d/dw", "second derivative by x", "second derivative by w"
+    for a, b, name in zip(all_of(f), all_of(reference), names, strict=True):
+        assert a.shape == b.shape, name
+        close(a, b, name)
 
 
 CONVS = [  # (height, width), kernel, stride, padding, channels in, out
@@ -251,30 +256,45 @@ RESAMPLES = [
 def test_resample_both_ways(taps, up, down, padding, gain, monkeypatch):
     x = normal(2, 5, 7, 3)
     want = plain_resample(x, taps, up, down, padding, gain)
-    ours = lambda x: conv.resample(x, taps, up, down, padding, gain)
-    close(ours(x), want, "CPU form")
-    cpu = jax.grad(lambda x: jnp.sum(jnp.sin(ours(x))))(x)
+
+    def value_and_grad():
+        def loss(x):
+            y = conv.resample(x, taps, up, down, padding, gain)
+            return jnp.sum(jnp.sin(y)), y
+
+        grad, value = jax.jit(jax.grad(loss, has_aux=True))(x)
+        return value, grad
+
+    cpu, slope = value_and_grad()
+    close(cpu, want, "CPU form")
     monkeypatch.setattr(conv, "on_cpu", lambda: False)
-    close(ours(x), want, "plain form")
-    close(cpu, jax.grad(lambda x: jnp.sum(jnp.sin(ours(x))))(x), "gradient")
+    plain, plain_slope = value_and_grad()
+    close(plain, want, "plain form")
+    close(slope, plain_slope, "gradient")
 
 
 def test_plain_forms_elsewhere_are_the_same_numbers(monkeypatch):
     x, w3, w4 = normal(2, 6, 6, 5), normal(3, 3, 5, 6), normal(4, 4, 5, 6)
-    calls = {
-        "conv": lambda: conv.conv(x, w4, 2, 1),
-        "transpose": lambda: conv.conv_transpose(x, w4, 2, 1),
-        "odd transpose": lambda: conv.conv_transpose(x, w3, 2, ((1, 0), (0, 1))),
-        "up": lambda: conv.upsample_conv(x, w3),
-        "pool": lambda: conv.conv_pool(x, w3),
-        "grouped": lambda: conv.conv(normal(2, 6, 6, 10), w3, 1, 1, groups=2),
-        "depthwise": lambda: conv.conv(x, normal(5, 5, 1, 5), 2, ((1, 2), (2, 1)), groups=5),
-    }
-    on_cpu = {name: call() for name, call in calls.items()}
+    x10, w5 = normal(2, 6, 6, 10), normal(5, 5, 1, 5)
+
+    def results(x, x10, w3, w4, w5):
+        return {
+            "conv": conv.conv(x, w4, 2, 1),
+            "transpose": conv.conv_transpose(x, w4, 2, 1),
+            "odd transpose": conv.conv_transpose(x, w3, 2, ((1, 0), (0, 1))),
+            "up": conv.upsample_conv(x, w3),
+            "pool": conv.conv_pool(x, w3),
+            "grouped": conv.conv(x10, w3, 1, 1, groups=2),
+            "depthwise": conv.conv(x, w5, 2, ((1, 2), (2, 1)), groups=5),
+        }
+
+    on_cpu = jax.jit(lambda *args: results(*args)).trace(x, x10, w3, w4, w5)
     monkeypatch.setattr(conv, "on_cpu", lambda: False)
-    for name, call in calls.items():
-        assert "custom_vjp" not in str(jax.make_jaxpr(call)()), name
-        close(on_cpu[name], call(), name)
+    elsewhere = jax.jit(lambda *args: results(*args)).trace(x, x10, w3, w4, w5)
+    assert "custom_vjp" in str(on_cpu.jaxpr) and "custom_vjp" not in str(elsewhere.jaxpr)
+    found, wanted = (t.lower().compile()(x, x10, w3, w4, w5) for t in (on_cpu, elsewhere))
+    for name in wanted:
+        close(found[name], wanted[name], name)
 
 
 FEW_OUTPUTS = lambda x: conv.conv(x, normal(7, 7, 5, 3), 1, 3)
@@ -291,7 +311,7 @@ FEW_OUTPUTS = lambda x: conv.conv(x, normal(7, 7, 5, 3), 1, 3)
 def test_forward_mode_in_plain_forms(f):
     x = normal(1, 6, 6, 5)
     with conv.plain():
-        value, slope = jax.jvp(f, (x,), (x,))
+        value, slope = jax.jit(lambda x: jax.jvp(f, (x,), (x,)))(x)
     close(slope, value, "a linear map is its own derivative")
     with pytest.raises(
         TypeError, match=r"no forward-mode derivatives .* inside `with gan_jax.nn.conv.plain\(\):`"
@@ -332,12 +352,12 @@ def test_any_batch_size_and_bfloat16():
     net = lambda x: conv.conv_pool(conv.upsample_conv(x, w), jnp.swapaxes(w, 2, 3))
     exported = jax.export.export(jax.jit(net))(jax.ShapeDtypeStruct((b, 4, 4, 5), jnp.float32))
     for n in (1, 3):
-        close(exported.call(normal(n, 4, 4, 5)), net(normal(n, 4, 4, 5)), f"batch {n}")
-    half = conv.upsample_conv(normal(2, 4, 4, 5).astype(jnp.bfloat16), w.astype(jnp.bfloat16))
+        x = normal(n, 4, 4, 5)
+        close(exported.call(x), jax.jit(net)(x), f"batch {n}")
+    up = jax.jit(conv.upsample_conv)
+    half = up(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16))
     assert half.dtype == jnp.bfloat16
-    np.testing.assert_allclose(
-        half.astype(jnp.float32), conv.upsample_conv(normal(2, 4, 4, 5), w), atol=0.2
-    )
+    np.testing.assert_allclose(half.astype(jnp.float32), up(x, w), atol=0.2)
 
 
 def test_a_filter_shorter_than_the_upsampling_leaves_zeros():
@@ -364,7 +384,7 @@ def test_gradients_are_the_same_over_a_mesh_and_under_pmap():
         y = lambda x: jnp.sum(jnp.sin(conv.conv_pool(conv.upsample_conv(x, w), w.swapaxes(2, 3))))
         return y(x) + jnp.sum(jnp.square(jax.grad(y)(x)))
 
-    want = jax.grad(loss)(w, x)
+    want = jax.jit(jax.grad(loss))(w, x)
     mesh = jax.sharding.Mesh(np.array(devices), ("devices",))
     rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("devices"))
     close(jax.jit(jax.grad(loss))(w, jax.device_put(x, rows)), want, "mesh")
