@@ -1,5 +1,6 @@
 """Shapes that cannot lie: wrong ones are refused in tests, and users pay nothing for it."""
 
+import ast
 import importlib.util
 import inspect
 import pathlib
@@ -11,8 +12,11 @@ import pytest
 
 from gan_jax import losses
 from gan_jax.nn import conv, layers
+from tests import shapes
 
 X, KERNEL = jnp.zeros((2, 8, 8, 3)), jnp.zeros((3, 3, 3, 4))
+
+PACKAGE = pathlib.Path(losses.__file__).parent
 
 
 def test_a_wrong_rank_is_refused():
@@ -43,7 +47,28 @@ def test_users_get_plain_functions():
 
 
 def test_the_package_never_asks_for_the_check():
-    package = pathlib.Path(losses.__file__).parent
-    for path in package.rglob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         text = path.read_text("utf-8")
         assert "beartype" not in text and "jaxtyped" not in text, path
+
+
+def public_functions(path):
+    """Of a file: those at its top, and methods of its public classes; `__call__` is public."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        inside = isinstance(node, ast.ClassDef) and node.name[0] != "_"
+        for part in node.body if inside else [node]:
+            named = isinstance(part, ast.FunctionDef)
+            if named and (part.name == "__call__" or part.name[0] != "_"):
+                yield part
+
+
+@pytest.mark.parametrize("room", shapes.ANNOTATED)
+def test_public_functions_say_their_shapes(room):
+    bare = None, "jax.Array", "Array", "np.ndarray"
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        for function in public_functions(path):
+            given = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            said = {a.arg: a.annotation for a in given if a.arg not in ("self", "cls")}
+            for name, annotation in (said | {"return": function.returns}).items():
+                text = annotation and ast.unparse(annotation)
+                assert text not in bare, f"{path.name}: {function.name}: {name} is {text}"

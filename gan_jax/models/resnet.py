@@ -58,27 +58,27 @@ class Generator(nn.Module):
             ValueError: there is no such layer.
         """
         layers = {0: reflect(pad_to(x, 4), 3).astype(self.dtype)}
-        h = self.activated(self.conv(self.width, "first", kernel_size=7)(layers[0]))
+        h = self._activated(self._conv(self.width, "first", kernel_size=7)(layers[0]))
         for level in range(2):
             stride = 1 if self.blur else 2
-            h = self.conv(2 * self.width << level, f"down{level}", stride=stride, padding=1)(h)
+            h = self._conv(2 * self.width << level, f"down{level}", stride=stride, padding=1)(h)
             layers[4 + 4 * level] = h
-            h = halve(self.activated(h)) if self.blur else self.activated(h)
+            h = halve(self._activated(h)) if self.blur else self._activated(h)
         for n in range(self.blocks):
-            change = self.activated(self.conv(h.shape[-1], f"block{n}_0")(reflect(h, 1)))
-            change = self.conv(h.shape[-1], f"block{n}_1")(reflect(change, 1))
-            h = h + self.normalized(change)
+            change = self._activated(self._conv(h.shape[-1], f"block{n}_0")(reflect(h, 1)))
+            change = self._conv(h.shape[-1], f"block{n}_1")(reflect(change, 1))
+            h = h + self._normalized(change)
             layers[12 + n] = h
         for level in reversed(range(2)):
-            h = self.activated(self.doubled(h, level))
-        picture = self.to_picture(h, x, train)
+            h = self._activated(self._doubled(h, level))
+        picture = self._to_picture(h, x, train)
         absent = set(taps) - set(layers)
         if absent:
             known = ", ".join(map(str, layers))
             raise ValueError(f"config.game.taps: no layer {min(absent)}; there are {known}.")
         return (picture, [layers[number] for number in taps]) if taps else picture
 
-    def conv(self, features: int, name: str, kernel_size: int = 3, stride: int = 1, padding=0):
+    def _conv(self, features: int, name: str, kernel_size: int = 3, stride: int = 1, padding=0):
         return Conv(
             features,
             self.initializer,
@@ -88,19 +88,19 @@ class Generator(nn.Module):
             name=name,
         )
 
-    def normalized(self, x):
+    def _normalized(self, x):
         return InstanceNorm(affine=False)(x)  # one a layer: each has moments of its own
 
-    def activated(self, x):
-        return nn.relu(self.normalized(x))
+    def _activated(self, x):
+        return nn.relu(self._normalized(x))
 
-    def doubled(self, x, level: int):
+    def _doubled(self, x, level: int):
         features, name = self.width << level, f"up{level}"
         if self.blur:
-            return self.conv(features, name, padding=1)(double(x))
+            return self._conv(features, name, padding=1)(double(x))
         return ConvTranspose(features, self.initializer, kernel_size=3, more=1, name=name)(x)
 
-    def to_picture(self, h, x, train: bool):
+    def _to_picture(self, h, x, train: bool):
         """The last features of the picture x -> the generator's result."""
         start = "zeros" if self.residual else self.initializer
         h = Conv(self.shape[2], start, kernel_size=7, padding=0, name="last")(reflect(h, 3))

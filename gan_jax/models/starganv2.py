@@ -12,6 +12,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from gan_jax.nn import conv, init
@@ -231,7 +232,7 @@ class Branches(nn.Module):
 
 
 def he_each(
-    rng: Key[Array, ""], shape: tuple[int, int, int], dtype=jnp.float32
+    rng: Key[Array, ""], shape: tuple[int, int, int], dtype: DTypeLike = jnp.float32
 ) -> Float[Array, "K I O"]:
     """A kernel [I, O] for each of K classes, normal of variance 2 / I."""
     return jax.random.normal(rng, shape, dtype) * math.sqrt(2 / shape[1])

@@ -44,7 +44,7 @@ class Generator(nn.Module):
     dtype: str = "float32"
     remat: bool = False
 
-    def setup(self):
+    def setup(self) -> None:
         levels = channels_of(self.shape, self.channel_base, self.channel_max, "config.g")
         self.to_ws = Mapping(
             self.w_dim, self.map_layers, self.n_classes, n_ws=2 * len(levels), name="mapping"

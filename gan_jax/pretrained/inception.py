@@ -11,11 +11,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from gan_jax.nn.conv import Padding
 from gan_jax.pretrained.convert import Conv, Dense, Source, params_of
 from gan_jax.pretrained.net import Features, Net, digest
 from gan_jax.runtime import weights
 
 SIDE, DIM, CLASSES = 299, 2048, 1008
+Maps = Float[Array, "n _ _ _"]
 EPS = 1e-3
 
 
@@ -45,7 +47,7 @@ class MixedA(nn.Module):
     pooled: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Maps) -> Maps:
         a = layer(x, "branch1x1", 64)
         b = layer(layer(x, "branch5x5_1", 48), "branch5x5_2", 64, 5, padding=2)
         c = layer(layer(x, "branch3x3dbl_1", 64), "branch3x3dbl_2", 96, 3, padding=1)
@@ -55,7 +57,7 @@ class MixedA(nn.Module):
 
 class MixedB(nn.Module):
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Maps) -> Maps:
         a = layer(x, "branch3x3", 384, 3, 2)
         b = layer(layer(x, "branch3x3dbl_1", 64), "branch3x3dbl_2", 96, 3, padding=1)
         return jnp.concatenate([a, layer(b, "branch3x3dbl_3", 96, 3, 2), max_pool(x, 2)], -1)
@@ -65,9 +67,12 @@ class MixedC(nn.Module):
     inner: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Maps) -> Maps:
         row, column, c = ((1, 7), ((0, 0), (3, 3))), ((7, 1), ((3, 3), (0, 0))), self.inner
-        along = lambda x, name, channels, way: layer(x, name, channels, way[0], padding=way[1])
+
+        def along(x, name, channels, way):
+            return layer(x, name, channels, way[0], padding=way[1])
+
         a = layer(x, "branch1x1", 192)
         b = along(layer(x, "branch7x7_1", c), "branch7x7_2", c, row)
         b = along(b, "branch7x7_3", 192, column)
@@ -79,7 +84,7 @@ class MixedC(nn.Module):
 
 class MixedD(nn.Module):
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Maps) -> Maps:
         a = layer(layer(x, "branch3x3_1", 192), "branch3x3_2", 320, 3, 2)
         b = layer(x, "branch7x7x3_1", 192)
         b = layer(b, "branch7x7x3_2", 192, (1, 7), padding=((0, 0), (3, 3)))
@@ -91,12 +96,13 @@ class MixedE(nn.Module):
     pool: str  # "average" or "max"
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Maps) -> Maps:
         row, column = ((1, 3), ((0, 0), (1, 1))), ((3, 1), ((1, 1), (0, 0)))
-        split = lambda x, name: [
-            layer(x, name + end, 384, way[0], padding=way[1])
-            for end, way in (("a", row), ("b", column))
-        ]
+
+        def split(x, name):
+            ways = ("a", row), ("b", column)
+            return [layer(x, name + end, 384, way[0], padding=way[1]) for end, way in ways]
+
         b = layer(x, "branch3x3_1", 384)
         c = layer(layer(x, "branch3x3dbl_1", 448), "branch3x3dbl_2", 384, 3, padding=1)
         pooled = average_pool(x) if self.pool == "average" else max_pool(x, 1, 1)
@@ -104,21 +110,29 @@ class MixedE(nn.Module):
             layer(x, "branch1x1", 320),
             *split(b, "branch3x3_2"),
             *split(c, "branch3x3dbl_3"),
+            layer(pooled, "branch_pool", 192),
         ]
-        return jnp.concatenate([*branches, layer(pooled, "branch_pool", 192)], -1)
+        return jnp.concatenate(branches, -1)
 
 
-def layer(x, name, features, kernel=1, stride=1, padding=0):
+def layer(
+    x: Maps,
+    name: str,
+    features: int,
+    kernel: int | tuple[int, int] = 1,
+    stride: int = 1,
+    padding: Padding = 0,
+) -> Maps:
     """Convolution, batch norm (folded), ReLU; a submodule of the module it is called in."""
     kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
     return nn.relu(Conv(features, kernel, stride, padding, name=name)(x))
 
 
-def max_pool(x, stride, padding=0):
+def max_pool(x: Maps, stride: int, padding: int = 0) -> Maps:
     return nn.max_pool(x, (3, 3), (stride, stride), ((padding, padding), (padding, padding)))
 
 
-def average_pool(x):
+def average_pool(x: Maps) -> Maps:
     """3x3 of stride 1; at the border the mean of what is inside."""
     return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)
 

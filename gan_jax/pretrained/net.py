@@ -63,7 +63,7 @@ class Net:
         with jax.default_matmul_precision("highest"):  # a GPU's own choice would be TF32
             return self.forward(params, x)
 
-    def __call__(self, images) -> Features:
+    def __call__(self, images: UInt8[Array, "n H W C"] | Float[Array, "n H W C"]) -> Features:
         """Of all pictures at once, compiled: for a few."""
         return _compiled(self)(self.params, images)
 
