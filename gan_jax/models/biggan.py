@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Int
 
 from gan_jax.models import sngan
 from gan_jax.models.sngan import DiscBlock, GenBlock, attended_block
@@ -56,7 +56,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Noise, Z a multiple of the blocks + 1, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         table, _ = registry.choose(WIDTHS, self.arch, "config.g.arch")
@@ -101,7 +101,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         _, table = registry.choose(WIDTHS, self.arch, "config.d.arch")

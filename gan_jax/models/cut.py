@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 
 from gan_jax.models import patchgan, resnet
 from gan_jax.nn.layers import Dense
@@ -43,7 +43,7 @@ class Heads(nn.Module):
     @nn.compact
     def __call__(
         self, patches: Sequence[Float[Array, "B _ _"]], *, train: bool = False
-    ) -> list[Float32[Array, "B _ {self.features}"]]:
+    ) -> list[Float[Array, "B _ {self.features}"]]:
         """[B, patches, channels] of each tapped layer -> [B, patches, features], of length 1."""
         found = []
         for number, x in enumerate(patches):

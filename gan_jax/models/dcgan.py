@@ -8,7 +8,7 @@ features (Miyato & Koyama 2018, arXiv:1802.05637).
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Int
 
 from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
@@ -43,7 +43,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Noise, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         registry.choose(UP, self.up, "config.g.up")
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         registry.choose(BLOCKS, self.block, "config.d.block")

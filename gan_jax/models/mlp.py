@@ -4,7 +4,7 @@ import math
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Int
 
 from gan_jax.nn.layers import Dense, Embed, check_labels
 
@@ -30,7 +30,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Noise, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         x = join(z, y, self.n_classes, self.embedding, self.initializer).astype(self.dtype)
@@ -62,7 +62,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         weights = self.initializer, self.spectral_norm

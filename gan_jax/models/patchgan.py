@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 
 from gan_jax.nn.layers import Conv
 from gan_jax.nn.norms import normalize
@@ -30,9 +30,7 @@ class Discriminator(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B H W C"], *, train: bool = False
-    ) -> Float32[Array, "B h w"]:
+    def __call__(self, x: Float[Array, "B H W C"], *, train: bool = False) -> Float[Array, "B h w"]:
         """Pictures in [-1, 1], of any number of channels -> logits."""
         x = x.astype(self.dtype)
         for level in range(self.levels + 1):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Int
 
 from gan_jax.models.dcgan import start_grid
 from gan_jax.nn import conv
@@ -48,7 +48,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Noise, labels -> pictures meant to be in [-1, 1] but not held there."""
         check_labels(y, self.n_classes)
         grid = check_sizes(
@@ -98,7 +98,7 @@ class Discriminator(nn.Module):
         scale: Float[Array, " B"] | None = None,
         *,
         train: bool = False,
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], labels -> logits.
 
         scale: multiplies all biases (None: 1). Logits are homogeneous of degree 1 in x and scale:

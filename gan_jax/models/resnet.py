@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 
 from gan_jax.nn.flat_colors import Flat, check_colors
 from gan_jax.nn.guided_filter import guided_filter
@@ -45,9 +45,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], taps: tuple[int, ...] = (), *, train: bool = False
-    ) -> (
-        Float32[Array, "B H W C"] | tuple[Float32[Array, "B H W C"], list[Float[Array, "B _ _ _"]]]
-    ):
+    ) -> Float[Array, "B H W C"] | tuple[Float[Array, "B H W C"], list[Float[Array, "B _ _ _"]]]:
         """x in [-1, 1], of any size -> the picture, in [-1, 1].
 
         Args:

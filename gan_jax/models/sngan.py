@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Int
 
 from gan_jax.nn import conv
 from gan_jax.nn.attention import SelfAttention
@@ -56,7 +56,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Noise, labels -> pictures in [-1, 1]."""
         check_labels(y, self.n_classes)
         side = level_of(self.shape, G_WIDTHS, "sngan")
@@ -141,7 +141,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
@@ -202,7 +202,7 @@ def projection_head(
     spectral_norm: bool,
     *,
     train: bool,
-) -> Float32[Array, " B"]:
+) -> Float[Array, " B"]:
     """D's end: ReLU, sum over space, dense, and the label's projection (Miyato & Koyama 2018).
 
     To be called in a module's compact method.

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Float32, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from gan_jax.nn import conv, init
 from gan_jax.nn.flat_colors import Palette, check_colors
@@ -57,7 +57,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], style: Float[Array, "B S"], *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Pictures in [-1, 1], of any size -> pictures meant to be there, but not held there."""
         (height, width), style = x.shape[1:3], style.astype(self.dtype)
         colors = check_colors(self.palette, "palette")
@@ -128,7 +128,7 @@ class StyleEncoder(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"], *, train: bool = False
-    ) -> Float32[Array, "B {self.features}"]:
+    ) -> Float[Array, "B {self.features}"]:
         """Pictures in [-1, 1], their classes -> their styles."""
         h = trunk(x, self.width, self.widest, self.dtype, self.patch)
         return Branches(self.n_classes, self.features, name="own")(h, y)
@@ -153,7 +153,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"], *, train: bool = False
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], their classes -> logits."""
         h = trunk(x, self.width, self.widest, self.dtype, self.patch)
         return Branches(self.n_classes, 1, name="own")(h, y)[:, 0]
@@ -252,7 +252,7 @@ def in_patches(x: Float[Array, "B H W C"], patch: int, levels: int) -> Float[Arr
 
 def trunk(
     x: Float[Array, "B H W C"], width: int, widest: int, dtype: str, patch: int = 1
-) -> Float32[Array, "B F"]:
+) -> Float[Array, "B F"]:
     """Features: halved by blocks until the shorter side is 4 to 8, the grid then dense.
 
     To be called in a module's compact method.

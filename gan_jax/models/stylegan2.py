@@ -9,7 +9,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Int
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
@@ -60,7 +60,7 @@ class Generator(nn.Module):
 
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """Layers' noise is random in training, otherwise their own."""
         return self.synthesis(self.mapping(z, y, train=train), train=train)
 
@@ -72,7 +72,7 @@ class Generator(nn.Module):
 
     def synthesis(
         self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """noise: a name in NOISES; None: random in training, otherwise const."""
         return self.to_image(ws, noise or ("random" if train else "const"))
 
@@ -128,7 +128,7 @@ class Synthesis(nn.Module):
     remat: bool
 
     @nn.compact
-    def __call__(self, ws: Float[Array, "B L w_dim"], noise: str) -> Float32[Array, "B H W C"]:
+    def __call__(self, ws: Float[Array, "B L w_dim"], noise: str) -> Float[Array, "B H W C"]:
         """noise: a name in NOISES."""
         registry.choose(NOISES, noise, "noise")
         scale = 2 ** (len(self.levels) - 1)
@@ -161,9 +161,9 @@ class SynthesisBlock(nn.Module):
     def __call__(
         self,
         x: Float[Array, "B h w I"],
-        image: Float32[Array, "B h w C"] | None,
+        image: Float[Array, "B h w C"] | None,
         ws: Float[Array, "B layers w_dim"],
-    ) -> tuple[Float[Array, "B H W {self.features}"], Float32[Array, "B H W C"]]:
+    ) -> tuple[Float[Array, "B H W {self.features}"], Float[Array, "B H W C"]]:
         *ws, w_rgb = jnp.unstack(ws, axis=1)
         if image is not None:
             x = ModulatedConv(self.features, True, self.noise, self.clamp, name="conv0")(x, ws[0])
@@ -199,7 +199,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], y: Int[Array, " B"] | None = None, *, train: bool = False
-    ) -> Float32[Array, " B"]:
+    ) -> Float[Array, " B"]:
         """Pictures in [-1, 1], labels -> logits."""
         check_labels(y, self.n_classes)
         registry.choose(ARCHITECTURES, self.architecture, "config.d.architecture")

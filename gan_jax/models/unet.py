@@ -2,7 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 
 from gan_jax.nn.flat_colors import Palette, check_colors
 from gan_jax.nn.layers import Conv, ConvTranspose, Dropout
@@ -37,7 +37,7 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], *, train: bool = False
-    ) -> Float32[Array, "B H W C"]:
+    ) -> Float[Array, "B H W C"]:
         """In [-1, 1], of any size -> in [-1, 1]. Noise: rng "dropout" in training."""
         height, width = x.shape[1:3]
         widths = [self.width << min(level, 3) for level in range(self.levels)]

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Float
 
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
@@ -18,8 +18,8 @@ from gan_jax.nn.equalized import FIR, Dense, leaky_relu
 
 def modulated_conv(
     x: Float[Array, "B H W I"],
-    w: Float32[Array, "k k I O"],
-    style: Float32[Array, "B I"],
+    w: Float[Array, "k k I O"],
+    style: Float[Array, "B I"],
     *,
     demodulate: bool = True,
     up: bool = False,
@@ -67,7 +67,7 @@ class ModulatedConv(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B H W I"], w: Float32[Array, "B w_dim"]
+        self, x: Float[Array, "B H W I"], w: Float[Array, "B w_dim"]
     ) -> Float[Array, "B h w {self.features}"]:
         style = Dense(x.shape[-1], bias_init=1.0, name="affine")(w)
         shape = 3, 3, x.shape[-1], self.features
@@ -96,8 +96,8 @@ class ToRGB(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B H W I"], w: Float32[Array, "B w_dim"]
-    ) -> Float32[Array, "B H W {self.channels}"]:
+        self, x: Float[Array, "B H W I"], w: Float[Array, "B w_dim"]
+    ) -> Float[Array, "B H W {self.channels}"]:
         style = Dense(x.shape[-1], bias_init=1.0, name="affine")(w) / math.sqrt(x.shape[-1])
         shape = 1, 1, x.shape[-1], self.channels
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)

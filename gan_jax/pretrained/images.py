@@ -3,12 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, UInt8
+from jaxtyping import Array, Float, UInt8
 
 
 def to_rgb(
     images: UInt8[Array, "n H W C"] | Float[Array, "n H W C"],
-) -> Float32[Array, "n H W 3"]:
+) -> Float[Array, "n H W 3"]:
     """uint8 pictures, or float ones in [-1, 1] -> [0, 255]; gray three times, RGBA over white."""
     x = images.astype(jnp.float32)
     x = x if images.dtype == jnp.uint8 else (x + 1) * 127.5
@@ -20,7 +20,7 @@ def to_rgb(
     return x
 
 
-def bicubic(x: Float32[Array, "n H W C"], side: int) -> Float32[Array, "n {side} {side} C"]:
+def bicubic(x: Float[Array, "n H W C"], side: int) -> Float[Array, "n {side} {side} C"]:
     """Pillow's bicubic on float channels, antialiased, clipped to [0, 255] and not rounded: the
     clean FID's.
 
@@ -31,7 +31,7 @@ def bicubic(x: Float32[Array, "n H W C"], side: int) -> Float32[Array, "n {side}
     return jnp.clip(x, 0, 255)
 
 
-def tf1_bilinear(x: Float32[Array, "n H W C"], side: int) -> Float32[Array, "n {side} {side} C"]:
+def tf1_bilinear(x: Float[Array, "n H W C"], side: int) -> Float[Array, "n {side} {side} C"]:
     """TensorFlow 1's resize_bilinear, corners not aligned, not antialiased: the first FID's."""
     rows, columns = (jnp.asarray(_tf1_weights(n, side)) for n in x.shape[1:3])
     return jnp.einsum("oh,nhwc,pw->nopc", rows, x, columns, precision="highest")
