@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 
 import flax.linen as nn
-import jax
 import numpy as np
 from flax import traverse_util
 
-from gan_jax.interop.stylegan2 import LEVELS, Found, find, finite
+from gan_jax.interop.arrays import LEVELS, Found, find, finite, leaves
 from gan_jax.models import r3gan
 
 FILTER = np.outer(r3gan.FIR, r3gan.FIR) / np.sum(r3gan.FIR) ** 2
@@ -130,11 +129,8 @@ def _filled(
     net: nn.Module, n_classes: int, shape: tuple[int, ...], arrays, names: dict[str, str], who: str
 ) -> dict:
     """The net's variables, its leaves filled with the arrays of the official `names`."""
-    x = jax.ShapeDtypeStruct((1, *shape), np.float32)
-    y = jax.ShapeDtypeStruct((1,), np.int32) if n_classes else None
-    like = traverse_util.flatten_dict(
-        jax.eval_shape(net.init, jax.random.key(0), x, y)["params"], sep="."
-    )
+    like = leaves(net, n_classes, shape)
+    like = {path.removeprefix("params."): leaf for path, leaf in like.items()}
     params = {}
     for path, leaf in like.items():
         array = find(arrays, names[path], who)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from gan_jax.algorithms import r3gan as r3gan_game
 from gan_jax.algorithms import stylegan2 as stylegan2_game
 from gan_jax.interop import pickles, r3gan, rosinality, stylegan2
+from gan_jax.interop.arrays import Found, some
 from gan_jax.interop.pickles import Net
-from gan_jax.interop.stylegan2 import Found, some
 from gan_jax.runtime.text import shown
 
 

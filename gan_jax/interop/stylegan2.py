@@ -6,20 +6,17 @@ its layers must be what ours compute.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
-import flax.linen as nn
-import jax
 import numpy as np
 from flax import traverse_util
 
+from gan_jax.interop.arrays import LEVELS, Found, find, finite, leaves, some
 from gan_jax.interop.pickles import Net
 from gan_jax.models import stylegan2
 from gan_jax.nn.equalized import FIR
 
 FILTER = np.outer(FIR, FIR) / np.sum(FIR) ** 2
 MOST_GROUPED = 1024  # pictures, of which the critic's last layer takes the deviation
-LEVELS = 12  # sides of 4 to 8192
 WIDEST = 8192  # numbers in w, and in z with a label beside it, at most
 AVERAGED = 10_000  # draws of z whose mean w stands in for an average that the file lacks
 SAME = {  # what every layer of a file must be like: (its place, setting) -> value
@@ -35,16 +32,6 @@ SAME = {  # what every layer of a file must be like: (its place, setting) -> val
         (r"b4\.mbstd", "num_channels"): 1,
     },
 }
-
-
-class Found(NamedTuple):
-    """One network, converted."""
-
-    settings: dict[str, object]  # of our module, beside shape and n_classes
-    shape: tuple[int, int, int]
-    n_classes: int
-    variables: dict  # {"params": ..., and collections of state}, float32 numpy
-    z_dim: int | None = None  # G's
 
 
 def generator(net: Net) -> Found:
@@ -83,7 +70,7 @@ def generator(net: Net) -> Found:
         path = path.replace(".const", ".noise_const") if path.startswith("noise.") else path
         return path.removeprefix("params.").removeprefix("noise.").removeprefix("average.")
 
-    like = _like(stylegan2.Generator(shape, n_classes, **settings), n_classes, (z_dim,))
+    like = leaves(stylegan2.Generator(shape, n_classes, **settings), n_classes, (z_dim,))
     return Found(settings, shape, n_classes, _filled(like, arrays, name, "generator"), z_dim)
 
 
@@ -114,7 +101,7 @@ def discriminator(net: Net) -> Found:
         return f"b4.{path}" if path.split(".")[0] in ("conv", "fc", "out") else path
 
     shape = side, side, colors
-    like = _like(stylegan2.Discriminator(shape, n_classes, **settings), n_classes, shape)
+    like = leaves(stylegan2.Discriminator(shape, n_classes, **settings), n_classes, shape)
     return Found(settings, shape, n_classes, _filled(like, arrays, name, "critic"))
 
 
@@ -134,25 +121,6 @@ def _checked(net: Net, who: str, needs: list[str]) -> dict[str, np.ndarray]:
         if name not in arrays:
             raise ValueError(f"the {who} lacks {name}: it is no StyleGAN2's.")
     return arrays
-
-
-def find(
-    arrays: Mapping[str, np.ndarray], name: str, who: str, ndim: int | None = None
-) -> np.ndarray:
-    """An array that must be there; with `ndim`, of so many axes, none of length 0."""
-    if name not in arrays:
-        raise ValueError(f"the {who} lacks {name}.")
-    if ndim is not None and (arrays[name].ndim != ndim or 0 in arrays[name].shape):
-        raise ValueError(f"the {who}'s {name} is {list(arrays[name].shape)}; ours has {ndim} axes.")
-    return arrays[name]
-
-
-def finite(array: np.ndarray, name: str, who: str) -> np.ndarray:
-    """As float32."""
-    array = np.asarray(array, np.float32, order="C")
-    if not np.isfinite(array).all():
-        raise ValueError(f"the {who}'s {name} holds NaN or infinity.")
-    return array
 
 
 def _widths(arrays, pattern: str, who: str) -> tuple[int, dict[str, int]]:
@@ -210,17 +178,7 @@ def _mean_w(arrays, layers: int, w_dim: int, z_dim: int) -> np.ndarray:
     return np.asarray(stylegan2.Mapping(w_dim, layers).apply({"params": params}, z)).mean(0)
 
 
-def _like(
-    net: nn.Module, n_classes: int, shape: tuple[int, ...]
-) -> dict[str, jax.ShapeDtypeStruct]:
-    """Our leaves by dotted path, "params.mapping.fc0.kernel"."""
-    x = jax.ShapeDtypeStruct((1, *shape), np.float32)
-    y = jax.ShapeDtypeStruct((1,), np.int32) if n_classes else None
-    shapes = jax.eval_shape(net.init, jax.random.key(0), x, y)
-    return traverse_util.flatten_dict(dict(shapes), sep=".")
-
-
-def _filled(like: dict, arrays: dict, name: Callable[[str], str], who: str) -> dict:
+def _filled(like: Mapping, arrays: dict, name: Callable[[str], str], who: str) -> dict:
     """Our leaves filled with the arrays that `name` gives for each."""
     found, names = {}, {path: name(path).replace("kernel", "weight") for path in like}
     lacking = [n for n in names.values() if n not in arrays]
@@ -252,8 +210,3 @@ def _moved(array: np.ndarray, path: str, shape: tuple[int, ...]) -> np.ndarray |
     elif path.endswith("kernel"):
         array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
     return array if array.shape == shape else None
-
-
-def some(names: list[str]) -> str:
-    """The first few."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
