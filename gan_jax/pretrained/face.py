@@ -36,7 +36,7 @@ class FaceNet(nn.Module):
     """RGB in about [-0.5, 0.6] -> features."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n H W 3"]) -> Float[Array, "n {DIM}"]:
+    def __call__(self, x: Float[Array, "n H W 3"]) -> Float[Array, "n 128"]:
         x = nn.relu(Conv(32, (7, 7), 2, name="conv32_down")(x))
         x = nn.max_pool(x, (3, 3), (2, 2))
         for channels, blocks in STAGES:
