@@ -1,4 +1,4 @@
-"""Saves and restores the whole run: orbax writes, a SHA-256 manifest for each step proves what was
+"""Saves and restores a run: orbax writes, and a SHA-256 manifest for each step proves what was
 written.
 
 The folder of a step holds `state` (all of TrainState, leaves named by their path in the tree),

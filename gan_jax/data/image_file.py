@@ -1,5 +1,4 @@
-"""Image files before anything of them is decoded: what they are, their size, what they hold, and the
-limits on all that."""
+"""Image files before anything of them is decoded: formats, sizes, what they hold, and limits."""
 
 import contextlib
 import io
@@ -13,38 +12,32 @@ from PIL import ExifTags, Image, ImageCms
 from gan_jax.data import color
 from gan_jax.data.quarantine import ImageRejected, Remark, no_remark
 
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "WEBP",
-    "GIF",
-    "TIFF",
-    "BMP",
-    "PPM",
-    "AVIF",
-    "JPEG2000",
-)  # of Pillow's; none runs a program
+# of Pillow's; none runs a program
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = (
-    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm", ".pgm",
-    ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c",
-)  # fmt: skip
+    *".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .gif .tif .tiff .bmp .ppm".split(),
+    *".pgm .pbm .pnm .pfm .avif .avifs .jp2 .j2k .jpx .jpf .jpc .j2c".split(),
+)
 AVIF_BRANDS = (b"avif", b"avis")
-HEIF_BRANDS = (
-    b"heic",
-    b"heix",
-    b"heim",
-    b"heis",
-    b"hevc",
-    b"hevx",
-)  # of pictures in HEVC, which are not read
+# of pictures in HEVC, which are not read
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyond it lie bombs
 _MOST_SCANS = 100  # of a progressive JPEG; writers make about ten
 
 _DAMAGED = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError,
-    RuntimeError, struct.error, Image.DecompressionBombError,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 """What Pillow's readers raise on bytes that are not what they claim to be."""
 
 _NO_IMAGE = {

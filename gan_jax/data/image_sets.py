@@ -1,4 +1,4 @@
-"""Many encoded images as samples: decoded, resized, augmented, and the unreadable ones set aside."""
+"""Encoded images as samples: decoded, resized, augmented, and the unreadable ones set aside."""
 
 import functools
 import logging
@@ -76,12 +76,11 @@ class Pictures:
         else:
             found = [self._find(int(i)) for i in ids]
             shown = np.array([i for i, _ in found])
-            cut = lambda image, at: (
-                geometry.cut(image, self.view.size, at) if self.view.crop == "random" else image
-            )
-            image = np.stack(
-                [cut(image, at) for (_, image), at in zip(found, draws[:, 2:], strict=True)]
-            )
+            images = [image for _, image in found]
+            if self.view.crop == "random":
+                places = zip(images, draws[:, 2:], strict=True)
+                images = [geometry.cut(image, self.view.size, at) for image, at in places]
+            image = np.stack(images)
         if self.view.flip:
             image = np.where((draws[:, 0] < 0.5)[:, None, None, None], image[:, :, ::-1], image)
         if self.view.rotate_degrees:
@@ -112,8 +111,12 @@ class Pictures:
                 return candidate, self.view.read(self.files[self.kept[candidate]])
             except ImageRejected as reason:
                 self.quarantine.add(name, reason)
-                log.warning("%s can't be read any more (%s): others take its place. %d set aside so far.",
-                            name, reason, len(self.quarantine))  # fmt: skip
+                log.warning(
+                    "%s can't be read any more (%s): others take its place. %d set aside so far.",
+                    name,
+                    reason,
+                    len(self.quarantine),
+                )
         raise ValueError(f"config.data: none of the {len(self)} images can be read any more.")
 
     def _instead_of(self, i: int) -> Iterator[int]:

@@ -111,18 +111,15 @@ def font_file(text: str) -> str | None:
 
 @functools.cache
 def _files() -> tuple[str, ...]:
-    plain = lambda entry: (
-        entry.style != "normal",
-        entry.weight not in (400, "normal", "regular"),
-        entry.name,
-    )
-    known = [
-        entry for entry in font_manager.fontManager.ttflist if "Last Resort" not in entry.name
-    ]  # boxes for all
-    return (
-        font_manager.findfont("DejaVu Sans"),
-        *(entry.fname for entry in sorted(known, key=plain)),
-    )
+    """All fonts of this machine, DejaVu Sans first, then the plainest."""
+    fonts = font_manager.fontManager.ttflist
+    known = [entry for entry in fonts if "Last Resort" not in entry.name]  # boxes for all
+    plainest = sorted(known, key=_fanciness)
+    return font_manager.findfont("DejaVu Sans"), *(entry.fname for entry in plainest)
+
+
+def _fanciness(entry: font_manager.FontEntry) -> tuple:
+    return entry.style != "normal", entry.weight not in (400, "normal", "regular"), entry.name
 
 
 @functools.cache

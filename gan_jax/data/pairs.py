@@ -47,7 +47,7 @@ def check_shapes(a: Source | Outline, b: Source | Outline) -> None:
 
 
 def notes(a: Source, b: Source) -> tuple[str, ...]:
-    """What both have to say."""
+    """The notes of both, each with its side."""
     return tuple(
         f"{name}: {note}" for name, side in zip(SIDES, (a, b), strict=True) for note in side.notes
     )
@@ -77,8 +77,12 @@ def matched(sides: Mapping[str, Sequence[str]], place: str) -> np.ndarray:
                 f"{place}: two pictures of {side} are named {twice!r}; pairs go by name without"
                 " ending."
             )
-    alone = [f"{name!r} of {side}" for side, mine, others in zip(sides, places, places[::-1], strict=True)
-             for name in mine if name not in others]  # fmt: skip
+    alone = [
+        f"{name!r} of {side}"
+        for side, mine, others in zip(sides, places, places[::-1], strict=True)
+        for name in mine
+        if name not in others
+    ]
     if alone:
         raise ValueError(
             f"{place}: {len(alone)} picture{'s lack' if len(alone) > 1 else ' lacks'} a partner of"

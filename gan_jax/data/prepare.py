@@ -68,7 +68,7 @@ def prepare(
     recipe: Recipe,
     about: str,
     log: Callable[[str], None],
-    step: Callable[[int, int], None] = lambda done, of: None,
+    step: Callable[[int, int], None] | None = None,
 ) -> dict:
     """Writes out/{train,validation,test}/NAME.png, out/card.json and out/rejects.tsv; returns the
     card.
@@ -76,8 +76,8 @@ def prepare(
     All of it appears at once, at the end.
     Args:
         about: where the pictures are from, for the card.
-        log: gets what there is to say of pictures left out.
-        step: gets how many pictures are done, of how many.
+        log: gets lines on pictures left out, with reasons.
+        step: gets how many pictures are done, of how many, before each and at the end.
     Raises:
         ValueError: `out` is there already, or no picture is left; names the most frequent reasons.
         OSError: the disk refuses; nothing is left behind.
@@ -114,13 +114,14 @@ def _written(
     recipe: Recipe,
     rejects: Quarantine,
     remarks: Remarks,
-    step: Callable[[int, int], None],
+    step: Callable[[int, int], None] | None,
 ) -> list[Picture]:
     """Writes what can be used to folder/NAME.png, adds the others to `rejects`; returns which are
     left. Raises ValueError where none is."""
     known, taken, names = NearCopies(recipe.near, len(pictures)), [], {}
     for number, picture in enumerate(pictures):
-        step(number, len(pictures))
+        if step:
+            step(number, len(pictures))
         try:
             pixels = fitted(picture.read(functools.partial(remarks.add, picture.origin)), recipe)
         except ImageRejected as reason:
@@ -140,7 +141,8 @@ def _written(
         file.parent.mkdir(parents=True, exist_ok=True)
         with files.naming(file):
             as_picture(pixels).save(file)
-    step(len(pictures), len(pictures))
+    if step:
+        step(len(pictures), len(pictures))
     alone = {picture.partners for picture in pictures if picture.origin in rejects.files} - {""}
     for picture in taken:
         if picture.partners in alone:

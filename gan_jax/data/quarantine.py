@@ -33,7 +33,7 @@ class Quarantine:
 
 
 class Remarks:
-    """What there is to say of files that are used: (file, words) each."""
+    """Notes on files that are used though not all of them is obeyed: (file, words) each."""
 
     def __init__(self):
         self.made: list[tuple[str, str]] = []
@@ -61,4 +61,4 @@ Remark = Callable[[str], None]
 
 
 def no_remark(words: str) -> None:
-    """A Remark for callers whose files have been looked at before."""
+    """A Remark that is dropped, for callers whose files have been checked before."""

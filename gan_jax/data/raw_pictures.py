@@ -24,7 +24,7 @@ class Picture(NamedTuple):
     origin: str  # for the list of rejects
     read: Callable[[Remark], np.ndarray]  # -> uint8 [H, W, C]; raises ImageRejected
     group: str = ""  # pictures of one group share a split; empty: the name
-    # pictures of equal word belong together: where one is set aside, all are; empty: none do
+    # pictures of equal text belong together: where one is set aside, all are; empty: none do
     partners: str = ""
 
 
@@ -33,7 +33,8 @@ def pictures_in(root: pathlib.Path, log: Callable[[str], None]) -> Iterator[Pict
     several shares a split.
 
     Two sub-folders with the same names throughout are pairs: where one of a pair is set aside, both
-    are. say: is told what is passed over.
+    are.
+    log: gets a line on files that are passed over.
     Raises:
         ValueError: no such folder, no images in it, or folders of several splits: a new split would
         mix them.

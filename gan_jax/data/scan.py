@@ -25,7 +25,10 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
             f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images."
         )
     images, passed, seen, again = [], collections.Counter(), set(), []
-    unread = lambda error: passed.update([f"folder that can't be read ({error.filename})"])
+
+    def unread(error: OSError) -> None:
+        passed[f"folder that can't be read ({error.filename})"] += 1
+
     # and the links to folders, which wait until all real ones are seen
     starts = collections.deque([str(root)])
     while starts:

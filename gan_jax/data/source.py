@@ -88,21 +88,21 @@ class Side(Source):
     """One picture of each sample of a source that has partners.
 
     Args:
-        whole: that source.
+        pairs: that source.
         key: "image" or "target".
         colors: as Source.colors, of these pictures.
     """
 
-    def __init__(self, whole: Source, key: str, colors: Mapping[str, np.ndarray] | None = None):
-        self.whole, self.key, self.shape = whole, key, whole.shape
+    def __init__(self, pairs: Source, key: str, colors: Mapping[str, np.ndarray] | None = None):
+        self.pairs, self.key, self.shape = pairs, key, pairs.shape
         self.colors = dict(colors or {})
-        self.fingerprint = fingerprint(key, whole.fingerprint)
+        self.fingerprint = fingerprint(key, pairs.fingerprint)
 
     def __len__(self) -> int:
-        return len(self.whole)
+        return len(self.pairs)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
-        return {"image": self.whole.load(ids, seeds)[self.key]}
+        return {"image": self.pairs.load(ids, seeds)[self.key]}
 
 
 class _Adopted(Source):
@@ -134,7 +134,7 @@ def open_source(settings: Mapping) -> Source:
     """Opens `config.data`: {"source": a module's name, ...: the arguments of its Source}.
 
     Raises:
-        ValueError: an unknown source or setting, or data that can't be had; one line says which and
+        ValueError: an unknown source or setting, or data that can't be had; one line names it and
         the fix.
     """
     kind, given = source_class(settings)
@@ -146,7 +146,7 @@ def open_source(settings: Mapping) -> Source:
 
 
 def outline(settings: Mapping, key: str) -> Outline:
-    """Checks the settings of a source, config.data or those of one side of it, and tells what it
+    """Checks the settings of a source, config.data or those of one side of it, and returns what it
     will be, before anything is read, drawn or downloaded.
 
     key: where the settings stand, "config.data", for errors.

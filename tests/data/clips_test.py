@@ -262,7 +262,8 @@ def test_two_recordings_joined(tmp_path):
             '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"'
             ' type="static"><Period><AdaptationSet>'
             '<Representation id="1"'
-            ' mimeType="video/mp4"><BaseURL>{}</BaseURL></Representation></AdaptationSet></Period></MPD>'
+            ' mimeType="video/mp4"><BaseURL>{}</BaseURL></Representation>'
+            "</AdaptationSet></Period></MPD>"
         ),
     ],
 )

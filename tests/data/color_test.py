@@ -264,8 +264,13 @@ def test_cameras_mark_adobe_rgb_by_exif():
     to_xyz = np.array(
         [[0.57667, 0.18556, 0.18823], [0.29734, 0.62736, 0.07529], [0.02703, 0.07069, 0.99134]]
     )
-    to_srgb = np.array([[3.2404542, -1.5371385, -0.4985314], [-0.969266, 1.8760108, 0.041556],
-                        [0.0556434, -0.2040259, 1.0572252]])  # fmt: skip
+    to_srgb = np.array(
+        [
+            [3.2404542, -1.5371385, -0.4985314],
+            [-0.969266, 1.8760108, 0.041556],
+            [0.0556434, -0.2040259, 1.0572252],
+        ]
+    )
     light = to_srgb @ to_xyz @ linear
     np.testing.assert_allclose(shown(file), 255 * (1.055 * light ** (1 / 2.4) - 0.055), atol=3)
     exif.get_ifd(0x8769)[0xA005] = {1: "R98"}
@@ -284,10 +289,14 @@ BROKEN = {
     "no profile": encoded(patch((200, 60, 60)), icc_profile=b"hello" * 99),
     "cut short": encoded(patch((200, 60, 60)), icc_profile=P3[:200]),
     "of other channels": encoded(patch((200, 60, 60)), icc_profile=GRAY_18),
-    "damaged in the file": encoded(patch((200, 60, 60)), icc_profile=P3).replace(b"ICC Profile\0\0\x78", b"ICC Profile\0\0\x00"),
-    "impossible points": with_chunks(encoded(patch((200, 60, 60))), **POINTS(0.3, 0.3, 0.1, 0, 0, 0, 0, 0)),
+    "damaged in the file": encoded(patch((200, 60, 60)), icc_profile=P3).replace(
+        b"ICC Profile\0\0\x78", b"ICC Profile\0\0\x00"
+    ),
+    "impossible points": with_chunks(
+        encoded(patch((200, 60, 60))), **POINTS(0.3, 0.3, 0.1, 0, 0, 0, 0, 0)
+    ),
     "unknown code points": with_chunks(encoded(patch((200, 60, 60))), cICP=bytes((77, 77, 0, 1))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)

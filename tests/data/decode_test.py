@@ -75,33 +75,72 @@ COLOUR = {
     "rgb webp lossless": (encode(RGB, "webp", lossless=True), RGB),
     "rgb ppm": (encode(RGB, "ppm"), RGB),
     "gray": (encode(np.array([[0, 77, 255]], np.uint8)), np.repeat([[[0], [77], [255]]], 3, 2)),
-    "1 bit": (encode(Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")), [[[0] * 3, [255] * 3]]),
+    "1 bit": (
+        encode(Image.fromarray(np.array([[0, 255]], np.uint8)).convert("1")),
+        [[[0] * 3, [255] * 3]],
+    ),
     "16-bit gray": (encode(GRAY16), np.repeat(GRAY16_AS_8[..., None], 3, 2)),
     "16-bit gray tiff, big endian": (
-        b"MM\x00\x2a" + struct.pack(">IH", 8, 8)
-        + b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0)
-                   for tag, value in [(256, 3), (257, 2), (258, 16), (259, 1), (262, 1), (273, 110), (278, 2), (279, 12)])
-        + bytes(4) + GRAY16.astype(">u2").tobytes(),
+        b"MM\x00\x2a"
+        + struct.pack(">IH", 8, 8)
+        + b"".join(
+            struct.pack(">HHIHH", tag, 3, 1, value, 0)
+            for tag, value in [
+                (256, 3),
+                (257, 2),
+                (258, 16),
+                (259, 1),
+                (262, 1),
+                (273, 110),
+                (278, 2),
+                (279, 12),
+            ]
+        )
+        + bytes(4)
+        + GRAY16.astype(">u2").tobytes(),
         np.repeat(GRAY16_AS_8[..., None], 3, 2),
     ),
-    "16-bit gray pgm": (b"P5 3 2 65535\n" + GRAY16.astype(">u2").tobytes(), np.repeat(GRAY16_AS_8[..., None], 3, 2)),
-    "32-bit integer tiff": (encode(GRAY16.astype(np.int32), "tiff"), np.repeat(GRAY16_AS_8[..., None], 3, 2)),
-    "float tiff": (encode(np.array([[0, 0.5, 1]], np.float32), "tiff"), np.repeat([[[0], [128], [255]]], 3, 2)),
-    "16-bit rgb": (png(struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0), b"\0" + struct.pack(">3H", 65535, 0, 32896)),
-                   [[[255, 0, 128]]]),
+    "16-bit gray pgm": (
+        b"P5 3 2 65535\n" + GRAY16.astype(">u2").tobytes(),
+        np.repeat(GRAY16_AS_8[..., None], 3, 2),
+    ),
+    "32-bit integer tiff": (
+        encode(GRAY16.astype(np.int32), "tiff"),
+        np.repeat(GRAY16_AS_8[..., None], 3, 2),
+    ),
+    "float tiff": (
+        encode(np.array([[0, 0.5, 1]], np.float32), "tiff"),
+        np.repeat([[[0], [128], [255]]], 3, 2),
+    ),
+    "16-bit rgb": (
+        png(
+            struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0),
+            b"\0" + struct.pack(">3H", 65535, 0, 32896),
+        ),
+        [[[255, 0, 128]]],
+    ),
     "palette": (palette(), [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]),
     "palette, one clear": (palette(1), [[[255, 0, 0], [255, 255, 255], [0, 0, 255]]]),
-    "palette, alphas": (palette(b"\xff\x80\x00"), [[[255, 0, 0], [127, 255, 127], [255, 255, 255]]]),
-    "gray and alpha": (encode(Image.merge("LA", [Image.new("L", (2, 2), 100), Image.new("L", (2, 2), 51)])), solid(224, 224, 224)),
+    "palette, alphas": (
+        palette(b"\xff\x80\x00"),
+        [[[255, 0, 0], [127, 255, 127], [255, 255, 255]]],
+    ),
+    "gray and alpha": (
+        encode(Image.merge("LA", [Image.new("L", (2, 2), 100), Image.new("L", (2, 2), 51)])),
+        solid(224, 224, 224),
+    ),
     "rgba": (encode(solid(0, 0, 255, 128)), solid(127, 127, 255)),
-    "rgb, one clear": (encode(RGB, transparency=(255, 0, 0)), np.where((RGB == [255, 0, 0]).all(-1, keepdims=True), 255, RGB)),
+    "rgb, one clear": (
+        encode(RGB, transparency=(255, 0, 0)),
+        np.where((RGB == [255, 0, 0]).all(-1, keepdims=True), 255, RGB),
+    ),
     "cmyk tiff": (encode(Image.new("CMYK", (2, 2), (0, 255, 255, 0)), "tiff"), solid(255, 0, 0)),
     "animated gif": (frames("gif"), solid(255, 0, 0)),
     "animated png": (frames("png"), solid(255, 0, 0)),
     "upside down by exif": (upright(3), RGB[::-1, ::-1]),
     "mirrored by exif": (upright(2), RGB[:, ::-1]),
     "turned by exif": (upright(6), np.rot90(RGB, -1)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", COLOUR)
@@ -265,7 +304,8 @@ PEAK = """
 import pathlib, sys
 from gan_jax.data import decode, geometry, image_file, memory
 from gan_jax.data.quarantine import Quarantine
-high = lambda: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+status = lambda: open("/proc/self/status")
+high = lambda: next(int(line.split()[1]) for line in status() if line.startswith("VmHWM"))
 decode.decode(pathlib.Path(sys.argv[2]).read_bytes())
 before = high()
 with decode.decoded(sys.argv[1]) as image:
@@ -286,8 +326,10 @@ def test_memory_grows_by_eight_bytes_a_pixel(tmp_path):
     (tmp_path / "small.png").write_bytes(encode(RGB))
     done = subprocess.run(
         [sys.executable, "-c", PEAK, tmp_path / "large.png", tmp_path / "small.png"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     peak, pixel = done.stdout.split(maxsplit=1)
     assert float(peak) < 9 and pixel == "[227, 177, 127]\n"
 
@@ -376,8 +418,12 @@ def test_jpegs_are_reduced_on_load():
     for options in ({}, {"progressive": True}, {"exif": exif}):
         file = encode(np.repeat(waves, 3, 2).astype(np.uint8), "jpeg", quality=95, **options)
         turned, whole = "exif" in options, decode.decode(file)
-        for cover, reduced in (((33, 33), (100, 150)), ((34, 34), (200, 300)), ((33, 55) if not turned else (55, 33), (200, 300)),
-                               ((150, 150), (800, 1200))):  # fmt: skip
+        for cover, reduced in (
+            ((33, 33), (100, 150)),
+            ((34, 34), (200, 300)),
+            ((33, 55) if not turned else (55, 33), (200, 300)),
+            ((150, 150), (800, 1200)),
+        ):
             with decode.decoded(file, cover=cover) as image:
                 assert image.shape[:2] == (reduced[::-1] if turned else reduced)
                 difference = geometry.fit(image, cover).astype(int) - geometry.fit(whole, cover)

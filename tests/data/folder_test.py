@@ -155,8 +155,10 @@ def test_bad_files_are_set_aside_and_counted(images):
     source = folder.Source(str(images), 4)
     assert len(source) == 3
     assert source.quarantine.files == {
-        "a/3.jpg": "HTML, not an image", "a/4.jpg": "empty", "a/5.jpg": "no such file",
-    }  # fmt: skip
+        "a/3.jpg": "HTML, not an image",
+        "a/4.jpg": "empty",
+        "a/5.jpg": "no such file",
+    }
     assert "set aside 1 as 'empty': a/4.jpg" in source.notes
 
 
@@ -251,8 +253,9 @@ def test_folders_that_link_to_each_other_are_looked_into_once(tmp_path, monkeypa
     monkeypatch.setattr(os, "scandir", lambda path: looked.append(path) or scandir(path))
     files, _ = scan(tmp_path / "set")
     assert [path.relative_to(tmp_path / "set").parts[:-1] for path in files] == [
-        ("in",), *(("in", f"to{i}") for i in range(1, 7)),
-    ] and len(looked) <= 1 + 1 + 7 * 7  # fmt: skip
+        ("in",),
+        *(("in", f"to{i}") for i in range(1, 7)),
+    ] and len(looked) <= 1 + 1 + 7 * 7
 
 
 def test_links_to_one_file_are_said(images):
@@ -354,8 +357,10 @@ def test_many_empty_classes_are_counted(stylegans, tmp_path):
 
 def test_fingerprint_follows_stylegans_labels(stylegans):
     names = [f"00000/img{i:08}.png" for i in range(4)]
-    prints = {folder.Source(stylegans(list(zip(names, labels, strict=True))), 4, labels=True).fingerprint
-              for labels in ([0, 1, 0, 1], [1, 0, 0, 1])}  # fmt: skip
+    prints = {
+        folder.Source(stylegans(list(zip(names, labels, strict=True))), 4, labels=True).fingerprint
+        for labels in ([0, 1, 0, 1], [1, 0, 0, 1])
+    }
     assert len(prints) == 2
 
 
@@ -396,9 +401,16 @@ def test_an_empty_class_folder_is_named(images):
 
 
 def test_fingerprint_follows_the_data_and_the_settings(images):
-    prints = [folder.Source(str(images), **settings).fingerprint for settings in
-              ({"resolution": 4}, {"resolution": 4}, {"resolution": 5}, {"resolution": 4, "flip": True},
-               {"resolution": 4, "labels": True})]  # fmt: skip
+    prints = [
+        folder.Source(str(images), **settings).fingerprint
+        for settings in (
+            {"resolution": 4},
+            {"resolution": 4},
+            {"resolution": 5},
+            {"resolution": 4, "flip": True},
+            {"resolution": 4, "labels": True},
+        )
+    ]
     assert prints[0] == prints[1] and len(set(prints)) == 4
     save(images / "z.png", 0, 0, 0)
     assert folder.Source(str(images), 4).fingerprint not in prints

@@ -36,8 +36,18 @@ def test_each_is_refused_in_one_line_within_its_bounds(tmp_path):
     for name, found in results.items():
         text = found["error"].removeprefix(f"{tmp_path / name}: ")
         assert text.isprintable() and len(text) < 300, name
-        assert any(words in text for words in ("efused", "truncated, damaged", "no tensors in it", "no networks in it",
-                                               "than any network", "only numbers are read", "another method")), text  # fmt: skip
+        assert any(
+            words in text
+            for words in (
+                "efused",
+                "truncated, damaged",
+                "no tensors in it",
+                "no networks in it",
+                "than any network",
+                "only numbers are read",
+                "another method",
+            )
+        ), text
 
 
 def test_a_name_of_a_file_is_printed_with_its_escapes_shown(tmp_path, capsys):

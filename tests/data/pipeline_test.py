@@ -49,8 +49,10 @@ def same(a, b):
 def test_a_batch():
     (batch,) = take(1, Numbers(), 4, seed=0)
     assert {name: (x.dtype.name, x.shape) for name, x in batch.items()} == {
-        "image": ("uint8", (4, 1, 1, 2)), "label": ("int32", (4,)), "id": ("int64", (4,)),
-    }  # fmt: skip
+        "image": ("uint8", (4, 1, 1, 2)),
+        "label": ("int32", (4,)),
+        "id": ("int64", (4,)),
+    }
     np.testing.assert_array_equal(batch["image"][:, 0, 0, 0], batch["id"])
 
 
@@ -219,8 +221,14 @@ def test_a_source_that_can_not_be_opened(settings, message):
         open_source(settings)
 
 
-@pytest.mark.parametrize(("settings", "message"), [({"batch": 3, "process_count": 2}, "config.batch=3: 2 processes"),
-                                                   ({"seed": -1}, "config.seed=-1"), ({"seed": 2**32}, "config.seed=4294967296")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch": 3, "process_count": 2}, "config.batch=3: 2 processes"),
+        ({"seed": -1}, "config.seed=-1"),
+        ({"seed": 2**32}, "config.seed=4294967296"),
+    ],
+)
 def test_what_batches_refuse(settings, message):
     with pytest.raises(ValueError, match=message):
         Batches(**{"source": Numbers(), "batch": 4, "seed": 0} | settings)

@@ -229,7 +229,10 @@ def packages(tmp_path):
         }
         entries.append(entry)
         codes += [f"1f{i}", f"1f{i}-1f3fb", f"1f{i}-1f3ff"]
-    return [package(tmp_path / f"{vendor}.tgz", vendor, codes[:last], entries) for vendor, last in (("google", 30), ("twitter", 29))]  # fmt: skip
+    return [
+        package(tmp_path / f"{vendor}.tgz", vendor, codes[:last], entries)
+        for vendor, last in (("google", 30), ("twitter", 29))
+    ]
 
 
 def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool):

@@ -9,6 +9,7 @@ import numpy as np
 from gan_jax.data import pairs, source
 from gan_jax.data.source import Batch, Outline, Side, fingerprint
 
+# settings that move pixels, and their defaults: both of a pair must be moved alike
 MOVES = {
     "flip": False,
     "rotate_degrees": 0.0,
@@ -17,7 +18,6 @@ MOVES = {
     "side": None,
     "widest": 2.0,
 }
-"""Settings that move pixels, and what they are where they are not given: a pair must be moved alike."""
 
 
 @dataclasses.dataclass
@@ -68,8 +68,8 @@ class Source(source.Source):
         return pairs.outline(settings, cls.partner)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
-        """As source.Source.load. Where one of a pair can't be read any more, the next whole pair
-        takes its place."""
+        """As source.Source.load. Where one of a pair can't be read any more, the next complete
+        pair takes its place."""
         for _ in range(len(self)):
             sides = [
                 side.load(rows, seeds)
@@ -78,10 +78,10 @@ class Source(source.Source):
             shown = [
                 side.get("id", rows) for side, rows in zip(sides, self.rows[ids].T, strict=True)
             ]
-            whole = np.all(np.stack(shown, 1) == self.rows[ids], 1)
-            if whole.all():
+            complete = np.all(np.stack(shown, 1) == self.rows[ids], 1)
+            if complete.all():
                 return {"id": ids, "image": sides[0]["image"], "target": sides[1]["image"]}
-            ids = np.where(whole, ids, (ids + 1) % len(self))
+            ids = np.where(complete, ids, (ids + 1) % len(self))
         raise ValueError(f"config.data: none of the {len(self)} pairs can be read any more.")
 
 

@@ -44,47 +44,26 @@ class Source(source.Source):
     background: tuple[int, int, int] = (255, 255, 255)
 
     def __post_init__(self):
-        view, file = (
-            View(self.resolution, self.channels, flip=self.flip, background=self.background),
-            pathlib.Path(self.path),
-        )
+        view = View(self.resolution, self.channels, flip=self.flip, background=self.background)
         if self.count < 1:
             raise ValueError(f"config.data.count={self.count}: it must be at least 1.")
         if not 1 <= self.widest <= 64:
             raise ValueError(f"config.data.widest={self.widest}: it must be 1 to 64.")
-        if not file.expanduser().is_file():
-            raise ValueError(f"config.data.path={self.path!r}: no such file. Give one picture.")
         remarks = Remarks()
-        remark = functools.partial(remarks.add, file.name)
-        try:
-            picture = decode.decode(
-                file.expanduser(), channels=self.channels, background=self.background, remark=remark
-            )
-        except ImageRejected as reason:
-            raise ValueError(f"config.data.path={self.path!r}: {reason}.") from reason
-        if self.side is not None:
-            scale = self.side / min(picture.shape[:2])
-            picture = geometry.fit(
-                picture, tuple(max(1, round(n * scale)) for n in picture.shape[:2]), "stretch"
-            )
+        picture = self._read(remarks)
         self.picture, self.shape = picture, view.shape
-        if any(
-            have < need * self.widest for have, need in zip(picture.shape, view.size, strict=False)
-        ):
+        size = zip(picture.shape[:2], view.size, strict=True)
+        if any(have < need * self.widest for have, need in size):
             need = " x ".join(f"{n * self.widest:g}" for n in view.size)
             raise ValueError(
                 f"config.data.path={self.path!r}: {picture.shape[0]} x {picture.shape[1]} pixels,"
                 f" its widest window {need}. Use a larger picture, a larger side, or a lower"
                 " resolution or widest."
             )
-        settings = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "path"
-        }
-        self.fingerprint = fingerprint(
-            settings, picture.shape, hashlib.sha256(picture.tobytes()).hexdigest()
-        )
+        names = (field.name for field in dataclasses.fields(self))
+        settings = {name: getattr(self, name) for name in names if name != "path"}
+        pixels = hashlib.sha256(picture.tobytes()).hexdigest()
+        self.fingerprint = fingerprint(settings, picture.shape, pixels)
         self.notes = (
             f"windows of {self.path}, {picture.shape[0]} x {picture.shape[1]} pixels",
             *remarks.lines(),
@@ -105,6 +84,23 @@ class Source(source.Source):
     def outline(cls, settings: Mapping) -> Outline:
         check_path(settings["path"])
         return Outline(View.of(settings).shape)
+
+    def _read(self, remarks: Remarks) -> np.ndarray:
+        """The picture, brought to `side`."""
+        file = pathlib.Path(self.path).expanduser()
+        if not file.is_file():
+            raise ValueError(f"config.data.path={self.path!r}: no such file. Give one picture.")
+        remark = functools.partial(remarks.add, file.name)
+        how = {"channels": self.channels, "background": self.background, "remark": remark}
+        try:
+            picture = decode.decode(file, **how)
+        except ImageRejected as reason:
+            raise ValueError(f"config.data.path={self.path!r}: {reason}.") from reason
+        if self.side is None:
+            return picture
+        scale = self.side / min(picture.shape[:2])
+        size = tuple(max(1, round(n * scale)) for n in picture.shape[:2])
+        return geometry.fit(picture, size, "stretch")
 
     def _window(self, width: float, y: float, x: float) -> np.ndarray:
         size = tuple(round(n * self.widest**width) for n in self.shape[:2])

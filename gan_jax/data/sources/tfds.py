@@ -86,9 +86,14 @@ class Source(source.Source):
         )
         sizes = {name: split.num_bytes for name, split in builder.info.splits.items()}
         self.fingerprint = fingerprint(
-            settings, self.image_key, self.classes and self.label_key, builder.info.full_name, self.split, sizes,
+            settings,
+            self.image_key,
+            self.classes and self.label_key,
+            builder.info.full_name,
+            self.split,
+            sizes,
             sorted(self.quarantine.files),
-        )  # fmt: skip
+        )
 
     def __len__(self) -> int:
         return len(self._pictures)
