@@ -152,14 +152,16 @@ def test_the_python_runs(run, monkeypatch):
     exec(code.replace('"avatars"', '"avatars:smoke"'), scope)
     assert scope["pictures"].shape == (16, 32, 32, 3) and scope["pictures"].dtype == np.uint8
     assert scope["drawn"].shape == (16, 16, 3)
-    assert scope["run"].step == 4 and scope["record"]["values"]["kid_efflite0"] > 0
+    assert scope["run"].step == 4 and np.isfinite(scope["record"]["values"]["kid_efflite0"])
 
 
 def test_exported_sampler_snippet(tool, run, monkeypatch):
     """After the README's export command."""
-    test_tool_commands_run(
-        next(command for command in TOOLS if "export" in command), tool, run, monkeypatch
-    )
+    if not (run / "exported").is_dir():
+        test_tool_commands_run(
+            next(command for command in TOOLS if "export" in command), tool, run, monkeypatch
+        )
+    monkeypatch.chdir(run)
     (snippet,) = re.findall(
         r"<!-- exported -->\n```python\n(.*?)```", PAGES["docs/how-to/export.md"], re.S
     )

@@ -190,9 +190,9 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatc
     meta = training.Trainer.meta
 
     def older(self, position):
-        """As saved before there was the setting."""
+        """As saved before there were these settings."""
         saved = meta(self, position)
-        del saved["config"]["join_seconds"]
+        del saved["config"]["join_seconds"], saved["config"]["trackers"]
         return saved
 
     monkeypatch.setattr(training.Trainer, "meta", older)
@@ -202,7 +202,7 @@ def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatc
     assert "resumed from step 10" in out
     assert "changed since that step: config.opt_g.lr: 0.001 -> 0.0005" in out
     assert "changed since that step: config.total_kimg: 0.08 -> 0.16" in out
-    assert "the data" not in out and "join_seconds" not in out
+    assert "the data" not in out and "join_seconds" not in out and "trackers" not in out
     run(file, tmp_path, "total_kimg=0.24", "data.flip=False")
     assert "changed since that step: the data" in capsys.readouterr().out
 

@@ -1,5 +1,6 @@
 """Where a run begins: at its newest checkpoint, with another run's weights, or at step 0."""
 
+import json
 import logging
 import math
 import pathlib
@@ -127,7 +128,8 @@ def _restored(config: Config, store: checkpoint.Store, like: TrainState) -> tupl
 
 def _changes(config: Config, meta: Mapping, step: int, fingerprint: str) -> Iterator[str]:
     """Lines on what is not as it was when the checkpoint of `step` was saved."""
-    old = registry.defaults(Config) | meta["config"]  # it may be older than a setting
+    newer = json.loads(json.dumps(registry.defaults(Config)))  # settings that it may lack
+    old = newer | meta["config"]
     for line in differences(old, as_json(config)):
         yield f"changed since that step: {line}"
     yield from learning_rate_jumps(old, as_json(config), step * config.batch / 1000)
