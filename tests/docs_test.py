@@ -11,6 +11,7 @@ import yaml
 
 from gan_jax import config, main
 from gan_jax.data.images import save_png
+from gan_jax.runtime import registry
 from tests.data import clips_test
 from tests.paths import ROOT
 from tests.readme_test import commands, is_tool, script
@@ -44,9 +45,7 @@ def test_every_kind_of_setting_has_its_table(reference):
         for path in DOCS.rglob("*.md")
         for line in reference.LINE.finditer(path.read_text())
     }
-    games = {
-        name for name, module in reference.modules("algorithms") if "Algorithm" in vars(module)
-    }
+    games = {m.__name__.split(".")[-1] for m in registry.modules("algorithms", "Algorithm")}
     assert {f'{{{{ game("{name}") }}}}' for name in games} <= lines
     assert {f'{{{{ family("{kind}") }}}}' for kind in reference.FAMILIES} <= lines
     for line in lines:

@@ -14,8 +14,8 @@ import html
 import importlib
 import io
 import os
-import pkgutil
 import re
+import types
 from collections.abc import Callable, Iterator
 
 from gan_jax import augment, optim
@@ -24,6 +24,7 @@ from gan_jax.commands import configs as configs_command
 from gan_jax.config import named_configs
 from gan_jax.evaluation.measures import known
 from gan_jax.evaluation.measures.base import Measure
+from gan_jax.models import further_networks
 from gan_jax.runtime import registry
 
 os.environ["COLUMNS"] = "100"  # of the commands' help
@@ -74,21 +75,16 @@ Members = Iterator[tuple[str, Callable, frozenset[str]]]
 
 
 def sources() -> Members:
-    for name, module in modules("data.sources"):
-        yield f"`source = {name!r}`".replace("'", '"'), module.Source, frozenset()
+    for module in registry.modules("data.sources", "Source"):
+        yield f'`source = "{name_of(module)}"`', module.Source, frozenset()
 
 
 def models() -> Members:
     own = frozenset({"shape", "n_classes", "dtype"})
-    for name, module in modules("models"):
-        if not hasattr(module, "Generator"):
-            continue
-        for key, network in {
-            "g": module.Generator,
-            "d": module.Discriminator,
-            **{f"networks.{k}": net for k, net in getattr(module, "NETWORKS", {}).items()},
-        }.items():
-            yield f'`model = "{name}"`, `{key}`', network, own
+    for module in registry.modules("models", "Discriminator"):
+        further = {f"networks.{key}": net for key, net in further_networks(module).items()}
+        for key, net in {"g": module.Generator, "d": module.Discriminator, **further}.items():
+            yield f'`model = "{name_of(module)}"`, `{key}`', net, own
 
 
 def augmentations() -> Members:
@@ -96,11 +92,8 @@ def augmentations() -> Members:
         yield f'`name = "{name}"`', factory, frozenset({"batch"})
 
 
-def modules(package: str):
-    """(name, module) of every file in a package of gan_jax."""
-    path = importlib.import_module(f"gan_jax.{package}").__path__
-    for found in pkgutil.iter_modules(path):
-        yield found.name, importlib.import_module(f"gan_jax.{package}.{found.name}")
+def name_of(module: types.ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
 
 
 FAMILIES = {"sources": sources, "models": models, "augmentations": augmentations}
