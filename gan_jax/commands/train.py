@@ -13,6 +13,7 @@ import traceback
 
 from gan_jax.runtime import cli, xla_flags
 from gan_jax.runtime import workdir as workdirs
+from gan_jax.runtime.files import replace_text
 from gan_jax.runtime.signals import Signals, Stopped
 from gan_jax.runtime.text import shown
 
@@ -184,7 +185,7 @@ def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
         if not workdirs.is_run(workdir) and any(workdir.iterdir()):
             return
         with workdirs.held(workdir):
-            log.write_text("".join(traceback.format_exception(error)), "utf-8")
+            replace_text(log, "".join(traceback.format_exception(error)), "backslashreplace")
     except OSError as unwritable:
         print(f"(the traceback can't be written: {unwritable})", file=sys.stderr)
     except workdirs.InUse:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from gan_jax.data.images import as_picture
 from gan_jax.runtime.text import shown
 
 PICTURES = 8  # of a sampler
@@ -50,7 +51,7 @@ def newest_grid(workdir: pathlib.Path) -> np.ndarray | None:
 
 
 def _png(picture: np.ndarray) -> bytes:
-    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    image = as_picture(picture)
     if image.width > WIDEST:
         image = image.resize((WIDEST, round(image.height * WIDEST / image.width)))
     buffer = io.BytesIO()
