@@ -81,7 +81,8 @@ def sources() -> Members:
 
 def models() -> Members:
     own = frozenset({"shape", "n_classes", "dtype"})
-    for module in registry.modules("models", "Discriminator"):
+    critics = registry.modules("models", "Discriminator")
+    for module in (m for m in registry.modules("models", "Generator") if m in critics):
         further = {f"networks.{key}": net for key, net in further_networks(module).items()}
         for key, net in {"g": module.Generator, "d": module.Discriminator, **further}.items():
             yield f'`model = "{name_of(module)}"`, `{key}`', net, own
