@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.nn import conv, winograd
+from gan_jax.nn import conv, conv_cpu, conv_plain, winograd
 
 
 def plain(x, w, stride=1, pads=((0, 0), (0, 0)), groups=1):
@@ -154,13 +154,13 @@ def test_large_products_take_winograds_form(shape, k, stride, dtype, taken):
 
 @pytest.mark.parametrize(("batch", "channels", "taken"), [(4, 128, True), (16, 64, False)])
 def test_a_kernels_gradient_takes_it_for_few_tiles_a_channel(batch, channels, taken):
-    geometry = conv.Geometry((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)))
+    geometry = conv_plain.Geometry((32, 32), (3, 3), (1, 1), ((1, 1), (1, 1)))
     x, w = (
         jax.ShapeDtypeStruct((*shape, channels), "float32")
         for shape in ((batch, 32, 32), (3, 3, channels))
     )
-    for form, both in ((conv.convolve, True), (conv.kernel_grad, taken)):
-        other = x if form is conv.kernel_grad else w
+    for form, both in ((conv_cpu.convolve, True), (conv_cpu.kernel_grad, taken)):
+        other = x if form is conv_cpu.kernel_grad else w
         text = str(
             jax.make_jaxpr(lambda a, b, form=form: form.__wrapped__(geometry, a, b))(x, other)
         )
