@@ -1,7 +1,8 @@
 """`gan-jax convert` from a checkout."""
 
-from gan_jax.commands import convert
-from gan_jax.runtime import cli
+import sys
+
+from gan_jax import commands
 
 if __name__ == "__main__":
-    cli.tool(convert.main)
+    sys.exit(commands.main(["convert", *sys.argv[1:]]))

@@ -83,7 +83,7 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
     why = convert = ""
     if path.is_file():
         why = "It is a file. "
-        convert = " Of other people's networks tools/convert_weights.py makes a run."
+        convert = " Of other people's networks `gan-jax convert` makes a run."
     elif not path.exists():
         why = "There is no such folder. "
     raise ValueError(

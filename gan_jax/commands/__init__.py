@@ -18,6 +18,7 @@ COMMANDS = {
     "sweep": "train a config with several settings and seeds, and compare them",
     "report": "put runs side by side on one HTML page",
     "curves": "plot a metric of several runs over training time",
+    "convert": "turn other people's weights into a run",
     "prepare": "turn pictures into a data set",
     "export": "write files for inference elsewhere: safetensors, orbax, StableHLO",
     "bench": "measure the speed and memory of a config's training",

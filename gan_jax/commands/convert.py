@@ -30,7 +30,7 @@ def get_config(arg=None):
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = cli.Parser(__doc__)
+    parser = cli.Parser(__doc__, "convert")
     parser.add_argument("file", type=pathlib.Path, help="the snapshot")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the new run's workdir")
     parser.add_argument(

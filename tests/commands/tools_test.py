@@ -432,7 +432,7 @@ def test_an_export_with_something_else_where_a_number_belongs(name, tmp_path):
 
 WRONG = {  # a tool given another kind of file or folder -> what it says
     ("sample", "picture"): "picture.png: no checkpoint. It is a file. Give a run's --workdir",
-    ("export", "network"): "Of other people's networks tools/convert_weights.py makes a run.",
+    ("export", "network"): "Of other people's networks `gan-jax convert` makes a run.",
     ("interpolate", "folder"): "folder: no checkpoint. Give a run's --workdir",
     ("report", "picture"): "picture.png: that is a file, not a folder.",
     ("report", "folder"): "folder: not a run's workdir",
