@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gan_jax import algorithms, build, config, main
+from gan_jax.commands import COMMANDS
 from gan_jax.data.images import save_png
 from gan_jax.data.source import outline
 from gan_jax.evaluation.protocol import Protocol
@@ -38,7 +39,6 @@ def commands(page):
             )
 
 
-COMMANDS = list(commands(README))
 SCRIPTS = {"convert": "convert_weights", "bench": "bench_step"}  # tools/ has the others by name
 
 
@@ -54,7 +54,7 @@ def script(command):
     return SCRIPTS.get(words[0], words[0]), words[1:]
 
 
-TOOLS = [command for command in COMMANDS if is_tool(command)]
+TOOLS = [command for command in commands(README) if is_tool(command)]
 ALL = [
     command for page in PAGES.values() for command in commands(page) if not command.startswith("#")
 ]
@@ -70,6 +70,11 @@ def test_the_architecture_names_every_room():
     files = {path.name for path in (ROOT / "gan_jax").glob("*.py")} - {"__init__.py"}
     assert not files - set(re.findall(r"\w+\.py", page))
     assert not {room for room in rooms if f"`{room}/`" not in page}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page):
+    assert set(re.findall(r"(?:^|`)gan-jax ([a-z]+)", PAGES[page], re.M)) <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES)
