@@ -1,19 +1,21 @@
 """Measures of image sets: pure functions of features or of pictures, in float64 where the
 definition needs it.
 
-Features are float [n, F], a row a picture; pictures uint8 [n, H, W, C]. What is too few, of unequal
-width or not finite is a ValueError that says what was got and what is needed. Nothing here knows a
-network.
+Features have a row a picture. What is too few, of unequal width or not finite is a ValueError that
+says what was got and what is needed. Nothing here knows a network.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Array, Float, Shaped
 
 ROWS = 1024  # of a distance matrix held at a time
 
 
-def features(measure: str, at_least: int, **sets: np.ndarray) -> list[np.ndarray]:
+def features(
+    measure: str, at_least: int, **sets: Shaped[Array, "..."]
+) -> list[Float[Array, "_ F"]]:
     """The sets as float64 [n, F], after checking them; `measure` and the sets' names are for the
     errors.
 
@@ -47,8 +49,10 @@ def features(measure: str, at_least: int, **sets: np.ndarray) -> list[np.ndarray
     return checked
 
 
-def squared_distances(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """(rows of x, their squared Euclidean distances to all of y, f64 [rows, m]), block by block."""
+def squared_distances(
+    x: Float[Array, "N F"], y: Float[Array, "M F"]
+) -> Iterator[tuple[slice, Float[Array, "rows M"]]]:
+    """(rows of x, their squared Euclidean distances to all of y), block by block."""
     y2 = np.einsum("nf,nf->n", y, y)
     for start in range(0, len(x), ROWS):
         part = x[start : start + ROWS]

@@ -5,12 +5,13 @@ With LPIPS features (see pretrained/) the squared distance is LPIPS itself.
 """
 
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from gan_jax import metrics
 
 
-def pairwise(x: np.ndarray, squared: bool = False) -> float:
-    """Mean distance between two different rows of x [n, F], n >= 2. squared: of its square (LPIPS
+def pairwise(x: Float[Array, "N F"], squared: bool = False) -> float:
+    """Mean distance between two different rows of x, of which there are at least 2. squared: of its square (LPIPS
     features)."""
     (x,) = metrics.features("diversity", 2, generated=x)
     if squared:
@@ -23,8 +24,11 @@ def pairwise(x: np.ndarray, squared: bool = False) -> float:
 
 
 def within_classes(
-    x: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], squared: bool = False
-) -> dict:
+    x: Float[Array, "N F"],
+    labels: Int[Array, " N"],
+    classes: tuple[str, ...],
+    squared: bool = False,
+) -> dict[str, float]:
     """Class name -> mean distance between two of its pictures: a class that has collapsed stands
     out.
 
@@ -44,17 +48,19 @@ def within_classes(
     return found
 
 
-def within_clusters(x: np.ndarray, centres: np.ndarray, squared: bool = False) -> float:
+def within_clusters(
+    x: Float[Array, "N F"], centers: Float[Array, "K F"], squared: bool = False
+) -> float:
     """Mean over clusters of the mean distance between two of their pictures; each picture joins its
-    nearest centre.
+    nearest center.
 
-    Ojha et al. 2021, arXiv:2104.06820, section 4.2: centres [k, F] are the few training images of a
+    Ojha et al. 2021, arXiv:2104.06820, section 4.2: centers are the few training images of a
     few-shot run, and 0 means each cluster holds one picture over and over. Clusters of fewer than
     two count as 0.
     """
-    x, centres = metrics.features("diversity", 1, generated=x, centre=centres)
+    x, centers = metrics.features("diversity", 1, generated=x, center=centers)
     nearest = np.concatenate(
-        [block.argmin(1) for _, block in metrics.squared_distances(x, centres)]
+        [block.argmin(1) for _, block in metrics.squared_distances(x, centers)]
     )
-    members = [x[nearest == k] for k in range(len(centres))]
+    members = [x[nearest == k] for k in range(len(centers))]
     return float(np.mean([pairwise(part, squared) if len(part) > 1 else 0.0 for part in members]))

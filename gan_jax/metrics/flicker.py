@@ -1,13 +1,13 @@
-"""How restless a translation is from frame to frame, without optical flow. Frames uint8 [n, H, W,
-C] in grey levels of 255."""
+"""How restless a translation is from frame to frame, without optical flow. In gray levels of 255."""
 
 import numpy as np
+from jaxtyping import Array, Float, UInt8
 
-STILL = 3  # grey levels: a pixel whose every channel changed less stands still
+STILL = 3  # gray levels: a pixel whose every channel changed less stands still
 
 
-def shift(x: np.ndarray, down: int, right: int) -> np.ndarray:
-    """[n, H, W, C] moved by whole pixels; edges are repeated."""
+def shift(x: UInt8[Array, "N H W C"], down: int, right: int) -> UInt8[Array, "N H W C"]:
+    """Pictures moved by whole pixels; edges are repeated."""
     down, right = (
         min(max(by, -side), side) for by, side in zip((down, right), x.shape[1:3], strict=True)
     )
@@ -16,9 +16,11 @@ def shift(x: np.ndarray, down: int, right: int) -> np.ndarray:
     return around[:, top : top + x.shape[1], left : left + x.shape[2]]
 
 
-def shift_error(plain: np.ndarray, shifted: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Of T(x) and T(shift x): mean |T(shift x) - shift T(x)| an image, f64 [n], where T(x) was in
-    the picture."""
+def shift_error(
+    plain: UInt8[Array, "N H W C"], shifted: UInt8[Array, "N H W C"], down: int, right: int
+) -> Float[Array, " N"]:
+    """Of T(x) and T(shift x): mean |T(shift x) - shift T(x)| an image, where T(x) was in the
+    picture."""
     moved = shift(plain, down, right)
     height, width = plain.shape[1:3]
     inside = np.s_[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
@@ -32,8 +34,8 @@ class Changes:
         self._last, self._sums, self._frames = None, np.zeros(2), 0
         self._still, self._pixels = 0.0, 0
 
-    def add(self, before: np.ndarray, after: np.ndarray) -> None:
-        """The next frame, uint8 [H, W, C] each, of equal size."""
+    def add(self, before: UInt8[Array, "H W C"], after: UInt8[Array, "H W C2"]) -> None:
+        """The next frame, of equal size; alpha does not count."""
         now = [x[..., :3].astype(np.int16) for x in (before, after)]
         if self._last is not None:
             moved = [np.abs(x - last) for x, last in zip(now, self._last, strict=True)]

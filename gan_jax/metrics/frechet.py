@@ -2,6 +2,7 @@
 Inception's."""
 
 import numpy as np
+from jaxtyping import Array, Float
 
 # rows added at a time, however the stream is cut: so the cut does not show in the last digits
 BLOCK = 256
@@ -22,8 +23,8 @@ class Moments:
         self._scatter = np.zeros((dim, dim))  # sum of (x - mean)(x - mean)^T
         self._waiting = np.zeros((0, dim))
 
-    def add(self, x: np.ndarray) -> None:
-        """x: [n, F], rows of the stream in order."""
+    def add(self, x: Float[Array, "N F"]) -> None:
+        """x: rows of the stream in order."""
         waiting = np.concatenate([self._waiting, np.asarray(x, np.float64)])
         whole = len(waiting) // BLOCK * BLOCK
         for start in range(0, whole, BLOCK):
@@ -38,11 +39,11 @@ class Moments:
         return self
 
     @property
-    def covariance(self) -> np.ndarray:
-        """[F, F], divided by n - 1."""
+    def covariance(self) -> Float[Array, "F F"]:
+        """Divided by n - 1."""
         return self._scatter / (self.n - 1)
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, np.ndarray | np.int64]:
         """What `Moments.of_arrays` makes the same again from."""
         return {"n": np.int64(self.n), "mean": self.mean, "scatter": self._scatter}
 
@@ -61,8 +62,8 @@ class Moments:
         self.n = total
 
 
-def moments(x: np.ndarray) -> Moments:
-    """Of features [n, F] at once."""
+def moments(x: Float[Array, "N F"]) -> Moments:
+    """Of all features at once."""
     result = Moments(x.shape[1])
     result.add(x)
     return result.finish()

@@ -4,6 +4,7 @@ all."""
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Array, Float
 
 
 class Score(NamedTuple):
@@ -26,8 +27,8 @@ class ScoreSums:
         self._counts = np.zeros(splits)
         self._p, self._plogp = np.zeros((splits, n_classes)), np.zeros(splits)
 
-    def add(self, logits: np.ndarray) -> None:
-        """logits: [n, L], rows of the stream in order."""
+    def add(self, logits: Float[Array, "N L"]) -> None:
+        """logits: rows of the stream in order."""
         x = np.asarray(logits, np.float64)
         x = x - x.max(1, keepdims=True)
         logp = x - np.log(np.exp(x).sum(1, keepdims=True))
@@ -49,8 +50,8 @@ class ScoreSums:
         return Score(float(scores.mean()), float(scores.std()))
 
 
-def inception_score(logits: np.ndarray, splits: int = 10) -> Score:
-    """Of logits [n, L] at once."""
+def inception_score(logits: Float[Array, "N L"], splits: int = 10) -> Score:
+    """Of all logits at once."""
     sums = ScoreSums(len(logits), logits.shape[1], splits)
     sums.add(logits)
     return sums.score()

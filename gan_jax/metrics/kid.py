@@ -4,6 +4,7 @@ for any counts."""
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Array, Float
 
 from gan_jax import metrics
 
@@ -13,7 +14,7 @@ class Kid(NamedTuple):
     se: float  # standard error, from leaving out each image once
 
 
-def kid(real: np.ndarray, fake: np.ndarray) -> Kid:
+def kid(real: Float[Array, "N F"], fake: Float[Array, "M F"]) -> Kid:
     """The unbiased estimate under the kernel (x.y / F + 1)^3, and its standard error by the
     jackknife.
 
@@ -22,8 +23,7 @@ def kid(real: np.ndarray, fake: np.ndarray) -> Kid:
     is their mean over all subsets, without the draw's noise. The jackknife errs on the large side
     where the sets are of one distribution.
 
-    Args:
-        real, fake: [n, F] and [m, F] features, at least 3 of each.
+    Raises ValueError for fewer than 3 of each.
     """
     real, fake = metrics.features("kid", 3, real=real, generated=fake)
     n, m = len(real), len(fake)
@@ -31,7 +31,10 @@ def kid(real: np.ndarray, fake: np.ndarray) -> Kid:
     own_real, own_fake = own_real - _kernel_diagonal(real), own_fake - _kernel_diagonal(fake)
     cross_real, cross_fake = _row_sums(real, fake), _row_sums(fake, real)
     a, b, c = own_real.sum(), own_fake.sum(), cross_real.sum()
-    estimate = lambda a, n, b, m, c: a / (n * (n - 1)) + b / (m * (m - 1)) - 2 * c / (n * m)
+
+    def estimate(a, n, b, m, c):
+        return a / (n * (n - 1)) + b / (m * (m - 1)) - 2 * c / (n * m)
+
     without_real = estimate(a - 2 * own_real, n - 1, b, m, c - cross_real)
     without_fake = estimate(a, n, b - 2 * own_fake, m - 1, c - cross_fake)
     variance = sum((len(x) - 1) * x.var() for x in (without_real, without_fake))

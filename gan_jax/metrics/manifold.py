@@ -4,13 +4,16 @@ memorisation."""
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from gan_jax import metrics
 
 SAME = 1e-10  # of the mean squared length of features: nearer, two pictures are one
 
 
-def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
+def precision_recall(
+    real: Float[Array, "N F"], fake: Float[Array, "M F"], k: int = 3
+) -> tuple[float, float]:
     """(share of fakes within the reals' manifold, share of reals within the fakes').
 
     A set's manifold is the union of balls around its members that reach their k-th nearest
@@ -23,7 +26,9 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[fl
     return float(in_real.mean()), float(in_fake.mean())
 
 
-def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[float, float]:
+def density_coverage(
+    real: Float[Array, "N F"], fake: Float[Array, "M F"], k: int = 5
+) -> tuple[float, float]:
     """(balls around reals that a fake lies in, over k; share of reals whose ball holds a fake).
 
     Naeem et al. 2020, arXiv:2002.09797, eq. 4 and 6; strictly within. Density may pass 1.
@@ -39,12 +44,12 @@ class Neighbours(NamedTuple):
     """Of each sample: its nearest training image, and that one's own nearest other training
     image."""
 
-    nearest: np.ndarray  # int [n], index of the training image
-    distance: np.ndarray  # [n], to it
-    # int [n], index of the training image nearest to `nearest` that is no duplicate of it
-    other: np.ndarray
-    # [n], the distance between those two; infinite where there are only duplicates
-    spacing: np.ndarray
+    nearest: Int[Array, " N"]  # index of the training image
+    distance: Float[Array, " N"]  # to it
+    # index of the training image nearest to `nearest` that is no duplicate of it
+    other: Int[Array, " N"]
+    # the distance between those two; infinite where there are only duplicates
+    spacing: Float[Array, " N"]
 
     @property
     def memorised(self) -> float:
@@ -55,15 +60,14 @@ class Neighbours(NamedTuple):
         """
         return float((self.distance < self.spacing).mean())
 
-    def closest(self, count: int) -> np.ndarray:
+    def closest(self, count: int) -> Int[Array, " n"]:
         """The samples that look most like copies: least distance for their neighbour's spacing, the
         worst first."""
         return np.argsort(self.distance / np.maximum(self.spacing, 1e-12), kind="stable")[:count]
 
 
-def neighbours(train: np.ndarray, samples: np.ndarray) -> Neighbours:
-    """Each sample's place among the training images, by Euclidean distance of features ([N, F], [n,
-    F])."""
+def neighbours(train: Float[Array, "M F"], samples: Float[Array, "N F"]) -> Neighbours:
+    """Each sample's place among the training images, by Euclidean distance of features."""
     train, samples = metrics.features("memorisation", 2, training=train, generated=samples)
     found = [
         (block.argmin(1), block.min(1)) for _, block in metrics.squared_distances(samples, train)
@@ -71,10 +75,10 @@ def neighbours(train: np.ndarray, samples: np.ndarray) -> Neighbours:
     nearest, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
     # squared distance of one picture to its duplicate
     same = SAME * np.einsum("nf,nf->n", train, train).mean()
-    asked, back = np.unique(nearest, return_inverse=True)
+    wanted, back = np.unique(nearest, return_inverse=True)
     other, spacing = [], []
-    for rows, block in metrics.squared_distances(train[asked], train):
-        block[np.arange(len(block)), asked[rows]] = np.inf
+    for rows, block in metrics.squared_distances(train[wanted], train):
+        block[np.arange(len(block)), wanted[rows]] = np.inf
         block[block <= same] = np.inf
         other.append(block.argmin(1))
         spacing.append(block.min(1))
@@ -83,16 +87,15 @@ def neighbours(train: np.ndarray, samples: np.ndarray) -> Neighbours:
 
 
 class _Inside(NamedTuple):
-    any: np.ndarray  # bool [n]
-    count: np.ndarray  # int [n]
+    any: Bool[Array, " N"]
+    count: Int[Array, " N"]
 
 
-def _within(points, centres, squared_radii, strict=False) -> _Inside:
+def _within(points, centers, squared_radii, strict=False) -> _Inside:
     """In which of the balls each point lies."""
-    hold = (lambda d: d < squared_radii) if strict else (lambda d: d <= squared_radii)
-    counts = np.concatenate(
-        [hold(block).sum(1) for _, block in metrics.squared_distances(points, centres)]
-    )
+    holds = np.less if strict else np.less_equal
+    blocks = metrics.squared_distances(points, centers)
+    counts = np.concatenate([holds(block, squared_radii).sum(1) for _, block in blocks])
     return _Inside(counts > 0, counts)
 
 

@@ -1,13 +1,14 @@
-"""Fidelity of one picture to another, pixel by pixel: MAE, PSNR, SSIM, MS-SSIM. Pairs uint8 [n, H,
-W, C] -> f64 [n].
+"""Fidelity of one picture to another, pixel by pixel: MAE, PSNR, SSIM, MS-SSIM. Of each pair.
 
 Over all channels as they are; `luma` first gives the values "on Y" that restoration papers quote.
 Say which.
 """
 
 import numpy as np
+from jaxtyping import Array, Float, Num, UInt8
 from scipy import ndimage
 
+Pictures = Num[Array, "N H W C"]  # of 0 to 255: uint8, or float as `luma` gives
 PEAK = 255.0
 SIGMA = 1.5  # of SSIM's Gaussian window
 RADIUS = 5  # it is 11 wide
@@ -15,20 +16,20 @@ SSIM_SIDE = 2 * RADIUS + 1  # pixels a side, at least
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM's scales, finest first
 
 
-def mae(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Mean absolute error, in grey levels of 255."""
+def mae(a: Pictures, b: Pictures) -> Float[Array, " N"]:
+    """Mean absolute error, in gray levels of 255."""
     a, b = _pair("mae", 1, a, b)
     return np.abs(a - b).mean((1, 2, 3))
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def psnr(a: Pictures, b: Pictures) -> Float[Array, " N"]:
     """Peak signal-to-noise ratio, 10 log10(255^2 / MSE), in dB; infinite for equal pictures."""
     a, b = _pair("psnr", 1, a, b)
     with np.errstate(divide="ignore"):
         return 10 * np.log10(PEAK**2 / np.square(a - b).mean((1, 2, 3)))
 
 
-def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def ssim(a: Pictures, b: Pictures) -> Float[Array, " N"]:
     """Structural similarity in [-1, 1], 1 for equal pictures: 11x11 Gaussian window, sigma 1.5, K
     0.01 and 0.03.
 
@@ -41,7 +42,7 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return similarity
 
 
-def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def ms_ssim(a: Pictures, b: Pictures) -> Float[Array, " N"]:
     """SSIM at five scales, each half the last. Wang, Simoncelli & Bovik 2003, eq. 7.
 
     A negative contrast term, which has no real power, counts as 0.
@@ -56,9 +57,11 @@ def ms_ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return product
 
 
-def luma(images: np.ndarray) -> np.ndarray:
-    """uint8 RGB [n, H, W, 3] -> f64 [n, H, W, 1]: Y of ITU-R BT.601 in [16, 235], as restoration
-    papers measure on."""
+def luma(images: UInt8[Array, "N H W C"]) -> Float[Array, "N H W 1"]:
+    """Y of ITU-R BT.601 in [16, 235] of RGB pictures, as restoration papers measure on.
+
+    Raises ValueError for pictures of other than 3 channels.
+    """
     if images.shape[-1] != 3:
         raise ValueError(f"luma needs RGB images, got {images.shape[-1]} channels.")
     weights = np.array([65.481, 128.553, 24.966]) / 255
