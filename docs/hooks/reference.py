@@ -17,6 +17,7 @@ import os
 import re
 import types
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 from gan_jax import augment, optim
 from gan_jax.commands import COMMANDS, describe
@@ -27,7 +28,6 @@ from gan_jax.evaluation.measures.base import Measure
 from gan_jax.models import further_networks
 from gan_jax.runtime import registry
 
-os.environ["COLUMNS"] = "100"  # of the commands' help
 LINE = re.compile(r'^\{\{ (\w+)\((?:"([\w.]*)")?\) \}\}$', re.M)
 
 
@@ -158,7 +158,11 @@ def commands() -> str:
     parts = []
     for name in COMMANDS:
         text, module = io.StringIO(), importlib.import_module(f"gan_jax.commands.{name}")
-        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        with (
+            contextlib.redirect_stdout(text),
+            contextlib.suppress(SystemExit),
+            mock.patch.dict(os.environ, COLUMNS="100"),
+        ):
             module.main(["--help"])
         parts.append(f"## `gan-jax {name}`\n\n```text\n{text.getvalue().strip()}\n```\n")
     return "\n".join(parts)
