@@ -23,6 +23,7 @@ from PIL import Image
 from gan_jax import build, checkpoint, config, main, training
 from gan_jax.data import pipeline
 from gan_jax.data.source import open_source
+from gan_jax.distributed.parallel import Parallel
 from gan_jax.inference import previews
 from gan_jax.runtime import workdir
 from gan_jax.runtime.signals import Stopped
@@ -54,8 +55,33 @@ def file(tmp_path, shared_data):
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, shared_data):
+    """(the folder with a config, a finished run, its state, its batches, and a run half as
+    long)."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.py").write_text(FILE)
+    with pytest.MonkeyPatch.context() as patch:
+        batches = record_batches(patch)
+        state = jax.device_get(run(folder / "tiny.py", folder / "finished"))
+    run(folder / "tiny.py", folder / "half", "total_kimg=0.08")
+    return types.SimpleNamespace(folder=folder, state=state, batches=batches)
+
+
+@pytest.fixture
+def half(runs, tmp_path):
+    """A copy of a run's workdir that has come to step 10."""
+    return shutil.copytree(runs.folder / "half", tmp_path / "half")
+
+
+@pytest.fixture
+def finished(runs, tmp_path):
+    """A copy of a finished run's workdir, of 20 steps."""
+    return shutil.copytree(runs.folder / "finished", tmp_path / "finished")
+
+
 def run(file, workdir, *overrides):
-    return training.run(config.load(file, overrides), workdir)
+    return training.run(config.load(str(file), overrides), workdir)
 
 
 def env(**more):
@@ -77,11 +103,16 @@ def script(body, *args, **more):
     )
 
 
-def record_ids(monkeypatch):
+def record_batches(monkeypatch):
+    """A list that every batch will be added to, copied."""
     seen, pull = [], pipeline.Batches.__next__
-    monkeypatch.setattr(
-        pipeline.Batches, "__next__", lambda self: seen.append(pull(self)) or seen[-1]
-    )
+
+    def pull_and_record(self):
+        batch = pull(self)
+        seen.append({name: x.copy() for name, x in batch.items()})
+        return batch
+
+    monkeypatch.setattr(pipeline.Batches, "__next__", pull_and_record)
     return seen
 
 
@@ -97,11 +128,27 @@ def assert_equal(a, b):
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
 
 
-def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
-    ids = record_ids(monkeypatch)
-    whole = run(file, tmp_path / "whole")
-    ids_whole = [batch["id"].copy() for batch in ids]
-    images_whole = [batch["image"].copy() for batch in ids]
+class Killed(BaseException):
+    pass
+
+
+def test_20_steps_are_10_an_end_and_10_more(runs, file, tmp_path, monkeypatch):
+    iterate = training.Trainer.iterate
+
+    def iterate_then_end(self, state, batches, step):
+        if step == 13:
+            assert self.store.finish()
+            raise Killed
+        return iterate(self, state, batches, step)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training.Trainer, "iterate", iterate_then_end)
+        run(file, tmp_path / "killed")
+    assert_goes_on_as(runs, file, tmp_path / "killed", monkeypatch)
+
+
+@pytest.mark.slow
+def test_20_steps_are_10_a_kill_and_10_more(runs, file, tmp_path, monkeypatch):
     killed = script(
         """
         import os, signal
@@ -119,20 +166,28 @@ def test_20_steps_are_10_a_kill_and_10_more(file, tmp_path, monkeypatch):
         tmp_path / "killed",
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert checkpoint.find(tmp_path / "killed").name == "10"
-    assert lines(tmp_path / "killed")[-1]["step"] == 10
-    ids.clear()
-    resumed = run(file, tmp_path / "killed")
+    assert_goes_on_as(runs, file, tmp_path / "killed", monkeypatch, exact=False)
+
+
+def assert_goes_on_as(runs, file, workdir, monkeypatch, exact=True):
+    """A run that ended at step 13 goes on from step 10 as the one that did not; exact: it was made
+    by as many devices."""
+    assert checkpoint.find(workdir).name == "10"
+    assert lines(workdir)[-1]["step"] == 10
+    batches = record_batches(monkeypatch)
+    resumed = run(file, workdir)
     assert int(resumed.step) == STEPS
-    assert_equal(whole, resumed)
-    assert len(ids) == len(ids_whole) / 2
-    for a, b in zip(ids_whole[len(ids) :], ids, strict=True):
-        np.testing.assert_array_equal(a, b["id"])
-    np.testing.assert_array_equal(images_whole[-1], ids[-1]["image"])
-    keys = lambda workdir: [
-        {k: v for k, v in line.items() if k != "img/s"} for line in lines(workdir)
-    ]
-    assert keys(tmp_path / "whole") == keys(tmp_path / "killed")
+    assert len(batches) == len(runs.batches) / 2
+    for a, b in zip(runs.batches[len(batches) :], batches, strict=True):
+        np.testing.assert_array_equal(a["id"], b["id"])
+        np.testing.assert_array_equal(a["image"], b["image"])
+    if exact:
+        assert_equal(runs.state, resumed)
+        whole, again = (
+            [{k: v for k, v in line.items() if k != "img/s"} for line in lines(folder)]
+            for folder in (runs.folder / "finished", workdir)
+        )
+        assert whole == again
 
 
 def test_what_a_run_prints_and_writes(file, tmp_path, capsys):
@@ -168,14 +223,13 @@ def test_what_a_run_prints_and_writes(file, tmp_path, capsys):
         assert text in start, start
 
 
-def test_running_a_finished_run_again_does_nothing(file, tmp_path, capsys):
-    first = run(file, tmp_path)
-    again = run(file, tmp_path)
+def test_running_a_finished_run_again_does_nothing(runs, file, finished, capsys):
+    again = run(file, finished)
     assert "nothing to do" in capsys.readouterr().out
-    assert_equal(first, again)
+    assert_equal(runs.state, again)
 
 
-def test_grid_does_not_disturb_the_run(file, tmp_path):
+def test_grid_does_not_disturb_the_run(runs, file, tmp_path):
     often = run(
         file,
         tmp_path / "a",
@@ -183,27 +237,30 @@ def test_grid_does_not_disturb_the_run(file, tmp_path):
         "log_every_kimg=0.008",
         "save_every_kimg=0.032",
     )
-    assert_equal(often, run(file, tmp_path / "b", "sample_every_kimg=1.0"))
+    assert_equal(often, runs.state)
 
 
-def test_changed_settings_are_named_on_resume(file, tmp_path, capsys, monkeypatch):
-    meta = training.Trainer.meta
+def test_changed_settings_are_named_on_resume(file, half, capsys, monkeypatch):
+    restore = checkpoint.Store.restore
 
-    def older(self, position):
+    def older(meta):
         """As saved before there were these settings."""
-        saved = meta(self, position)
-        del saved["config"]["join_seconds"], saved["config"]["trackers"]
-        return saved
+        del meta["config"]["join_seconds"], meta["config"]["trackers"]
+        return meta
 
-    monkeypatch.setattr(training.Trainer, "meta", older)
-    run(file, tmp_path, "total_kimg=0.08")
-    run(file, tmp_path, "opt_g.lr=5e-4")
+    def restore_older(self, step, like):
+        state, meta = restore(self, step, like)
+        return state, older(meta)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.Store, "restore", restore_older)
+        run(file, half, "opt_g.lr=5e-4", "total_kimg=0.088")
     out = capsys.readouterr().out
     assert "resumed from step 10" in out
     assert "changed since that step: config.opt_g.lr: 0.001 -> 0.0005" in out
-    assert "changed since that step: config.total_kimg: 0.08 -> 0.16" in out
+    assert "changed since that step: config.total_kimg: 0.08 -> 0.088" in out
     assert "the data" not in out and "join_seconds" not in out and "trackers" not in out
-    run(file, tmp_path, "total_kimg=0.24", "data.flip=False")
+    run(file, half, "total_kimg=0.096", "data.flip=False")
     assert "changed since that step: the data" in capsys.readouterr().out
 
 
@@ -242,9 +299,7 @@ def test_a_learning_rate_that_jumps_is_said(file, tmp_path, capsys):
     assert "config.opt_g.networks.style.lr is 0 before and 0.000905 after" in line
 
 
-def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch):
-    run(file, tmp_path, "total_kimg=0.008")
-
+def test_labels_that_mean_other_classes_stop_the_run(file, half, monkeypatch):
     def renamed(change):
         def opened(settings):
             source = open_source(settings)
@@ -259,13 +314,13 @@ def test_labels_that_mean_other_classes_stop_the_run(file, tmp_path, monkeypatch
         ValueError,
         match=f"the labels mean other classes.*: {len(names)} classes, .*there, .*'zebras' here",
     ):
-        run(file, tmp_path)
+        run(file, half)
     renamed(lambda classes: (*classes, "zebras"))  # the same words, not a leaf's shape
     with pytest.raises(
         ValueError, match=rf"other classes.*\(label {len(names)}: no class there, 'zebras' here\)"
     ):
-        run(file, tmp_path)
-    assert checkpoint.find(tmp_path).name == "1"
+        run(file, half)
+    assert checkpoint.find(half).name == "10"
 
 
 def test_classes_of_converted_networks_get_their_names():
@@ -275,8 +330,7 @@ def test_classes_of_converted_networks_get_their_names():
     assert not resume.unnamed(["cats", "dogs"], ["cats", "wolves"])
 
 
-def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
-    run(file, tmp_path, "total_kimg=0.08")
+def test_a_config_that_does_not_fit_the_checkpoint(file, half):
     with pytest.raises(
         ValueError,
         match=(
@@ -285,50 +339,47 @@ def test_a_config_that_does_not_fit_the_checkpoint(file, tmp_path):
             r".*: g/params/g/\S+ is float32\[.*16.*\] there and float32\[.*24.*\] here"
         ),
     ):
-        run(file, tmp_path, "g.widths=(24,)")
-    assert int(run(file, tmp_path, "total_kimg=0.088").step) == 11
+        run(file, half, "g.widths=(24,)")
+    assert checkpoint.find(half).name == "10"
 
 
-def test_init_from_takes_what_fits(file, tmp_path, capsys):
-    first = run(file, tmp_path / "a", "total_kimg=0.08")
-    capsys.readouterr()
+def test_init_from_takes_what_fits(file, half, tmp_path, capsys):
     run(
         file,
         tmp_path / "b",
         "total_kimg=0.008",
-        f"init_from={tmp_path / 'a'}",
+        f"init_from={half}",
         "opt_g.lr=0.0",
         "opt_d.lr=0.0",
         "d.widths=(24,)",
     )
     out = capsys.readouterr().out
     assert "leaves match" in out and "kept as initialised: d/params/d/" in out
-    leaves, _ = checkpoint.read(checkpoint.find(tmp_path / "b"), ("g/params/",))
-    for name, x in checkpoint.named(first).items():
-        if name.startswith("g/params/"):
-            np.testing.assert_array_equal(leaves[name], x)
+    old, new = (
+        checkpoint.read(checkpoint.find(folder), ("g/params/",))[0]
+        for folder in (half, tmp_path / "b")
+    )
+    for name in old:
+        np.testing.assert_array_equal(old[name], new[name])
 
 
-def test_phases_that_a_resumed_run_plays_later_are_compiled_apart(file, tmp_path, capsys):
-    run(file, tmp_path, "total_kimg=0.08")
-    capsys.readouterr()
-    run(file, tmp_path, "total_kimg=0.12")
+def test_phases_that_a_resumed_run_plays_later_are_compiled_apart(file, half, capsys):
+    run(file, half, "total_kimg=0.12")
     # step 10 plays two phases, step 12 the penalty too, step 15 draws the grid
     out = capsys.readouterr().out
     assert out.count(" compiling\n") == 3
-    assert not (tmp_path / "samples" / "0000000088.png").exists()
+    assert not (half / "samples" / "0000000088.png").exists()
 
 
-def test_nan_stops_the_run_and_names_metric_and_steps(file, tmp_path):
-    run(file, tmp_path, "total_kimg=0.08")
+def test_nan_stops_the_run_and_names_metric_and_steps(file, half):
     with pytest.raises(
         FloatingPointError, match=r"d/\S+ became (nan|inf|-inf) at step \d+ \(steps 11-15\)"
     ):
-        run(file, tmp_path, "opt_d.lr=1e38", "game.loss=wasserstein")
-    assert checkpoint.find(tmp_path).name == "10"
-    for name, x in checkpoint.read(checkpoint.find(tmp_path), ("",))[0].items():
+        run(file, half, "opt_d.lr=1e38", "game.loss=wasserstein")
+    assert checkpoint.find(half).name == "10"
+    for name, x in checkpoint.read(checkpoint.find(half), ("",))[0].items():
         assert np.isfinite(x).all() if x.dtype.kind == "f" else True, name
-    assert int(run(file, tmp_path).step) == STEPS
+    assert int(run(file, half, "total_kimg=0.088").step) == 11
 
 
 def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, capsys):
@@ -336,7 +387,7 @@ def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, c
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(training, "save_png", full)
-    assert int(run(file, tmp_path).step) == STEPS
+    assert int(run(file, tmp_path, "total_kimg=0.008").step) == 1
     assert (
         "the sample grid can't be written: [Errno 28] No space left on device"
         in capsys.readouterr().out
@@ -344,60 +395,64 @@ def test_a_full_disk_under_the_grids_ends_nothing(file, tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_signal_saves_and_stops(file, tmp_path, name):
-    command = [
-        sys.executable,
-        "-m",
-        "gan_jax.main",
-        "--config",
-        file,
-        "--workdir",
-        str(tmp_path / "w"),
-        "--config.total_kimg=400",
-    ]
-    process = subprocess.Popen(
-        command, env=env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def test_a_signal_saves_and_stops(file, tmp_path, monkeypatch, capsys, name):
+    iterate = training.Trainer.iterate
+
+    def iterate_and_signal(self, state, batches, step):
+        if step == 6:
+            os.kill(os.getpid(), getattr(signal, name))
+        return iterate(self, state, batches, step)
+
+    monkeypatch.setattr(training.Trainer, "iterate", iterate_and_signal)
+    status = main.main(["--config", file, "--workdir", str(tmp_path / "w")])
+    assert status == 128 + getattr(signal, name)
+    out, err = capsys.readouterr()
+    assert f"stopped by {name} at step 7; the same command goes on from there." in out
+    assert f"stopped by {name} (exit status {status})" in err
+    assert checkpoint.find(tmp_path / "w").name == "7"
+    assert "0000000056.png" in os.listdir(tmp_path / "w" / "samples")
+
+
+def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path, monkeypatch):
+    """The disk is slow; SIGTERM comes again while the save that the first one caused is under
+    way."""
+    write = checkpoint.write_manifest
+
+    def slowly(path, step):
+        for _ in range(5):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+        write(path, step)
+
+    monkeypatch.setattr(checkpoint.steps, "write_manifest", slowly)
+    run(file, tmp_path / "w", "total_kimg=0.08")
+    assert checkpoint.find(tmp_path / "w").name == "10"
+
+
+@pytest.mark.slow
+def test_a_signal_from_outside_saves_and_stops(file, tmp_path):
+    call = [sys.executable, "-m", "gan_jax.main", "--config", file, "--workdir", tmp_path / "w"]
+    call += ["--config.total_kimg=400"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = subprocess.Popen(call, env=env(), **pipes)
     try:
         wait_for(
             lambda: (tmp_path / "w" / "metrics.jsonl").exists() and lines(tmp_path / "w"), process
         )
-        process.send_signal(getattr(signal, name))
+        process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 128 + getattr(signal, name), out
-    assert f"stopped by {name} at step" in out
-    step = int(out.split(f"stopped by {name} at step ")[1].split(";")[0])
+    assert process.returncode == 143, out
+    step = int(out.split("stopped by SIGTERM at step ")[1].split(";")[0])
     assert checkpoint.find(tmp_path / "w").name == str(step)
-    assert f"{step * 8:010d}.png" in os.listdir(tmp_path / "w" / "samples")
-
-
-def test_signals_during_the_last_save_do_not_lose_it(file, tmp_path):
-    """The disk is slow; SIGTERM comes again while the save that the first one asked for is under
-    way."""
-    body = """
-        import os, signal, time
-        from gan_jax import checkpoint, config, training
-        write = checkpoint.write_manifest
-        def slowly(path, step):
-            for _ in range(5):
-                time.sleep(0.2)
-                os.kill(os.getpid(), signal.SIGTERM)
-            write(path, step)
-        checkpoint.steps.write_manifest = slowly
-        training.run(config.load(sys.argv[1], ["total_kimg=0.08"]), sys.argv[2])
-    """
-    done = script(body, file, tmp_path / "w")
-    assert done.returncode == 0, done.stderr
-    assert checkpoint.find(tmp_path / "w").name == "10"
 
 
 def test_a_last_save_that_fails_is_an_error(file, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=10))
-    with pytest.raises(OSError, match="the last checkpoint, step 20, is not saved"):
-        run(file, tmp_path)
-    assert "CHECKPOINT NOT SAVED at step 10" in capsys.readouterr().err
+    with pytest.raises(OSError, match="the last checkpoint, step 2, is not saved"):
+        run(file, tmp_path, "total_kimg=0.016", "save_every_kimg=0.008")
+    assert "CHECKPOINT NOT SAVED at step 1" in capsys.readouterr().err
 
 
 def test_one_run_a_workdir(file, tmp_path, capsys):
@@ -556,32 +611,20 @@ def cmdline(pid):
         return b""
 
 
-def test_another_batch_does_not_resume(file, tmp_path):
-    run(file, tmp_path, "total_kimg=0.08")
+def test_another_batch_does_not_resume(file, half):
     with pytest.raises(
         ValueError, match=r"config.batch=16: the checkpoints in .* were made with 8"
     ):
-        run(file, tmp_path, "batch=16")
+        run(file, half, "batch=16")
 
 
 def test_worker_processes_read_the_same_run(file, tmp_path):
-    body = "from gan_jax import main\nsys.exit(main.main(sys.argv[1:]))"
-    args = [
-        "--config",
-        file,
-        "--workdir",
-        tmp_path / "a",
-        "--config.total_kimg=0.04",
-        "--config.save_every_kimg=1.0",
-    ]
-    done = script(body, *args, "--config.workers=1")
-    assert done.returncode == 0, done.stderr
-    run(file, tmp_path / "b", "total_kimg=0.04")
-    a, b = (checkpoint.read(checkpoint.find(tmp_path / name), ("g/", "d/"))[0] for name in "ab")
-    for name in a:
-        np.testing.assert_allclose(a[name], b[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    short = ["total_kimg=0.04", "save_every_kimg=1.0"]
+    one = run(file, tmp_path / "a", *short, "workers=1")
+    assert_equal(one, run(file, tmp_path / "b", *short))
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_end_the_run(file, tmp_path):
     command = (
         f"{sys.executable} -m gan_jax.main --config {file} --workdir {tmp_path / 'w'} | head -n 1"
@@ -612,30 +655,15 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.1)
 
 
-def test_jit_pmap_and_one_device_agree(file, tmp_path):
+def test_jit_pmap_and_one_device_agree(runs, file, tmp_path, monkeypatch):
     """Whole runs: losses equal within 1e-3 after 10 steps of 8 images; only the order of summation
     differs."""
     short = "total_kimg=0.08"
-    for kind in ("jit", "pmap"):
-        run(file, tmp_path / kind, short, f"parallel={kind}")  # on this process's 2 virtual devices
-    one = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "gan_jax.main",
-            "--config",
-            file,
-            "--workdir",
-            str(tmp_path / "one"),
-            f"--config.{short}",
-        ],
-        env=env(XLA_FLAGS=FAST_COMPILE),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert one.returncode == 0, one.stderr
-    assert_losses_agree(tmp_path / "one", tmp_path / "jit", tmp_path / "pmap")
+    run(file, tmp_path / "pmap", short, "parallel=pmap")  # on this process's 2 virtual devices
+    first = jax.devices()[:1]
+    monkeypatch.setattr(build, "Parallel", lambda kind: Parallel(kind, first))
+    run(file, tmp_path / "one", short)
+    assert_losses_agree(tmp_path / "one", runs.folder / "half", tmp_path / "pmap")
 
 
 def assert_losses_agree(first, *others):
@@ -648,54 +676,57 @@ def assert_losses_agree(first, *others):
                 )
 
 
-@pytest.mark.parametrize("kind", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
-def test_two_processes_agree_with_one(file, tmp_path, kind):
-    """One device a process; each reads its half of every batch and sees its half of the evaluation;
-    the first writes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+@pytest.fixture
+def two_processes(file, tmp_path):
+    """(settings) -> trains in two processes, one device each; the workdir."""
+
+    def train_in_two(*settings):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        call = [sys.executable, "-m", "gan_jax.main", "--config", file]
+        call += ["--workdir", str(tmp_path / "two"), "--coordinator", address]
+        call += ["--num_processes", "2", *[f"--config.{setting}" for setting in settings]]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        processes = [
+            subprocess.Popen(
+                [*call, "--process_id", str(k)], env=env(XLA_FLAGS=FAST_COMPILE), **pipes
+            )
+            for k in range(2)
+        ]
+        try:
+            outs = [process.communicate(timeout=200)[0] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+        assert [process.returncode for process in processes] == [0, 0], "\n".join(outs)
+        return tmp_path / "two"
+
+    return train_in_two
+
+
+def test_two_processes_agree_with_one(runs, two_processes):
+    """Each reads its half of every batch; the first writes."""
+    assert_losses_agree(runs.folder / "half", two_processes("total_kimg=0.08"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["jit", "pmap"])
+def test_two_processes_evaluate_and_save_as_one(file, tmp_path, two_processes, kind):
+    """Each sees its half of the evaluation too."""
     short = ["total_kimg=0.08", f"parallel={kind}", "eval_every_kimg=0.08"]
     short += [f"eval.{setting}" for setting in ("images=10", "reference=9", "batch=4")]
-    start = lambda i: subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "gan_jax.main",
-            "--config",
-            file,
-            "--workdir",
-            str(tmp_path / "two"),
-            *[f"--config.{setting}" for setting in short],
-            "--coordinator",
-            address,
-            "--num_processes",
-            "2",
-            "--process_id",
-            str(i),
-        ],
-        env=env(XLA_FLAGS=FAST_COMPILE),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    processes = [start(0), start(1)]
-    try:
-        outs = [p.communicate(timeout=200)[0] for p in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [p.returncode for p in processes] == [0, 0], "\n".join(outs)
+    two = two_processes(*short)
     run(file, tmp_path / "one", *short)
-    assert_losses_agree(tmp_path / "one", tmp_path / "two")
-    one, two = (
-        json.loads((tmp_path / name / "evaluations.jsonl").read_text()) for name in ("one", "two")
+    assert_losses_agree(tmp_path / "one", two)
+    a, b = (
+        json.loads((folder / "evaluations.jsonl").read_text())["values"]["kid_efflite0"]
+        for folder in (tmp_path / "one", two)
     )
-    assert two["values"]["kid_efflite0"] == pytest.approx(one["values"]["kid_efflite0"], rel=1e-2)
-    assert checkpoint.find(tmp_path / "two" / "best").name == "10"
+    assert b == pytest.approx(a, rel=1e-2)
+    assert checkpoint.find(two / "best").name == "10"
     # what two processes saved, one goes on from
-    resumed = run(file, tmp_path / "two", f"parallel={kind}")
-    assert int(resumed.step) == STEPS
+    assert int(run(file, two, f"parallel={kind}").step) == STEPS
 
 
 def test_state_on_devices_is_whole_on_each(file, tmp_path):
