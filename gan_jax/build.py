@@ -59,7 +59,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     source = open_source(config.data)
     agreement.agree({"the fingerprint of config.data": source.fingerprint})
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
-    config, notes = fitted(config, len(source))
+    config, notes = decide_augmentation(config, len(source))
 
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
@@ -71,7 +71,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
         samples=domains.Domains(source, names) if names else source,
         game=game,
         iteration=make_iteration(config, game, parallel),
-        notes=(*source.notes, *notes, *few(config, game, len(source))),
+        notes=(*source.notes, *notes, *warn_of_few_images(config, game, len(source))),
     )
 
 
@@ -164,9 +164,9 @@ def _traced(config: Config, net: nn.Module, key: jax.Array, *args):
         raise ValueError(f"{_named(config, net)}{at}: {type(error).__name__}: {text}") from error
 
 
-def fitted(config: Config, images: int) -> tuple[Config, list[str]]:
-    """(the config for data of so many images, what is to be said of it): `augment_below` decides on
-    `augment`."""
+def decide_augmentation(config: Config, images: int) -> tuple[Config, list[str]]:
+    """(the config for data of so many images, lines for the log): `augment_below` decides whether
+    `augment` stays."""
     if config.augment_below is None or not config.augment:
         return config, []
     if images >= config.augment_below:
@@ -178,8 +178,8 @@ def fitted(config: Config, images: int) -> tuple[Config, list[str]]:
     ]
 
 
-def few(config: Config, game: Game, images: int) -> list[str]:
-    """What to expect of a generator that starts from nothing where there are fewer than FEW
+def warn_of_few_images(config: Config, game: Game, images: int) -> list[str]:
+    """Lines for the log: what to expect of a generator that starts from nothing on fewer than FEW
     images."""
     if images >= FEW or config.init_from is not None or game.translates:
         return []
@@ -191,7 +191,7 @@ def few(config: Config, game: Game, images: int) -> list[str]:
 
 
 def make_iteration(config: Config, game: Game, parallel: Parallel) -> Iteration:
-    """The compiled order of play."""
+    """The optimizer steps of one iteration, to be compiled when first called."""
     rows = config.batch // parallel.size
     if rows % config.accumulate:
         raise ValueError(

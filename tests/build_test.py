@@ -164,13 +164,15 @@ def test_networks_of_ones_own_are_told_what_they_must_take_and_give(
 
 def test_few_images_are_augmented_and_many_are_not(toy_game):
     run = config.load(str(CONFIGS / "folder.py"))
-    few, said = build.fitted(run, 999)
+    few, said = build.decide_augmentation(run, 999)
     assert few == run and few.augment["name"] == "diffaugment"
     assert "999 images are fewer than 1,000 (config.augment_below)" in said[0]
-    many, said = build.fitted(run, 1000)
+    many, said = build.decide_augmentation(run, 1000)
     assert many == dataclasses.replace(run, augment={}) and not said
     always = dataclasses.replace(run, augment_below=None)
-    assert build.fitted(always, 10**6) == (always, []) and build.fitted(many, 5) == (many, [])
+    assert build.decide_augmentation(always, 10**6) == (always, []) and build.decide_augmentation(
+        many, 5
+    ) == (many, [])
     with pytest.raises(ValueError, match="config.augment_below=0: it must be at least 1"):
         dataclasses.replace(run, augment_below=0)
 
@@ -178,16 +180,16 @@ def test_few_images_are_augmented_and_many_are_not(toy_game):
 def test_very_few_images_are_told_what_to_expect(toy_game):
     run, game = config.load(str(CONFIGS / "folder.py")), toy_game()
     assert (
-        "99 images are few" in build.few(run, game, 99)[0]
-        and "configs/few_shot.py" in build.few(run, game, 99)[0]
+        "99 images are few" in build.warn_of_few_images(run, game, 99)[0]
+        and "configs/few_shot.py" in build.warn_of_few_images(run, game, 99)[0]
     )
     assert (
-        build.few(run, game, 100)
+        build.warn_of_few_images(run, game, 100)
         == []
-        == build.few(dataclasses.replace(run, init_from="runs/many"), game, 9)
+        == build.warn_of_few_images(dataclasses.replace(run, init_from="runs/many"), game, 9)
     )
     cut = config.load(str(CONFIGS / CUT))
-    assert build.few(cut, algorithms.make_game(cut, (32, 32, 3), 0), 2) == []
+    assert build.warn_of_few_images(cut, algorithms.make_game(cut, (32, 32, 3), 0), 2) == []
     start = config.load(str(CONFIGS / "few_shot.py"))
     assert (start.g, start.d, start.model, start.data["resolution"]) == (
         run.g,
