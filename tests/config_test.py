@@ -237,9 +237,10 @@ def test_smoke_keeps_the_data_that_one_names(file):
         if name not in config.LOCATIONS:
             continue
         run = config.load(f"{file}:smoke", [f"data.{key}=mine"])
-        of = lambda data, place=place: data[place] if place else data
-        resolution = {"resolution": of(small.data)["resolution"]}
-        assert of(run.data) == {**of(whole.data), name: "mine", **resolution}
+        found, full, stand_in = (
+            settings.data[place] if place else settings.data for settings in (run, whole, small)
+        )
+        assert found == {**full, name: "mine", "resolution": stand_in["resolution"]}
         assert run.batch == small.batch and run.g == small.g and run.total_kimg == small.total_kimg
         if place and whole.data["source"] == "unpaired":
             other = {"a": "b", "b": "a"}[place]

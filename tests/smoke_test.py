@@ -1,6 +1,7 @@
 """Every file in configs/ trains with :smoke, resumes bit for bit, and what it saved is sampled by
 the tool."""
 
+import dataclasses
 import json
 import math
 import os
@@ -10,18 +11,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import algorithms, checkpoint, config, main
+from gan_jax import algorithms, build, checkpoint, config, main
+from gan_jax.evaluation.protocol import Protocol
+from gan_jax.runtime import registry
 from tests.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # Their games and networks are those of another config, which is always tried; run these with -m
 # slow.
-ALIKE = {"biggan_cifar10", "biggan_imagenet128", "sagan_imagenet128", "stylegan2_cifar10", "stylegan2_ffhq256",
-         "r3gan_cifar10", "r3gan_ffhq256", "r3gan_imagenet64", "starganv2_afhq", "starganv2_celeba_hq",
-         "pix2pix_facades", "cyclegan_horse2zebra", "emoji_cut", "single_cut", "few_shot", "dcgan_celeba64", "dcgan_cifar10",
-         "wgan_cifar10"}  # fmt: skip
-# Of games that keep more than weights between rounds: what makes them use it within two rounds, and
-# after them.
+ALIKE = {
+    "biggan_cifar10",
+    "biggan_imagenet128",
+    "sagan_imagenet128",
+    "stylegan2_cifar10",
+    "stylegan2_ffhq256",
+    "r3gan_cifar10",
+    "r3gan_ffhq256",
+    "r3gan_imagenet64",
+    "starganv2_afhq",
+    "starganv2_celeba_hq",
+    "pix2pix_facades",
+    "cyclegan_horse2zebra",
+    "emoji_cut",
+    "single_cut",
+    "few_shot",
+    "dcgan_celeba64",
+    "dcgan_cifar10",
+    "wgan_cifar10",
+}
+# Of games that keep more than weights between iterations: what makes them use it within two
+# iterations, and after them.
 KEEPS = {
     "avatars_biggan": [],
     "avatars_stylegan2": ["game.path_every=2", "game.r1_every=2"],
@@ -34,19 +53,50 @@ KEEPS = {
     "avatars_starganv2": [],
     "emoji_cyclegan": [],
 }
+# Whose evaluation is that of another config's kind of game, tried there; -m slow tries them too.
+NOT_EVALUATED = {
+    "avatars_biggan",
+    "avatars_stylegan2",
+    "avatars_r3gan",
+    "emoji_cyclegan",
+    "sngan_cifar10",
+    "wgan_gp_cifar10",
+    "gan_mnist",
+}
 TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(file, id=file.stem, marks=[pytest.mark.slow] * (file.stem in ALIKE))
-        for file in CONFIGS
-    ],
-)
-def test_smoke(file, tool, tmp_path, shared_data, capsys):
+@pytest.fixture
+def shared_experiment(monkeypatch):
+    """Runs whose settings differ in their evaluation only use the same compiled programs."""
+    build_experiment, made = build.experiment, {}
+
+    def experiment(run, *, new=True):
+        key = json.dumps(config.as_json(dataclasses.replace(run, eval_every_kimg=None)))
+        if key not in made:
+            made[key] = build_experiment(run, new=new)
+        settings = dataclasses.replace(made[key].config, eval_every_kimg=run.eval_every_kimg)
+        return dataclasses.replace(made[key], config=settings)
+
+    monkeypatch.setattr(build, "experiment", experiment)
+
+
+def runs():
+    """(file, whether it is evaluated), the slow ones marked."""
+    for file in CONFIGS:
+        slow = [pytest.mark.slow]
+        marks = slow * (file.stem in NOT_EVALUATED | ALIKE)
+        yield pytest.param(file, True, id=f"{file.stem}-evaluated", marks=marks)
+        if file.stem in NOT_EVALUATED:
+            yield pytest.param(file, False, id=file.stem)
+
+
+@pytest.mark.parametrize(("file", "evaluated"), list(runs()))
+def test_smoke(file, evaluated, tool, tmp_path, shared_data, capsys, shared_experiment):
     args = ["--config", f"{file}:smoke", *needs(file, tmp_path)]
     args += [f"--config.{setting}" for setting in KEEPS.get(file.stem, [])]
+    if not evaluated:
+        args += ["--config.eval_every_kimg=None"]
     if file.stem in KEEPS:
         args += [f"--config.save_every_kimg={config.load(f'{file}:smoke').total_kimg / 2}"]
     assert main.main([*args, "--workdir", str(tmp_path / "run")]) == 0
@@ -107,3 +157,5 @@ def test_the_whole_config_names_a_game_that_exists(file):
         run, (data["resolution"],) * 2 + (data.get("channels", 3),), 10 if data.get("labels") else 0
     )
     assert game.phases and run.total_steps > 100
+    for spec in (str(file), f"{file}:smoke"):
+        registry.build(Protocol, config.load(spec).eval, "config.eval")

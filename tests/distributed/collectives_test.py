@@ -23,28 +23,46 @@ GAMES = {  # every algorithm and every model, as small as they come
     "mlp": {"g": {"widths": (2,)}, "d": {"widths": (2,)}, "game": {"penalty": "wgan_gp"}},
     "dcgan": {"g": WIDTH, "d": WIDTH, "game": {"consistency_real": 1.0, "consistency_fake": 1.0}},
     "sngan": {"g": WIDTH, "d": WIDTH},
-    "biggan": {"g": WIDTH | {"attention": 16, "arch": "studiogan"}, "d": WIDTH, "game": {"z_dim": 8}},
-    "stylegan2": {"g": STYLEGAN2 | {"w_dim": 2, "map_layers": 1}, "d": STYLEGAN2 | {"mbstd_group": ROWS}},
+    "biggan": {
+        "g": WIDTH | {"attention": 16, "arch": "studiogan"},
+        "d": WIDTH,
+        "game": {"z_dim": 8},
+    },
+    "stylegan2": {
+        "g": STYLEGAN2 | {"w_dim": 2, "map_layers": 1},
+        "d": STYLEGAN2 | {"mbstd_group": ROWS},
+    },
     "r3gan": {"g": R3GAN, "d": R3GAN, "game": {"penalty_every": 2}},
     "pix2pix": {"g": WIDTH | {"levels": 6}, "d": WIDTH | {"levels": 1}, "game": {"temporal": 1.0}},
     "cyclegan": {"g": WIDTH | {"blocks": 1}, "d": WIDTH | {"levels": 1}, "game": {"temporal": 1.0}},
-    "cut": {"g": WIDTH | {"blocks": 1}, "d": WIDTH | {"levels": 1}, "networks": {"heads": {"features": 2}},
-            "game": {"taps": (0, 4), "patches": 3, "across": True, "flip": True, "temporal": 1.0}},
-    "starganv2": {"g": {"width": 1, "levels": 1}, "d": WIDTH, "game": {"temporal": 1.0},
-                  "networks": {"mapping": {"features": 2, "width": 2}, "encoder": {"features": 2, "width": 1}}},
-}  # fmt: skip
+    "cut": {
+        "g": WIDTH | {"blocks": 1},
+        "d": WIDTH | {"levels": 1},
+        "networks": {"heads": {"features": 2}},
+        "game": {"taps": (0, 4), "patches": 3, "across": True, "flip": True, "temporal": 1.0},
+    },
+    "starganv2": {
+        "g": {"width": 1, "levels": 1},
+        "d": WIDTH,
+        "game": {"temporal": 1.0},
+        "networks": {
+            "mapping": {"features": 2, "width": 2},
+            "encoder": {"features": 2, "width": 1},
+        },
+    },
+}
 
 
 ROOT = pathlib.Path(collectives.__file__).parent.parent
-IN_A_TURN = [ROOT / "algorithms" / "critic_terms.py", ROOT / "regularizers.py"]
-IN_A_TURN += [
+IN_A_STEP = [ROOT / "algorithms" / "critic_terms.py", ROOT / "regularizers.py"]
+IN_A_STEP += [
     path
     for part in ("algorithms", "augment", "models", "nn")
     for path in sorted((ROOT / part).glob("*.py"))
 ]
 KEYS = {"split", "fold_in", "key", "key_data", "wrap_key_data"}
 NO_ROWS = {  # functions that may draw an array of their own, and of what
-    "truncated_normal": "z to draw pictures of, outside of turns",
+    "truncated_normal": "z to draw pictures of, outside of steps",
     "latent": "the same",
     "_standing_pass": "pictures of one device",
     "he_each": "weights",
@@ -76,7 +94,7 @@ def test_arrays_are_drawn_by_axis_draw():
     found = [
         f"{path.relative_to(ROOT)}:{line} draws without collectives.draw, so under pmap the same"
         " rows on each device"
-        for path in IN_A_TURN
+        for path in IN_A_STEP
         for within, line in own_draws(ast.parse(path.read_text()))
         if not set(within) & set(NO_ROWS)
     ]
@@ -91,8 +109,12 @@ def test_the_search_finds_a_draw_of_a_devices_own():
         "jax.random.uniform(rng, (n, 3))",
     ):
         assert list(own_draws(ast.parse(own.format(drawn)))) == [(("f",), 2)]
-    for drawn in ("collectives.draw(lambda n: jax.random.normal(rng, (n, 3)), 4)", "jax.random.split(rng, 3)",
-                  "jax.random.bernoulli(rng)", "jax.random.randint(rng, (), 0, 3)"):  # fmt: skip
+    for drawn in (
+        "collectives.draw(lambda n: jax.random.normal(rng, (n, 3)), 4)",
+        "jax.random.split(rng, 3)",
+        "jax.random.bernoulli(rng)",
+        "jax.random.randint(rng, (), 0, 3)",
+    ):
         assert not list(own_draws(ast.parse(own.format(drawn))))
 
 
@@ -112,17 +134,19 @@ def drawn_on_one_of_two(f, *args):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", GAMES)
-def test_every_draw_of_a_turn_is_a_row_of_the_global_one(model):
+def test_every_draw_of_a_step_is_a_row_of_the_global_one(model):
     algorithm = "noise_to_image" if model in ("mlp", "dcgan", "sngan", "biggan") else model
     side, classes = 32 if model in ("sngan", "biggan") else 8, CLASSES * (model == "starganv2")
     run = config.Config(algorithm, model, {}, batch=2 * ROWS, total_kimg=1.0, **GAMES[model])
     game, found = algorithms.make_game(run, (side, side, 3), classes), []
     state = jax.eval_shape(lambda: build.new_state(run, game, (side, side, 3), classes))
     for phase in game.phases:
-        turn = lambda state, batch: phase.loss(
-            getattr(state, phase.who).params, state, batch, jax.random.wrap_key_data(state.rng)
-        )
-        found += drawn_on_one_of_two(turn, state, game.example((side, side, 3), classes, ROWS))
+
+        def step(state, batch):
+            params, key = getattr(state, phase.who).params, jax.random.wrap_key_data(state.rng)
+            return phase.loss(params, state, batch, key)
+
+        found += drawn_on_one_of_two(step, state, game.example((side, side, 3), classes, ROWS))
     assert found and not [shape for shape in found if shape[:1] == (ROWS,)]
 
 
