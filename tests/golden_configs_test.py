@@ -25,9 +25,9 @@ def resolved(file) -> str:
         taken = registry.settings_of(factory)
         defaults = {name: x for name, x in registry.defaults(factory).items() if name in taken}
         settings = {name: x for name, x in (defaults | values).items() if name not in given}
-        settings = {"module": factory.__module__.rpartition(".")[2]} | settings
+        part = f"{place.partition(' ')[0]}, {factory.__module__.rpartition('.')[2]}"
         lines = [f"  {json.dumps(name)}: {json.dumps(x)}" for name, x in settings.items()]
-        parts.append(f' "{place.partition(" ")[0]}": {{\n' + ",\n".join(lines) + "\n }")
+        parts.append(f' "{part}": {{\n' + ",\n".join(lines) + "\n }")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
