@@ -1,6 +1,7 @@
 """What the frozen nets share: layers with their batch norms folded in, filled from a file's
 arrays."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -57,7 +58,6 @@ class Dense(nn.Module):
 
 def params_of(
     net: nn.Module,
-    side: int,
     sources: Callable[[str], Source],
     arrays: Mapping[str, np.ndarray],
     path: pathlib.Path,
@@ -67,14 +67,13 @@ def params_of(
     them.
 
     Args:
-        side: of pictures it can see, for its shapes.
         sources: a layer's path in the net, "block3/expand" -> where its numbers are.
         ignore: endings of names in the file that nothing here wants.
     Raises:
         ValueError: names the first layer that the file lacks, has in another shape, or has beside
         those wanted.
     """
-    shapes = param_shapes(net, side)
+    shapes = param_shapes(net)
     kernels = {path[:-1]: shape for path, shape in shapes.items() if path[-1] == "kernel"}
     wanted: dict[str, tuple[int, ...]] = {}
     for place, shape in kernels.items():
@@ -89,9 +88,11 @@ def params_of(
     return {"params": traverse_util.unflatten_dict(params)}
 
 
-def param_shapes(net: nn.Module, side: int) -> dict[tuple[str, ...], tuple[int, ...]]:
-    """The shapes of a net's parameters by their paths."""
-    x = jnp.zeros((1, side, side, 3))
+@functools.lru_cache(maxsize=8)
+def param_shapes(net: nn.Module) -> Mapping[tuple[str, ...], tuple[int, ...]]:
+    """The shapes of a net's parameters by their paths; they are the same for pictures of any
+    size."""
+    x = jnp.zeros((1, 160, 160, 3))
     params = jax.eval_shape(lambda: net.init(jax.random.key(0), x))["params"]
     return {path: x.shape for path, x in traverse_util.flatten_dict(params).items()}
 

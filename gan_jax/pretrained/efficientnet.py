@@ -95,7 +95,7 @@ def load(name: str, path: str | None, resize: str) -> Net:
     """path: a .pth with this state dict; None: the installed package's."""
     file = pathlib.Path(path) if path is not None else _packaged()
     net = EfficientNetLite0()
-    params = params_of(net, SIDE, sources, weights.read(file), file)
+    params = params_of(net, sources, weights.read(file), file)
 
     def forward(params, x):
         return net.apply(params, (x - 127) / 128)

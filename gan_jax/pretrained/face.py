@@ -86,7 +86,7 @@ def load(name: str, path: str | None, resize: str) -> Net:
 def params_of(net: FaceNet, arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> PyTree:
     """The net's parameters; each layer's scale, y = weights * x + biases, folded into its
     convolution, in float64."""
-    shapes = {".".join(place): shape for place, shape in param_shapes(net, SIDE).items()}
+    shapes = {".".join(place): shape for place, shape in param_shapes(net).items()}
     layers = [name.removesuffix(".kernel") for name in shapes if name.endswith(".kernel")]
     wanted = {"fc": shapes["fc"]}
     for layer in layers:

@@ -157,7 +157,7 @@ def load(name: str, path: str | None, resize: str) -> Net:
             " pt_inception-2015-12-05-6726825d.pth, which pytorch-fid publishes."
         )
     file, net = pathlib.Path(path), InceptionV3()
-    params = params_of(net, SIDE, sources, weights.read(file), file)
+    params = params_of(net, sources, weights.read(file), file)
 
     def forward(params, x):
         found = net.apply(params, (x - 128) / 128)

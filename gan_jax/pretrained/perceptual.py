@@ -95,7 +95,7 @@ def load(name: str, path: str | None, resize: str, variant: str) -> Net:
         raise ValueError(f"{path}: features '{name}' reads two files: trunk,heads.")
     arrays = trunk.read(weights.read(file))
     arrays = {name: array for name, array in arrays.items() if name.startswith("features.")}
-    trunk_params = params_of(trunk.net, trunk.least, sources, arrays, file)
+    trunk_params = params_of(trunk.net, sources, arrays, file)
     heads_file = rest[0] if rest else _packaged(name, trunk.heads)
     params = {"trunk": trunk_params, "heads": heads(heads_file, trunk.channels)}
 

@@ -42,10 +42,10 @@ def pictures(seed, *shape):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def names(net, sources, side=100):
+def names(net, sources):
     """What the net's module asks of a PyTorch file: name -> shape."""
     found = {}
-    for place, shape in convert.param_shapes(net, side).items():
+    for place, shape in convert.param_shapes(net).items():
         if place[-1] == "kernel":
             found |= convert._names(sources("/".join(place[:-1])), shape)
     return found
@@ -168,7 +168,7 @@ def test_lpips_hed_has_the_edge_nets_trunk_and_input(tmp_path):
     net = pretrained.load("lpips_hed", f"{tmp_path / 'hed.h5'},{path}")
     assert net.suffix == "_hed"
     x = pictures(8, 2, 33, 40, 3)
-    params = convert.params_of(trunk, 32, perceptual.sources, arrays, tmp_path)
+    params = convert.params_of(trunk, perceptual.sources, arrays, tmp_path)
     seen = jnp.asarray(x[..., [2, 1, 0]] - np.float32([[[[104.00699, 116.66877, 122.67892]]]]))
     stages = jax.jit(trunk.apply)(params, seen)
     roots = perceptual.heads(pathlib.Path(path), vgg16.CHANNELS)
@@ -344,7 +344,7 @@ def test_weights_that_are_not_finite_are_named():
     def params(arrays):
         source = lambda place: convert.Source("c", "n", 1e-3)
         return convert.params_of(
-            convert.Conv(2, (1, 1), name="conv"), 4, source, arrays, pathlib.Path("x.pth")
+            convert.Conv(2, (1, 1), name="conv"), source, arrays, pathlib.Path("x.pth")
         )
 
     assert np.isfinite(params(good)["params"]["kernel"]).all()
