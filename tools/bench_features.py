@@ -54,9 +54,10 @@ def measure(flags: argparse.Namespace) -> dict:
 
     extractor = features.Extractor(pretrained.load(flags.features, flags.weights), flags.batch)
     shape = (flags.resolution, flags.resolution, 3)
-    load = lambda ids: np.random.default_rng(int(ids[0])).integers(
-        0, 256, (len(ids), *shape), np.uint8
-    )
+
+    def load(ids):
+        return np.random.default_rng(int(ids[0])).integers(0, 256, (len(ids), *shape), np.uint8)
+
     images = Images(load, flags.images)
     began = time.perf_counter()
     features.extract(images, np.arange(min(flags.batch, flags.images)), extractor, keep=0)

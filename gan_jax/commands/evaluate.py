@@ -50,8 +50,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--held-out", type=path, help="real pictures the generator never saw: the control")
     add(
         "--metrics",
-        help="as in kid,fid,memorisation: names in docs/reference/measures.md (default: all for which"
-        " there is enough)",
+        help="as in kid,fid,memorisation: names in docs/reference/measures.md (default: all for"
+        " which there is enough)",
     )
     add("--pairs", action="store_true", help="compare pictures of one name: x.png with x.jpg too")
     add("--luma", action="store_true", help="--pairs on Y of BT.601, as restoration papers do")

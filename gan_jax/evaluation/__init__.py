@@ -1,8 +1,8 @@
 """Pictures against pictures -> numbers, each beside what it means and the protocol that it depends
 on.
 
-`run` and `of_run` measure a checkpoint against its data, `compare_folders` any pictures against any other;
-training does it while it runs: see best.BestCheckpoint. What can be measured stands in measures/.
+`run` and `of_run` measure a checkpoint against its data, `compare_folders` any pictures against any
+other; training does it while it runs: see best.BestCheckpoint. What can be measured: measures/.
 """
 
 import pathlib

@@ -121,10 +121,14 @@ def stamp(protocol: Protocol, net: pretrained.Net, images: int, real: int) -> di
         "robustness_images": protocol.robustness_images,
         "usefulness": dict(protocol.usefulness),
         "commit": commit(),
-        "versions": {"gan_jax": gan_jax.__version__, "jax": jax.__version__, "numpy": np.__version__,
-                     "python": platform.python_version()},
+        "versions": {
+            "gan_jax": gan_jax.__version__,
+            "jax": jax.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
         "device": jax.devices()[0].device_kind,
-    }  # fmt: skip
+    }
 
 
 @functools.cache

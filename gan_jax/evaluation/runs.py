@@ -126,8 +126,8 @@ def _fitting(config: Config, game) -> list[str]:
 
 
 def _drawn_otherwise(config: Config, saved: dict, redrawn: dict) -> list[str]:
-    """What the config has otherwise than the checkpoint, and is not drawn with here: 'config.g.flat:
-    2 -> None'."""
+    """What the config has otherwise than the checkpoint, and is not drawn with here:
+    'config.g.flat: 2 -> None'."""
     saved = registry.defaults(Config) | saved  # it may be older than a setting
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     old, new = ({name: settings[name] for name in loading.GAME} for settings in (saved, now))

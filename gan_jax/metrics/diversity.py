@@ -11,8 +11,10 @@ from gan_jax import metrics
 
 
 def pairwise(x: Float[Array, "N F"], squared: bool = False) -> float:
-    """Mean distance between two different rows of x, of which there are at least 2. squared: of its square (LPIPS
-    features)."""
+    """Mean distance between two different rows of x, of which there are at least 2.
+
+    squared: mean of the squared distance, as LPIPS features want it.
+    """
     (x,) = metrics.features("diversity", 2, generated=x)
     if squared:
         return float(2 * x.var(0, ddof=1).sum())  # E |a - b|^2 over pairs

@@ -1,4 +1,5 @@
-"""How restless a translation is from frame to frame, without optical flow. In gray levels of 255."""
+"""How restless a translation is from frame to frame, without optical flow; in gray levels of
+255."""
 
 import numpy as np
 from jaxtyping import Array, Float, UInt8

@@ -29,8 +29,8 @@ def best_step(workdir):
 
 @pytest.fixture
 def evaluated(file, tmp_path, monkeypatch):
-    """(values by step, overrides, start) -> (step of the best checkpoint, what was logged, records):
-    evaluations give these values, with no picture drawn."""
+    """(values by step, overrides, start) -> (step of the best checkpoint, what was logged,
+    records): evaluations give these values, with no picture drawn."""
 
     def run(values, overrides=(), start=0, name="kid_toy"):
         def call(self, ema, *, step, images, folder):
@@ -137,15 +137,37 @@ CUT = str(ROOT / "configs" / "avatars_cut.py:smoke")
     [
         ("noise", [], "by kid_toy on training pictures"),
         ("noise", ["eval.data={'background': (0, 0, 0)}"], "by kid_toy on training pictures"),
-        ("noise", ["eval.data={'split': 'test'}"], "none: kid_toy is measured on the pictures of config.eval.data, which"),
-        ("noise", ["eval.metrics=('usefulness',)"], "none: cas is measured on the pictures of config.eval.held_out, which"),
-        ("noise", ["eval.metrics=('usefulness',)", "eval.validation={'split': 'validation'}"], "by cas on config.eval.validation"),
+        (
+            "noise",
+            ["eval.data={'split': 'test'}"],
+            ("none: kid_toy is measured on the pictures of config.eval.data, which"),
+        ),
+        (
+            "noise",
+            ["eval.metrics=('usefulness',)"],
+            ("none: cas is measured on the pictures of config.eval.held_out, which"),
+        ),
+        (
+            "noise",
+            ["eval.metrics=('usefulness',)", ("eval.validation={'split': 'validation'}")],
+            "by cas on config.eval.validation",
+        ),
         ("pictures", [], "by kid_toy on training pictures"),
-        ("pictures", [HELD_OUT], "none: kid_toy is measured on the pictures of config.eval.held_out, which are to test"),
-        ("pictures", [HELD_OUT, HELD_OUT.replace("test", "validation").replace("held_out", "validation")],
-         "by kid_toy on config.eval.validation"),
+        (
+            "pictures",
+            [HELD_OUT],
+            (
+                "none: kid_toy is measured on the pictures of config.eval.held_out,"
+                " which are to test"
+            ),
+        ),
+        (
+            "pictures",
+            [HELD_OUT, HELD_OUT.replace("test", "validation").replace("held_out", "validation")],
+            "by kid_toy on config.eval.validation",
+        ),
     ],
-)  # fmt: skip
+)
 def test_no_checkpoint_is_chosen_on_test_pictures(file, tmp_path, of, overrides, chosen):
     path = {"noise": file, "pictures": CUT}[of]
     keeper, said = kept(path, tmp_path, overrides)
@@ -160,7 +182,8 @@ def test_no_checkpoint_is_chosen_on_test_pictures(file, tmp_path, of, overrides,
         with pytest.raises(
             ValueError,
             match=(
-                f"config.eval.best='{keeper.criterion.name}': it is measured on the pictures that are to test"
+                f"config.eval.best='{keeper.criterion.name}': it is measured on the"
+                f" pictures that are to test"
             ),
         ):
             kept(path, tmp_path, [*overrides, f"eval.best={keeper.criterion.name}"])

@@ -10,12 +10,16 @@ from tests.evaluation.features_test import toy_apply
 
 FILE = """
 def get_config(arg=None):
-    return dict(algorithm="noise_to_image", model="mlp", batch=8, total_kimg=0.16, g=dict(widths=(16,)),
-                d=dict(widths=(16,)), game=dict(z_dim=4), opt_g=dict(lr=1e-3), opt_d=dict(lr=1e-3),
-                data=dict(source="avatars", resolution=8, identities=36, labels="style", flip=True),
-                log_every_kimg=0.08, sample_every_kimg=0.16, save_every_kimg=0.08, eval_every_kimg=0.04,
-                eval=dict(images=40, reference=50, batch=8, held_out=dict(split="test"), robustness_images=8,
-                          usefulness=dict(sizes=(20, 10_000), seeds=2, steps=3, batch=8, width=4)))
+    usefulness = dict(sizes=(20, 10_000), seeds=2, steps=3, batch=8, width=4)
+    return dict(
+        algorithm="noise_to_image", model="mlp", batch=8, total_kimg=0.16,
+        g=dict(widths=(16,)), d=dict(widths=(16,)), game=dict(z_dim=4),
+        opt_g=dict(lr=1e-3), opt_d=dict(lr=1e-3),
+        data=dict(source="avatars", resolution=8, identities=36, labels="style", flip=True),
+        log_every_kimg=0.08, sample_every_kimg=0.16, save_every_kimg=0.08, eval_every_kimg=0.04,
+        eval=dict(images=40, reference=50, batch=8, held_out=dict(split="test"),
+                  robustness_images=8, usefulness=usefulness),
+    )
 """
 
 

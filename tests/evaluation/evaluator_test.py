@@ -128,21 +128,51 @@ def test_lines_lost_with_a_killed_run_are_dropped(tmp_path):
     [
         ("eval.metrics=('kif',)", "config.eval.metrics='kif' is not known. Did you mean 'kid'?"),
         ("eval.metrics=()", "config.eval.metrics='' is not known"),
-        ("eval.metrics=('fid',)", "config.eval: fid needs at least 7 generated images, got 5: make more (config.eval.images)"),
-        ("eval.metrics=('density_coverage',)", "density_coverage needs at least 6 generated images, got 5"),
-        ("eval.features='efflite'", "config.eval.features='efflite' is not known. Did you mean 'efflite0'?"),
+        (
+            "eval.metrics=('fid',)",
+            (
+                "config.eval: fid needs at least 7 generated images, got 5: make more"
+                " (config.eval.images)"
+            ),
+        ),
+        (
+            "eval.metrics=('density_coverage',)",
+            ("density_coverage needs at least 6 generated images, got 5"),
+        ),
+        (
+            "eval.features='efflite'",
+            ("config.eval.features='efflite' is not known. Did you mean 'efflite0'?"),
+        ),
         ("eval.best='kid'", "config.eval.best='kid' is not known. Did you mean 'kid_toy'?"),
-        ("eval.reference=3", "precision_recall needs at least 4 real images, got 3: give more (config.eval.reference)"),
+        (
+            "eval.reference=3",
+            (
+                "precision_recall needs at least 4 real images, got 3: give more"
+                " (config.eval.reference)"
+            ),
+        ),
         ("eval.truncation=0", "config.eval.truncation=0: it must be above 0, or None."),
-        ("eval.usefulness={'seed': 3}", "config.eval.usefulness.seed: no such setting. Did you mean 'seeds'?"),
+        (
+            "eval.usefulness={'seed': 3}",
+            ("config.eval.usefulness.seed: no such setting. Did you mean 'seeds'?"),
+        ),
         ("eval.imags=5", "config.eval.imags: no such setting. Did you mean 'images'?"),
         ("eval.robustness_images=2", "config.eval.robustness_images=2: it must be at least 3."),
-        ("eval.data={'resolution': 16}", "config.eval.data: the real pictures are [16, 16, 3] in 10 classes"),
+        (
+            "eval.data={'resolution': 16}",
+            ("config.eval.data: the real pictures are [16, 16, 3] in 10 classes"),
+        ),
         ("eval_every_kimg=0", "config.eval_every_kimg=0: it must be above 0"),
-        ("eval.validation={'split': 'test'}", "config.eval.validation={'split': 'test'}: these are config.eval.held_out's pictures"),
-        ("eval.metrics=('memorisation',)", "none of them tells which checkpoint is best; add 'kid'"),
+        (
+            "eval.validation={'split': 'test'}",
+            ("config.eval.validation={'split': 'test'}: these are config.eval.held_out's pictures"),
+        ),
+        (
+            "eval.metrics=('memorisation',)",
+            ("none of them tells which checkpoint is best; add 'kid'"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_before_training_begins(file, tmp_path, capsys, override, message):
     code = main.main(
         [
@@ -205,8 +235,20 @@ def test_eval_mode_measures_all_there_is_enough_for(file, trained, capsys):
     (record,) = records(workdir)
     assert record["step"] == 20 and record["images"] == 160
     found = set(record["values"])
-    assert {"kid_toy", "fid_toy", "is_toy", "precision_toy", "density_toy", "diversity_toy", "memorised_toy",
-            "memorised_held_out_toy", "cas", "cas_std", "cas_real", "gain_at_20"} <= found  # fmt: skip
+    assert {
+        "kid_toy",
+        "fid_toy",
+        "is_toy",
+        "precision_toy",
+        "density_toy",
+        "diversity_toy",
+        "memorised_toy",
+        "memorised_held_out_toy",
+        "cas",
+        "cas_std",
+        "cas_real",
+        "gain_at_20",
+    } <= found
     assert "gain_at_10000" not in found  # there are not so many
     assert set(record["curves"]) == {"kid_toy", "held_out/kid_toy"}
     assert set(record["curves"]["kid_toy"]) == set(corruptions.CORRUPTIONS)
@@ -303,13 +345,25 @@ def test_what_acts_only_when_pictures_are_drawn_is_applied(toy, shared_data, tmp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--mode", "eval", "--metrics", "fid", "--config.eval.images=6"], "config.eval: fid needs at least 7 generated images, got 6"),
-        (["--mode", "eval", "--config.data.resolution=16"], "Give the config the run was made with."),
-        (["--mode", "eval", "--config.g.widths=(8,)"], "was trained otherwise, and draws as it was trained. Leave it out; what can be changed of it: game.standing_passes."),
+        (
+            ["--mode", "eval", "--metrics", "fid", "--config.eval.images=6"],
+            ("config.eval: fid needs at least 7 generated images, got 6"),
+        ),
+        (
+            ["--mode", "eval", "--config.data.resolution=16"],
+            ("Give the config the run was made with."),
+        ),
+        (
+            ["--mode", "eval", "--config.g.widths=(8,)"],
+            (
+                "was trained otherwise, and draws as it was trained. Leave it out;"
+                " what can be changed of it: game.standing_passes."
+            ),
+        ),
         (["--mode", "eval", "--checkpoint", "nowhere"], "nowhere: no checkpoint."),
         (["--metrics", "kid"], "--checkpoint and --metrics go with --mode eval."),
     ],
-)  # fmt: skip
+)
 def test_eval_mode_mistakes(file, trained, capsys, words, message):
     assert main.main(["--config", file, "--workdir", str(trained), *words]) == 1
     assert message in capsys.readouterr().err

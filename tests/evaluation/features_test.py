@@ -76,10 +76,18 @@ images = pictures()
 extractor = features.Extractor(toy_net(), batch=4)
 found = features.extract(images, np.arange(37), extractor, keep=37, moments=True, score=True)
 import pathlib
-cached = features.cached(pathlib.Path(out) / "cache", images, np.arange(37), extractor, keep=37, moments=True, log=print)
-again = features.cached(pathlib.Path(out) / "cache", images, np.arange(37), extractor, keep=37, moments=True, log=print)
+cached, again = (
+    features.cached(
+        pathlib.Path(out) / "cache", images, np.arange(37), extractor,
+        keep=37, moments=True, log=print,
+    )
+    for _ in range(2)
+)
 assert jax.process_index() or np.array_equal(again.kept, found.kept)
-np.savez(f"{out}/{index}-{port}.npz", kept=found.kept, covariance=found.moments.covariance, score=np.array(found.score))
+np.savez(
+    f"{out}/{index}-{port}.npz",
+    kept=found.kept, covariance=found.moments.covariance, score=np.array(found.score),
+)
 """
 
 

@@ -132,16 +132,32 @@ def test_pairs_meet_whatever_their_endings_and_unicode_form(tool, tmp_path):
         ("none", ["--metrics", "fid"], "fid needs at least 7 generated images, got 4"),
         ("size", [], "a/9.png has (8, 9) HxW, "),
         ("gray", [], "a/9.png has 1 channels, "),
-        ("name", ["--pairs"], "--pairs: 1 picture lacks a partner of the same name, first '9' of generated"),
-        ("none", ["--pairs", "--metrics", "psnrr"], "--metrics='psnrr' is not known. Did you mean 'psnr'?"),
+        (
+            "name",
+            ["--pairs"],
+            ("--pairs: 1 picture lacks a partner of the same name, first '9' of generated"),
+        ),
+        (
+            "none",
+            ["--pairs", "--metrics", "psnrr"],
+            ("--metrics='psnrr' is not known. Did you mean 'psnr'?"),
+        ),
         ("none", ["--pairs"], "ssim needs pictures of at least 11 pixels a side, got 8x8"),
-        ("none", ["--pairs", "--metrics", "lpips"], "lpips needs --features lpips_alex, lpips_vgg or lpips_hed, and --weights"),
+        (
+            "none",
+            ["--pairs", "--metrics", "lpips"],
+            ("lpips needs --features lpips_alex, lpips_vgg or lpips_hed, and --weights"),
+        ),
         ("empty", [], "no images in it"),
         ("gone", [], "no such folder"),
         ("junk", [], "not one picture there can be read"),
-        ("torn", ["--pairs"], "set aside 1 as 'no known image format': 9.png. Pairs need every picture"),
+        (
+            "torn",
+            ["--pairs"],
+            ("set aside 1 as 'no known image format': 9.png. Pairs need every picture"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_folder_mistakes_are_one_line(tool, toy, tmp_path, harm, flags, message):
     for name in ("a", "b"):
         save(tmp_path / name, np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""What measures declare of themselves: complete, in one file, and read from the record by others."""
+"""What measures declare of themselves: complete, in one file, read from the record by others."""
 
 import dataclasses
 
@@ -94,8 +94,11 @@ def test_the_record_says_what_each_value_is(monkeypatch, tmp_path):
     monkeypatch.setenv("GAN_JAX_DATA", str(tmp_path))
     found = taken("kid", "style", "robustness")
     assert set(found["about"]) == {
-        "kid_toy", "style_kid_toy", "style_kid_input_toy", "ssim_to_clean"
-    }  # fmt: skip
+        "kid_toy",
+        "style_kid_toy",
+        "style_kid_input_toy",
+        "ssim_to_clean",
+    }
     about = found["about"]["style_kid_input_toy"]
     assert about["better"] == 0 and about["control_of"] == "style_kid_toy"
     assert found["about"]["kid_toy"]["better"] == -1

@@ -160,7 +160,17 @@ def sets(classes=()):
     return Sets(fake, real, real, real, real, translate)
 
 
-NET = pretrained.Net("toy", "_toy", 6, 2, None, "none", "f" * 64, {"w": np.random.default_rng(0).normal(size=(3, 3, 3, 6)).astype(np.float32)}, toy_apply)  # fmt: skip
+NET = pretrained.Net(
+    "toy",
+    "_toy",
+    6,
+    2,
+    None,
+    "none",
+    "f" * 64,
+    {"w": np.random.default_rng(0).normal(size=(3, 3, 3, 6)).astype(np.float32)},
+    toy_apply,
+)
 
 
 @pytest.mark.parametrize("classes", [(), ("a", "b")])
@@ -175,9 +185,23 @@ def test_all_of_them_together(classes, monkeypatch, tmp_path):
         usefulness={"steps": 2, "width": 2},
     )
     found = measure(protocol, sets(classes), Extractor(NET, 10), None, lambda text: None)
-    wanted = {"psnr", "ssim", "mae", "psnr_input", "ssim_input", "mae_input", "style_kid_toy", "style_kid_input_toy",
-              "skin_error", "skin_error_shuffled", "skin_error_floor", "identity_toy", "identity_shuffled_toy",
-              "variety_toy", "shift_error"}  # fmt: skip
+    wanted = {
+        "psnr",
+        "ssim",
+        "mae",
+        "psnr_input",
+        "ssim_input",
+        "mae_input",
+        "style_kid_toy",
+        "style_kid_input_toy",
+        "skin_error",
+        "skin_error_shuffled",
+        "skin_error_floor",
+        "identity_toy",
+        "identity_shuffled_toy",
+        "variety_toy",
+        "shift_error",
+    }
     assert wanted <= set(found["values"]) and found["values"]["shift_error"] == 0
     assert bool(found.get("groups")) == bool(classes)
     curve = found["curves"]["ssim_to_clean"]["noise"]

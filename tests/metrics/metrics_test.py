@@ -166,9 +166,9 @@ def test_inception_score_at_its_ends():
 def brute_force(real, fake, k_pr=3, k_dc=5):
     dist = lambda a, b: math.dist(a, b)
     kth = lambda xs, i, k: sorted(dist(xs[i], x) for j, x in enumerate(xs) if j != i)[k - 1]
-    inside = lambda points, xs: np.mean([
-        any(dist(p, x) <= kth(xs, i, k_pr) for i, x in enumerate(xs)) for p in points
-    ])  # fmt: skip
+    inside = lambda points, xs: np.mean(
+        [any(dist(p, x) <= kth(xs, i, k_pr) for i, x in enumerate(xs)) for p in points]
+    )
     radii = [kth(real, i, k_dc) for i in range(len(real))]
     density = sum(dist(f, r) < radius for f in fake for r, radius in zip(real, radii, strict=True))
     coverage = np.mean(
@@ -323,22 +323,60 @@ def test_luma_of_white_black_and_green():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: pixels.ssim(photo(1, side=8), photo(2, side=8)), "ssim needs pictures of at least 11 pixels a side, got 8x8"),
-        (lambda: pixels.ms_ssim(photo(1), photo(2)), "ms_ssim needs pictures of at least 176 pixels a side, got 48x48"),
-        (lambda: pixels._pair("psnr", 1, photo(1), photo(1, channels=1)), r"psnr: pictures of \[3, 48, 48, 3\] and \[3, 48, 48, 1\]"),
-        (lambda: pixels._pair("mae", 1, photo(1, side=16), photo(1)), r"mae: pictures of \[3, 16, 16, 3\] and \[3, 48, 48, 3\]"),
+        (
+            lambda: pixels.ssim(photo(1, side=8), photo(2, side=8)),
+            ("ssim needs pictures of at least 11 pixels a side, got 8x8"),
+        ),
+        (
+            lambda: pixels.ms_ssim(photo(1), photo(2)),
+            ("ms_ssim needs pictures of at least 176 pixels a side, got 48x48"),
+        ),
+        (
+            lambda: pixels._pair("psnr", 1, photo(1), photo(1, channels=1)),
+            (r"psnr: pictures of \[3, 48, 48, 3\] and \[3, 48," r" 48, 1\]"),
+        ),
+        (
+            lambda: pixels._pair("mae", 1, photo(1, side=16), photo(1)),
+            (r"mae: pictures of \[3, 16, 16, 3\] and \[3, 48," r" 48, 3\]"),
+        ),
         (lambda: pixels.mae(photo(1) * np.nan, photo(1)), "mae: a picture holds NaN or infinity"),
-        (lambda: pixels.mae(photo(1)[:0], photo(1)[:0]), "mae needs at least 1 pair of pictures, got none"),
+        (
+            lambda: pixels.mae(photo(1)[:0], photo(1)[:0]),
+            ("mae needs at least 1 pair of pictures, got none"),
+        ),
         (lambda: pixels.luma(photo(1, channels=1)), "luma needs RGB images, got 1 channels"),
-        (lambda: kid.kid(gaussian(1, 2), gaussian(2, 9)), "kid needs at least 3 real images, got 2"),
-        (lambda: metrics.features("kid", 3, real=gaussian(1, 9), generated=gaussian(2, 9, dim=5)), "generated features have 5 numbers a picture, real ones 8"),
-        (lambda: kid.kid(gaussian(1, 9), np.full((9, 8), np.nan)), "kid: generated image 0 has a feature that is not finite"),
-        (lambda: metrics.features("kid", 3, real=gaussian(1, 9)[0], generated=gaussian(1, 9)), r"kid: real features must be \[n, F\], got shape \[8\]"),
-        (lambda: manifold.precision_recall(gaussian(1, 3), gaussian(2, 9)), "precision_recall needs at least 4 real images, got 3"),
-        (lambda: manifold.density_coverage(gaussian(1, 9), gaussian(2, 5)), "density_coverage needs at least 6 generated images, got 5"),
-        (lambda: manifold.neighbours(gaussian(1, 1), gaussian(2, 5)), "memorisation needs at least 2 training images, got 1"),
+        (
+            lambda: kid.kid(gaussian(1, 2), gaussian(2, 9)),
+            ("kid needs at least 3 real images, got 2"),
+        ),
+        (
+            lambda: metrics.features(
+                "kid", 3, real=gaussian(1, 9), generated=gaussian(2, 9, dim=5)
+            ),
+            ("generated features have 5 numbers a picture, real ones 8"),
+        ),
+        (
+            lambda: kid.kid(gaussian(1, 9), np.full((9, 8), np.nan)),
+            ("kid: generated image 0 has a feature that is not finite"),
+        ),
+        (
+            lambda: metrics.features("kid", 3, real=gaussian(1, 9)[0], generated=gaussian(1, 9)),
+            (r"kid: real features must be \[n, F\], got shape" r" \[8\]"),
+        ),
+        (
+            lambda: manifold.precision_recall(gaussian(1, 3), gaussian(2, 9)),
+            ("precision_recall needs at least 4 real images, got 3"),
+        ),
+        (
+            lambda: manifold.density_coverage(gaussian(1, 9), gaussian(2, 5)),
+            ("density_coverage needs at least 6 generated images, got 5"),
+        ),
+        (
+            lambda: manifold.neighbours(gaussian(1, 1), gaussian(2, 5)),
+            ("memorisation needs at least 2 training images, got 1"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_one_line(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
