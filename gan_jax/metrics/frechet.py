@@ -2,7 +2,7 @@
 Inception's."""
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 # rows added at a time, however the stream is cut: so the cut does not show in the last digits
 BLOCK = 256
@@ -48,7 +48,12 @@ class Moments:
         return {"n": np.int64(self.n), "mean": self.mean, "scatter": self._scatter}
 
     @classmethod
-    def of_arrays(cls, n, mean, scatter) -> "Moments":
+    def of_arrays(
+        cls,
+        n: int | np.integer | Int[np.ndarray, ""],
+        mean: Float[Array, " F"],
+        scatter: Float[Array, "F F"],
+    ) -> "Moments":
         moments = cls(len(mean))
         moments.n, moments.mean, moments._scatter = int(n), mean, scatter
         return moments
@@ -56,8 +61,8 @@ class Moments:
     def _join(self, block):
         n, total = len(block), self.n + len(block)
         mean = block.mean(0)
-        centred, shift = block - mean, mean - self.mean
-        self._scatter += centred.T @ centred + np.outer(shift, shift) * (self.n * n / total)
+        centered, shift = block - mean, mean - self.mean
+        self._scatter += centered.T @ centered + np.outer(shift, shift) * (self.n * n / total)
         self.mean = self.mean + shift * (n / total)
         self.n = total
 
