@@ -76,7 +76,7 @@ def conv_transpose(
     w: Float[Array, "kh kw I O"],
     stride: int = 1,
     padding: Padding = 0,
-    size: tuple[int, int] | None = None,
+    size: conv_plain.Size | None = None,
 ) -> Float[Array, "B H W O"]:
     """Transposed convolution: the input gradient of `conv` with this kernel.
 

@@ -1,7 +1,7 @@
 """Convolutions in plain lax: what the forms for CPUs compute, and the form wherever those are not
 used."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,18 +9,20 @@ from jax import lax
 from jaxtyping import Array, Float
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+Size = tuple[Any, Any]
+"""H, W: ints, or symbols where a program of any size is exported (jax.export.symbolic_shape)."""
 
 
 class Geometry(NamedTuple):
     """All of a convolution's shape but batch and channels, seen from its forward direction."""
 
-    size: tuple[int, int]  # H, W of the input
+    size: Size  # H, W of the input
     kernel: tuple[int, int]
     stride: tuple[int, int]
     pad: tuple[tuple[int, int], tuple[int, int]]  # zeros ((top, bottom), (left, right))
 
     @property
-    def out(self) -> tuple[int, int]:
+    def out(self) -> Size:
         """h, w of the output."""
         return tuple(
             (n + sum(p) - k) // s + 1

@@ -15,6 +15,7 @@ the definition does.
 """
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
@@ -28,7 +29,7 @@ Pad = tuple[tuple[int, int], tuple[int, int]]
 
 
 def suits(
-    x: Float[Array, "B H W C"], features: int, out: tuple[int, int], most: float = math.inf
+    x: Float[Array, "B H W C"], features: int, out: tuple[Any, Any], most: float = math.inf
 ) -> bool:
     """Whether it is the faster form from x to [B, *out, features], with up to `most` tiles of 2x2
     a channel.
