@@ -72,11 +72,24 @@ NO_ROWS = {  # functions that may draw an array of their own, and of what
 }
 
 
-def own_draws(node, within=(), shared=False):
+def given_to_draw(node):
+    """What is given to collectives.draw below a node: names of functions, or lambdas."""
+    calls = [x for x in ast.walk(node) if isinstance(x, ast.Call)]
+    return {
+        ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "collectives.draw"
+    }
+
+
+def own_draws(node, within=(), shared=False, drawn=frozenset()):
     """(names of functions and classes around it, line) of each array drawn elsewhere than in
-    collectives.draw."""
+    collectives.draw, or in a function that is given to it.
+
+    drawn: names of those functions, in the function around the node.
+    """
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         within = (*within, node.name)
+        shared |= node.name in drawn
+        drawn = given_to_draw(node)
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func)
         shared |= name == "collectives.draw"
@@ -85,7 +98,7 @@ def own_draws(node, within=(), shared=False):
         if (array and not shared) or name.endswith(("nn.Dropout", "linen.Dropout")):
             yield within, node.lineno
     for child in ast.iter_child_nodes(node):
-        yield from own_draws(child, within, shared)
+        yield from own_draws(child, within, shared, drawn)
 
 
 def test_arrays_are_drawn_by_axis_draw():
@@ -116,6 +129,10 @@ def test_the_search_finds_a_draw_of_a_devices_own():
         "jax.random.randint(rng, (), 0, 3)",
     ):
         assert not list(own_draws(ast.parse(own.format(drawn))))
+    inner = "jax.random.normal(key, (n, 3))\n    return collectives.draw({}, 4)"
+    named = "def f(key):\n    def draw(n):\n        return " + inner
+    assert not list(own_draws(ast.parse(named.format("draw"))))
+    assert list(own_draws(ast.parse(named.format("other")))) == [(("f", "draw"), 3)]
 
 
 def draws(jaxpr):
