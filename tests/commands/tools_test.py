@@ -17,7 +17,7 @@ from gan_jax.data.images import save_png, to_uint8
 from gan_jax.inference import export, loading
 from gan_jax.inference.exported import load_stablehlo
 from gan_jax.reporting import runs as runs_module
-from gan_jax.runtime import weights
+from gan_jax.runtime.weights import limits
 from tests.runs import untrained
 
 FILE = """
@@ -399,8 +399,8 @@ def test_a_checkpoint_that_unfolds_into_far_more_than_its_size_is_refused(runs, 
     small one to pass it."""
     step = checkpoint.find(runs / "none")
     checkpoint.read(step, ("ema/",))
-    monkeypatch.setattr(weights, "LEAST", 1000)
-    monkeypatch.setattr(weights, "MULTIPLE", 0)
+    monkeypatch.setattr(limits, "LEAST", 1000)
+    monkeypatch.setattr(limits, "MULTIPLE", 0)
     with pytest.raises(ValueError, match="would unfold into 0.0 MiB of arrays. Refused"):
         checkpoint.read(step, ("ema/",))
 
