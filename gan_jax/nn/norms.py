@@ -48,8 +48,8 @@ class BatchNorm(nn.Module):
         if not self.affine:
             return x * _as(scale, x) + _as(-mean * scale, x)
         scale = scale * self.param("scale", nn.initializers.ones, c)
-        shift = self.param("bias", nn.initializers.zeros, c) - mean * scale
-        return x * _as(scale, x) + _as(shift, x)
+        x = x * _as(scale, x)
+        return x + _as(self.param("bias", nn.initializers.zeros, c) - mean * scale, x)
 
 
 class ConditionalBatchNorm(nn.Module):
