@@ -1,13 +1,13 @@
 """Pictures against pictures -> numbers, each beside what it means and the protocol that it depends
 on.
 
-`run` and `of_run` measure a checkpoint against its data, `compare_folders` any pictures against any
-other; training does it while it runs: see best.BestCheckpoint. What can be measured: measures/.
+`run` measures a checkpoint against its data, `folders.compare` any pictures against any other;
+training does it while it runs: see best.BestCheckpoint. What can be measured stands in measures/.
 """
 
 import pathlib
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gan_jax.config import Config
@@ -24,29 +24,3 @@ def run(
     from gan_jax.evaluation import runs
 
     return runs.run(config, pathlib.Path(workdir), path, metrics, overrides)
-
-
-def of_run(
-    workdir: str | pathlib.Path,
-    metrics: Sequence[str] | None = None,
-    *,
-    trusted: Iterable[str] = (),
-    **settings: Any,
-) -> dict:
-    """The record of a run's newest checkpoint, by the config that it was made with: see
-    runs.of_run."""
-    from gan_jax.evaluation import runs
-
-    return runs.of_run(pathlib.Path(workdir), metrics, trusted=trusted, **settings)
-
-
-def compare_folders(
-    generated: str | pathlib.Path,
-    real: str | pathlib.Path,
-    held_out: str | pathlib.Path | None = None,
-    **settings: Any,
-) -> dict:
-    """The record of a folder of pictures against another: see folders.compare."""
-    from gan_jax.evaluation import folders
-
-    return folders.compare(generated, real, held_out, **settings)

@@ -3,8 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 
@@ -68,41 +67,6 @@ def run(
         append_line(workdir / "evaluations.jsonl", found)
         _log(f"by the protocol that stands beside them in {workdir / 'evaluations.jsonl'}")
     return found
-
-
-def of_run(
-    workdir: pathlib.Path,
-    metrics: Sequence[str] | None = None,
-    *,
-    trusted: Iterable[str] = (),
-    **settings: Any,
-) -> dict:
-    """As `run`, by the config that the newest checkpoint was made with; needs its data.
-
-    Args:
-        trusted: modules of the user's own that the checkpoint names and that may be imported.
-        settings: of config.eval, as images=2000, in place of the run's own.
-    Raises:
-        ValueError: no valid checkpoint there, an unknown setting, data that can't be had or have
-            changed in shape.
-    """
-    step = checkpoint.find(workdir)
-    saved = registry.build(Config, checkpoint.read_meta(step)["config"], f"{step}: config")
-    config = dataclasses.replace(saved, eval={**saved.eval, **settings})
-    named = {"algorithm": config.algorithm, "model": config.model}
-    named |= {f"measure {name}": name for name in config.eval.get("metrics", ())}
-    named |= {f"data source {i}": name for i, name in enumerate(_sources(config.data))}
-    registry.check_trusted(named, trusted, str(step))
-    return run(config, workdir, metrics=metrics)
-
-
-def _sources(data: Mapping) -> Iterator[str]:
-    """The names of all sources in config.data."""
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from _sources(value)
-        elif key == "source":
-            yield value
 
 
 def _log(text: str) -> None:

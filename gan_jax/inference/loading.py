@@ -74,13 +74,15 @@ def load_sampler(
 
 def run_config(path: str | pathlib.Path, trusted: Iterable[str] = ()) -> Config:
     """The settings by which a run's newest valid checkpoint was trained. Raises ValueError as
-    `load_sampler`, and where its data's source is code from outside gan_jax and not trusted."""
+    `load_sampler`, and where its data's source or one of its measures is code from outside gan_jax
+    and not trusted."""
     step = checkpoint.find(path)
     meta = checkpoint.read_meta(step)
     _check_meta(meta, step)
     config = registry.build(Config, meta["config"], f"{step}: config")
     names = {"algorithm": config.algorithm, "model": config.model}
     names |= _sources(config.data, "data") | _sources(config.eval, "eval")
+    names |= {f"measure {name}": name for name in config.eval.get("metrics", ())}
     registry.check_trusted(names, trusted, str(step))
     return config
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax import algorithms, build, checkpoint, config, evaluation, main
+import gan_jax
+from gan_jax import algorithms, build, checkpoint, config, main
 from gan_jax import training as train
 from gan_jax.data import corruptions
 from gan_jax.data.source import open_source
@@ -210,21 +211,17 @@ def test_the_protocol_stands_beside_every_number(file, trained):
 
 
 def test_a_run_is_measured_by_the_config_that_it_was_made_with(toy, trained):
-    found = evaluation.of_run(trained, ["kid"], images=20)
-    assert found["step"] == 20 and found["protocol"]["images"] == 20
-    assert (
-        found["protocol"]["held_out"] is None and records(trained)[0]["values"] == found["values"]
-    )
-    with pytest.raises(ValueError, match="config.eval.imags: no such setting"):
-        evaluation.of_run(trained, ["kid"], imags=20)
+    found = gan_jax.evaluate(trained, metrics=["kid"])
+    assert found["step"] == 20 and found["protocol"]["images"] == 40
+    assert records(trained)[0]["values"] == found["values"] and "kid_toy" in found["about"]
 
 
-def test_a_checkpoint_names_no_code_of_others(toy, trained, monkeypatch):
+def test_a_checkpoint_brings_no_code_of_others(toy, trained, monkeypatch):
     meta = checkpoint.read_meta(checkpoint.find(trained))
     meta["config"]["eval"]["metrics"] = ["no.such"]
     monkeypatch.setattr(checkpoint, "read_meta", lambda step: meta)
     with pytest.raises(ValueError, match="its measure no.such, 'no.such', is Python from outside"):
-        evaluation.of_run(trained)
+        gan_jax.evaluate(trained)
 
 
 def test_eval_mode_measures_all_there_is_enough_for(file, trained, capsys):
