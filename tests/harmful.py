@@ -122,33 +122,58 @@ def torch_files() -> dict[str, bytes]:
         "a dictionary in itself": zipped(b"}" + put(0) + text("a") + get(0) + b"s"),
         "dictionaries by two": zipped(b"}" + put(0) + b"0" + twice + get(60)),
         "a storage's name by two": zipped(doubled(b")") + b"Q"),
-        "a storage's key by two": zipped(b"}" + text("x") + view(storage(4, doubled(b")")), 4) + b"s", floats),
+        "a storage's key by two": zipped(
+            b"}" + text("x") + view(storage(4, doubled(b")")), 4) + b"s", floats
+        ),
         "a key by two": zipped(b"}" + doubled(b")") + b"Ns"),
         "a deep key": zipped(b"}" + b")" + b"\x85" * 200_000 + b"Ns"),
         "keys of one hash": zipped(colliding),
         "a list in one call after another": zipped(
             pairs + b"(" + (b"ccollections\nOrderedDict\n" + get(0) + b"\x85R") * 5000 + b"l"
         ),
-        "a size of bytes in one call after another": zipped(_many(b"ctorch\nSize\n", text("a" * 200_000).replace(b"X", b"B", 1), 3000)),
-        "a size of a dictionary in one call after another": zipped(_many(b"ctorch\nSize\n", _numbered(50_000), 5000)),
-        "a storage told at length": zipped(storage(4)[:-2] + b"N" * 20_000 + b"t" + put(1) + b"0" + (get(1) + b"Q0") * 20_000 + b"N", floats),
-        "views of one storage": zipped(
-            storage(2**18) + put(1) + b"0" + views, many
+        "a size of bytes in one call after another": zipped(
+            _many(b"ctorch\nSize\n", text("a" * 200_000).replace(b"X", b"B", 1), 3000)
         ),
+        "a size of a dictionary in one call after another": zipped(
+            _many(b"ctorch\nSize\n", _numbered(50_000), 5000)
+        ),
+        "a storage told at length": zipped(
+            storage(4)[:-2]
+            + b"N" * 20_000
+            + b"t"
+            + put(1)
+            + b"0"
+            + (get(1) + b"Q0") * 20_000
+            + b"N",
+            floats,
+        ),
+        "views of one storage": zipped(storage(2**18) + put(1) + b"0" + views, many),
         "a storage that is not there": legacy(b"}" + text("x") + one + b"s", 2**44),
-        "a storage as large as memory": legacy(b"}" + text("x") + view(storage(2**31 - 1), 4) + b"s", 2**31 - 1),
-        "a shape without end": zipped(b"}" + text("x") + view(storage(4), *[2**20] * 16) + b"s", floats),
-        "a text as a shape": zipped(b"}" + text("x") + one.replace(b"(" + number(4) + b"t", text("4")) + b"s", floats),
+        "a storage as large as memory": legacy(
+            b"}" + text("x") + view(storage(2**31 - 1), 4) + b"s", 2**31 - 1
+        ),
+        "a shape without end": zipped(
+            b"}" + text("x") + view(storage(4), *[2**20] * 16) + b"s", floats
+        ),
+        "a text as a shape": zipped(
+            b"}" + text("x") + one.replace(b"(" + number(4) + b"t", text("4")) + b"s", floats
+        ),
         "nothing times much": zipped(b"}" + text("x") + view(storage(4), 0, 2**30) + b"s", floats),
         "a name without end": zipped(b"}" + text("x" * 10**6) + one + b"s", floats),
         "a long name": zipped(b"}" + text("x" * 301) + one + b"s", floats),
         "a name that steers": zipped(b"}" + text(_ESCAPES) + one + b"s", floats),
-        "a global that steers": zipped(b"\x8c" + bytes([len(_ESCAPES.encode())]) + _ESCAPES.encode() + text("x") + b"\x93"),
-        "a change of the reader's function": zipped(b"ctorch._utils\n_rebuild_tensor_v2\n}" + text("x") + b"Nsb"),
+        "a global that steers": zipped(
+            b"\x8c" + bytes([len(_ESCAPES.encode())]) + _ESCAPES.encode() + text("x") + b"\x93"
+        ),
+        "a change of the reader's function": zipped(
+            b"ctorch._utils\n_rebuild_tensor_v2\n}" + text("x") + b"Nsb"
+        ),
         "a change of a storage's type": zipped(_FLOATS + b"}" + text("dtype") + text("O") + b"sb"),
         "a call of a storage's type": zipped(_FLOATS + b")R"),
-        "overlapping": _overlapping(zipped(b"}" + text("x") + one + b"s", np.zeros(2**20, np.float32)), 2000),
-    }  # fmt: skip
+        "overlapping": _overlapping(
+            zipped(b"}" + text("x") + one + b"s", np.zeros(2**20, np.float32)), 2000
+        ),
+    }
 
 
 def _many(function: bytes, argument: bytes, times: int) -> bytes:
@@ -197,23 +222,65 @@ def snapshots() -> dict[str, bytes]:
     return {
         name: b"\x80\x02" + payload + b"."
         for name, payload in {
-            "one storage's bytes in many tensors": bytes_once + b"}" + text("G") + b"}(" + views + b"us",
+            "one storage's bytes in many tensors": bytes_once
+            + b"}"
+            + text("G")
+            + b"}("
+            + views
+            + b"us",
             "one state in many modules": shared
-            + b"}" + text("G") + record + b"}" + text("_modules") + b"}(" + layers + b"usbs",
+            + b"}"
+            + text("G")
+            + record
+            + b"}"
+            + text("_modules")
+            + b"}("
+            + layers
+            + b"usbs",
             "one list in many settings": numbers + b"}" + text("G") + settings + b"s",
-            "one dictionary in many modules": b"]]a" + put(0) + b"0" + _numbered(8000, get(0)) + put(1) + b"0}" + text("G")
-            + record + b"}" + text("_modules") + _numbered(8000, record + get(1) + b"b") + b"sbs",
-            "one dictionary by many names": view(stored, 1).replace(get(0), bytes_once + get(0)) + put(1) + b"0"
-            + _numbered(20_000, get(1)) + text("last") + b"Ns" + put(2) + b"0" + _numbered(20_000, get(2)),
+            "one dictionary in many modules": b"]]a"
+            + put(0)
+            + b"0"
+            + _numbered(8000, get(0))
+            + put(1)
+            + b"0}"
+            + text("G")
+            + record
+            + b"}"
+            + text("_modules")
+            + _numbered(8000, record + get(1) + b"b")
+            + b"sbs",
+            "one dictionary by many names": view(stored, 1).replace(get(0), bytes_once + get(0))
+            + put(1)
+            + b"0"
+            + _numbered(20_000, get(1))
+            + text("last")
+            + b"Ns"
+            + put(2)
+            + b"0"
+            + _numbered(20_000, get(2)),
             "a set of a dictionary": _many(b"cbuiltins\nset\n", _numbered(1500), 20_000),
-            "a call of much": record[:-2] + put(0) + b"0(" + number(1) * 30_000 + b"t" + put(1) + b"0(" + (get(0) + get(1) + b"R") * 30_000 + b"l",
-            "a long name of a class": _many(b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n", b"}(" + text("type")
-            + text("class") + text("class_name") + text("x" * 300) + b"u", 130_000),
+            "a call of much": record[:-2]
+            + put(0)
+            + b"0("
+            + number(1) * 30_000
+            + b"t"
+            + put(1)
+            + b"0("
+            + (get(0) + get(1) + b"R") * 30_000
+            + b"l",
+            "a long name of a class": _many(
+                b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n",
+                b"}(" + text("type") + text("class") + text("class_name") + text("x" * 300) + b"u",
+                130_000,
+            ),
             "modules without end": b"}" + text("G") + deep + b"s",
             "a change of a class": b"cR3GAN.Networks\nGenerator\n}" + text("state") + b"Nsb",
-            "source text of no network": b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n" + doubled(b"}") + b"\x85R",
+            "source text of no network": b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"
+            + doubled(b"}")
+            + b"\x85R",
         }.items()
-    }  # fmt: skip
+    }
 
 
 def arrays() -> dict[str, bytes]:
@@ -224,16 +291,24 @@ def arrays() -> dict[str, bytes]:
         "bzip2.npz": _npz({"x.npy": _npy((4,)) + bytes(16)}, zipfile.ZIP_BZIP2),
         "header.npz": _npz({"x.npy": _npy((2**40,)) + bytes(16)}),
         "less.npz": _npz({"x.npy": _npy((-4, -1)) + bytes(16)}),
-        "deep.npz": _npz({"x.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", 60_000) + b"(" * 60_000}),
+        "deep.npz": _npz(
+            {"x.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", 60_000) + b"(" * 60_000}
+        ),
         "objects.npz": _npz({"x.npy": _npy((1,), "|O") + pickle.dumps([1])}),
         "steers.npz": _npz({f"{_ESCAPES}.npy": _npy((3,)) + bytes(16)}),
         "files.npz": _npz({f"{n}.npy": b"" for n in range(1000)}),
         "header.safetensors": struct.pack("<Q", 2**60) + b"{}",
         "deep.safetensors": _safetensors("[" * 10**5),
-        "past.safetensors": _safetensors(json.dumps({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}})),
-        "same.safetensors": _safetensors(json.dumps({n: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for n in "ab"})),
-        "steers.safetensors": _safetensors(json.dumps({_ESCAPES: {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})),
-    }  # fmt: skip
+        "past.safetensors": _safetensors(
+            json.dumps({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}})
+        ),
+        "same.safetensors": _safetensors(
+            json.dumps({n: {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]} for n in "ab"})
+        ),
+        "steers.safetensors": _safetensors(
+            json.dumps({_ESCAPES: {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}})
+        ),
+    }
 
 
 def _npy(shape, kind="<f4") -> bytes:

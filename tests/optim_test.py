@@ -53,9 +53,18 @@ def test_updates_are_the_published_ones(name):
     steps."""
     b1, b2, lr, eps, decay, momentum = 0.5, 0.9, 0.01, 1e-3, 0.1, 0.8
     tx = optim.make(
-        place="config.opt_d", phases=MAIN, batch=10, total_kimg=1.0, name=name, lr=lr, b1=b1, b2=b2, eps=eps,
-        weight_decay=decay, momentum=momentum if name == "sgd" else 0.0,
-    )  # fmt: skip
+        place="config.opt_d",
+        phases=MAIN,
+        batch=10,
+        total_kimg=1.0,
+        name=name,
+        lr=lr,
+        b1=b1,
+        b2=b2,
+        eps=eps,
+        weight_decay=decay,
+        momentum=momentum if name == "sgd" else 0.0,
+    )
     params, want = jnp.array([0.01, -0.02]), np.array([0.01, -0.02])
     state, m, v = tx.init(params), 0.0, 0.0
     for t, grad in enumerate(

@@ -6,7 +6,12 @@ import jaxtyping
 import numpy as np
 
 ROOMS = ("losses", "regularizers", "metrics", "nn", "models", "augment", "pretrained")
-ANNOTATED = ("nn", "models", "pretrained", "metrics")  # of them, those where every public function is
+ANNOTATED = (
+    "nn",
+    "models",
+    "pretrained",
+    "metrics",
+)  # of them, those where every public function is
 
 
 def check() -> None:

@@ -1,4 +1,4 @@
-r"""LaTeX between \( \) or \[ \] becomes MathML when the site is built: pages need no script for it."""
+r"""LaTeX between \( \) or \[ \] becomes MathML when the site is built: pages need no script."""
 
 import re
 from html import unescape

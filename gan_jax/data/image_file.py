@@ -15,8 +15,9 @@ from gan_jax.data.quarantine import ImageRejected, Remark, no_remark
 # of Pillow's; none runs a program
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = (
-    *[".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".ppm"],
-    *[".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx", ".jpf", ".jpc", ".j2c"],
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff"),
+    *(".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx"),
+    *(".jpf", ".jpc", ".j2c"),
 )
 AVIF_BRANDS = (b"avif", b"avis")
 # of pictures in HEVC, which are not read

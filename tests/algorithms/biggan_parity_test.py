@@ -89,9 +89,18 @@ STUDIO_CONV, STUDIO_PARTS = (
     [f"conv1x1_{part}" for part in ("theta", "phi", "g", "attn")],
 )
 BIGGAN_G = layers_of(
-    {"Dense_0": "linear", "BatchNorm_0": "output_layer.0", "Conv_0": "output_layer.2", "embed": "shared"},
-    "Gen", block("Gen", BIGGAN_CONV), (0, 1, 2), "blocks.1.1", BIGGAN_PARTS,
-)  # fmt: skip
+    {
+        "Dense_0": "linear",
+        "BatchNorm_0": "output_layer.0",
+        "Conv_0": "output_layer.2",
+        "embed": "shared",
+    },
+    "Gen",
+    block("Gen", BIGGAN_CONV),
+    (0, 1, 2),
+    "blocks.1.1",
+    BIGGAN_PARTS,
+)
 BIGGAN_D = layers_of(
     {"Dense_0": "linear", "Embed_0": "embed"},
     "Disc",
@@ -102,12 +111,20 @@ BIGGAN_D = layers_of(
 )
 STUDIO_G = layers_of(
     {"Dense_0": "linear0", "BatchNorm_0": "bn4", "Conv_0": "conv2d5", "embed": "shared"},
-    "Gen", block("Gen", STUDIO_CONV, ".bn"), (0, 1, 3), "blocks.2.0", STUDIO_PARTS,
-)  # fmt: skip
+    "Gen",
+    block("Gen", STUDIO_CONV, ".bn"),
+    (0, 1, 3),
+    "blocks.2.0",
+    STUDIO_PARTS,
+)
 STUDIO_D = layers_of(
     {"Dense_0": "linear1", "Embed_0": "embedding"},
-    "Disc", block("Disc", STUDIO_CONV), (0, 2, 3, 4), "blocks.1.0", STUDIO_PARTS,
-)  # fmt: skip
+    "Disc",
+    block("Disc", STUDIO_CONV),
+    (0, 2, 3, 4),
+    "blocks.1.0",
+    STUDIO_PARTS,
+)
 
 
 def drawn(name, shape):

@@ -20,11 +20,19 @@ from gan_jax.state import Player
 
 CLASSES = ("avataaars", "dylan", "miniavs")
 SETTINGS = {
-    "algorithm": "starganv2", "model": "starganv2", "batch": 4, "total_kimg": 1.0, "data": {},
-    "g": {"width": 4, "widest": 8, "levels": 1, "patch": 2}, "d": {"width": 4, "widest": 8, "patch": 2},
-    "networks": {"mapping": {"features": 4, "width": 8}, "encoder": {"features": 4, "width": 4, "widest": 8}},
+    "algorithm": "starganv2",
+    "model": "starganv2",
+    "batch": 4,
+    "total_kimg": 1.0,
+    "data": {},
+    "g": {"width": 4, "widest": 8, "levels": 1, "patch": 2},
+    "d": {"width": 4, "widest": 8, "patch": 2},
+    "networks": {
+        "mapping": {"features": 4, "width": 8},
+        "encoder": {"features": 4, "width": 4, "widest": 8},
+    },
     "opt_g": {"lr": 1e-3, "networks": {"mapping": {"lr": 1e-5}}},
-}  # fmt: skip
+}
 
 
 def made(**changes):
@@ -159,8 +167,14 @@ def test_the_reference_turn_leaves_the_others_optimisers_alone(played):
 
 def test_the_mapping_has_its_own_learning_rate(played):
     _, (*_, before, after, _) = played
-    far = lambda name: max(float(jnp.abs(a - b).max()) for a, b in zip(
-        jax.tree.leaves(before.g.params[name]), jax.tree.leaves(after.g.params[name]), strict=True))  # fmt: skip
+    far = lambda name: max(
+        float(jnp.abs(a - b).max())
+        for a, b in zip(
+            jax.tree.leaves(before.g.params[name]),
+            jax.tree.leaves(after.g.params[name]),
+            strict=True,
+        )
+    )
     assert far("encoder") == pytest.approx(1e-3, rel=0.1)  # Adam's first step
     assert far("mapping") == pytest.approx(1e-5, rel=0.1)
 

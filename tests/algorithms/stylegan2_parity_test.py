@@ -226,9 +226,13 @@ def test_one_step_of_each_turn(kind, monkeypatch):
     batch = {"image": images[ORDER]} | ({"label": y[ORDER]} if classes else {})
     turns = zip(("Gmain", "Greg", "Dmain", "Dreg"), game.phases, strict=True)
     reported = {
-        "g/loss": "G/loss", "g/path_penalty": "pl_penalty", "d/loss": "D/loss", "d/real": "scores/real",
-        "d/fake": "scores/fake", "d/r1": "r1_penalty",
-    }  # fmt: skip
+        "g/loss": "G/loss",
+        "g/path_penalty": "pl_penalty",
+        "d/loss": "D/loss",
+        "d/real": "scores/real",
+        "d/fake": "scores/fake",
+        "d/r1": "r1_penalty",
+    }
     # numbers whose gradients are far enough from zero for the sign of Adam's first steps to be
     # certain
     steady = {}

@@ -469,8 +469,11 @@ def test_two_devices_play_as_one():
         for name in x:
             np.testing.assert_allclose(x[name], y[name], rtol=1e-3, atol=1e-4, err_msg=name)
     assert [{name for name in ("g/path_length", "d/r1") if name in x} for x in seen] == [
-        {"g/path_length", "d/r1"}, set(), {"g/path_length"}, set(),
-    ]  # fmt: skip
+        {"g/path_length", "d/r1"},
+        set(),
+        {"g/path_length"},
+        set(),
+    ]
     counts = [
         int(s.count)
         for player in (alone.g, alone.d)
@@ -518,9 +521,15 @@ def test_presets_are_the_published_table():
         "cifar": (64, 32, 1, 0.0025, 0.01, 500, 0.05, 2),
     }
     row = lambda p: (
-        p["batch"], p["d"]["mbstd_group"], p["d"]["channel_base"] / 32768, p["opt_d"]["lr"], p["game"]["gamma"],
-        p["ema_halflife_kimg"], p["ema_rampup"], p["g"]["map_layers"],
-    )  # fmt: skip
+        p["batch"],
+        p["d"]["mbstd_group"],
+        p["d"]["channel_base"] / 32768,
+        p["opt_d"]["lr"],
+        p["game"]["gamma"],
+        p["ema_halflife_kimg"],
+        p["ema_rampup"],
+        p["g"]["map_layers"],
+    )
     for name, want in table.items():
         p = stylegan2.preset(name)
         assert row(p) == want and p["g"]["channel_base"] == p["d"]["channel_base"]

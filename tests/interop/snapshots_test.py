@@ -334,11 +334,15 @@ EVIL = {
     "posix.system": Call(Global("posix", "system"), ("touch %s",)),
     "builtins.eval": Call(Global("builtins", "eval"), ("open('%s', 'w')",)),
     "builtins.getattr": Call(Global("builtins", "getattr"), ("%s", "upper")),
-    "torch_utils.persistence._src_to_module": Call(Global("torch_utils.persistence", "_src_to_module"), ("open('%s', 'w')",)),
+    "torch_utils.persistence._src_to_module": Call(
+        Global("torch_utils.persistence", "_src_to_module"), ("open('%s', 'w')",)
+    ),
     "training.networks.SynthesisLayer": Object(Global("training.networks", "SynthesisLayer"), {}),
-    "torch.nn.modules.activation.LeakyReLU": Object(Global("torch.nn.modules.activation", "LeakyReLU"), {}),
+    "torch.nn.modules.activation.LeakyReLU": Object(
+        Global("torch.nn.modules.activation", "LeakyReLU"), {}
+    ),
     "functools.partial": Call(Global("functools", "partial"), (1,)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", EVIL)
@@ -447,20 +451,65 @@ def changed(arrays, name, array):
 
 
 ARRAYS = {  # whose, name, what stands there instead, what the error says
-    "missing": ("G", "synthesis.b8.conv0.weight", None, "the generator lacks synthesis.b8.conv0.weight."),
+    "missing": (
+        "G",
+        "synthesis.b8.conv0.weight",
+        None,
+        "the generator lacks synthesis.b8.conv0.weight.",
+    ),
     "average": ("G cond", "mapping.w_avg", None, "the generator lacks mapping.w_avg."),
-    "unexpected": ("G", "synthesis.b8.skip.weight", FILTER, "the generator has synthesis.b8.skip.weight, which"),
-    "shape": ("G", "synthesis.b8.torgb.bias", np.zeros(4, np.float32), "torgb.bias is float32[4]; ours is [3]."),
-    "whole": ("G", "synthesis.b4.const", np.zeros((8, 4, 4), np.int32), "synthesis.b4.const is int32[8, 4, 4]"),
-    "filter": ("G", "synthesis.b8.conv0.resample_filter", FILTER[1:], "resample_filter is not the filter [1, 3, 3, 1]."),
-    "taps": ("D", "b8.conv1.resample_filter", FILTER * 1.01, "conv1.resample_filter is not the filter [1, 3, 3, 1]."),
-    "widths": ("G", "synthesis.b8.conv1.bias", np.zeros(7, np.float32), "channels by level are {4: 8, 8: 7, 16: 8, 32: 4}"),
+    "unexpected": (
+        "G",
+        "synthesis.b8.skip.weight",
+        FILTER,
+        "the generator has synthesis.b8.skip.weight, which",
+    ),
+    "shape": (
+        "G",
+        "synthesis.b8.torgb.bias",
+        np.zeros(4, np.float32),
+        "torgb.bias is float32[4]; ours is [3].",
+    ),
+    "whole": (
+        "G",
+        "synthesis.b4.const",
+        np.zeros((8, 4, 4), np.int32),
+        "synthesis.b4.const is int32[8, 4, 4]",
+    ),
+    "filter": (
+        "G",
+        "synthesis.b8.conv0.resample_filter",
+        FILTER[1:],
+        "resample_filter is not the filter [1, 3, 3, 1].",
+    ),
+    "taps": (
+        "D",
+        "b8.conv1.resample_filter",
+        FILTER * 1.01,
+        "conv1.resample_filter is not the filter [1, 3, 3, 1].",
+    ),
+    "widths": (
+        "G",
+        "synthesis.b8.conv1.bias",
+        np.zeros(7, np.float32),
+        "channels by level are {4: 8, 8: 7, 16: 8, 32: 4}",
+    ),
     "levels": ("D", "b16.conv0.bias", None, "channels by level are {4: 8, 8: 8, 32: 4}"),
     "other": ("G", "mapping.fc0.weight", None, "lacks mapping.fc0.weight: it is no StyleGAN2's."),
     "colour": ("D", "b32.fromrgb.weight", None, "the critic lacks b32.fromrgb.weight."),
-    "deeper": ("D cond", "mapping.fc8.weight", FILTER, "the critic has mapping.fc8.weight, which ours has not."),
-    "dense": ("D", "b4.fc.weight", np.zeros((8, 64), np.float32), "b4.fc.weight is float32[8, 64]; ours is [128, 8]."),
-}  # fmt: skip
+    "deeper": (
+        "D cond",
+        "mapping.fc8.weight",
+        FILTER,
+        "the critic has mapping.fc8.weight, which ours has not.",
+    ),
+    "dense": (
+        "D",
+        "b4.fc.weight",
+        np.zeros((8, 64), np.float32),
+        "b4.fc.weight is float32[8, 64]; ours is [128, 8].",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", ARRAYS)
@@ -562,9 +611,13 @@ def their_critic(name, x, side):
             x,
         )
     inner = {
-        "conv0.weight": "conv1.0.weight", "conv0.bias": "conv1.1.bias", "conv1.weight": "conv2.1.weight",
-        "conv1.bias": "conv2.2.bias", "conv1.resample_filter": "conv2.0.kernel", "skip.weight": "skip.1.weight",
-    }  # fmt: skip
+        "conv0.weight": "conv1.0.weight",
+        "conv0.bias": "conv1.1.bias",
+        "conv1.weight": "conv2.1.weight",
+        "conv1.bias": "conv2.2.bias",
+        "conv1.resample_filter": "conv2.0.kernel",
+        "skip.weight": "skip.1.weight",
+    }
     return f"convs.{(side // int(place[1:])).bit_length()}.{inner[rest]}", x
 
 

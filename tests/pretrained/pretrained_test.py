@@ -300,14 +300,38 @@ def refused(text, name, path, resize="bicubic"):
     ("name", "change", "text"),
     [
         ("efflite0", {"_fc.bias": None}, "_fc.bias is not there in the file, [1000] here"),
-        ("efflite0", {"_conv_stem.weight": (32, 1, 3, 3)}, "_conv_stem.weight is [32, 1, 3, 3] in the file, [32, 3, 3, 3]"),
-        ("efflite0", {"_blocks.3._bn1.running_var": None}, "_blocks.3._bn1.running_var is not there"),
-        ("inception", {"AuxLogits.fc.weight": (1000, 768)}, "AuxLogits.fc.weight is [1000, 768] in the file, not in the net"),
-        ("inception", {"fc.weight": (1000, 2048)}, "fc.weight is [1000, 2048] in the file, [1008, 2048] here"),
-        ("lpips_vgg", {"features.28.bias": None}, "features.28.bias is not there in the file, [512] here"),
-        ("lpips_alex", {"features.0.weight": (64, 3, 3, 3)}, "features.0.weight is [64, 3, 3, 3] in the file"),
+        (
+            "efflite0",
+            {"_conv_stem.weight": (32, 1, 3, 3)},
+            "_conv_stem.weight is [32, 1, 3, 3] in the file, [32, 3, 3, 3]",
+        ),
+        (
+            "efflite0",
+            {"_blocks.3._bn1.running_var": None},
+            "_blocks.3._bn1.running_var is not there",
+        ),
+        (
+            "inception",
+            {"AuxLogits.fc.weight": (1000, 768)},
+            "AuxLogits.fc.weight is [1000, 768] in the file, not in the net",
+        ),
+        (
+            "inception",
+            {"fc.weight": (1000, 2048)},
+            "fc.weight is [1000, 2048] in the file, [1008, 2048] here",
+        ),
+        (
+            "lpips_vgg",
+            {"features.28.bias": None},
+            "features.28.bias is not there in the file, [512] here",
+        ),
+        (
+            "lpips_alex",
+            {"features.0.weight": (64, 3, 3, 3)},
+            "features.0.weight is [64, 3, 3, 3] in the file",
+        ),
     ],
-)  # fmt: skip
+)
 def test_anothers_weights_are_named(name, change, text, tmp_path):
     net, sources = {
         "efflite0": (efficientnet.EfficientNetLite0(), efficientnet.sources),

@@ -31,18 +31,38 @@ def unsaid(call):
     )
 
 
-@pytest.mark.parametrize("line", [
-    "open(x)", "open(x, 'w')", "open(x, mode='a')", "x.open()", "x.open('a')", "x.read_text()", "x.write_text(y)",
-    "subprocess.run(x, text=True)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(x)",
+        "open(x, 'w')",
+        "open(x, mode='a')",
+        "x.open()",
+        "x.open('a')",
+        "x.read_text()",
+        "x.write_text(y)",
+        "subprocess.run(x, text=True)",
+    ],
+)
 def test_calls_that_say_no_encoding_are_seen(line):
     assert unsaid(ast.parse(line).body[0].value)
 
 
-@pytest.mark.parametrize("line", [
-    "open(x, 'rb')", "open(x, encoding='utf-8')", "x.open('ab')", "x.open('a', encoding='utf-8')", "x.read_text('utf-8')",
-    "x.write_text(y, 'utf-8')", "Image.open(x)", "tarfile.open(x, 'r:gz')", "subprocess.run(x)", "x.read_bytes()",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "open(x, 'rb')",
+        "open(x, encoding='utf-8')",
+        "x.open('ab')",
+        "x.open('a', encoding='utf-8')",
+        "x.read_text('utf-8')",
+        "x.write_text(y, 'utf-8')",
+        "Image.open(x)",
+        "tarfile.open(x, 'r:gz')",
+        "subprocess.run(x)",
+        "x.read_bytes()",
+    ],
+)
 def test_other_calls_are_left_alone(line):
     assert not unsaid(ast.parse(line).body[0].value)
 
