@@ -59,7 +59,7 @@ def unopened(monkeypatch):
         (
             DEFAULT,
             "eval.metrics=('kid', 'usefulness')",
-            r"usefulness needs held-back real pictures",
+            r"usefulness needs held-out real pictures",
         ),
         (DEFAULT, "eval.metrics=('kid', 'shift_error')", r"shift_error is of translators"),
         (DEFAULT, "eval.weights=nowhere.onnx", r"nowhere.onnx"),

@@ -148,7 +148,7 @@ SETS = {  # name, as in Needs.features -> how its features are taken
     "fake": _fake,  # generated pictures, shuffled by the seed
     "real": _real,  # at most config.eval.reference real pictures, shuffled by the seed
     "train": _train,  # all real pictures, or AUDIT of them, shuffled by the seed
-    "held_out": _held_out,  # held-back real pictures, shuffled by the seed; absent without any
+    "held_out": _held_out,  # held-out real pictures, shuffled by the seed; absent without any
     "translations": _translations,  # a translator's pictures, picture i first made of content i
     "contents": _contents,  # the pictures that were translated, in their order
 }

@@ -1,5 +1,5 @@
 """What generated pictures are worth: classifiers trained on them, and with them, and tested on real
-held-back ones."""
+held-out ones."""
 
 import dataclasses
 import functools

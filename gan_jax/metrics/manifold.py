@@ -1,4 +1,4 @@
-"""Measures by nearest neighbours in feature space: precision and recall, density and coverage,
+"""Measures by nearest neighbors in feature space: precision and recall, density and coverage,
 memorisation."""
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ def precision_recall(
     """(share of fakes within the reals' manifold, share of reals within the fakes').
 
     A set's manifold is the union of balls around its members that reach their k-th nearest
-    neighbour. Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-3. Both depend on the counts:
+    neighbor. Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-3. Both depend on the counts:
     compare only equal ones.
     """
     real, fake = metrics.features("precision_recall", k + 1, real=real, generated=fake)
@@ -40,7 +40,7 @@ def density_coverage(
     return float(inside.count.mean() / k), float((nearest < radii).mean())
 
 
-class Neighbours(NamedTuple):
+class Neighbors(NamedTuple):
     """Of each sample: its nearest training image, and that one's own nearest other training
     image."""
 
@@ -55,18 +55,18 @@ class Neighbours(NamedTuple):
     def memorised(self) -> float:
         """Share of samples that lie closer to a training image than any other training image does.
 
-        Not 0 for honest samples of the same distribution: hold it against the share of held-back
+        Not 0 for honest samples of the same distribution: hold it against the share of held-out
         real images.
         """
         return float((self.distance < self.spacing).mean())
 
     def closest(self, count: int) -> Int[Array, " n"]:
-        """The samples that look most like copies: least distance for their neighbour's spacing, the
+        """The samples that look most like copies: least distance for their neighbor's spacing, the
         worst first."""
         return np.argsort(self.distance / np.maximum(self.spacing, 1e-12), kind="stable")[:count]
 
 
-def neighbours(train: Float[Array, "M F"], samples: Float[Array, "N F"]) -> Neighbours:
+def neighbors(train: Float[Array, "M F"], samples: Float[Array, "N F"]) -> Neighbors:
     """Each sample's place among the training images, by Euclidean distance of features."""
     train, samples = metrics.features("memorisation", 2, training=train, generated=samples)
     found = [
@@ -83,7 +83,7 @@ def neighbours(train: Float[Array, "M F"], samples: Float[Array, "N F"]) -> Neig
         other.append(block.argmin(1))
         spacing.append(block.min(1))
     other, spacing = np.concatenate(other)[back], np.concatenate(spacing)[back]
-    return Neighbours(nearest, np.sqrt(distance), other, np.sqrt(spacing))
+    return Neighbors(nearest, np.sqrt(distance), other, np.sqrt(spacing))
 
 
 class _Inside(NamedTuple):

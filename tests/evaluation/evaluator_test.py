@@ -293,7 +293,7 @@ def test_eval_mode_says_what_it_leaves_out_and_takes_another_checkpoint(file, tr
     assert f"the generator of {best}" in out and records(workdir)[-1]["step"] == step
     assert "left out: fid needs at least 7 generated images, got 6" in out
     assert "left out: is needs at least 10 generated images" in out
-    assert "left out: usefulness needs held-back real pictures" in out
+    assert "left out: usefulness needs held-out real pictures" in out
     assert "memorised_held_out_toy" not in records(workdir)[-1]["values"]
 
 

@@ -107,7 +107,7 @@ def test_a_gain_is_fair_where_the_generator_saw_no_more_than_its_control(trained
 def test_two_held_back_images_are_too_few(toy, shared_data):
     images = avatars(labels="style", identities=12)
     few = Images(images.load, 2, images.labels[:2], images.classes)
-    with pytest.raises(ValueError, match="memorisation needs at least 3 held-back images, got 2"):
+    with pytest.raises(ValueError, match="memorisation needs at least 3 held-out images, got 2"):
         measure(
             Protocol(metrics=("memorisation",)),
             Sets(images, images, few),

@@ -160,7 +160,7 @@ def test_inception_score_at_its_ends():
         inception_score.inception_score(np.zeros((9, 10)))
 
 
-# --- neighbours
+# --- neighbors
 
 
 def brute_force(real, fake, k_pr=3, k_dc=5):
@@ -197,7 +197,7 @@ def test_precision_sees_fidelity_and_recall_variety():
 def test_neighbours_against_brute_force(monkeypatch):
     monkeypatch.setattr(metrics, "ROWS", 9)
     train, samples = gaussian(1, 50, dim=3), gaussian(2, 20, dim=3)
-    found = manifold.neighbours(train, samples)
+    found = manifold.neighbors(train, samples)
     for i, sample in enumerate(samples):
         d = np.linalg.norm(train - sample, axis=1)
         own = np.linalg.norm(train - train[d.argmin()], axis=1)
@@ -212,21 +212,21 @@ def test_neighbours_against_brute_force(monkeypatch):
 def test_copies_of_images_that_the_training_set_holds_twice_are_found_out():
     once = gaussian(1, 300).astype(np.float32)
     twice = np.concatenate([once, once])
-    found = manifold.neighbours(twice, once[:50])
+    found = manifold.neighbors(twice, once[:50])
     assert found.memorised == 1
-    single = manifold.neighbours(once, once[:50])
+    single = manifold.neighbors(once, once[:50])
     np.testing.assert_allclose(found.spacing, single.spacing, rtol=1e-9)
-    assert manifold.neighbours(twice, gaussian(2, 100)).memorised < 0.6
+    assert manifold.neighbors(twice, gaussian(2, 100)).memorised < 0.6
     # nothing but duplicates
-    assert manifold.neighbours(np.repeat(once[:1], 5, 0), once[[0, 0]]).memorised == 1
+    assert manifold.neighbors(np.repeat(once[:1], 5, 0), once[[0, 0]]).memorised == 1
 
 
 def test_copies_are_found_out():
     train = gaussian(1, 300)
     honest, copies = gaussian(2, 100), train[:100] + 1e-3 * gaussian(3, 100)
-    assert manifold.neighbours(train, copies).memorised == 1
-    assert manifold.neighbours(train, honest).memorised < 0.6
-    mixed = manifold.neighbours(train, np.concatenate([honest, copies[:5]]))
+    assert manifold.neighbors(train, copies).memorised == 1
+    assert manifold.neighbors(train, honest).memorised < 0.6
+    mixed = manifold.neighbors(train, np.concatenate([honest, copies[:5]]))
     assert set(mixed.closest(5)) == {100, 101, 102, 103, 104}
 
 
@@ -372,7 +372,7 @@ def test_luma_of_white_black_and_green():
             ("density_coverage needs at least 6 generated images, got 5"),
         ),
         (
-            lambda: manifold.neighbours(gaussian(1, 1), gaussian(2, 5)),
+            lambda: manifold.neighbors(gaussian(1, 1), gaussian(2, 5)),
             ("memorisation needs at least 2 training images, got 1"),
         ),
     ],

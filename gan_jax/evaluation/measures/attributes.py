@@ -25,7 +25,7 @@ def errors(
 
     Read off pictures by classifiers trained on the real ones, as the mean of the known colors
     weighted by their probability. "_shuffled": held against another picture's color; "_floor": of
-    held-back real pictures, how well the color is read at all.
+    held-out real pictures, how well the color is read at all.
     """
     values = {}
     train = real.load(np.arange(real.count))
@@ -71,7 +71,7 @@ MEASURES = (
                 0, "the same from another input's", control_of="{each}_error"
             ),
             "{each}_error_floor": Value(
-                0, "the same of held-back real pictures from their own", control_of="{each}_error"
+                0, "the same of held-out real pictures from their own", control_of="{each}_error"
             ),
         },
         each=_names,

@@ -44,7 +44,7 @@ class Needs:
         moments: whether it also reads mean and covariance of the features of "fake" and "real".
         logits: whether the net must classify.
         generated, real: images, at least.
-        held_out: "control": held-back real pictures are used where they are given; "required".
+        held_out: "control": held-out real pictures are used where they are given; "required".
         labels: whether all sets must have the same classes, and images of each.
         translator: whether the pictures must be translations of others.
         contents: pictures to translate, at least.
@@ -88,7 +88,7 @@ class Needs:
                 " (config.eval.reference)."
             )
         if self.held_out and sets.held_out is not None and sets.held_out.count < 3:
-            return f"{name} needs at least 3 held-back images, got {sets.held_out.count}."
+            return f"{name} needs at least 3 held-out images, got {sets.held_out.count}."
         if self.translator:
             return self._lacking_of_translator(name, sets)
         if self.logits and not net.n_logits:
@@ -103,7 +103,7 @@ class Needs:
             )
         if self.held_out == "required" and sets.held_out is None:
             return (
-                f"{name} needs held-back real pictures to test on (config.eval.held_out, as in"
+                f"{name} needs held-out real pictures to test on (config.eval.held_out, as in"
                 " {'split': 'test'})."
             )
         return self._lacking_classes(name, sets) if self.labels else None
@@ -130,7 +130,7 @@ class Needs:
         return None
 
     def _lacking_classes(self, name: str, sets: Sets) -> str | None:
-        sides = {"generated": sets.fake, "real": sets.real, "held-back": sets.held_out}
+        sides = {"generated": sets.fake, "real": sets.real, "held-out": sets.held_out}
         sides = {kind: side for kind, side in sides.items() if side is not None}
         if any(side.classes != sets.real.classes for side in sides.values()):
             return f"{name} needs the same classes on all sides."

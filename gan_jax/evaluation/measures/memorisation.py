@@ -12,15 +12,15 @@ SHOWN = 16  # pictures in the sheet
 
 def compute(given: Given) -> Result:
     train = given.features["train"]
-    found = manifold.neighbours(train.kept, given.features["fake"].kept)
+    found = manifold.neighbors(train.kept, given.features["fake"].kept)
     values = {"memorised{net}": found.memorised}
     if "held_out" in given.features:
-        control = manifold.neighbours(train.kept, given.features["held_out"].kept)
+        control = manifold.neighbors(train.kept, given.features["held_out"].kept)
         values["memorised_held_out{net}"] = control.memorised
     return Result(values, pictures={"neighbours": _sheet(given, found)})
 
 
-def _sheet(given: Given, found: manifold.Neighbours) -> Picture:
+def _sheet(given: Given, found: manifold.Neighbors) -> Picture:
     """The generated pictures that look most like copies, each beside what it copies."""
     fake, train, worst = given.features["fake"], given.features["train"], found.closest(SHOWN)
     columns = [
@@ -55,7 +55,7 @@ MEASURES = (
                 " copying",
             ),
             "memorised_held_out{net}": Value(
-                0, "the same of held-back real pictures", control_of="memorised{net}"
+                0, "the same of held-out real pictures", control_of="memorised{net}"
             ),
         },
         compute=compute,

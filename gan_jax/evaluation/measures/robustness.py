@@ -29,7 +29,7 @@ def gather(now: Gathering) -> dict[str, dict]:
             return {"kid{net}": _kid(now, found)}
 
         now.log(
-            f"robustness of {'held-back real' if prefix else 'generated'} pictures, {len(ids)} a"
+            f"robustness of {'held-out real' if prefix else 'generated'} pictures, {len(ids)} a"
             " strength"
         )
         found = over_corruptions(images, distance)
@@ -95,7 +95,7 @@ MEASURES = (
     Measure(
         name="robustness",
         about=(
-            "kid under noise, blur, JPEG, downscaling and darkening, of generated and of held-back"
+            "kid under noise, blur, JPEG, downscaling and darkening, of generated and of held-out"
             " real pictures"
         ),
         needs=Needs(features=("real",), held_out="control"),
@@ -103,7 +103,7 @@ MEASURES = (
         curves={
             "kid{net}": Value(-1, "distance from the real pictures"),
             "held_out/kid{net}": Value(
-                0, "the same of held-back real pictures, spoilt alike", control_of="kid{net}"
+                0, "the same of held-out real pictures, spoilt alike", control_of="kid{net}"
             ),
             "ssim_to_clean": Value(1, "likeness to the translation of the clean picture"),
         },

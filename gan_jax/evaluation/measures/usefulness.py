@@ -140,7 +140,7 @@ MEASURES = (
             ),
             "label_accuracy_real": Value(
                 0,
-                "the same of held-back real pictures",
+                "the same of held-out real pictures",
                 error="label_accuracy_real_std",
                 control_of="label_accuracy",
             ),
