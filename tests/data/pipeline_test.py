@@ -71,22 +71,22 @@ def test_seeds_differ():
 
 @pytest.mark.parametrize("processes", [2, 3, 6])
 def test_processes_share_each_global_batch(processes):
-    whole = take(5, Numbers(), 6, seed=3)
+    whole = take(3, Numbers(), 6, seed=3)
     shares = [
-        take(5, Numbers(), 6, seed=3, process_index=i, process_count=processes)
+        take(3, Numbers(), 6, seed=3, process_index=i, process_count=processes)
         for i in range(processes)
     ]
-    for k in range(5):
+    for k in range(3):
         same(join([share[k] for share in shares]), whole[k])
         assert all(len(share[k]["id"]) == 6 // processes for share in shares)
 
 
-@pytest.mark.parametrize("prefetch", [0, 1, 2])
+@pytest.mark.parametrize("prefetch", [0, 2])
 def test_resumes_at_any_position(prefetch):
-    whole = take(12, Numbers(), 4, seed=1)
-    for start in (0, 1, 7):
+    whole = take(8, Numbers(), 4, seed=1)
+    for start in (1, 5):
         with Batches(Numbers(), 4, seed=1, start=start, prefetch=prefetch) as batches:
-            for k in range(start, 12):
+            for k in range(start, 8):
                 assert batches.position == k
                 same(next(batches), whole[k])
 
