@@ -1,12 +1,14 @@
 """What measures declare of themselves: complete, in one file, read from the record by others."""
 
 import dataclasses
+import types
 
 import pytest
 
 from gan_jax import algorithms, config, pretrained
 from gan_jax.data.source import outline
 from gan_jax.evaluation import best, measures
+from gan_jax.evaluation import record as recording
 from gan_jax.evaluation.features import Extractor
 from gan_jax.evaluation.measures.base import Measure, Needs, Result, Value
 from gan_jax.evaluation.protocol import Protocol
@@ -163,6 +165,14 @@ def test_all_is_gathered_before_anything_is_computed(monkeypatch):
     replaced(monkeypatch, a=of_one(compute, gather=gather(1)), b=of_one(compute, gather=gather(2)))
     taken("a", "b")
     assert events == ["gather 1", "gather 2", "compute 1", "compute 2"]
+
+
+def test_other_processes_gather_and_compute_nothing(monkeypatch):
+    gathered = []
+    one = of_one(lambda given: pytest.fail("computed"), gather=gathered.append)
+    replaced(monkeypatch, one=one)
+    monkeypatch.setattr(recording, "jax", types.SimpleNamespace(process_index=lambda: 1))
+    assert taken("one") == {"values": {}, "about": {}} and len(gathered) == 1
 
 
 def test_each_set_is_seen_once_by_the_net(monkeypatch, tmp_path):
