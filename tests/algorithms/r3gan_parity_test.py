@@ -20,7 +20,7 @@ import pytest
 from gan_jax import optim
 from gan_jax.algorithms import base
 from gan_jax.algorithms.r3gan import Algorithm
-from gan_jax.interop import r3gan as foreign
+from gan_jax.interop import r3gan as converters
 from gan_jax.models.r3gan import Discriminator, Generator
 from gan_jax.state import Player, TrainState
 from gan_jax.step import make_step
@@ -55,7 +55,7 @@ def both(request):
         if n.startswith("grad." + who)
     }
     weights = lambda who: {n: drawn(f"{who}.{n}", shape) for n, shape in names(who).items()}
-    g, d = foreign.generator(weights("G")), foreign.discriminator(weights("D"))
+    g, d = converters.generator(weights("G")), converters.discriminator(weights("D"))
     game = Algorithm(
         Generator(g.shape, g.n_classes, **g.settings),
         Discriminator(d.shape, d.n_classes, **d.settings),
@@ -117,7 +117,7 @@ def test_a_round(both, monkeypatch):
     state = TrainState(
         jnp.int32(0), jax.random.key_data(jax.random.key(0)), **players, ema={}, carry=carry
     )
-    convert = {"g": foreign.generator, "d": foreign.discriminator}
+    convert = {"g": converters.generator, "d": converters.discriminator}
     for phase, metrics in zip(game.phases, (["d/loss", "d/r1", "d/r2"], ["g/loss"]), strict=True):
         who, captured = phase.who, {}
 

@@ -11,7 +11,7 @@ from gan_jax import algorithms, build, config, losses, regularizers
 from gan_jax.algorithms import base, r3gan
 from gan_jax.augment import ADA, NONE
 from gan_jax.distributed.parallel import Parallel
-from gan_jax.interop import r3gan as foreign
+from gan_jax.interop import r3gan as converters
 from gan_jax.models import r3gan as networks
 from gan_jax.models import sngan
 from tests.paths import ROOT
@@ -486,7 +486,7 @@ def official(net, classes, order):
     }
 
 
-READERS = {"G": (foreign.generator, (0, 1)), "D": (foreign.discriminator, (1, 0))}
+READERS = {"G": (converters.generator, (0, 1)), "D": (converters.discriminator, (1, 0))}
 
 
 @pytest.mark.parametrize("classes", [0, 3])
