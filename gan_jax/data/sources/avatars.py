@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import io
 import logging
 import pathlib
@@ -19,7 +18,7 @@ from gan_jax.data.image_sets import Pictures
 from gan_jax.data.source import Batch, Outline, fingerprint
 from gan_jax.data.view import View
 from gan_jax.runtime import registry
-from gan_jax.runtime.files import made_once
+from gan_jax.runtime.files import file_hashes, made_once
 
 SPLITS = ("train", "validation", "test")
 VERSION = "1.0.0"
@@ -52,8 +51,9 @@ class Source(source.Source):
         background: RGB behind the people, for 1 or 3 channels.
         data_dir: where to keep them; None: $GAN_JAX_DATA, else ~/.cache/gan_jax.
     Attributes:
-        fingerprint: of the settings and the drawings. Checkpoints of versions that took the cache's
-            files have another: on the first resume from one the data count as changed.
+        fingerprint: of the settings and the cache's files. TFDS orders the features of a record
+            anew in every process, so a cache that is made again has another; hosts of one run
+            share one.
         colors: "skin", "hair" -> f32 [len(self), 3], the true sRGB colours of 255.
         names: of each sample: of a single style the person's number, else that and the style.
         attributes: "identity", "style", "skin", "hair" -> int32 [len(self)]; names in STYLES,
@@ -94,9 +94,8 @@ class Source(source.Source):
         self.shape, self.classes = view.shape, names[self.labels] if self.labels else ()
         self.targets = self._pictures.targets
         self.names = [str(r["identity"]) for r in records] if len(self.styles) == 1 else titles
-        # not of the files: in records TFDS orders the features anew in every process
-        drawn = hashlib.sha256(b"".join(record["image"] for record in records)).hexdigest()
-        self.fingerprint = fingerprint(settings | {"data_dir": None}, config.name, drawn)
+        decides = settings | {"data_dir": None}
+        self.fingerprint = fingerprint(decides, config.name, file_hashes(folder))
         people = f"{len(config.people(self.split)):,} people in {len(self.styles)} styles"
         self.notes = (
             *repairs,
