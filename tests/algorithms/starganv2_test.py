@@ -78,12 +78,13 @@ def test_parts_are_drawn_in_the_colours_of_the_whole():
     sampler = Sampler(game, jax.device_get(state.ema), (16, 16, 3), CLASSES, None, 1)
     x = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3), minval=-1)
     style = sampler.styles_from_noise(0, jnp.array([0, 1]), 2)
-    moments = game.moments(sampler.ema, x, style)
+    moments = jax.device_get(jax.jit(game.moments)(sampler.ema, x, style))
     assert moments["palette"]["colors"].shape == (2, 3, 3)
     whole = np.asarray(sampler.restyle(x, style))
     np.testing.assert_allclose(sampler.part_of(x)(x, style), whole, atol=1e-5)
     moments["palette"]["colors"] = moments["palette"]["colors"][::-1]
-    assert np.abs(np.asarray(game.restyle(sampler.ema, x, style, moments)) - whole).max() > 0.01
+    other = jax.jit(game.restyle)(sampler.ema, x, style, moments)
+    assert np.abs(np.asarray(other) - whole).max() > 0.01
 
 
 def test_sides_to_compile_for_are_what_the_generator_halves():
@@ -130,17 +131,36 @@ def test_branches_use_each_rows_own_layer():
 # --- the game
 
 
+class Lighter(nn.Module):
+    """G: a picture and its style, one number, times a weight. Critic, mapping and encoder: means,
+    times theirs."""
+
+    @nn.compact
+    def __call__(self, x, s, *, train=False):
+        w = self.param("w", nn.initializers.ones, ())
+        mean = x.mean(tuple(range(1, x.ndim)))
+        if self.name == "g":
+            return x + w * s[:, :, None, None]
+        return w * (mean if self.name == "d" else mean[:, None])
+
+
+def light_game(**weights):
+    """The game on networks of one weight each, 1."""
+    nets = (Lighter(name=name) for name in ("g", "d", "mapping", "encoder"))
+    return starganv2_game.Algorithm(*nets, z_dim=1, **weights)
+
+
 @pytest.fixture(scope="module")
 def played():
-    """(game, the state at the start, after each of the round's four turns)."""
-    run, game = made()
+    """(game, the state at the start, after each of the iteration's four steps)."""
+    run, game = config.Config(**SETTINGS), light_game()
     parallel = Parallel("jit", jax.devices()[:1])
     play = build.make_iteration(run, game, parallel)
-    states = [parallel.replicate(build.new_state(run, game, (16, 16, 3), 3))]
-    batch = parallel.put(game.example((16, 16, 3), 3, 4))
-    for k, (_, turn) in enumerate(play.steps):
-        copy = jax.tree.map(jnp.copy, states[-1])  # a turn takes its state's memory
-        states.append(turn(copy, batch, parallel.scalar(np.int32(k)))[0])
+    states = [jax.device_get(build.new_state(run, game, (8, 8, 3), 3))]
+    batch = parallel.put(game.example((8, 8, 3), 3, 4))
+    for k, (_, step) in enumerate(play.steps):
+        state, _ = step(parallel.replicate(states[-1]), batch, parallel.scalar(np.int32(k)))
+        states.append(jax.device_get(state))
     return game, states
 
 
@@ -152,14 +172,14 @@ def moved(before, after):
     return {name for name in before.params if differ(before.params[name], after.params[name])}
 
 
-def test_who_moves_in_each_turn(played):
+def test_who_moves_in_each_step(played):
     _, states = played
     assert [moved(a.d, b.d) for a, b in itertools.pairwise(states)] == [{"d"}, {"d"}, set(), set()]
     found = [moved(a.g, b.g) for a, b in itertools.pairwise(states)]
     assert found == [set(), set(), {"g", "mapping", "encoder"}, {"g"}]
 
 
-def test_the_reference_turn_leaves_the_others_optimisers_alone(played):
+def test_the_reference_step_leaves_the_others_optimizers_alone(played):
     _, states = played
     count = lambda state, name: int(state.g.opt[name][0][0].count)
     assert [count(states[-1], name) for name in ("g", "mapping", "encoder")] == [2, 1, 1]
@@ -185,19 +205,21 @@ def test_the_diversity_weight_falls_with_the_images_seen():
     assert float(made(game={"diversity": 2.0})[1].diversity_at(jnp.int32(10**6))) == 2
 
 
-def test_diversity_and_color_enter_by_their_weights_alone(played):
-    _, (state, *_) = played
-    x = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
-    batch = {
-        name: jnp.asarray(np.roll(x, k, 0)) for k, name in enumerate(("image", "target", "target2"))
-    }
+LIGHT = {name: {"w": jnp.float32(1)} for name in ("g", "d", "mapping", "encoder")}
+LIGHT_STATE = types.SimpleNamespace(
+    g=Player(None, {}, None), d=Player(LIGHT, {}, None), carry={}, step=jnp.int32(0)
+)
+
+
+def test_diversity_and_color_enter_by_their_weights_alone():
+    x = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    batch = {name: np.roll(x, k, 0) for k, name in enumerate(("image", "target", "target2"))}
     batch |= {"label": jnp.array([0, 1, 2, 0]), "target_label": jnp.array([1, 2, 0, 0])}
     found = {}
     for weights in ({}, {"color": 3.0}, {"diversity": 2.0}):
-        game = made(game={"diversity": 0.0} | weights)[1]
-        found[tuple(weights)] = jax.jit(game.loss_g_latent)(
-            state.g.params, state, batch, jax.random.key(0)
-        )
+        game = light_game(**{"diversity": 0.0} | weights)
+        loss = lambda rng, game=game: game.loss_g_latent(LIGHT, LIGHT_STATE, batch, rng)
+        found[tuple(weights)] = jax.jit(loss)(jax.random.key(0))
     loss, aux = found[()]
     assert not {"g/latent_color", "g/latent_diversity"} & aux.metrics.keys()
     (colored, far), (diverse, unlike) = found["color",], found["diversity",]
@@ -205,53 +227,26 @@ def test_diversity_and_color_enter_by_their_weights_alone(played):
     assert loss - diverse == pytest.approx(
         2 * float(unlike.metrics["g/latent_diversity"]), rel=1e-3
     )
-    assert unlike.metrics["g/latent_diversity"] > 0
-
-
-class Lighter(nn.Module):
-    """G: a picture and its style, one number, times a weight. Critic, mapping and encoder: means,
-    times theirs."""
-
-    @nn.compact
-    def __call__(self, x, s, *, train=False):
-        w = self.param("w", nn.initializers.ones, ())
-        mean = x.mean(tuple(range(1, x.ndim)))
-        if self.name == "g":
-            return x + w * s[:, :, None, None]
-        return w * (mean if self.name == "d" else mean[:, None])
+    assert unlike.metrics["g/latent_diversity"] > 0 and far.metrics["g/latent_color"] > 0
 
 
 @pytest.mark.parametrize("diversity", [0.0, 2.0])
 def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
     """G(x, s) = x + w s: the gradient of -2 |G(x, 3) - G(x, 1)| in w is -2 * 3, the second not
     running through: not -2 * 2."""
-    part = lambda name: Lighter(name=name)
-    game = starganv2_game.Algorithm(
-        part("g"),
-        part("d"),
-        part("mapping"),
-        part("encoder"),
-        z_dim=1,
-        style=0.0,
-        cycle=0.0,
-        diversity=diversity,
-    )
-    params = {name: {"w": jnp.float32(1)} for name in ("g", "d", "mapping", "encoder")}
-    state = types.SimpleNamespace(
-        g=Player(None, {}, None), d=Player(params, {}, None), carry={}, step=jnp.int32(0)
-    )
+    game = light_game(style=0.0, cycle=0.0, diversity=diversity)
     batch = {
         "image": np.full((4, 2, 2, 1), 127, np.uint8),
         "label": jnp.zeros(4),
         "target_label": jnp.zeros(4),
     }
     loss = lambda params: game.loss_g(
-        params, state, batch, jnp.full((4, 1), 3.0), jnp.ones((4, 1)), "latent"
+        params, LIGHT_STATE, batch, jnp.full((4, 1), 3.0), jnp.ones((4, 1)), "latent"
     )[0]
     logit = base.to_float(batch["image"]).mean() + 3
     adversarial = -3 * jax.nn.sigmoid(-logit)
     np.testing.assert_allclose(
-        jax.grad(loss)(params)["g"]["w"], adversarial - diversity * 3, rtol=1e-5
+        jax.jit(jax.grad(loss))(LIGHT)["g"]["w"], adversarial - diversity * 3, rtol=1e-5
     )
 
 
@@ -298,7 +293,7 @@ def test_styles_of_different_lengths():
         jax.eval_shape(game.init, jax.random.key(0), game.example((16, 16, 3), 3))
 
 
-def test_an_optimiser_for_a_network_there_is_not():
+def test_an_optimizer_for_a_network_there_is_not():
     run, game = made(opt_g={"networks": {"maping": {"lr": 1.0}}})
     with pytest.raises(
         ValueError, match=r"config.opt_g.networks='maping' is not known. Did you mean 'mapping'\?"
