@@ -38,7 +38,18 @@ def normal(seed, *shape):
 
 def stirred(params):
     """No weight is zero, so that nothing is left out by being nothing."""
-    return jax.tree.map(lambda x: x + 0.3 * normal(x.size, *x.shape), params)
+
+    def moved(x):
+        noise = np.random.default_rng(x.size).normal(size=x.shape)
+        return (np.asarray(x) + 0.3 * noise).astype(np.float32)
+
+    return jax.tree.map(moved, params)
+
+
+def any_params(net, *args):
+    """Weights of a network, none of them zero, that no compiled program had to make."""
+    shapes = jax.eval_shape(net.init, jax.random.key(0), *args)["params"]
+    return stirred(jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes))
 
 
 def make_game(classes=3, **settings):
@@ -50,16 +61,28 @@ def make_game(classes=3, **settings):
     return r3gan.Algorithm.build({"z_dim": 5} | settings, g=g, d=d, **given)
 
 
-def new_state(game, step=0):
+def example_batch():
+    return jax.tree.map(jnp.asarray, base.example_batch(SHAPE, 3, 4))
+
+
+@functools.cache
+def start():
     opt = dict(lr=2e-3, b1=0.0, b2=0.9)
-    state = build.new_state(
-        config.Config("r3gan", "r3gan", {}, batch=4, total_kimg=1.0, opt_g=opt, opt_d=opt),
-        game,
-        SHAPE,
-        3,
-    )
+    run = config.Config("r3gan", "r3gan", {}, batch=4, total_kimg=1.0, opt_g=opt, opt_d=opt)
+    return build.new_state(run, make_game(), SHAPE, 3)
+
+
+def new_state(game, step=0):
+    """A state of any game of `make_game`: they differ in what they carry only."""
     stir = lambda player: player.replace(params=stirred(player.params))
-    return state.replace(g=stir(state.g), d=stir(state.d), step=jnp.int32(step))
+    g, d = stir(start().g), stir(start().d)
+    return start().replace(g=g, d=d, step=jnp.int32(step), carry=game.terms.init_carry())
+
+
+@functools.cache
+def gradient(loss):
+    """One program for all tests of a game's loss: ((value, aux), gradient by the parameters)."""
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
 def same(a, b, tolerance=1e-4):
@@ -91,21 +114,21 @@ def test_shapes_and_labels(shape, classes):
     z, x, y = normal(0, 3, 5), normal(1, 3, *shape), jnp.arange(3) % classes if classes else None
     for net, make in ((networks.Generator, z), (networks.Discriminator, x)):
         plain = net(shape, classes, **SMALL)
-        params = stirred(base.init_network(plain, jax.random.key(0), make, y)[0])
-        grads = jax.jit(
-            jax.grad(lambda p, net=plain: jnp.sum(jnp.sin(net.apply({"params": p}, make, y))))
-        )(params)
+        params = any_params(plain, make, y)
+
+        @jax.jit
+        def apply(params, y, net=plain, make=make):
+            out, pull_back = jax.vjp(lambda p: net.apply({"params": p}, make, y), params)
+            return out, pull_back(jnp.cos(out))
+
+        out, (grads,) = apply(params, y)
         assert all(float(jnp.abs(g).max()) > 0 for g in jax.tree.leaves(grads))
-        apply = jax.jit(
-            lambda y, net=plain, params=params, make=make: net.apply({"params": params}, make, y)
-        )
-        out = apply(y)
         assert (
             out.shape == ((3, *shape) if net is networks.Generator else (3,))
             and out.dtype == jnp.float32
         )
         if classes:
-            other = apply((y + 1) % classes)
+            other, _ = apply(params, (y + 1) % classes)
             assert float(jnp.abs(out - other).max()) > 1e-3
             with pytest.raises(ValueError, match="needs labels"):
                 plain.apply({"params": params}, make)
@@ -118,7 +141,7 @@ def test_bfloat16_activations():
         (networks.Generator, normal(0, 3, 5)),
         (networks.Discriminator, normal(1, 3, *SHAPE)),
     ):
-        params = stirred(base.init_network(net(SHAPE, **SMALL), jax.random.key(0), x)[0])
+        params = any_params(net(SHAPE, **SMALL), x)
         half = net(SHAPE, dtype="bfloat16", **SMALL)
         got, want = (jax.jit(n.apply)({"params": params}, x) for n in (half, net(SHAPE, **SMALL)))
         assert got.dtype == jnp.float32 and not np.array_equal(got, want)
@@ -204,12 +227,13 @@ def test_sizes_that_do_not_fit_are_named(shape, settings, message):
 def test_critic_is_homogeneous_in_image_and_biases(classes):
     d = networks.Discriminator(SHAPE, classes, **SMALL)
     x, y = normal(0, 4, *SHAPE), jnp.arange(4) % classes if classes else None
-    params = {"params": stirred(base.init_network(d, jax.random.key(0), x, y)[0])}
+    params = {"params": any_params(d, x, y)}
     by = jnp.array([0.5, 2.0, 3.0, 0.1])
-    got = d.apply(params, by[:, None, None, None] * x, y, by)
-    np.testing.assert_allclose(got, by * d.apply(params, x, y), rtol=1e-4)
+    apply = jax.jit(lambda x, scale: d.apply(params, x, y, scale))
+    plain = apply(x, jnp.ones(4))
+    np.testing.assert_allclose(apply(by[:, None, None, None] * x, by), by * plain, rtol=1e-4)
     # biases take part
-    assert not np.allclose(d.apply(params, x, y, by), d.apply(params, x, y), rtol=1e-2)
+    assert not np.allclose(apply(x, by), plain, rtol=1e-2)
 
 
 @pytest.mark.parametrize("remat", [False, True])
@@ -218,7 +242,7 @@ def test_logits_and_slopes_are_those_of_two_passes(remat):
     grad_penalty apart."""
     d = networks.Discriminator(SHAPE, 3, remat=remat, **SMALL)
     x, y = normal(0, 4, *SHAPE), jnp.array([0, 2, 1, 1])
-    params = stirred(base.init_network(d, jax.random.key(0), x, y)[0])
+    params = any_params(d, x, y)
     critic = lambda p: lambda x, scale=None: d.apply({"params": p}, x, y, scale)
 
     def joint(p):
@@ -270,27 +294,26 @@ def test_ds_loss_and_its_gradient_are_the_papers(augmented):
         else {}
     )
     game, rng = make_game(gamma=0.8, **ada), jax.random.key(4)
-    state, batch = new_state(game), base.example_batch(SHAPE, 3, 4)
-    ours = jax.jit(jax.value_and_grad(game.loss_d, has_aux=True))
-    theirs = jax.jit(jax.value_and_grad(lambda *a: written_out(game, *a), has_aux=True))
+    state, batch = new_state(game), example_batch()
+    ours = gradient(game.loss_d)
+    theirs = gradient(functools.partial(written_out, game))
     (value, aux), grads = ours(state.d.params, state, batch, rng)
     (want, measured), want_grads = theirs(state.d.params, state, batch, jax.random.clone(rng))
     same((value, grads), (want, want_grads))
     for name, number in measured.items():
         np.testing.assert_allclose(aux.metrics[name], number, rtol=1e-4, err_msg=name)
     if augmented:
-        _, plain = make_game(gamma=0.8).loss_d(
-            state.d.params,
-            state.replace(carry=new_state(make_game()).carry),
-            batch,
-            jax.random.clone(rng),
+        alone = make_game(gamma=0.8)
+        plain = gradient(alone.loss_d)(
+            state.d.params, new_state(alone), batch, jax.random.clone(rng)
         )
+        (_, plain), _ = plain
         assert abs(plain.metrics["d/r1"] / aux.metrics["d/r1"] - 1) > 0.01
 
 
 def test_gs_loss_pairs_rows():
     game, rng = make_game(), jax.random.key(4)
-    state, batch = new_state(game), base.example_batch(SHAPE, 3, 4)
+    state, batch = new_state(game), example_batch()
     value, aux = jax.jit(game.loss_g)(state.g.params, state, batch, rng)
     k_z = jax.random.split(jax.random.clone(rng), 3)[0]
     fake = game.g.apply(
@@ -306,7 +329,7 @@ def test_lazy_penalties_are_a_turn_of_their_own_as_much_heavier():
     lazy, rng, batch = (
         make_game(gamma=0.8, penalty_every=4),
         jax.random.key(4),
-        base.example_batch(SHAPE, 3, 4),
+        example_batch(),
     )
     assert [(p.who, p.every) for p in lazy.phases] == [("d", 1), ("g", 1), ("d", 4)]
     assert [(p.who, p.every) for p in make_game().phases] == [("d", 1), ("g", 1)]
@@ -321,18 +344,19 @@ def test_lazy_penalties_are_a_turn_of_their_own_as_much_heavier():
 
 
 def test_lecam_and_consistency_are_added_at_their_weights():
-    rng, batch = jax.random.key(4), base.example_batch(SHAPE, 3, 4)
+    rng, batch = jax.random.key(4), example_batch()
     more = dict(
         lecam=0.3, lecam_decay=0.75, lecam_start=0, consistency_real=2.0, consistency_fake=3.0
     )
-    game = make_game(**more)
+    game = make_game(gamma=0.8, **more)
     state = new_state(game)
     state = state.replace(
         carry=state.carry | {"lecam": {"real": jnp.float32(9.0), "fake": jnp.float32(-9.0)}}
     )
     value, aux = jax.jit(game.loss_d)(state.d.params, state, batch, rng)
-    plain, old = jax.jit(make_game().loss_d)(
-        state.d.params, new_state(make_game()), batch, jax.random.clone(rng)
+    alone = make_game(gamma=0.8)
+    (plain, old), _ = gradient(alone.loss_d)(
+        state.d.params, new_state(alone), batch, jax.random.clone(rng)
     )
     added = [aux.metrics[name] for name in ("d/lecam", "d/consistency_real", "d/consistency_fake")]
     assert all(x > 1e-4 for x in added)
@@ -350,8 +374,14 @@ def test_gamma_goes_along_half_a_cosine_in_images():
     np.testing.assert_allclose(got, [2.0, quarter, 1.1, 0.2, 0.2], rtol=1e-5)
     assert float(make_game(gamma=2.0).gamma_at(jnp.int32(10**9))) == 2.0
     state = new_state(game, step=100)
-    _, aux = game.loss_d(state.d.params, state, base.example_batch(SHAPE, 3, 4), jax.random.key(0))
-    np.testing.assert_allclose(aux.metrics["d/gamma"], 1.1, rtol=1e-5)
+    batch = example_batch()
+
+    @jax.jit
+    def weight(state):
+        _, aux = game.loss_d(state.d.params, state, batch, jax.random.key(0))
+        return aux.metrics["d/gamma"]
+
+    np.testing.assert_allclose(weight(state), 1.1, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

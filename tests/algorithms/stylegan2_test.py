@@ -54,7 +54,7 @@ def start():
     return (
         game,
         state.replace(g=state.g.replace(params=params), ema=ema),
-        base.example_batch(SHAPE, 3, 4),
+        jax.tree.map(jnp.asarray, base.example_batch(SHAPE, 3, 4)),
     )
 
 
@@ -272,9 +272,18 @@ def test_bfloat16_and_remat(start):
         return base.forward(d, params[1], state.d.mutable["d"], x, y)[0], x
 
     params = state.g.params["g"], state.d.params["d"]
-    sums = lambda **how: jax.grad(lambda params: jnp.sum(jnp.sin(logits(params, **how)[0])))(params)
-    same(sums(), sums(remat=True), rtol=1e-4, atol=1e-5)
-    (plain, x), (half, x_half) = logits(params), logits(params, dtype="bfloat16")
+
+    @functools.partial(jax.jit, static_argnames="remat")
+    def gradient(params, **how):
+        def total(params):
+            found = logits(params, **how)
+            return jnp.sum(jnp.sin(found[0])), found
+
+        return jax.grad(total, has_aux=True)(params)
+
+    (grads, (plain, x)), (again, _) = gradient(params), gradient(params, remat=True)
+    same(grads, again, rtol=1e-4, atol=1e-5)
+    half, x_half = logits(params, dtype="bfloat16")
     assert half.dtype == x_half.dtype == jnp.float32 and not np.array_equal(x, x_half)
     np.testing.assert_allclose(x_half, x, atol=0.05 * float(jnp.abs(x).max()))
     np.testing.assert_allclose(half, plain, atol=0.05 * float(jnp.abs(plain).max()))
@@ -291,15 +300,14 @@ def test_truncation(start):
     average = normal(5, 6)
     ema["mutable"]["g"]["average"]["mapping"]["w_avg"] = average
     z, y = game.latent(jax.random.key(0), 3, 0.1), jnp.array([0, 1, 1])
-    sample = jax.jit(game.sample, static_argnums=3)
-    plain = sample(ema, z, y)
-    same(sample(ema, z, y, 1), plain)
-    at_zero = sample(ema, z, y, 0.0)
-    same(at_zero, np.broadcast_to(at_zero[:1], at_zero.shape))
-    assert not np.allclose(at_zero[0], plain[0])
-    half = game.styles(ema, z, y, 0.5)
-    same(half, (game.styles(ema, z, y) + average.reshape(1, 1, -1)) / 2)
-    same(jax.jit(game.render)(ema, half), sample(ema, z, y, 0.5))
+    styles = jax.jit(game.styles, static_argnums=3)
+    plain = styles(ema, z, y)
+    same(styles(ema, z, y, 1), plain)
+    same(styles(ema, z, y, 0.0), np.broadcast_to(average, plain.shape))
+    assert not np.allclose(average, plain[0, 0])
+    half = styles(ema, z, y, 0.5)
+    same(half, (plain + average.reshape(1, 1, -1)) / 2)
+    same(jax.jit(game.render)(ema, half), jax.jit(game.sample, static_argnums=3)(ema, z, y, 0.5))
     assert float(jnp.abs(z).max()) > 0.5, "psi is of w, z stays as it is"
 
 
@@ -318,7 +326,7 @@ def test_a_pictures_noise_is_drawn_by_its_number():
     game = types.SimpleNamespace(
         prepare_for_sampling=lambda ema, rng: ema,
         latent=lambda rng, n, truncation: jax.random.uniform(rng, (n, 1)),
-        sample_to_measure=lambda ema, keys, z, y, truncation: jnp.concatenate(
+        sample_to_measure=lambda ema, keys, z, y, truncation, x: jnp.concatenate(
             [z, jax.vmap(lambda key: jax.random.uniform(key, (1,)))(keys)], 1
         )[:, None, None],
     )
@@ -357,7 +365,7 @@ def test_average_of_w(start):
         k_ws = jax.random.split(jax.random.key(0), 2 if n == 4 else 3)[0]
         k_ws = jax.random.split(k_ws)[0] if n == 4 else k_ws
         z = base.normal(jax.random.split(k_ws, 4)[0], n, 5)
-        w = game.styles(state.ema, z, batch["label"][:: 4 // n])[:, 0]
+        w = jit(game.styles)(state.ema, z, batch["label"][:: 4 // n])[:, 0]
         np.testing.assert_allclose(w_avg(aux.mutable), 0.005 * w.mean(0), rtol=1e-4, atol=1e-8)
     aux = jax.eval_shape(game.loss_d, state.d.params, state, batch, jax.random.key(0))[1]
     assert "average" not in str(jax.tree.structure(aux.mutable))
@@ -405,7 +413,7 @@ def test_losses_are_the_published_ones(start):
     np.testing.assert_allclose(value, want, rtol=1e-5)
 
     value, aux = jit(game.r1_d)(state.d.params, state, batch, jax.random.key(3))
-    slope = jax.grad(lambda x: judge(x).sum())(real)
+    slope = jax.jit(jax.grad(lambda x: judge(x).sum()))(real)
     np.testing.assert_allclose(
         aux.metrics["d/r1"], np.square(slope).sum((1, 2, 3)).mean(), rtol=1e-4
     )
@@ -417,10 +425,14 @@ def test_losses_are_the_published_ones(start):
     length = aux.metrics["g/path_length"]
     np.testing.assert_allclose(aux.carry["path_mean"], 2 + 0.01 * (length - 2), rtol=1e-5)
     k_ws, k_noise, k_image = jax.random.split(jax.random.key(3), 3)
-    ws, _ = game.ws(state.g.params, state, k_ws, y[::2], 2)
-    render = lambda ws: game.render_live(state.g.params, state, ws, jax.random.clone(k_noise))
-    lengths = jax.jit(lambda ws, noise: regularizers.path_length(render, ws, noise))
-    lengths = np.asarray(lengths(ws, base.normal(k_image, 2, *SHAPE)))
+
+    @jax.jit
+    def lengths(k_ws, k_noise, k_image):
+        ws, _ = game.ws(state.g.params, state, k_ws, y[::2], 2)
+        render = lambda ws: game.render_live(state.g.params, state, ws, jax.random.clone(k_noise))
+        return regularizers.path_length(render, ws, base.normal(k_image, 2, *SHAPE))
+
+    lengths = np.asarray(lengths(k_ws, k_noise, k_image))
     np.testing.assert_allclose(length, lengths.mean(), rtol=1e-5)
     want = np.square(lengths - np.asarray(aux.carry["path_mean"])).mean()
     np.testing.assert_allclose(aux.metrics["g/path_penalty"], want, rtol=1e-4)

@@ -1,6 +1,7 @@
 """pix2pix, CycleGAN and CUT as games: the pool, the order of play, several devices, any size, bad
 settings; on toy networks."""
 
+import functools
 import types
 
 import flax.linen as nn
@@ -63,17 +64,31 @@ def batch_of(step, n=4):
     return {name: rng.integers(0, 256, (n, *SHAPE), np.uint8) for name in ("image", "target")}
 
 
-def play(one, rounds=3, devices=1, kind="jit", **changes):
+@functools.cache
+def new_state(one):
+    return jax.device_get(build.new_state(run_config(), one, SHAPE, 0))
+
+
+def run_config(**changes):
     adam = {"lr": 0.01, "eps": 1e-2}  # a large eps: rounding must not become steps
-    run = config.Config(
-        "x", "x", {}, batch=4, total_kimg=1.0, opt_g=adam, opt_d=adam, parallel=kind, **changes
-    )
+    return config.Config("x", "x", {}, batch=4, total_kimg=1.0, opt_g=adam, opt_d=adam, **changes)
+
+
+@functools.cache
+def iteration(one, devices, kind, accumulate):
+    """One program a game, for all tests that play it."""
     parallel = Parallel(kind, jax.devices()[:devices])
-    round_ = build.make_iteration(run, one, parallel)
-    start = build.new_state(run, one, SHAPE, 0)
-    state = parallel.replicate(build.new_state(run, one, SHAPE, 0))
-    for step in range(rounds):
-        state, metrics = round_(state, [parallel.put(batch_of(step))], step)
+    return build.make_iteration(run_config(parallel=kind, accumulate=accumulate), one, parallel)
+
+
+def play(one, iterations=3, devices=1, kind="jit", accumulate=1):
+    """(the state at the start, at the end, the last iteration's metrics)."""
+    compiled = iteration(one, devices, kind, accumulate)
+    parallel = compiled.parallel
+    start = new_state(one)
+    state = parallel.replicate(start)
+    for step in range(iterations):
+        state, metrics = compiled(state, [parallel.put(batch_of(step))], step)
     return start, parallel.one(state), jax.device_get(parallel.one(metrics))
 
 
@@ -147,7 +162,7 @@ def test_parts_of_a_batch_are_the_whole(name):
 def test_who_plays_when(name, order):
     one = game(name)
     assert "".join(phase.who for phase in one.phases) == order
-    start, state, metrics = play(one, rounds=1)
+    start, state, metrics = play(one, iterations=1)
     moved = lambda a, b: all(
         bool((x != y).any()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
     )
@@ -184,13 +199,13 @@ def test_cyclegans_objective_in_closed_form():
 
 
 def test_the_critics_see_the_pool_and_it_fills():
-    _, state, _ = play(game("cyclegan", pool=7), rounds=1)
+    _, state, _ = play(game("cyclegan", pool=7), iterations=1)
     assert state.carry["filled"] == {"a": 4, "b": 4}
     assert (
         not np.asarray(state.carry["pool"]["a"])[4:].any()
         and np.asarray(state.carry["pool"]["a"])[:4].any()
     )
-    _, state, _ = play(game("cyclegan", pool=7), rounds=2)
+    _, state, _ = play(game("cyclegan", pool=7), iterations=2)
     assert state.carry["filled"] == {"a": 7, "b": 7}
 
 
