@@ -7,11 +7,13 @@ import math
 import os
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_jax import algorithms, build, checkpoint, config, main
+from gan_jax.distributed.parallel import Parallel
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.runtime import registry
 from tests.paths import ROOT
@@ -68,8 +70,11 @@ TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
 
 @pytest.fixture
 def shared_experiment(monkeypatch):
-    """Runs whose settings differ in their evaluation only use the same compiled programs."""
+    """Runs whose settings differ in their evaluation only use the same compiled programs, on one
+    device."""
     build_experiment, made = build.experiment, {}
+    one = jax.devices()[:1]  # programs for one device compile a fifth faster than those for two
+    monkeypatch.setattr(build, "Parallel", lambda kind: Parallel(kind, one))
 
     def experiment(run, *, new=True):
         key = json.dumps(config.as_json(dataclasses.replace(run, eval_every_kimg=None)))
