@@ -112,16 +112,14 @@ class Config:
 
 
 DURATIONS = (
-    *("total_kimg", "ema_halflife_kimg", "ema_rise_kimg", "log_every_kimg", "sample_every_kimg"),
-    *("save_every_kimg", "eval_every_kimg"),
-)
-LEAST = {"workers": 0} | dict.fromkeys(
-    (
-        *("batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds"),
-        *("join_seconds", "augment_below", "profile_steps"),
-    ),
-    1,
-)
+    "total_kimg", "ema_halflife_kimg", "ema_rise_kimg", "log_every_kimg", "sample_every_kimg",
+    "save_every_kimg", "eval_every_kimg",
+)  # fmt: skip
+COUNTS = (
+    "batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds", "join_seconds",
+    "augment_below", "profile_steps",
+)  # fmt: skip
+LEAST = {"workers": 0} | dict.fromkeys(COUNTS, 1)
 
 
 def load(spec: str, overrides: Sequence[str] = ()) -> Config:

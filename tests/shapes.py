@@ -5,13 +5,8 @@ import jax
 import jaxtyping
 import numpy as np
 
+# where every public function says them
 ROOMS = ("losses", "regularizers", "metrics", "nn", "models", "augment", "pretrained")
-ANNOTATED = (
-    "nn",
-    "models",
-    "pretrained",
-    "metrics",
-)  # of them, those where every public function is
 
 
 def check() -> None:

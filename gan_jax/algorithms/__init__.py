@@ -11,10 +11,11 @@ from gan_jax.algorithms.base import Game
 from gan_jax.config import Config
 from gan_jax.runtime import registry
 
-SIZES = (  # settings of networks that are counts, or tuples of counts: at least 1
-    *("width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion"),
-    *("cardinality", "channel_base", "channel_max", "mbstd_group"),
-)
+# settings of networks that are counts, or tuples of counts: at least 1
+SIZES = (
+    "width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion",
+    "cardinality", "channel_base", "channel_max", "mbstd_group",
+)  # fmt: skip
 
 
 def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:

@@ -11,9 +11,8 @@ from gan_jax.augment.ada import ADA
 from gan_jax.augment.diffaugment import DiffAugment
 from gan_jax.augment.pick import flip_shift
 
-Carry = dict[
-    str, Float[Array, ""]
-]  # kept in TrainState.carry; {} where nothing changes in training
+# kept in TrainState.carry; {} where nothing changes in training
+Carry = dict[str, Float[Array, ""]]
 
 
 class Augment(Protocol):
@@ -32,8 +31,11 @@ class Augment(Protocol):
     def observe(
         self, carry: Carry, logits_real: Float[Array, "B ..."], images: Float[Array, ""]
     ) -> Carry:
-        """The carry after one of D's steps, or a part of one. logits_real: of the augmented reals;
-        images: so many in all, at the end of the step."""
+        """The carry after one of D's steps, or a part of one.
+
+        logits_real: of the augmented reals.
+        images: so many in all, at the end of the step.
+        """
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,9 +65,8 @@ GROUPS = {
         "imgfilter": Transform(_factor, 1.0, 1.0, numbers=corrupt.BANDS, choices=corrupt.BANDS)
     },
     "noise": {"noise": Transform(lambda u, deviation: jnp.abs(deviation * ndtri(u)), 0.1)},
-    "cutout": {
-        "cutout": Transform(lambda u, _: u, 0.5, jnp.inf, numbers=2)
-    },  # the box's centre; its side is fixed
+    # the box's centre; its side is fixed
+    "cutout": {"cutout": Transform(lambda u, _: u, 0.5, jnp.inf, numbers=2)},
 }
 TRANSFORMS = {name: transform for group in GROUPS.values() for name, transform in group.items()}
 PIPES = {  # every name of one or more transforms

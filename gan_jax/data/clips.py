@@ -138,9 +138,8 @@ def opened(path: pathlib.Path) -> Iterator:
     """The file for reading, as av opens it: by its content, a kind of CONTAINERS only, and nothing
     that it refers to."""
     limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "none"}
-    with path.open(
-        "rb"
-    ) as file:  # av sees bytes only: a name would count as much as they do, or be an address
+    with path.open("rb") as file:
+        # av sees bytes only: a name would count as much as they do, or be an address
         nameless = types.SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
         with import_av().open(nameless, container_options=limits) as container:
             yield container

@@ -117,15 +117,8 @@ def _marked_adobe_rgb(exif: Image.Exif) -> bool:
     try:
         color_space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
         index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex, "")
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        LookupError,
-        TypeError,
-        struct.error,
-    ):  # no reason to refuse the pixels
-        return False
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
+        return False  # no reason to refuse the pixels
     return color_space == 2 or str(index).startswith("R03")
 
 

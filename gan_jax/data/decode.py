@@ -50,14 +50,12 @@ def decode(
             those the file has.
         background: the RGB colour under transparent pixels, for 1 or 3 channels.
         max_pixels: width x height beyond which nothing is decoded.
-        remark: gets what of the file is not obeyed: "a colour profile ...", "several frames
-            ...".
+        remark: gets what of the file is not obeyed: "a colour profile ...", "several frames ...".
     Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other
     colours than sRGB's are converted (data/color.py); CMYK without a profile by 255 - ink.
     Raises:
         ImageRejected: no image, a damaged one, one whose values have no agreed range, or one that
-        takes more than
-            $GAN_JAX_DECODE_MIB to decode. Never a partial picture.
+            takes more than $GAN_JAX_DECODE_MIB to decode. Never a partial picture.
     """
     with decoded(
         file, channels=channels, background=background, max_pixels=max_pixels, remark=remark

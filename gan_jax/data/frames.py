@@ -1,5 +1,4 @@
-"""A decoded frame of a video, as its file wants it shown: matrix, range, HDR, turns
-and mirrors.
+"""A decoded frame of a video, as its file wants it shown: matrix, range, HDR, turns and mirrors.
 
 Numbers of colour spaces are H.273's. HDR is brought to SDR so: the signal becomes light in cd/m2
 (BT.2100: PQ; HLG on a display of PEAK), light goes through the curve of BT.2390 (EETF, section
@@ -11,10 +10,8 @@ import numpy as np
 
 from gan_jax.data.images import as_rgb
 
-WHITE, PEAK = (
-    203.0,
-    1000.0,
-)  # cd/m2: SDR's white in an HDR picture (BT.2408), and the brightest that is told apart
+# cd/m2: SDR's white in an HDR picture (BT.2408), and the brightest that is told apart
+WHITE, PEAK = 203.0, 1000.0
 GAMMA = 2.4
 
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}  # -> swscale's
@@ -47,13 +44,11 @@ def picture(frame) -> np.ndarray:
         raise ValueError(f"its colours have the transfer {transfer} of H.273; {_CONVERT}.")
     if transfer in (_PQ, _HLG):
         primaries = 9 if primaries in _UNSPECIFIED else primaries
-        shown = _display(
-            _tone_mapped(_light(_rgb(frame, "rgb48le") / np.float32(65535), transfer), primaries)
-        )
+        signal = _rgb(frame, "rgb48le") / np.float32(65535)
+        shown = _display(_tone_mapped(_light(signal, transfer), primaries))
     elif primaries in _TO_BT709:
-        shown = _display(
-            _primaries((_rgb(frame, "rgb48le") / np.float32(65535)) ** GAMMA, primaries)
-        )
+        signal = _rgb(frame, "rgb48le") / np.float32(65535)
+        shown = _display(_primaries(signal**GAMMA, primaries))
     elif any(component.is_alpha for component in frame.format.components):
         shown = as_rgb(_rgb(frame, "rgba"))
     else:
@@ -104,9 +99,8 @@ def _light(signal: np.ndarray, transfer: int) -> np.ndarray:
 def from_pq(signal: np.ndarray) -> np.ndarray:
     """SMPTE ST 2084: [0, 1] -> cd/m2, [0, 10000]."""
     power = signal ** (32 / 2523)
-    return 10_000 * (np.maximum(power - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * power)) ** (
-        16384 / 2610
-    )
+    share = np.maximum(power - 3424 / 4096, 0) / (2413 / 128 - 2392 / 128 * power)
+    return 10_000 * share ** (16384 / 2610)
 
 
 def to_pq(light: np.ndarray) -> np.ndarray:

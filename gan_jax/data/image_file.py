@@ -15,10 +15,10 @@ from gan_jax.data.quarantine import ImageRejected, Remark, no_remark
 # of Pillow's; none runs a program
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
 SUFFIXES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff"),
-    *(".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx"),
-    *(".jpf", ".jpc", ".j2c"),
-)
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".gif", ".tif", ".tiff",
+    ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".avifs", ".jp2", ".j2k", ".jpx",
+    ".jpf", ".jpc", ".j2c",
+)  # fmt: skip
 AVIF_BRANDS = (b"avif", b"avis")
 # of pictures in HEVC, which are not read
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
@@ -27,18 +27,9 @@ MAX_PIXELS = 64_000_000  # a 64-megapixel photograph takes 192 MB decoded; beyon
 _MOST_SCANS = 100  # of a progressive JPEG; writers make about ten
 
 _DAMAGED = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+    ArithmeticError, RuntimeError, struct.error, Image.DecompressionBombError,
+)  # fmt: skip
 """What Pillow's readers raise on bytes that are not what they claim to be."""
 
 _NO_IMAGE = {
@@ -66,10 +57,8 @@ def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
     with opened(file, MAX_PIXELS) as (picture, stream):
         upright = picture.format == "PNG" and not _png_has_exif(stream)
         turned = not upright and sideways(picture)
-        height, width = (
-            (picture.width, picture.height) if turned else (picture.height, picture.width)
-        )
-        return height, width, channels_of(picture)
+        sides = picture.height, picture.width
+        return *(sides[::-1] if turned else sides), channels_of(picture)
 
 
 @contextlib.contextmanager

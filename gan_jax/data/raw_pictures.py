@@ -47,9 +47,8 @@ def pictures_in(root: pathlib.Path, log: Callable[[str], None]) -> Iterator[Pict
         log(line)
     names = [registry.normal(file.relative_to(root).as_posix()) for file in files]
     folders = {part for name in names for part in name.split("/")[:-1]}
-    parts = {
-        part: part.removesuffix("A").removesuffix("B").lower() for part in sorted(folders)
-    }  # trainA, trainB
+    # trainA, trainB
+    parts = {part: part.removesuffix("A").removesuffix("B").lower() for part in sorted(folders)}
     splits = [part for part, plain in parts.items() if plain in SPLITS]
     if len({parts[part] for part in splits}) > 1:
         raise ValueError(

@@ -23,30 +23,26 @@ def in_tiles(
 
     Args:
         parts: x made small -> what to run on its tiles.
-        tile: a tile's sides, or the picture's where that is less. overlap: pixels, at least, that
-            neighbours share; of these the quarter next to a tile's edge, which knows least of what
-            is beyond, is not used.
+        tile: a tile's sides, or the picture's where that is less.
+        overlap: pixels, at least, that neighbours share; of these the quarter next to a tile's
+            edge, which knows least of what is beyond, is not used.
     """
     height, width = x.shape[1:3]
     if height * width <= tile * tile:
         return run(x)
-    if not np.ptp(
-        x, axis=(1, 2)
-    ).any():  # of one colour, as a black frame: all that networks see of it is its edges
+    # of one colour, as a black frame: all that networks see of it is its edges
+    if not np.ptp(x, axis=(1, 2)).any():
         made = run(x[:, :tile, :tile])
-        return np.broadcast_to(
-            made[:, made.shape[1] // 2, made.shape[2] // 2, None, None], x.shape
-        ).copy()
+        middle = made[:, made.shape[1] // 2, made.shape[2] // 2, None, None]
+        return np.broadcast_to(middle, x.shape).copy()
     part = parts(shrunk(x, tile * tile))
     total, weights = np.zeros(x.shape, np.float32), np.zeros((height, width, 1), np.float32)
     sides = [min(tile, size) for size in (height, width)]
     for top in starts(height, sides[0], overlap):
         for left in starts(width, sides[1], overlap):
             place = np.s_[:, top : top + sides[0], left : left + sides[1]]
-            down, across = (
-                taper(top, sides[0], height, overlap),
-                taper(left, sides[1], width, overlap),
-            )
+            down = taper(top, sides[0], height, overlap)
+            across = taper(left, sides[1], width, overlap)
             weight = (down[:, None] * across[None])[..., None]
             total[place] += part(x[place]) * weight
             weights[place[1:]] += weight
@@ -56,9 +52,8 @@ def in_tiles(
 def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:
     """Weights f32 [side], along one axis, of a tile that begins at `start` of `size`: less towards
     edges with neighbours."""
-    rise = np.clip((np.arange(side) + 0.5 - overlap / 4) / max(overlap / 2, 1e-6), 0, 1).astype(
-        np.float32
-    )
+    share = (np.arange(side) + 0.5 - overlap / 4) / max(overlap / 2, 1e-6)
+    rise = np.clip(share, 0, 1).astype(np.float32)
     first, last = start == 0, start + side == size
     return (1 if first else rise) * (1 if last else rise[::-1]) * np.ones(side, np.float32)
 
@@ -69,11 +64,8 @@ def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
     factor = math.ceil(math.sqrt(max(1, x.shape[1] * x.shape[2] / pixels)))
     n, h, w, c = x.shape
     down, across = min(factor, h), min(factor, w)
-    return (
-        x[:, : h // down * down, : w // across * across]
-        .reshape(n, h // down, down, w // across, across, c)
-        .mean((2, 4))
-    )
+    x = x[:, : h // down * down, : w // across * across]
+    return x.reshape(n, h // down, down, w // across, across, c).mean((2, 4))
 
 
 def starts(size: int, side: int, overlap: int) -> Iterator[int]:

@@ -18,18 +18,10 @@ from gan_jax.runtime.files import replace_text, replacing
 
 PART = 100  # frames in a part: what is lost, at most, with a job that is killed
 MOST_JITTER = 0.05  # seconds by which a frame of sound may be late without silence before it
-NOTE, MARKED, WHOLE = (
-    "job.json",
-    "marked",
-    "whole",
-)  # among the parts: whose they are; `Parts.mark`; all are joined
-COPIED = (
-    "aac",
-    "mp3",
-    "ac3",
-    "alac",
-    "opus",
-)  # sound an MP4 takes as it is; other kinds become AAC
+# files among the parts: whose they are; `Parts.mark`; all are joined
+NOTE, MARKED, WHOLE = "job.json", "marked", "whole"
+# sound an MP4 takes as it is; other kinds become AAC
+COPIED = "aac", "mp3", "ac3", "alac", "opus"
 
 
 class Parts:
@@ -44,8 +36,10 @@ class Parts:
     """
 
     def __init__(self, out: pathlib.Path, clip: clips.Clip, job: dict):
-        """out: the file to be, MP4. job: what decides the pictures; parts of another job are thrown
-        away."""
+        """
+        out: the file to be, MP4.
+        job: what decides the pictures; parts of another job are thrown away.
+        """
         self.out, self.clip = out, clip
         self.folder = out.with_name(f".{out.name}.parts")
         self.dropped = 0

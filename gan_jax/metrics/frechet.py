@@ -81,8 +81,7 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
     appear and none are dropped.
     Raises:
         ValueError: a side has no more images than features: its covariance is singular and the
-        distance means little;
-            or the sides differ in width, or a feature was not finite.
+            distance means little; or the sides differ in width, or a feature was not finite.
     """
     dim = len(real.mean)
     if len(fake.mean) != dim:

@@ -19,11 +19,10 @@ from gan_jax.nn.layers import Conv, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm
 from gan_jax.runtime import registry
 
-WIDTHS = {  # multiples of `width`: G's grid and blocks, D's blocks, by the picture's shorter side
-    "biggan": (
-        sngan.G_WIDTHS | {64: (16, 16, 8, 4, 2)},
-        sngan.D_WIDTHS | {32: (4, 4, 4, 4)},
-    ),  # BigGAN-PyTorch's
+# multiples of `width`: G's grid and blocks, D's blocks, by the picture's shorter side
+WIDTHS = {
+    # BigGAN-PyTorch's
+    "biggan": (sngan.G_WIDTHS | {64: (16, 16, 8, 4, 2)}, sngan.D_WIDTHS | {32: (4, 4, 4, 4)}),
     "studiogan": (sngan.G_WIDTHS, sngan.D_WIDTHS),
 }
 

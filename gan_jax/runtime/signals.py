@@ -1,5 +1,4 @@
-"""Signals that ask a run to end: Ctrl-C (SIGINT), SIGTERM and, of a terminal that closes,
-SIGHUP."""
+"""Signals that ask a run to end: Ctrl-C (SIGINT), SIGTERM and, of a closing terminal, SIGHUP."""
 
 import _thread
 import signal
@@ -7,9 +6,8 @@ import sys
 import threading
 from typing import Self
 
-NAMES = [
-    name for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__
-]  # no SIGHUP on Windows
+# no SIGHUP on Windows
+NAMES = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
 
 
 class Stopped(KeyboardInterrupt):
@@ -47,9 +45,8 @@ class Signals:
         self._old = {name: signal.getsignal(signal.Signals[name]) for name in names}
         self._old_hook, sys.unraisablehook = sys.unraisablehook, self._again
         for name in names:
-            if (
-                name != "SIGHUP" or self._old[name] is not signal.SIG_IGN
-            ):  # nohup wants the run to outlive its terminal
+            # nohup wants the run to outlive its terminal
+            if name != "SIGHUP" or self._old[name] is not signal.SIG_IGN:
                 signal.signal(signal.Signals[name], self._note)
         return self
 
@@ -78,9 +75,8 @@ class Signals:
 
     def _again(self, unraisable) -> None:
         if isinstance(unraisable.exc_value, Stopped):
-            threading.Timer(
-                0.01, _send_again, [int(signal.Signals[unraisable.exc_value.name])]
-            ).start()
+            number = int(signal.Signals[unraisable.exc_value.name])
+            threading.Timer(0.01, _send_again, [number]).start()
         else:
             self._old_hook(unraisable)
 

@@ -5,35 +5,23 @@ import os
 import unicodedata
 from collections.abc import Iterable
 
-_TURNS = {
-    "LRE",
-    "RLE",
-    "LRO",
-    "RLO",
-    "PDF",
-    "LRI",
-    "RLI",
-    "FSI",
-    "PDI",
-}  # marks that turn the text after them round
-DEVICES = {
-    "con",
-    "prn",
-    "aux",
-    "nul",
-    *(f"{port}{i}" for port in ("com", "lpt") for i in range(10)),
-}  # of Windows
+# marks that turn the text after them round
+_TURNS = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+# of Windows
+PORTS = {f"{port}{i}" for port in ("com", "lpt") for i in range(10)}
+DEVICES = {"con", "prn", "aux", "nul"} | PORTS
 LONGEST_NAME = 240  # bytes: file systems take 255, of which drafts, locks and parts have some
 
 
 def shown(text: str) -> str:
     """Text that may come out of a file, as it may be printed: line ends and what else steers a
     terminal as escapes."""
-    steers = lambda c: (
-        unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
-        or unicodedata.bidirectional(c) in _TURNS
-    )
-    return "".join(ascii(c)[1:-1] if steers(c) else c for c in text)
+    return "".join(ascii(c)[1:-1] if _steers(c) else c for c in text)
+
+
+def _steers(c: str) -> bool:
+    control = unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
+    return control or unicodedata.bidirectional(c) in _TURNS
 
 
 def file_name(text: str, ending: str, among: Iterable[str] = ()) -> str:
@@ -50,11 +38,8 @@ def file_name(text: str, ending: str, among: Iterable[str] = ()) -> str:
     plain = f"_{plain[1:]}" if plain.startswith(".") else plain
     plain = f"_{plain}" if plain.partition(".")[0].strip().lower() in DEVICES else plain
     raw, room = os.fsencode(plain), LONGEST_NAME - len(os.fsencode(ending))
-    if (
-        plain == text
-        and len(raw) <= room
-        and not any(_alike(text) == _alike(other) for other in {*among} - {text})
-    ):
+    twin = any(_alike(text) == _alike(other) for other in {*among} - {text})
+    if plain == text and len(raw) <= room and not twin:
         return text + ending
     digest = f"-{hashlib.sha256(os.fsencode(text)).hexdigest()[:8]}"
     return raw[: room - len(digest)].decode("utf-8", "ignore") + digest + ending

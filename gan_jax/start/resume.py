@@ -16,10 +16,10 @@ from gan_jax.state import TrainState
 
 # settings by which networks may get another shape
 NETWORKS = (
-    *("config.algorithm", "config.model", "config.g.", "config.d.", "config.g:", "config.d:"),
-    *("config.game", "config.conditional"),
-    *("config.data.resolution", "config.data.channels", "config.data.labels"),
-)
+    "config.algorithm", "config.model", "config.g.", "config.d.", "config.g:", "config.d:",
+    "config.game", "config.conditional",
+    "config.data.resolution", "config.data.channels", "config.data.labels",
+)  # fmt: skip
 
 
 def open_store(config: Config, folder: pathlib.Path, restart: bool) -> checkpoint.Store:
