@@ -60,7 +60,7 @@ class Config:
     ema_rampup: float | None = 0.05
     # the half-life rises along half a cosine over so many; None: at once
     ema_rise_kimg: float | None = None
-    seed: int = 0  # of initialisation, noise and the order of the data
+    seed: int = 0  # of initialization, noise and the order of the data
     parallel: str = "jit"  # or "pmap": how a step is compiled for several devices
     workers: int = 0  # processes that read images; 0: a thread of this one
     log_every_kimg: float = 1.0  # from a line of the log to the next

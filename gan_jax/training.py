@@ -49,7 +49,7 @@ def run(
     folder = pathlib.Path(folder)
     with contextlib.ExitStack() as stack:
         if jax.process_index() == 0:  # the first of the run's processes holds the workdir
-            stack.enter_context(workdir.held(folder))
+            stack.enter_context(workdir.lock(folder))
         new = restart or not checkpoint.steps_in(folder / "checkpoints")
         experiment = build.experiment(config, new=new)
         signals.check()

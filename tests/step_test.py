@@ -140,7 +140,7 @@ def test_one_turn_is_the_written_update_rule(toy_game):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
-def test_g_minimises_the_named_loss(toy_game):
+def test_g_minimizes_the_named_loss(toy_game):
     for name, loss in losses.LOSSES.items():
         game = toy_game(loss=name)
         state = build.new_state(settings(), game, SHAPE, 0)

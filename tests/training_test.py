@@ -352,7 +352,7 @@ def test_init_from_takes_what_fits(file, half, tmp_path, capsys):
         "d.widths=(24,)",
     )
     out = capsys.readouterr().out
-    assert "leaves match" in out and "kept as initialised: d/params/d/" in out
+    assert "leaves match" in out and "kept as initialized: d/params/d/" in out
     old, new = (
         checkpoint.read(checkpoint.find(folder), ("g/params/",))[0]
         for folder in (half, tmp_path / "b")
@@ -455,7 +455,7 @@ def test_a_last_save_that_fails_is_an_error(file, tmp_path, monkeypatch, capsys)
 
 def test_one_run_a_workdir(file, tmp_path, capsys):
     """The loser of two writes nothing into the winner's folder, whatever is wrong with it."""
-    with workdir.held(tmp_path / "w"):
+    with workdir.lock(tmp_path / "w"):
         for more in ([], ["--config.batch=7"], ["--config.no_such=1"]):
             assert main.main(["--config", file, "--workdir", str(tmp_path / "w"), *more]) == 1
         assert "another run is using it" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How tests compile on CPU: the same mathematics, less optimised, in a quarter of the time."""
+"""How tests compile on CPU: the same mathematics, less optimized, in a quarter of the time."""
 
 from gan_jax.runtime import xla_flags
 

@@ -34,7 +34,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
             else "config.conditional=False, but the data has classes. Set config.data.labels=False."
         )
     algorithm, model = modules(config)
-    if algorithm.Algorithm.labelled and not n_classes:
+    if algorithm.Algorithm.labeled and not n_classes:
         raise ValueError(
             f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
             " from class to class. Set config.data.labels."

@@ -36,7 +36,7 @@ class Game(abc.ABC):
             None: the generator takes no pictures.
         mixes_styles: whether it has `styles` and `render`, a style for each layer.
         reads_styles: whether it has `style_from_picture`.
-        labelled: whether it needs data with classes.
+        labeled: whether it needs data with classes.
         references: pictures of another class that go with each picture of a batch; see
             data/domains.py.
         partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),
@@ -52,7 +52,7 @@ class Game(abc.ABC):
     contents: str | None = None
     mixes_styles = False
     reads_styles = False
-    labelled = False
+    labeled = False
     references = 0
     partners: tuple[str, ...] = ()
     sampling_settings: tuple[str, ...] = ()

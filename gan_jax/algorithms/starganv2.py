@@ -30,7 +30,7 @@ class Algorithm(base.Translator):
         style, cycle: weights of the terms above.
         diversity: weight at the start; it falls in a line to 0 over `diversity_kimg` thousand
             images (None: it stays).
-        color: weight of |coarse(G(x, s)) - coarse(x)|, pictures brought to COARSE x COARSE: colours
+        color: weight of |coarse(G(x, s)) - coarse(x)|, pictures brought to COARSE x COARSE: colors
             stay where they were.
         temporal: weight of regularizers.crop_consistency in the step with styles of noise, for
             video.
@@ -46,7 +46,7 @@ class Algorithm(base.Translator):
     calls = (("g", "x, style"), ("d", "x, y"), ("mapping", "z, y"), ("encoder", "x, y"))
     reads_styles = True
     references = 2
-    labelled = True
+    labeled = True
 
     g: nn.Module
     d: nn.Module

@@ -65,7 +65,7 @@ GROUPS = {
         "imgfilter": Transform(_factor, 1.0, 1.0, numbers=corrupt.BANDS, choices=corrupt.BANDS)
     },
     "noise": {"noise": Transform(lambda u, deviation: jnp.abs(deviation * ndtri(u)), 0.1)},
-    # the box's centre; its side is fixed
+    # the box's center; its side is fixed
     "cutout": {"cutout": Transform(lambda u, _: u, 0.5, jnp.inf, numbers=2)},
 }
 TRANSFORMS = {name: transform for group in GROUPS.values() for name, transform in group.items()}
@@ -81,7 +81,7 @@ PIPES = {  # every name of one or more transforms
 
 @dataclasses.dataclass(frozen=True)
 class ADA:
-    """Geometry, colours, filter, noise and cutout, each image's own, each with a probability of p
+    """Geometry, colors, filter, noise and cutout, each image's own, each with a probability of p
     times a multiplier.
 
     Attributes:
@@ -96,7 +96,7 @@ class ADA:
         rise_kimg: without a target, p rises from 0 along half a cosine and stays from so many
             thousand images on.
         batch: images a step of the critic, on all devices; the program gives it.
-    Of RGBA images alpha takes part in geometry and cutout only. Grey images have no hue and no
+    Of RGBA images alpha takes part in geometry and cutout only. Gray images have no hue and no
     saturation.
     """
 
@@ -206,7 +206,7 @@ class ADA:
         if groups & {"blit", "geom"}:
             x = warp.warp(x, warp.geometry(values, x.shape[1:3]))
         if "color" in groups:
-            matrix = color.colors(values, grey=x.shape[3] == 1)
+            matrix = color.colors(values, gray=x.shape[3] == 1)
             x = color.on_colors(lambda x: color.recolor(x, matrix), x)
         if "filter" in groups:
             gain = corrupt.gains(values["imgfilter"])

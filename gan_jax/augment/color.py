@@ -17,17 +17,17 @@ IDENTITY = np.eye(4, dtype=np.float32).reshape(1, 4, 4)
 RGB = IDENTITY * np.float32([1, 1, 1, 0]).reshape(1, 1, 4)
 WHITE = np.zeros((1, 4, 4), np.float32)
 WHITE[0, :3, 3] = 1  # added to each
-GREY = np.zeros((1, 4, 4), np.float32)
-GREY[0, :3, :3] = 1 / 3  # projects on the axis of grays, the luma
+GRAY = np.zeros((1, 4, 4), np.float32)
+GRAY[0, :3, :3] = 1 / 3  # projects on the axis of grays, the luma
 TURN = np.zeros((1, 4, 4), np.float32)
 # cross product with that axis
 TURN[0, :3, :3] = np.float32([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
 MOVES = (
     ("brightness", lambda v: v * WHITE),
     ("contrast", lambda v: (v - 1) * RGB),
-    ("lumaflip", lambda v: -2 * v * GREY),
-    ("hue", lambda v: jnp.sin(v) * TURN - (1 - jnp.cos(v)) * (RGB - GREY)),
-    ("saturation", lambda v: (v - 1) * (RGB - GREY)),
+    ("lumaflip", lambda v: -2 * v * GRAY),
+    ("hue", lambda v: jnp.sin(v) * TURN - (1 - jnp.cos(v)) * (RGB - GRAY)),
+    ("saturation", lambda v: (v - 1) * (RGB - GRAY)),
 )
 
 
@@ -45,8 +45,8 @@ def on_colors(change: Callable[[Images], Images], x: Images) -> Images:
     return change(x) if x.shape[3] < 4 else jnp.concatenate([change(x[..., :3]), x[..., 3:]], 3)
 
 
-def colors(values: dict[str, Float[Array, "B _"]], grey: bool = False) -> Float[Array, "B 4 4"]:
-    """The transforms present in `values` as one matrix, in the published order; grey: without hue
+def colors(values: dict[str, Float[Array, "B _"]], gray: bool = False) -> Float[Array, "B 4 4"]:
+    """The transforms present in `values` as one matrix, in the published order; gray: without hue
     and saturation.
 
     values: [B, 1] by name: brightness (added), contrast, saturation (factors), lumaflip (0, 1),
@@ -55,7 +55,7 @@ def colors(values: dict[str, Float[Array, "B _"]], grey: bool = False) -> Float[
     moves = [
         (name, move)
         for name, move in MOVES
-        if name in values and not (grey and name in ("hue", "saturation"))
+        if name in values and not (gray and name in ("hue", "saturation"))
     ]
     matrices = [IDENTITY + move(values[name].reshape(-1, 1, 1)) for name, move in moves]
     return functools.reduce(

@@ -25,8 +25,8 @@ def color(rng: jax.Array, x: Images) -> Images:
 
     def change(x):
         x = x + (brightness - 0.5)
-        grey = x.mean(3, keepdims=True)
-        x = grey + 2 * saturation * (x - grey)
+        gray = x.mean(3, keepdims=True)
+        x = gray + 2 * saturation * (x - gray)
         mean = x.mean((1, 2, 3), keepdims=True)
         return mean + (contrast + 0.5) * (x - mean)
 

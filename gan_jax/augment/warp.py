@@ -1,7 +1,7 @@
 """ADA's geometry: all moves of an image composed to one affine matrix, and one resampling by it.
 
 Karras et al. 2020, arXiv:2006.06676, appendix B. Matrices act on (x, y, 1), in pixels from the
-image's centre, and map a place of the output to the place of the input it shows. Nothing is
+image's center, and map a place of the output to the place of the input it shows. Nothing is
 differentiated in the matrix; in the image all is linear, so that second derivatives (gradient
 penalties) are the same dots and gathers again.
 """

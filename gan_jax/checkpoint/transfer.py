@@ -37,9 +37,9 @@ def warm_start(
     state: PyTree, path: str | pathlib.Path, classes: Sequence[str] = ()
 ) -> tuple[PyTree, list[str]]:
     """Puts a checkpoint's leaves into a new state wherever name and shape agree: pretrained
-    initialisation.
+    initialization.
 
-    Weights, batch statistics and the average are taken; optimisers and the count of steps start
+    Weights, batch statistics and the average are taken; optimizers and the count of steps start
     anew. The report says where the checkpoint's classes are not `classes`: its weights for a label
     are those of another class. Returns the state and the report: how many leaves matched, and each
     that did not, with the reason.
@@ -56,7 +56,7 @@ def warm_start(
             f"config.init_from={str(path)!r}: not one leaf of {step} has the name and shape of"
             " ours."
         )
-    report = [f"initialised from {step}: {len(fits)} of {len(own)} leaves match"]
+    report = [f"initialized from {step}: {len(fits)} of {len(own)} leaves match"]
     other = other_classes(meta.get("classes", ()), classes)
     if other and classes and meta.get("classes"):
         report.append(f"  the labels mean other classes: {other}")
@@ -70,10 +70,10 @@ def _differences(saved: Mapping[str, np.ndarray], own: Mapping[str, jax.Array]) 
     used."""
     for name, x in own.items():
         if name not in saved:
-            yield f"  kept as initialised: {name} is not there"
+            yield f"  kept as initialized: {name} is not there"
         elif saved[name].shape != x.shape:
             there, here = list(saved[name].shape), list(x.shape)
-            yield f"  kept as initialised: {name} is {there} there, {here} here"
+            yield f"  kept as initialized: {name} is {there} there, {here} here"
     for name in saved:
         if name not in own:
             yield f"  not used: {name} {list(saved[name].shape)}"

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
         rate = f"{float(played):.4g} frames a second{'' if played == flags.fps else nearest}"
         print(f"{flags.out}: plays {rate}: {float(count / played):.1f} s")
     print(f"{flags.out}: {count} frames, made {count / seconds:.1f} a second, from {sampler.step}")
-    cli.say_of_columns(len(labels), len(sampler.classes), flags.name)
+    cli.print_omitted_classes(len(labels), len(sampler.classes), flags.name)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

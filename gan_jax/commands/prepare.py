@@ -52,7 +52,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """The flags, and `packed`: whether the input is packages of emoji. Raises ValueError."""
     parser = cli.Parser(__doc__, "prepare")
     add, share = parser.add_argument, {"type": float, "default": 0.1, "metavar": "SHARE"}
-    bits = functools.partial(cli.whole, least=-1)
+    bits = functools.partial(cli.whole_number, least=-1)
     add(
         "input", nargs="+", type=pathlib.Path, help="a folder of pictures, or emoji packages (.tgz)"
     )

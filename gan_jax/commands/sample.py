@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     count, sheet = generate.generate(sampler, seeds, flags.out, cols=flags.cols, **chosen)
     print(f"{count} pictures in {flags.out}, all of them on {sheet}, from {sampler.step}")
-    cli.say_of_columns(len(sampler.columns(flags.name)), len(sampler.classes), flags.name)
+    cli.print_omitted_classes(len(sampler.columns(flags.name)), len(sampler.classes), flags.name)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -184,7 +184,7 @@ def _explain(error: Exception, workdir: pathlib.Path | None) -> None:
     try:
         if not workdirs.is_run(workdir) and any(workdir.iterdir()):
             return
-        with workdirs.held(workdir):
+        with workdirs.lock(workdir):
             replace_text(log, "".join(traceback.format_exception(error)), "backslashreplace")
     except OSError as unwritable:
         print(f"(the traceback can't be written: {unwritable})", file=sys.stderr)

@@ -12,7 +12,7 @@ import numpy as np
 
 from gan_jax.data import frames, geometry, image_file
 
-OLDEST_AV = 18  # the first with all that is read here of a file's colours and turns
+OLDEST_AV = 18  # the first with all that is read here of a file's colors and turns
 # none that opens other files, as playlists do
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg,mxf"
 KINDS = "MP4, MOV, 3GP, MKV, WebM, AVI, TS, MPEG, WMV, FLV, OGG, MXF"  # which these are
@@ -199,7 +199,7 @@ def open_clip(path: pathlib.Path) -> Clip:
     """Looks into a file.
 
     Raises:
-        ValueError: no such file, not a video of CONTAINERS, one without a frame, or with colours
+        ValueError: no such file, not a video of CONTAINERS, one without a frame, or with colors
         that can't be followed.
     """
     av = import_av()

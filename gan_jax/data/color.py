@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 GRAY = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-"""The modes of one colour that Pillow gives a file's pixels."""
+"""The modes of one color that Pillow gives a file's pixels."""
 
 HEADER_BYTES = 2**21  # of a file, at most, that are searched for code points, or are a profile
 
@@ -49,7 +49,7 @@ class Unusable(ValueError):
 
 
 class HighDynamicRange(ValueError):
-    """Colours that no sRGB can show."""
+    """Colors that no sRGB can show."""
 
 
 def to_srgb(picture: Image.Image, stream: io.BufferedIOBase) -> ImageCms.ImageCmsTransform | None:
@@ -165,7 +165,7 @@ def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
         points: chromaticities (x, y) of white, red, green and blue.
         gamma: the exponent from encoded to linear light; None: sRGB's curve.
     Raises:
-        Unusable: chromaticities that span no colours.
+        Unusable: chromaticities that span no colors.
     """
     try:
         white, *primaries = (np.array([x / y, 1, (1 - x - y) / y]) for x, y in points)
@@ -209,7 +209,7 @@ def _xyz(values: Iterable[float]) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's colours (None: CIELAB's) in pixels of "L", "RGB", "CMYK" or "LAB" to sRGB in
+    """From a profile's colors (None: CIELAB's) in pixels of "L", "RGB", "CMYK" or "LAB" to sRGB in
     "RGB"."""
     srgb = ImageCms.createProfile("sRGB")
     try:
@@ -220,7 +220,7 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
         )
         of = "LAB" if profile is None else source.profile.xcolor_space.strip()
         if of == "RGB" and mode == "L":
-            mode = "RGB"  # a gray picture among coloured ones
+            mode = "RGB"  # a gray picture among colored ones
         if of != {"L": "GRAY"}.get(mode, mode):
             raise Unusable
         transform = ImageCms.buildTransform(

@@ -68,7 +68,7 @@ def darken(image, share, rng):
 
 
 CORRUPTIONS = {
-    "noise": Corruption(noise, "standard deviation, grey levels of 255", 0, (5, 10, 25, 50)),
+    "noise": Corruption(noise, "standard deviation, gray levels of 255", 0, (5, 10, 25, 50)),
     "blur": Corruption(blur, "standard deviation, pixels", 0, (0.5, 1, 2, 3)),
     "jpeg": Corruption(jpeg, "100 - quality", 0, (10, 40, 70, 90)),
     "downscale": Corruption(downscale, "times smaller and back", 1, (1.5, 2, 4, 8)),

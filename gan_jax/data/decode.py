@@ -48,11 +48,11 @@ def decode(
         file: a path, or the encoded bytes.
         channels: 1 (luma), 3 (RGB) or 4 (RGBA; opaque where the file has no transparency); None:
             those the file has.
-        background: the RGB colour under transparent pixels, for 1 or 3 channels.
+        background: the RGB color under transparent pixels, for 1 or 3 channels.
         max_pixels: width x height beyond which nothing is decoded.
-        remark: gets what of the file is not obeyed: "a colour profile ...", "several frames ...".
+        remark: gets what of the file is not obeyed: "a color profile ...", "several frames ...".
     Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other
-    colours than sRGB's are converted (data/color.py); CMYK without a profile by 255 - ink.
+    colors than sRGB's are converted (data/color.py); CMYK without a profile by 255 - ink.
     Raises:
         ImageRejected: no image, a damaged one, one whose values have no agreed range, or one that
             takes more than $GAN_JAX_DECODE_MIB to decode. Never a partial picture.
@@ -185,7 +185,7 @@ def _strip(
             "RGBA" if clear or channels == 4 else "L" if channels == 1 else "RGB"
         )
     except ValueError as error:
-        raise ImageRejected(f"colour mode {picture.mode}") from error
+        raise ImageRejected(f"color mode {picture.mode}") from error
     if clear and channels < 4:
         picture = Image.fromarray(composite(np.asarray(picture), background))
         picture = picture.convert("L") if channels == 1 else picture

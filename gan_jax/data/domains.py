@@ -1,4 +1,4 @@
-"""Any labelled source as domains: each picture comes with a class to go to, and pictures of that
+"""Any labeled source as domains: each picture comes with a class to go to, and pictures of that
 class."""
 
 import numpy as np
@@ -8,7 +8,7 @@ from gan_jax.data.source import Batch, Source
 
 
 class Domains(Source):
-    """A labelled source, its samples with references. Pickled for worker processes, as a source is.
+    """A labeled source, its samples with references. Pickled for worker processes, as a source is.
 
     Adds to a batch "target_label" int32 [n], drawn evenly over the classes that have pictures, and
     for each of `references` uint8 [n, H, W, C], a picture drawn evenly from that class; all by the

@@ -38,7 +38,7 @@ class Style:
     """How a DiceBear style is used: the square of its canvas that the head fills, and what would
     hide skin or hair."""
 
-    x: float  # centre of that square
+    x: float  # center of that square
     y: float
     side: float  # shares of the canvas
     without: dict = dataclasses.field(default_factory=dict)  # component -> variants left out
@@ -132,18 +132,18 @@ def _validated() -> dict:
     return {name: dicebear.Style(raw) for name, raw in definitions().items()}
 
 
-def licences(definitions: dict[str, dict]) -> str:
-    """The card: each style's creator, source and licence, in the package's own words."""
+def licenses(definitions: dict[str, dict]) -> str:
+    """The card: each style's creator, source and license, in the package's own words."""
     lines = [
-        "# Licences of the drawings",
+        "# Licenses of the drawings",
         "",
-        "Drawn by DiceBear; framed larger and recoloured here.",
+        "Drawn by DiceBear; framed larger and recolored here.",
         "",
     ]
     for name, definition in definitions.items():
         meta = definition["meta"]
-        licence, creator, source = meta["license"], meta["creator"], meta["source"]
+        license, creator, source = meta["license"], meta["creator"], meta["source"]
         drawn_by = f"{source['name']} by {creator['name']} ({creator['url']})"
-        terms = f"{licence['name']} ({licence['url']}). {licence['text']}"
+        terms = f"{license['name']} ({license['url']}). {license['text']}"
         lines.append(f"* {name}: {drawn_by}, {terms}")
     return "\n".join(lines) + "\n"

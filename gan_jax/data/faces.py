@@ -21,7 +21,7 @@ FEATHER = 0.15  # share of a cut-out's side over which it fades into the picture
 
 
 class Face(NamedTuple):
-    """A square of the picture: its centre (x, y), its side, in pixels, and how far its eyes' line
+    """A square of the picture: its center (x, y), its side, in pixels, and how far its eyes' line
     is turned, in radians."""
 
     x: float
@@ -34,9 +34,9 @@ def find(picture: np.ndarray) -> list[Face]:
     """The faces in uint8 [H, W, 3], the largest first, by BlazeFace (Bazarevsky et al. 2019,
     arXiv:1907.05047), "back camera".
 
-    The square is as FFHQ's (Karras et al. 2018, arXiv:1812.04948, appendix A): centred between eyes
-    and mouth, its half side the greater of 2 eye distances and 1.8 times the eyes' distance to the
-    mouth.
+    The square is as FFHQ's (Karras et al. 2018, arXiv:1812.04948, appendix A): centered between
+    eyes and mouth, its half side the greater of 2 eye distances and 1.8 times the eyes' distance to
+    the mouth.
     Raises:
         ValueError: the detector is not installed; says how.
     """
@@ -53,7 +53,7 @@ def cut_out(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
     """The face's square upright, uint8 [size, size, C]; what lies beyond the picture is mirrored at
     its edges."""
     side = max(1, round(face.side))
-    # a square that is turned reaches less far beyond a centre within the picture
+    # a square that is turned reaches less far beyond a center within the picture
     pad = math.ceil(side)
     around = np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), "symmetric")
     placed = face._replace(x=face.x + pad, y=face.y + pad)
@@ -139,7 +139,7 @@ def _detector():
 
 @functools.cache
 def _anchors() -> np.ndarray:
-    """Centres (x, y) in [0, 1], f32 [896, 2]: two a cell of a 16x16 grid, then six of an 8x8
+    """Centers (x, y) in [0, 1], f32 [896, 2]: two a cell of a 16x16 grid, then six of an 8x8
     one."""
     grids = []
     for cells, each in ((16, 2), (8, 6)):
@@ -164,11 +164,11 @@ def _points(picture: np.ndarray) -> list[np.ndarray]:
         _anchors()[sure],
         1 / (1 + np.exp(-logits[sure])),
     )
-    centre, half = raw[:, :2] + anchors, raw[:, 2:4] / 2
+    center, half = raw[:, :2] + anchors, raw[:, 2:4] / 2
     points = np.concatenate(
         [
-            centre - half,
-            centre + half,
+            center - half,
+            center + half,
             (raw[:, 4:].reshape(-1, 6, 2) + anchors[:, None]).reshape(-1, 12),
         ],
         1,

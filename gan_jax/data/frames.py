@@ -1,8 +1,8 @@
 """A decoded frame of a video, as its file wants it shown: matrix, range, HDR, turns and mirrors.
 
-Numbers of colour spaces are H.273's. HDR is brought to SDR so: the signal becomes light in cd/m2
+Numbers of color spaces are H.273's. HDR is brought to SDR so: the signal becomes light in cd/m2
 (BT.2100: PQ; HLG on a display of PEAK), light goes through the curve of BT.2390 (EETF, section
-5.4.1) from PEAK to WHITE by its greatest colour, and then into BT.709's primaries (BT.2087) and a
+5.4.1) from PEAK to WHITE by its greatest color, and then into BT.709's primaries (BT.2087) and a
 display's gamma of 2.4 (BT.1886). Up to some 90 cd/m2 the curve changes nothing.
 """
 
@@ -38,10 +38,10 @@ def picture(frame) -> np.ndarray:
     transfer, primaries = frame.color_trc, frame.color_primaries
     if transfer in _UNSPECIFIED and frame.side_data.get("DOVI_METADATA") is not None:
         raise ValueError(
-            "its colours are Dolby Vision's own (profile 5); first make it HDR10 or SDR."
+            "its colors are Dolby Vision's own (profile 5); first make it HDR10 or SDR."
         )
     if transfer not in (*_SDR, _PQ, _HLG):
-        raise ValueError(f"its colours have the transfer {transfer} of H.273; {_CONVERT}.")
+        raise ValueError(f"its colors have the transfer {transfer} of H.273; {_CONVERT}.")
     if transfer in (_PQ, _HLG):
         primaries = 9 if primaries in _UNSPECIFIED else primaries
         signal = _rgb(frame, "rgb48le") / np.float32(65535)
@@ -60,7 +60,7 @@ _CONVERT = "first make it BT.709, as by ffmpeg -i IN -vf zscale=t=bt709:m=bt709:
 
 
 def is_hdr(frame) -> bool:
-    """Whether its colours are of a wider range than a display's without HDR."""
+    """Whether its colors are of a wider range than a display's without HDR."""
     return frame.color_trc in (_PQ, _HLG)
 
 
@@ -76,7 +76,7 @@ def _rgb(frame, format: str) -> np.ndarray:
     if matrix in _UNSPECIFIED:  # as mpv and others guess
         matrix = 1 if frame.width >= 1280 or frame.height > 576 else 6
     if matrix not in _MATRICES:
-        raise ValueError(f"its colours have the matrix {matrix} of H.273; {_CONVERT}.")
+        raise ValueError(f"its colors have the matrix {matrix} of H.273; {_CONVERT}.")
     full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
     return frame.to_ndarray(
         format=format,

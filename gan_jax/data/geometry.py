@@ -27,7 +27,7 @@ def fit(
         crop: "center" keeps the aspect ratio and cuts what is over equally on both sides; "stretch"
             cuts nothing; "random" resizes to cover and cuts nothing yet: the result is [>=H, >=W,
             C], for `cut`.
-        filter: a name in FILTERS. With four channels colours are weighted by alpha, so no fringe
+        filter: a name in FILTERS. With four channels colors are weighted by alpha, so no fringe
             appears.
     Raises:
         ImageRejected: "random" on a strip so long that its cover would pass image_file.MAX_PIXELS.
@@ -72,7 +72,7 @@ def cut(image: np.ndarray, shape: tuple[int, int], at: tuple[float, float]) -> n
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Turns uint8 [H, W, C] counter-clockwise about its centre; what turns in is the image mirrored
+    """Turns uint8 [H, W, C] counter-clockwise about its center; what turns in is the image mirrored
     at its edges."""
     h, w = image.shape[:2]
     pad = math.ceil((math.hypot(h, w) - min(h, w)) / 2) + 1

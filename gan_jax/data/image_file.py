@@ -157,7 +157,7 @@ def channels_of(picture: Image.Image) -> int:
 def color_transform(
     picture: Image.Image, stream, remark: Remark
 ) -> ImageCms.ImageCmsTransform | None:
-    """What brings the picture's colours to sRGB. Remarks what of the file is not obeyed."""
+    """What brings the picture's colors to sRGB. Remarks what of the file is not obeyed."""
     if picture.format in (*ANIMATED, "TIFF") and picture.is_animated:
         remark("several frames, of which the first is used")
     if picture.format == "TIFF" and picture.mode == "I":
@@ -170,7 +170,7 @@ def color_transform(
     except color.HighDynamicRange as error:
         raise ImageRejected("high dynamic range (PQ or HLG): make it SDR first") from error
     except color.Unusable:
-        remark("a colour profile that can't be used, taken as sRGB")
+        remark("a color profile that can't be used, taken as sRGB")
 
 
 def check_scans(stream: io.BufferedIOBase) -> None:

@@ -53,7 +53,7 @@ def made_small(pixels: np.ndarray) -> np.ndarray:
 
 def look(pixels: np.ndarray) -> np.uint64:
     """Difference hash, a bit for whether each of 8 x 9 gray cells is brighter than its right
-    neighbour, by STEP or more."""
+    neighbor, by STEP or more."""
     gray = as_rgb(pixels) if pixels.shape[-1] == 4 else pixels
     small = (
         geometry.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)

@@ -153,7 +153,7 @@ def uniform(seeds: np.ndarray, n: int) -> np.ndarray:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """SplitMix64's output function on uint64 of any shape: neighbours come out unrelated."""
+    """SplitMix64's output function on uint64 of any shape: neighbors come out unrelated."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -93,7 +93,7 @@ def prepare(
         _write_rejects(scratch / "set" / "rejects.tsv", rejects)
         card = {
             "about": about,
-            "licence": "that of the originals; write it here before you pass the set on",
+            "license": "that of the originals; write it here before you pass the set on",
             "pictures": counts,
             "rejected": len(rejects),
             "recipe": dataclasses.asdict(recipe),
@@ -212,7 +212,7 @@ def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
 def in_bounds(image: np.ndarray) -> np.ndarray:
     """The least square [side, side, C] around what is drawn on uint8 [H, W, C], in its middle.
 
-    Drawn is what is not transparent, or, in a picture without alpha, not of the colour of the upper
+    Drawn is what is not transparent, or, in a picture without alpha, not of the color of the upper
     left corner. Raises ImageRejected where nothing is.
     """
     ground = np.zeros(4, np.uint8) if image.shape[2] == 4 else image[0, 0]

@@ -135,10 +135,10 @@ def compare_pairs(
     }
     about |= {"features": {"name": net.name, "sha256": net.sha256}} if net else {}
     about |= {"generated": str(generated), "real": str(truth), "held_out": None, "labels": False}
-    values, said = _summary(scores, luma, net)
+    values, meanings = _summary(scores, luma, net)
     return {
         "values": values,
-        "about": said,
+        "about": meanings,
         "protocol": about | view | {"commit": record.commit()},
     }
 
@@ -157,7 +157,7 @@ def _pairs(sources: Sequence, border: int):
 def _summary(scores: Mapping[str, list], luma: bool, net: pretrained.Net | None):
     """(values, what a record says about them). Scores that are infinite, as psnr of equal pictures,
     are counted apart."""
-    values, said = {}, {}
+    values, meanings = {}, {}
     for name, score in scores.items():
         measure = PAIRS[name]
         full = f"{name}{net.suffix}" if measure.by_features else f"{name}_y" if luma else name
@@ -167,12 +167,12 @@ def _summary(scores: Mapping[str, list], luma: bool, net: pretrained.Net | None)
             same = Value(
                 0, "pictures equal to their partner: no psnr, which is infinite, is of them"
             )
-            said["identical_pairs"] = record.about(same, values)
+            meanings["identical_pairs"] = record.about(same, values)
         if finite:
             values |= {full: float(np.mean(finite)), f"{full}_std": float(np.std(finite))}
             value = Value(measure.better, measure.about, error=f"{full}_std")
-            said[full] = record.about(value, values)
-    return values, said
+            meanings[full] = record.about(value, values)
+    return values, meanings
 
 
 def _perceptual_net(features: str, weights: str | None) -> pretrained.Net:

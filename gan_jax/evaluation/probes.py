@@ -18,7 +18,7 @@ LR = 2e-3
 CHUNK = 256  # pictures classified at a time
 
 
-class Labelled(NamedTuple):
+class Labeled(NamedTuple):
     """Pictures uint8 [n, H, W, C] and their classes int [n]."""
 
     images: np.ndarray
@@ -70,7 +70,7 @@ class Usefulness:
             )
 
     def score(
-        self, sets: Sequence[Labelled], test: Labelled, n_classes: int, size: int | None = None
+        self, sets: Sequence[Labeled], test: Labeled, n_classes: int, size: int | None = None
     ) -> MeanStd:
         """Accuracy on `test` after training on the sets together, over the seeds.
 
@@ -83,11 +83,11 @@ class Usefulness:
             first = sets[0]
             if size is not None:
                 chosen = np.random.default_rng([seed, size]).permutation(len(first.labels))[:size]
-                first = Labelled(first.images[chosen], first.labels[chosen])
+                first = Labeled(first.images[chosen], first.labels[chosen])
             scores.append(self.accuracy(self.fit([first, *sets[1:]], n_classes, seed), test))
         return MeanStd.of(scores)
 
-    def fit(self, sets: Sequence[Labelled], n_classes: int, seed: int) -> dict:
+    def fit(self, sets: Sequence[Labeled], n_classes: int, seed: int) -> dict:
         """A trained classifier's variables."""
         net, rng = Classifier(n_classes, self.width), np.random.default_rng(seed)
         example = base.to_float(jnp.asarray(sets[0].images[:1]))
@@ -113,14 +113,14 @@ class Usefulness:
             found.append(np.asarray(_probabilities(net, variables, part)))
         return np.concatenate(found)[: len(images)]
 
-    def accuracy(self, variables: dict, test: Labelled) -> float:
+    def accuracy(self, variables: dict, test: Labeled) -> float:
         """Share of `test` whose class is found."""
         return float(np.mean(self.probabilities(variables, test.images).argmax(1) == test.labels))
 
 
 @functools.lru_cache(maxsize=8)
 def _training(net, steps):
-    """(optimiser, compiled step): one compilation for all trainings of a shape."""
+    """(optimizer, compiled step): one compilation for all trainings of a shape."""
     tx = optax.adam(optax.cosine_decay_schedule(LR, steps))
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))

@@ -148,13 +148,13 @@ def commit() -> str | None:
 
 def lines(record: Mapping) -> Sequence[str]:
     """The record's values for people: "kid_efflite0  0.01234 ± 0.00056"."""
-    values, said = record["values"], record.get("about", {})
-    errors = {each["error"] for each in said.values()}
+    values, about = record["values"], record.get("about", {})
+    errors = {each["error"] for each in about.values()}
     rows = []
     for name, value in values.items():
         if name in errors:
             continue
-        error = values.get(said.get(name, {}).get("error"))
+        error = values.get(about.get(name, {}).get("error"))
         note = record.get("notes", {}).get(name)
         row = f"{name:28} {value:.5g}" + ("" if error is None else f" ± {error:.2g}")
         rows.append(row + (f"  ({note})" if note else ""))

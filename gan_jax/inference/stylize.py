@@ -106,7 +106,7 @@ class Stylizer:
         strength: 0 leaves a picture as it is, 1 gives the translator's; a mixture of their pixels
             between.
         tile: pictures of more than tile x tile pixels are cut into tiles with such sides. overlap:
-            of neighbours.
+            of neighbors.
         buckets: whether sides are padded to multiples of sampler.multiple: of pictures of many
             sizes few are then compiled.
         background: RGB under transparent pixels while they are translated; the result has the

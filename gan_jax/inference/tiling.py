@@ -24,13 +24,13 @@ def in_tiles(
     Args:
         parts: x made small -> what to run on its tiles.
         tile: a tile's sides, or the picture's where that is less.
-        overlap: pixels, at least, that neighbours share; of these the quarter next to a tile's
+        overlap: pixels, at least, that neighbors share; of these the quarter next to a tile's
             edge, which knows least of what is beyond, is not used.
     """
     height, width = x.shape[1:3]
     if height * width <= tile * tile:
         return run(x)
-    # of one colour, as a black frame: all that networks see of it is its edges
+    # of one color, as a black frame: all that networks see of it is its edges
     if not np.ptp(x, axis=(1, 2)).any():
         made = run(x[:, :tile, :tile])
         middle = made[:, made.shape[1] // 2, made.shape[2] // 2, None, None]
@@ -51,7 +51,7 @@ def in_tiles(
 
 def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:
     """Weights f32 [side], along one axis, of a tile that begins at `start` of `size`: less towards
-    edges with neighbours."""
+    edges with neighbors."""
     share = (np.arange(side) + 0.5 - overlap / 4) / max(overlap / 2, 1e-6)
     rise = np.clip(share, 0, 1).astype(np.float32)
     first, last = start == 0, start + side == size
@@ -69,7 +69,7 @@ def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def starts(size: int, side: int, overlap: int) -> Iterator[int]:
-    """Where tiles of `side` begin that cover `size`, evenly, neighbours sharing at least
+    """Where tiles of `side` begin that cover `size`, evenly, neighbors sharing at least
     `overlap`."""
     count = 1 if size <= side else math.ceil((size - overlap) / (side - overlap))
     return (round(i * (size - side) / max(1, count - 1)) for i in range(count))

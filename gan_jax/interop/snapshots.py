@@ -137,10 +137,10 @@ def _check_sizes(net: Net, found: Found, who: str) -> None:
         places += ["mapping.", "synthesis."]
     for place in places:
         for name, size in sizes.items():
-            said = net.settings.get(f"{place}{name}", size)
-            if said != size:
+            declared = net.settings.get(f"{place}{name}", size)
+            if declared != size:
                 raise ValueError(
-                    f"{who}'s {place}{name} is {said!r}, but its arrays are of {size}."
+                    f"{who}'s {place}{name} is {declared!r}, but its arrays are of {size}."
                 )
 
 
@@ -148,8 +148,8 @@ def _stylegan2(source: str, nets: Mapping[str, Net]) -> Snapshot:
     """What is no network's is of the preset "cifar" where D has no skips, as only there, and of
     "auto" elsewhere.
 
-    There is no ramp of the average: after one round it would be what G is, and the average that was
-    read be lost.
+    The average is not ramped up: a ramp would replace the average that was read by G's weights
+    after one iteration.
     """
     g, ema, d = _converted(nets, stylegan2.generator, stylegan2.discriminator)
     plain = d is not None and d.settings["architecture"] == "orig"

@@ -1,4 +1,4 @@
-"""R3GAN's networks: grouped residual blocks without normalisation. Huang et al. 2024,
+"""R3GAN's networks: grouped residual blocks without normalization. Huang et al. 2024,
 arXiv:2501.05441, config E.
 
 Layer for layer the official ones. `widths` and `cardinality` are those of each size from the start

@@ -74,7 +74,7 @@ class Generator(nn.Module):
         for level in reversed(range(self.levels)):
             x = styled(widths[level], up=True, name=f"up{level}")(x, style)
         x = nn.leaky_relu(InstanceNorm(name="norm")(x), SLOPE)
-        around = int(self.patch > 1)  # squares are drawn in sight of their neighbours
+        around = int(self.patch > 1)  # squares are drawn in sight of their neighbors
         x = Conv(
             (self.shape[2] + colors) * self.patch**2,
             init.subpixel(self.patch),
@@ -135,7 +135,7 @@ class StyleEncoder(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture, class -> logit: whether it is a real picture of that class. No normalisation.
+    """Picture, class -> logit: whether it is a real picture of that class. No normalization.
 
     Attributes:
         width: channels at full size (official: 16384 / side); twice as many a level down, at most

@@ -105,7 +105,7 @@ def conv_transpose(
 def upsample_conv(
     x: Float[Array, "B H W I"], w: Float[Array, "3 3 I O"]
 ) -> Float[Array, "B 2*H 2*W O"]:
-    """Nearest-neighbour x2, then a 3x3 convolution.
+    """Nearest-neighbor x2, then a 3x3 convolution.
 
     Folded: taps that meet the same pixel are summed; a 4x4 transposed convolution, 16 products an
     input pixel for 36.
@@ -159,7 +159,7 @@ def pool(x: Float[Array, "B H W C"]) -> Float[Array, "B H//2 W//2 C"]:
 
 
 def upsample(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
-    """Nearest-neighbour x2."""
+    """Nearest-neighbor x2."""
     b, h, w, c = x.shape
     return jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
 

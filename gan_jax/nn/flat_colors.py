@@ -117,5 +117,5 @@ def check_colors(n: int, setting: str) -> int:
         ValueError: it is not 0 (any colors), nor 2 or more; names the setting.
     """
     if n < 0 or n == 1:
-        raise ValueError(f"config.g.{setting}={n}: it must be 2 or more colours, or 0 for any.")
+        raise ValueError(f"config.g.{setting}={n}: it must be 2 or more colors, or 0 for any.")
     return n

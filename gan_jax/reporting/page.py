@@ -208,13 +208,14 @@ def _tables(runs: Sequence[Run]) -> Iterator[tuple]:
 def _protocol(runs: Sequence[Run]) -> dict:
     """How the last evaluations measured: {"runs": those that say, "rows": (key, a value each run,
     "" or what kind of difference)}."""
-    told = [i for i, run in enumerate(runs) if run.of("protocol")]
+    stating = [i for i, run in enumerate(runs) if run.of("protocol")]
     protocols = [
-        flattened({**runs[i].of("protocol"), "seconds": runs[i].last.get("seconds")}) for i in told
+        flattened({**runs[i].of("protocol"), "seconds": runs[i].last.get("seconds")})
+        for i in stating
     ]
     rows = []
     for key in dict.fromkeys(key for protocol in protocols for key in protocol):
         values = [as_text(protocol.get(key, MISSING)) for protocol in protocols]
         kind = "soft" if key.split(".")[0] in comparison.HARMLESS else "bad"
         rows.append((key, values, kind if len(set(values)) > 1 else ""))
-    return {"runs": told, "rows": rows} if rows else {}
+    return {"runs": stating, "rows": rows} if rows else {}

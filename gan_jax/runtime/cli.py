@@ -41,7 +41,7 @@ def print_any_text() -> None:
 class Parser(argparse.ArgumentParser):
     """A command line: its description is shown as it is written, and a mistake is one line.
 
-    `type=int` is `whole` here, `type=float` is `finite`, and no text or path may be empty.
+    `type=int` is `whole_number` here, `type=float` is `finite`, and no text or path may be empty.
     """
 
     def __init__(self, description: str, command: str | None = None):
@@ -95,7 +95,7 @@ def check_out(path: pathlib.Path) -> None:
 def check_values(parser: argparse.ArgumentParser) -> None:
     """From now on `type=int` of this parser takes 0 to MOST only, `type=float` no NaN and no
     infinity, and no text or path may be empty: an empty path is the current folder."""
-    parser.register("type", int, whole)
+    parser.register("type", int, whole_number)
     parser.register("type", float, finite)
     parser.register("type", None, given)
     parser.register("type", pathlib.Path, lambda text: pathlib.Path(given(text)))
@@ -110,7 +110,7 @@ def given(text: str) -> str:
     return text
 
 
-def whole(text: str, least: int = 0) -> int:
+def whole_number(text: str, least: int = 0) -> int:
     """A whole number of a command line, `least` to MOST; what it raises is argparse's."""
     digits = text.strip().removeprefix("-")
     number = (
@@ -210,7 +210,7 @@ def parse_numbers(text: str, flag: str) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.partition("-")
         try:
-            start, stop = whole(first), whole(last if dash else first)
+            start, stop = whole_number(first), whole_number(last if dash else first)
         except argparse.ArgumentTypeError as error:
             raise ValueError(
                 f"{flag}={shown}: write numbers and ranges, as in 0-9 or 1,5,10-12, each 0 to"
@@ -231,8 +231,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def say_of_columns(shown: int, classes: int, name: str | None) -> None:
-    """Says so where a tool has drawn some of the classes only, without having been asked for
-    one."""
+def print_omitted_classes(shown: int, classes: int, name: str | None) -> None:
+    """Says so where a tool has drawn only some of the classes, and the user named none."""
     if name is None and shown < classes:
         print(f"the first {shown} of {classes} classes; --class NAME draws another.")

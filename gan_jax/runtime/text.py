@@ -5,8 +5,8 @@ import os
 import unicodedata
 from collections.abc import Iterable
 
-# marks that turn the text after them round
-_TURNS = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+# marks that change the direction of the text after them
+_BIDI_CONTROLS = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 # of Windows
 PORTS = {f"{port}{i}" for port in ("com", "lpt") for i in range(10)}
 DEVICES = {"con", "prn", "aux", "nul"} | PORTS
@@ -21,7 +21,7 @@ def shown(text: str) -> str:
 
 def _steers(c: str) -> bool:
     control = unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
-    return control or unicodedata.bidirectional(c) in _TURNS
+    return control or unicodedata.bidirectional(c) in _BIDI_CONTROLS
 
 
 def file_name(text: str, ending: str, among: Iterable[str] = ()) -> str:

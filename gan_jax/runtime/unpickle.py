@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from gan_jax.runtime.text import shown
 
-MOST = 1_000_000  # opcodes of one file; a large network with its optimiser's state has 200 000
+MOST = 1_000_000  # opcodes of one file; a large network with its optimizer's state has 200 000
 LONGEST = 300  # characters of a name in a file
 _VALUES = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",

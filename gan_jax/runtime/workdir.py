@@ -31,7 +31,7 @@ def is_run(folder: pathlib.Path) -> bool:
 
 
 @contextlib.contextmanager
-def held(folder: pathlib.Path) -> Iterator[None]:
+def lock(folder: pathlib.Path) -> Iterator[None]:
     """Holds the folder's lock file, so that no second run writes between the first one's lines.
 
     Raises:
@@ -54,13 +54,15 @@ def making(out: pathlib.Path) -> Iterator[None]:
     Raises:
         InUse: another program does.
     """
-    lock = out.with_name(f".{out.name}.lock")
-    with locked(lock, f"{out}: another program is making it. Wait for it, or give another --out."):
+    lock_file = out.with_name(f".{out.name}.lock")
+    with locked(
+        lock_file, f"{out}: another program is making it. Wait for it, or give another --out."
+    ):
         try:
             yield
         finally:
             with contextlib.suppress(PermissionError):  # Windows removes no open file
-                lock.unlink(missing_ok=True)
+                lock_file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

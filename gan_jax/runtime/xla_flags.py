@@ -58,18 +58,18 @@ def compiled() -> pathlib.Path:
 
 
 def on_cpu() -> bool:
-    """Whether JAX will choose its CPU backend: asked for, or no accelerator's plugin is
+    """Whether JAX will choose its CPU backend: requested, or no accelerator's plugin is
     installed."""
-    asked = os.environ.get("JAX_PLATFORMS", "")
-    if asked:
-        return asked.split(",")[0] == "cpu"
+    requested = os.environ.get("JAX_PLATFORMS", "")
+    if requested:
+        return requested.split(",")[0] == "cpu"
     plugins = importlib.metadata.entry_points(group="jax_plugins")
     return not list(plugins) and importlib.util.find_spec("libtpu") is None
 
 
 def xla_knows(flag: str, *values: str) -> bool:
     """Whether the installed XLA has this flag, and knows these words. An unknown flag would abort
-    it: its binary is asked.
+    it, so its binary is searched.
 
     A flag stands there as a C string; the names of flags that are gone may still be parts of
     others.

@@ -295,7 +295,7 @@ def test_studiogans_networks(classes):
     )
 
 
-def test_orthogonal_regularisation():
+def test_orthogonal_regularization():
     """The norm of each kernel's gradient; none of the shared embedding and of vectors."""
     g = biggan.Generator((32, 32, 3), CLASSES, width=4, attention=16, embedding=SHARED)
     params, _ = network(g, "g.", BIGGAN_G, LEAVES, NOISE, LABELS)

@@ -1,5 +1,5 @@
 """BigGAN and SAGAN: sizes, z's chunks, spectral norm, attention, types, standing statistics,
-orthogonal regularisation."""
+orthogonal regularization."""
 
 import dataclasses
 
@@ -269,7 +269,7 @@ def test_orthogonal_is_its_formula():
     np.testing.assert_allclose(regularizers.orthogonal(params), np.square(off).sum() / 2, rtol=1e-5)
 
 
-def test_orthogonal_regularisation_enters_gs_loss_at_its_weight(toy_game):
+def test_orthogonal_regularization_enters_gs_loss_at_its_weight(toy_game):
     batch, rng = base.example_batch((4, 4, 1), 0, 4), jax.random.key(0)
     game, plain = toy_game(orthogonal=0.5), toy_game()
     g, d, carry = game.init(jax.random.key(1), batch)

@@ -110,7 +110,7 @@ def test_parameter_counts_are_the_official(name, classes):
 
 @pytest.mark.parametrize(("shape", "classes"), [((8, 8, 1), 0), ((8, 12, 3), 3), ((20, 10, 4), 2)])
 def test_shapes_and_labels(shape, classes):
-    """Square and not, grey to RGBA; the label and every weight matter."""
+    """Square and not, gray to RGBA; the label and every weight matter."""
     z, x, y = normal(0, 3, 5), normal(1, 3, *shape), jnp.arange(3) % classes if classes else None
     for net, make in ((networks.Generator, z), (networks.Discriminator, x)):
         plain = net(shape, classes, **SMALL)
@@ -135,7 +135,7 @@ def test_shapes_and_labels(shape, classes):
 
 
 def test_bfloat16_activations():
-    """A bfloat16 has 8 bits: pictures and logits within a few per cent; weights and results are
+    """A bfloat16 has 8 bits: pictures and logits within a few percent; weights and results are
     float32."""
     for net, x in (
         (networks.Generator, normal(0, 3, 5)),
@@ -151,7 +151,7 @@ def test_bfloat16_activations():
 
 
 def test_start():
-    """Variances of the official initialisation, and blocks that do nothing yet: the depth's share
+    """Variances of the official initialization, and blocks that do nothing yet: the depth's share
     is blocks^(-1/4)."""
     g = networks.Generator(
         (16, 16, 3), 40, widths=(64, 32, 32), cardinality=(8, 4, 4), embedding=64

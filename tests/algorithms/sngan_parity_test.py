@@ -4,7 +4,7 @@ The reference (fixtures/sngan.npz, torch 2.13.0, CPU, float32): PyTorch-StudioGA
 at 32x32, 4 channels, z 16, in training mode: G's pictures, and D's logits of the data and those
 pictures in one pass. "cond" has 5 classes (cBN, projection), "plain" none; both have spectral norm
 in D only. "sagan" has it in G too and attention after G's second and D's first block; no classes,
-for there StudioGAN normalises the labels' tables. Weights and inputs are those of
+for there StudioGAN normalizes the labels' tables. Weights and inputs are those of
 biggan_parity_test.
 """
 

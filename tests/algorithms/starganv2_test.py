@@ -72,7 +72,7 @@ def test_squares_start_as_one_pixel(patch):
     assert len(np.unique(made)) == 3 * (16 // patch) ** 2
 
 
-def test_parts_are_drawn_in_the_colours_of_the_whole():
+def test_parts_are_drawn_in_the_colors_of_the_whole():
     run, game = made(g={"width": 4, "widest": 8, "levels": 1, "patch": 2, "palette": 3})
     state = build.new_state(run, game, (16, 16, 3), len(CLASSES))
     sampler = Sampler(game, jax.device_get(state.ema), (16, 16, 3), CLASSES, None, 1)

@@ -116,7 +116,7 @@ def test_resampling_keeps_a_constant():
 
 
 @pytest.mark.parametrize("lr_mult", [1.0, 0.01])
-def test_equalised_layers_keep_the_variance_and_start_at_one(lr_mult):
+def test_equalized_layers_keep_the_variance_and_start_at_one(lr_mult):
     layer = equalized.Dense(400, lr_mult=lr_mult, bias_init=0.0)
     x = normal(0, 50, 300)
     variables = layer.init(jax.random.key(0), x)
@@ -207,7 +207,7 @@ def test_channels_are_the_published_ones():
     assert networks.channels_of((256, 256, 3), 16384, 512, "config.g") == want
 
 
-def test_label_and_neighbours_matter(start):
+def test_label_and_neighbors_matter(start):
     game, state, _ = start
     z, y = game.latent(jax.random.key(0), 4), jnp.array([0, 1, 2, 0])
     sample = jit(game.sample)

@@ -312,7 +312,7 @@ def test_a_residual_generator_starts_as_the_identity_and_stays_in_range():
     assert float(jnp.abs(moved).max()) == 1 and float(jnp.abs(moved - x).mean()) > 0.1
 
 
-def test_a_palettes_colours_are_the_means_of_what_chose_them():
+def test_a_palettes_colors_are_the_means_of_what_chose_them():
     drawing = jax.random.normal(jax.random.key(0), (2, 4, 6, 3))
     chosen = np.random.default_rng(0).integers(0, 3, (2, 4, 6))  # of four: the last has no pixel
     draw = lambda part, **given: Palette().apply(
@@ -359,7 +359,7 @@ def test_a_palette_is_sharper_when_it_draws_than_in_training():
         np.testing.assert_allclose(made, np.full((1, 2, 2, 3), np.tanh(0.15 * factor)), atol=1e-6)
 
 
-def test_twice_as_fine_is_linear_between_centres():
+def test_twice_as_fine_is_linear_between_centers():
     x = jax.random.normal(jax.random.key(0), (2, 1, 6, 3))
     want = jax.image.resize(x, (2, 2, 12, 3), "linear")
     np.testing.assert_allclose(double(x), want, atol=1e-6)
@@ -370,7 +370,7 @@ def test_twice_as_fine_is_linear_between_centres():
     ("module", "settings", "moved"),
     [(pix2pix_models, {"levels": 2}, 1.0), (starganv2_models, {"levels": 1, "patch": 2}, 0.1)],
 )
-def test_a_palette_of_two_puts_a_pictures_colours_on_a_line(module, settings, moved, palette):
+def test_a_palette_of_two_puts_a_pictures_colors_on_a_line(module, settings, moved, palette):
     """`moved`: by how much the weights are, to see something."""
     x = jax.random.uniform(jax.random.key(0), (2, 12, 9, 3), minval=-0.1, maxval=0.1)
     style = (jnp.ones((2, 4)),) if module is starganv2_models else ()
@@ -386,20 +386,20 @@ def test_a_palette_of_two_puts_a_pictures_colours_on_a_line(module, settings, mo
 
 def test_k_means_find_groups_however_few_their_points():
     rng = np.random.default_rng(0)
-    centres = np.array([[-1, -1, 0], [1, 0, 0], [0, 1, 1], [0, 0, -1]], np.float32)
+    centers = np.array([[-1, -1, 0], [1, 0, 0], [0, 1, 1], [0, 0, -1]], np.float32)
     own = np.repeat(np.arange(4), (300, 40, 5, 1))
-    points = jnp.float32(centres[own] + 0.05 * rng.normal(size=(346, 3)))[rng.permutation(346)]
+    points = jnp.float32(centers[own] + 0.05 * rng.normal(size=(346, 3)))[rng.permutation(346)]
     found = np.asarray(jax.jit(k_means, static_argnums=1)(points, 4))
-    order = np.linalg.norm(found[:, None] - centres, axis=2).argmin(0)
+    order = np.linalg.norm(found[:, None] - centers, axis=2).argmin(0)
     assert sorted(order) == [0, 1, 2, 3]
-    np.testing.assert_allclose(found[order], centres, atol=0.12)
-    np.testing.assert_allclose(found[order[0]], centres[0], atol=0.01)
-    few = np.asarray(k_means(jnp.ones((5, 3)), 4))  # fewer colours than asked for
+    np.testing.assert_allclose(found[order], centers, atol=0.12)
+    np.testing.assert_allclose(found[order[0]], centers[0], atol=0.01)
+    few = np.asarray(k_means(jnp.ones((5, 3)), 4))  # fewer colors than asked for
     np.testing.assert_array_equal(few, np.ones((4, 3)))
 
 
-def test_flat_colours_have_no_grain_and_contours_stay_between_pixels():
-    """A picture of two colours, their contour at a quarter of a pixel, and noise."""
+def test_flat_colors_have_no_grain_and_contours_stay_between_pixels():
+    """A picture of two colors, their contour at a quarter of a pixel, and noise."""
     x = jnp.full((1, 12, 16, 3), -0.5).at[:, :, 8:].set(0.5).at[:, :, 8].set(-0.25)
     draw = jax.jit(lambda x: Flat(2).apply({}, x))
     made = np.asarray(draw(x + 0.03 * jax.random.normal(jax.random.key(0), x.shape)))
@@ -408,20 +408,18 @@ def test_flat_colours_have_no_grain_and_contours_stay_between_pixels():
     )
     left, right = made[0, 0, 0], made[0, 0, -1]
     np.testing.assert_allclose(left, -0.5, atol=0.05)
-    share = (made - left) / (right - left)  # of the right colour
+    share = (made - left) / (right - left)  # of the right color
     # pixels it has in a row
     np.testing.assert_allclose(share.sum(2).mean(), 7.25, atol=0.5 / FINER)
 
 
-def test_parts_of_a_flat_picture_have_the_colours_of_the_whole():
+def test_parts_of_a_flat_picture_have_the_colors_of_the_whole():
     x = jax.random.uniform(jax.random.key(0), (2, 8, 12, 3), minval=-1)
     draw = lambda part, **given: Flat(3).apply(given, part(x), mutable="norms")
     made, found = draw(lambda x: x)
     assert found["norms"]["colors"].shape == (2, 3, 3)
     half = lambda x: x[:, :, :6]
-    inside = lambda x: np.asarray(x)[
-        :, :, :5
-    ]  # but for the last pixel, which has no neighbour here
+    inside = lambda x: np.asarray(x)[:, :, :5]  # but for the last pixel, which has no neighbor here
     np.testing.assert_allclose(inside(draw(half, **found)[0]), inside(made), atol=1e-6)
     assert np.abs(inside(draw(half)[0]) - inside(made)).max() > 0.1
 
@@ -436,25 +434,25 @@ def test_flat_is_of_pictures_that_are_drawn():
 
 
 @pytest.mark.parametrize("flat", [-1, 1])
-def test_one_flat_colour_is_refused(flat):
+def test_one_flat_color_is_refused(flat):
     net, x = (
         cut_models.Generator((16, 16, 3), width=2, blocks=1, flat=flat),
         jnp.zeros((1, 16, 16, 3)),
     )
     with pytest.raises(
-        ValueError, match=f"config.g.flat={flat}: it must be 2 or more colours, or 0 for any"
+        ValueError, match=f"config.g.flat={flat}: it must be 2 or more colors, or 0 for any"
     ):
         jax.eval_shape(net.init, jax.random.key(0), x)
 
 
 @pytest.mark.parametrize("palette", [-1, 1])
-def test_a_palette_of_one_colour_is_refused(palette):
+def test_a_palette_of_one_color_is_refused(palette):
     net, x = (
         pix2pix_models.Generator((16, 16, 3), width=2, palette=palette),
         jnp.zeros((1, 16, 16, 3)),
     )
     with pytest.raises(
-        ValueError, match=f"config.g.palette={palette}: it must be 2 or more colours, or 0 for any"
+        ValueError, match=f"config.g.palette={palette}: it must be 2 or more colors, or 0 for any"
     ):
         jax.eval_shape(net.init, jax.random.key(0), x)
 
@@ -494,7 +492,7 @@ def test_guided_filter_against_its_definition():
 
 
 def test_guided_changes_have_no_grain_and_keep_to_edges():
-    """Of a picture of two colours: noise goes, a difference between the two stays, and the identity
+    """Of a picture of two colors: noise goes, a difference between the two stays, and the identity
     stays the start."""
     x = jnp.full((1, 20, 24, 3), -0.5).at[:, :, 12:].set(0.5)
     noisy = 0.2 * jnp.sign(x) + 0.05 * jax.random.normal(jax.random.key(0), x.shape)

@@ -41,20 +41,20 @@ def assert_close(ours, theirs):
 @pytest.mark.parametrize("name", NAMES)
 def test_matrices_and_gains(name):
     their = load(name)
-    size, grey = their["x"].shape[1:3], their["x"].shape[3] == 1
+    size, gray = their["x"].shape[1:3], their["x"].shape[3] == 1
     assert_close(warp.geometry(their["values"], size), their["G_inv"])
-    matrix = color.colors(their["values"], grey)[:, :3]
-    assert_close(matrix.mean(1, keepdims=True) if grey else matrix, their["C"])
+    matrix = color.colors(their["values"], gray)[:, :3]
+    assert_close(matrix.mean(1, keepdims=True) if gray else matrix, their["C"])
     assert_close(corrupt.gains(their["values"]["imgfilter"]), their["gains"])
 
 
 @pytest.mark.parametrize("name", ["some", "grey"])
 def test_stages(name):
     their = load(name)
-    values, grey = their["values"], their["x"].shape[3] == 1
+    values, gray = their["values"], their["x"].shape[3] == 1
     assert_close(warp.warp(their["x"], jnp.asarray(their["G_inv"])), their["after_geometry"])
     assert_close(
-        color.recolor(jnp.asarray(their["after_geometry"]), color.colors(values, grey)),
+        color.recolor(jnp.asarray(their["after_geometry"]), color.colors(values, gray)),
         their["after_color"],
     )
     assert_close(

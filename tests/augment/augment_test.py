@@ -120,14 +120,14 @@ def test_cutout_is_a_box_of_half_the_sides():
     }  # first, how many
     assert ends(rows) == {(max(i - 2, 0), min(i + 2, 8) - max(i - 2, 0)) for i in range(9)}
     assert ends(columns) == {(max(i - 3, 0), min(i + 3, 12) - max(i - 3, 0)) for i in range(13)}
-    # of 9 and 13 places of the centre
+    # of 9 and 13 places of the center
     np.testing.assert_allclose(cut.mean(0)[3:5, 5:7], 4 / 9 * 6 / 13, atol=0.1)
 
 
 def test_policies_are_applied_in_turn():
     x = images(6, 16, 16)
     y = np.asarray(jax.jit(DiffAugment("translation,color,cutout"))({}, jax.random.key(1), x))
-    assert np.all((y == 0).all(3).any((1, 2)))  # cut last, so that its zeros keep their colour
+    assert np.all((y == 0).all(3).any((1, 2)))  # cut last, so that its zeros keep their color
     assert not np.any((y == x).all(3) & (y != 0).all(3))
     only = np.asarray(jax.jit(DiffAugment("cutout,translation"))({}, jax.random.key(1), x))
     assert np.all((only == 0).all(3).mean((1, 2)) > 0.05) and np.all(np.isin(only[only != 0], x))
@@ -188,7 +188,7 @@ def test_beyond_a_whole_reflection_lies_zero():
     assert np.abs(y).max() < 1.3
 
 
-def test_scale_and_aniso_enlarge_about_the_centre():
+def test_scale_and_aniso_enlarge_about_the_center():
     x = smooth(25, 25)
     at = lambda i, j: np.asarray(x[0, 12 + i, 12 + j])
     y = np.asarray(apply(x, scale=2))[0]
@@ -198,7 +198,7 @@ def test_scale_and_aniso_enlarge_about_the_centre():
     np.testing.assert_allclose(y[12 + 2, 12 - 6], at(4, -3), atol=0.02)
 
 
-def test_colours():
+def test_colors():
     x = images(1)
     close = functools.partial(np.testing.assert_allclose, atol=1e-6)
     luma = lambda x: x.mean(3)
@@ -209,13 +209,13 @@ def test_colours():
     hued = apply(x, hue=1.0)
     close(luma(hued), luma(x))
     close(jnp.square(hued).sum(3), jnp.square(x).sum(3))
-    grey = luma(x)[..., None]
-    close(apply(x, saturation=0), jnp.broadcast_to(grey, x.shape))
-    close(apply(x, saturation=3), grey + 3 * (x - grey))
-    close(apply(x, lumaflip=1), x - 2 * grey)
+    gray = luma(x)[..., None]
+    close(apply(x, saturation=0), jnp.broadcast_to(gray, x.shape))
+    close(apply(x, saturation=3), gray + 3 * (x - gray))
+    close(apply(x, lumaflip=1), x - 2 * gray)
 
 
-def test_grey_images_have_no_hue_and_alpha_keeps_its_colour():
+def test_gray_images_have_no_hue_and_alpha_keeps_its_color():
     x = images(1, channels=1)
     np.testing.assert_allclose(
         apply(x, brightness=0.25, contrast=2, lumaflip=1), -2 * (x + 0.25), atol=1e-6
@@ -409,15 +409,15 @@ def test_fixed_and_scheduled_p():
 
 
 def test_names_of_pipes():
-    blit, geom, colours = (
+    blit, geom, colors = (
         ("xflip", "rotate90", "xint"),
         ("scale", "rotate", "aniso", "xfrac"),
         ada.PIPES["color"],
     )
-    assert ADA(batch=1).names == blit + geom + colours
-    assert fixed("bgcf").names == (*blit, *geom, *colours, "imgfilter")
+    assert ADA(batch=1).names == blit + geom + colors
+    assert fixed("bgcf").names == (*blit, *geom, *colors, "imgfilter")
     assert (
-        fixed("bgcfn").names == (*blit, *geom, *colours, "imgfilter", "noise")
+        fixed("bgcfn").names == (*blit, *geom, *colors, "imgfilter", "noise")
         and fixed("bgcfnc").names[-1] == "cutout"
     )
     assert fixed(("cutout", "hue", "blit")).names == (*blit, "hue", "cutout")

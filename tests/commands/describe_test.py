@@ -48,7 +48,7 @@ def test_a_sentence_is_that_settings_own():
     }
     assert (
         describe.sentences(config.Config)["seed"]
-        == "of initialisation, noise and the order of the data"
+        == "of initialization, noise and the order of the data"
     )
 
 

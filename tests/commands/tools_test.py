@@ -183,7 +183,7 @@ def test_sample_mistakes_are_one_line(tool, runs, tmp_path, run, flags, message)
 
 def test_interpolate_walks_round_through_the_seeds(tool, runs, tmp_path):
     """The strip's rows begin with the seeds' own pictures; each frame lies between its
-    neighbours."""
+    neighbors."""
     done = tool(
         "interpolate",
         runs / "none",

@@ -80,7 +80,7 @@ def test_labels_are_what_is_drawn(data_dir, labels, table):
     batch = load(source)
     assert source.classes == tuple(table)
     colors = np.array([list(bytes.fromhex(color)) for color in table.values()])
-    # [B, H, W, colours]
+    # [B, H, W, colors]
     drawn = np.abs(batch["image"][:, :, :, None].astype(int) - colors).max(-1) < 12
     shares = drawn.mean((1, 2))[np.arange(len(source)), batch["label"]]
     # voxel-art and pixel-art shade theirs
@@ -165,7 +165,7 @@ def test_where_it_is_kept(data_dir, tmp_path, monkeypatch):
     assert str(tmp_path / "home" / ".cache" / "gan_jax") in avatars.Source(identities=12).notes[0]
 
 
-def test_the_licence_card_names_every_style(data_dir):
+def test_the_license_card_names_every_style(data_dir):
     card = pathlib.Path(open_source(data_dir).notes[-1].partition(": ")[2]).read_text()
     for style in drawings.STYLES:
         assert f"* {style}: " in card

@@ -124,7 +124,7 @@ def test_sound_begins_when_it_did(tmp_path, file, codec):
         )
 
 
-def test_colours_arrive_and_are_said_to_be_bt709(tmp_path):
+def test_colors_arrive_and_are_said_to_be_bt709(tmp_path):
     clip = clips.open_clip(make(tmp_path / "in.mp4", frames=3, sound=False))
     parts = video_parts.Parts(tmp_path / "out.mp4", clip, {})
     parts.add(np.full((32, 48, 3), (255, 40, 40), np.uint8), Fraction(0))

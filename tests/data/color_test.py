@@ -1,4 +1,4 @@
-"""What a file says of its colours is obeyed, and what can't be is said; the right values by
+"""What a file says of its colors is obeyed, and what can't be is said; the right values by
 formulas written here."""
 
 import io
@@ -75,7 +75,7 @@ def patch(value, mode="RGB", size=(16, 16)):
 
 
 def shown(file, channels=3, **options):
-    """The colour of a file all of one colour."""
+    """The color of a file all of one color."""
     image = decode.decode(file, channels=channels, remark=pytest.fail, **options)
     assert (image == image[0, 0]).all()
     return image[0, 0].astype(int)
@@ -106,7 +106,7 @@ def test_alpha_palettes_gray_and_backgrounds_keep_their_meaning():
     np.testing.assert_allclose(shown(encoded(palette, icc_profile=P3)), made, atol=1)
     keyed = Image.fromarray(np.array([[red, (60, 180, 60)]], np.uint8))
     image = decode.decode(encoded(keyed, icc_profile=P3, transparency=(60, 180, 60)), channels=4)
-    # the key is the file's own colour
+    # the key is the file's own color
     np.testing.assert_allclose(image[0], [(*made, 255), (0, 183, 30, 0)], atol=1)
 
 
@@ -316,7 +316,7 @@ def test_a_broken_profile_is_said(name):
     ):
         words.clear()
         look()
-        assert words == ["a colour profile that can't be used, taken as sRGB"]
+        assert words == ["a color profile that can't be used, taken as sRGB"]
     assert (decode.decode(file) == (200, 60, 60)).all()
 
 
@@ -328,7 +328,7 @@ def test_a_source_says_what_of_its_files_is_not_obeyed(tmp_path, monkeypatch):
         frames[0].save(tmp_path / f"{name}.gif", save_all=True, append_images=frames[1:])
     patch((200, 60, 60)).save(tmp_path / "p3.png", icc_profile=P3)
     said = (
-        "2 with a colour profile that can't be used, taken as sRGB: cut short.png, no profile.png",
+        "2 with a color profile that can't be used, taken as sRGB: cut short.png, no profile.png",
         "2 with several frames, of which the first is used: a.gif, b.gif",
     )
     source = folder.Source(str(tmp_path), 16)

@@ -68,7 +68,7 @@ def frames(format):
 
 
 solid = lambda *color: np.full((2, 2, len(color)), color, np.uint8)
-COLOUR = {
+COLOR = {
     "rgb png": (encode(RGB), RGB),
     "rgb bmp": (encode(RGB, "bmp"), RGB),
     "rgb tiff lzw": (encode(RGB, "tiff", compression="tiff_lzw"), RGB),
@@ -143,9 +143,9 @@ COLOUR = {
 }
 
 
-@pytest.mark.parametrize("name", COLOUR)
-def test_colours_are_exact(name):
-    file, expected = COLOUR[name]
+@pytest.mark.parametrize("name", COLOR)
+def test_colors_are_exact(name):
+    file, expected = COLOR[name]
     image = decode.decode(file)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, expected)
@@ -168,7 +168,7 @@ def test_integers_of_no_agreed_range_are_said():
     assert len(said) == 1 and said[0].startswith("signed or 32-bit integers, taken as 0 to 65535")
 
 
-def test_lossy_colour_spaces_are_close():
+def test_lossy_color_spaces_are_close():
     for mode, color in (("CMYK", (0, 255, 255, 0)), ("YCbCr", (76, 85, 255))):
         image = decode.decode(encode(Image.new(mode, (8, 8), color), "jpeg", quality=95))
         assert np.abs(image.astype(int) - [255, 0, 0]).max() <= 4
@@ -467,7 +467,7 @@ def test_a_tile_larger_than_the_picture_counts():
 
 
 def test_a_mode_that_pillow_can_not_convert():
-    with pytest.raises(ImageRejected, match=r"^colour mode La$"):
+    with pytest.raises(ImageRejected, match=r"^color mode La$"):
         decode._pixels(Image.new("La", (2, 2)), None, 3, (0, 0, 0))
 
 
@@ -514,7 +514,7 @@ def test_a_strip_too_long_to_cover_with(monkeypatch):
     assert geometry.fit(strip, (10, 10)).shape == (10, 10, 3)
 
 
-def test_fit_weighs_colours_by_alpha():
+def test_fit_weighs_colors_by_alpha():
     image = np.zeros((2, 2, 4), np.uint8)
     image[0, 0] = (255, 0, 0, 255)  # beside clear black pixels, which must not darken it
     np.testing.assert_array_equal(geometry.fit(image, (1, 1), filter="box")[0, 0], [255, 0, 0, 64])
@@ -529,7 +529,7 @@ def test_cut_and_rotate():
     np.testing.assert_array_equal(geometry.rotate(square, 90), np.rot90(square))
     assert (
         geometry.rotate(np.full((7, 9, 1), 50, np.uint8), 33.0) == 50
-    ).all()  # no foreign colour turns in
+    ).all()  # no foreign color turns in
 
 
 def test_quarantine_counts_by_reason():

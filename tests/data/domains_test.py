@@ -6,7 +6,7 @@ import pytest
 from gan_jax.data import domains, pipeline
 
 
-class Colours:
+class Colors:
     """Pictures whose pixels say which they are: class c, number n."""
 
     shape, classes, fingerprint, notes = (2, 2, 1), ("a", "b", "c"), "", ("note",)
@@ -22,7 +22,7 @@ class Colours:
 
 def loaded(n=3000, names=("target", "target2")):
     ids = np.arange(n) % 10
-    return domains.Domains(Colours(), names).load(
+    return domains.Domains(Colors(), names).load(
         ids, pipeline.sample_seeds(3, np.arange(n, dtype=np.uint64))
     )
 
@@ -31,10 +31,10 @@ def test_references_are_of_the_class_to_go_to():
     batch = loaded()
     for name in ("target", "target2"):
         np.testing.assert_array_equal(
-            Colours.targets[batch[name][:, 0, 0, 0]], batch["target_label"]
+            Colors.targets[batch[name][:, 0, 0, 0]], batch["target_label"]
         )
     assert (batch["target"] != batch["target2"]).any()
-    np.testing.assert_array_equal(batch["label"], Colours.targets[np.arange(3000) % 10])
+    np.testing.assert_array_equal(batch["label"], Colors.targets[np.arange(3000) % 10])
 
 
 def test_classes_are_drawn_evenly_and_all_their_pictures():
@@ -45,7 +45,7 @@ def test_classes_are_drawn_evenly_and_all_their_pictures():
 
 
 def test_a_sample_is_the_same_again_and_in_a_worker():
-    source = domains.Domains(Colours(), ("target",))
+    source = domains.Domains(Colors(), ("target",))
     again = pickle.loads(pickle.dumps(source))
     seeds = pipeline.sample_seeds(0, np.arange(4, dtype=np.uint64))
     for a, b in zip(
@@ -60,7 +60,7 @@ def test_a_sample_is_the_same_again_and_in_a_worker():
 
 
 def test_one_class_is_an_error():
-    source = Colours()
+    source = Colors()
     source.targets = np.zeros(10, np.int32)
     with pytest.raises(
         ValueError,
@@ -70,7 +70,7 @@ def test_one_class_is_an_error():
 
 
 def test_a_class_that_can_be_read_no_more_is_an_error():
-    class Lost(Colours):
+    class Lost(Colors):
         def load(self, ids, seeds):
             return super().load(np.where(self.targets[ids] == 2, 0, ids), seeds)
 

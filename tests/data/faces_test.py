@@ -41,7 +41,7 @@ def test_what_was_cut_out_fits_back(angle, channels):
 
 
 def test_a_cut_out_is_upright():
-    """A point to the right of the centre along the eyes' line comes out right of the middle."""
+    """A point to the right of the center along the eyes' line comes out right of the middle."""
     whole = np.zeros((80, 80, 3), np.uint8)
     for angle in (0.0, 0.5, 2.5):
         spot = np.round([40 + 12 * math.cos(angle), 40 + 12 * math.sin(angle)]).astype(int)
@@ -71,9 +71,9 @@ def test_detections_of_one_face_are_joined(monkeypatch):
         (500, -1.0),
     ):  # two anchors of the first cell, one unsure
         logits[cell] = score
-        centre = np.array([128.0, 128.0]) - 8  # the cell's own centre is at 8
-        raw[cell, :2], raw[cell, 2:4] = centre, 64
-        raw[cell, 4:12] = (centre + np.array([[-16, 0], [16, 0], [0, 0], [0, 20]])).reshape(-1)
+        center = np.array([128.0, 128.0]) - 8  # the cell's own center is at 8
+        raw[cell, :2], raw[cell, 2:4] = center, 64
+        raw[cell, 4:12] = (center + np.array([[-16, 0], [16, 0], [0, 0], [0, 20]])).reshape(-1)
     found(monkeypatch, raw, logits)
     (face,) = faces.find(np.zeros((100, 200, 3), np.uint8))
     scale = 200 / 256

@@ -1,4 +1,4 @@
-"""A folder of images: what is found, set aside, resized, labelled and augmented."""
+"""A folder of images: what is found, set aside, resized, labeled and augmented."""
 
 import json
 import logging
@@ -67,7 +67,7 @@ def test_labels_are_sub_folders(images, memory):
 
 def test_non_square_gray_and_rgba(tmp_path, memory):
     picture = np.zeros((10, 40), np.uint8)
-    picture[:, 10:30] = 200  # what a centre crop to 1:2 keeps
+    picture[:, 10:30] = 200  # what a center crop to 1:2 keeps
     Image.fromarray(picture).save(tmp_path / "a.png")
     source = folder.Source(str(tmp_path), (5, 10), channels=1, resize="box")
     np.testing.assert_array_equal(pixels(source), np.full((1, 5, 10, 1), 200))

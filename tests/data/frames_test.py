@@ -17,7 +17,7 @@ BT709 = (0.2126, 0.0722)
 
 
 def planes(rgb, shares, full, bits=8):
-    """Y, Cb, Cr of a colour in [0, 255], by the equations of BT.601, BT.709 and BT.2020."""
+    """Y, Cb, Cr of a color in [0, 255], by the equations of BT.601, BT.709 and BT.2020."""
     r, g, b = np.array(rgb) / 255
     kr, kb = shares
     y = kr * r + (1 - kr - kb) * g + kb * b
@@ -27,7 +27,7 @@ def planes(rgb, shares, full, bits=8):
     return [round(x * 2 ** (bits - 8)) for x in (16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr)]
 
 
-def colour(frame, shares, full):
+def color(frame, shares, full):
     """RGB in [0, 255] of the middle of a decoded frame: the inverse of `planes`."""
     height, width = frame.height // 2 * 2, frame.width // 2 * 2
     flat = frame.to_ndarray().astype(float)
@@ -53,7 +53,7 @@ def write(
     prepare=lambda stream: None,
     **tags,
 ):
-    """A clip of two frames of one colour, or of the pixels uint8 [H, W] for Y, Cb and Cr in
+    """A clip of two frames of one color, or of the pixels uint8 [H, W] for Y, Cb and Cr in
     4:4:4."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=12)
@@ -113,7 +113,7 @@ def test_matrix_and_range_are_obeyed(tmp_path, size, shares, tags, full):
 
 @pytest.mark.parametrize("size", [(32, 48), (720, 1280)])
 def test_what_is_written_is_what_it_says(tmp_path, size):
-    """Both writers: their planes, by BT.709's matrix, are the colours that went in, and the file's
+    """Both writers: their planes, by BT.709's matrix, are the colors that went in, and the file's
     tags say BT.709."""
     red = np.full((*size, 3), RED, np.uint8)
     video_file.write(tmp_path / "walk.mp4", [red], 12)
@@ -132,7 +132,7 @@ def test_what_is_written_is_what_it_says(tmp_path, size):
                     said.color_trc,
                     said.color_range,
                 ] == [1, 1, 1, 1]
-            assert np.abs(colour(frame, BT709, full=False) - RED).max() <= 3
+            assert np.abs(color(frame, BT709, full=False) - RED).max() <= 3
         assert np.abs(shown(tmp_path / name)[16, 24].astype(int) - RED).max() <= 3
 
 
@@ -197,7 +197,7 @@ def test_a_turn_that_is_no_quarter_is_refused(tmp_path):
 
 
 def hdr(path, signal, transfer, **tags):
-    """A clip in the 10 bits of BT.2020, of the colour with this signal, in [0, 1]."""
+    """A clip in the 10 bits of BT.2020, of the color with this signal, in [0, 1]."""
     yuv = planes(255 * np.array(signal), BT2020, full=False, bits=10)
     tags = {"colorspace": 9, "color_primaries": 9, "color_range": 1} | tags
     return write(path, yuv, pix_fmt="yuv420p10le", color_trc=transfer, **tags)
@@ -226,11 +226,11 @@ def test_pq_becomes_what_bt2390_says(tmp_path, light, want):
     assert clips.open_clip(path).is_hdr
 
 
-def test_hlg_and_wide_colours(tmp_path):
-    """HLG's 38 % is a grey card, 26 cd/m2; a red of BT.709 in BT.2020's primaries comes back, with
+def test_hlg_and_wide_colors(tmp_path):
+    """HLG's 38 % is a gray card, 26 cd/m2; a red of BT.709 in BT.2020's primaries comes back, with
     and without HDR."""
-    grey = shown(hdr(tmp_path / "grey.mkv", [0.38] * 3, 18))[16, 24]
-    assert np.abs(grey.astype(int) - 255 * (26 / 203) ** (1 / 2.4)).max() <= 3
+    gray = shown(hdr(tmp_path / "gray.mkv", [0.38] * 3, 18))[16, 24]
+    assert np.abs(gray.astype(int) - 255 * (26 / 203) ** (1 / 2.4)).max() <= 3
     linear = (np.array(RED) / 255) ** 2.4
     wide = (
         np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
@@ -246,11 +246,11 @@ def test_hlg_and_wide_colours(tmp_path):
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ({"color_trc": 8}, "its colours have the transfer 8 of H.273"),
+        ({"color_trc": 8}, "its colors have the transfer 8 of H.273"),
         ({"colorspace": 8}, "the matrix 8 of H.273"),
     ],
 )
-def test_colours_that_cannot_be_followed_are_refused(tmp_path, tags, message):
+def test_colors_that_cannot_be_followed_are_refused(tmp_path, tags, message):
     path = write(tmp_path / "a.mkv", [90, 128, 128], **tags)
     with pytest.raises(ValueError, match=rf"a\.mkv: .*{message}; first make it BT.709"):
         clips.open_clip(path)
@@ -272,5 +272,5 @@ def test_dolby_vision_without_a_base_is_refused():
     frame = types.SimpleNamespace(
         color_trc=2, color_primaries=2, side_data={"DOVI_METADATA": b"profile 5"}
     )
-    with pytest.raises(ValueError, match="its colours are Dolby Vision's own"):
+    with pytest.raises(ValueError, match="its colors are Dolby Vision's own"):
         frames.picture(frame)

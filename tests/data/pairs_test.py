@@ -195,7 +195,7 @@ def test_what_a_translator_starts_from_and_should_reach(folders):
             assert (sides.truth is not None) == truth
 
 
-def test_pairs_know_their_colours(shared_data):
+def test_pairs_know_their_colors(shared_data):
     side = lambda style: {
         "source": "avatars",
         "identities": 36,

@@ -151,7 +151,7 @@ def test_uniform():
     np.testing.assert_allclose(x.mean(0), 0.5, atol=0.01)
     np.testing.assert_allclose(x.std(0), 12**-0.5, atol=0.01)
     off = np.corrcoef(np.concatenate([x[1:].T, x[:-1].T])) - np.eye(6)
-    assert np.abs(off).max() < 0.03  # neither columns nor neighbours go together
+    assert np.abs(off).max() < 0.03  # neither columns nor neighbors go together
     assert not np.isin(x[:, 1], x[:, 0]).any()
     np.testing.assert_array_equal(pipeline.uniform(seeds[5:6], 3), x[5:6])
     assert len(np.unique(pipeline.sample_seeds(0, seeds))) == len(seeds)

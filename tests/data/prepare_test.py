@@ -165,7 +165,7 @@ def test_near_copies_only_where_asked(photos, tmp_path, tool):
         assert f"{left_out} left out" in done.stdout, done
 
 
-def test_drawings_of_one_outline_in_other_colours_are_no_copies(tmp_path, tool):
+def test_drawings_of_one_outline_in_other_colors_are_no_copies(tmp_path, tool):
     for name, hair in {"blond": (220, 190, 90), "blue": (60, 110, 240)}.items():
         person = np.full((32, 32, 3), 240, np.uint8)
         person[8:30, 8:24], person[4:12, 6:26] = (230, 190, 160), hair

@@ -252,7 +252,7 @@ def test_eval_mode_measures_all_there_is_enough_for(file, trained, capsys):
     assert set(record["groups"]["diversity_toy"]) == set(STYLES)
     (row,) = record["tables"]["usefulness"]["rows"]
     assert row[0] == 20 and "±" in row[1]
-    saw = "flatters: the generator was trained on 300 labelled real pictures, its control on "
+    saw = "flatters: the generator was trained on 300 labeled real pictures, its control on "
     assert record["notes"] == {"gain_at_20": f"{saw}20", "cas_real": f"{saw}40"}
     assert f"({saw}20)" in out
     width, height = Image.open(workdir / record["pictures"]["neighbours"]["file"]).size

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_jax.evaluation import probes
-from gan_jax.evaluation.probes import Labelled, Usefulness
+from gan_jax.evaluation.probes import Labeled, Usefulness
 
 QUICK = Usefulness(sizes=(8,), seeds=2, steps=120, batch=16, width=8)
 
@@ -20,10 +20,10 @@ def stripes(seed, n, sure=1.0):
         np.where(labels[:, None, None] == 0, wave[:, None, :], wave[:, :, None])[..., None] + 128
     )
     images = np.clip(images + rng.normal(0, 20, images.shape), 0, 255).astype(np.uint8)
-    return Labelled(images, np.where(rng.random(n) < sure, labels, 1 - labels))
+    return Labeled(images, np.where(rng.random(n) < sure, labels, 1 - labels))
 
 
-def test_good_pictures_teach_and_mislabelled_ones_do_not():
+def test_good_pictures_teach_and_mislabeled_ones_do_not():
     test = stripes(1, 300)
     good = QUICK.score([stripes(2, 200)], test, 2)
     wrong = QUICK.score([stripes(2, 200, sure=0.0)], test, 2)
@@ -60,7 +60,7 @@ def test_every_batch_has_equally_many_of_each_set(monkeypatch):
 
     monkeypatch.setattr(probes, "_training", watched)
     black, white = (
-        Labelled(np.full((n, 16, 16, 1), v, np.uint8), np.zeros(n, int))
+        Labeled(np.full((n, 16, 16, 1), v, np.uint8), np.zeros(n, int))
         for n, v in ((3, 0), (500, 255))
     )
     Usefulness(sizes=(3,), seeds=1, steps=2, batch=10, width=4).fit([black, white], 2, 0)
@@ -71,7 +71,7 @@ def test_accuracy_counts_whole_and_part_chunks():
     variables = QUICK.fit([stripes(2, 200)], 2, 0)
     test = stripes(1, 300)
     parts = [
-        QUICK.accuracy(variables, Labelled(*(x[a:b] for x in test)))
+        QUICK.accuracy(variables, Labeled(*(x[a:b] for x in test)))
         for a, b in ((0, 256), (256, 300))
     ]
     assert QUICK.accuracy(variables, test) == pytest.approx((256 * parts[0] + 44 * parts[1]) / 300)

@@ -89,7 +89,7 @@ def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
 @pytest.mark.parametrize(
     ("trained_on", "note"),
     [
-        (30, "flatters: the generator was trained on 30 labelled real pictures, its control on 20"),
+        (30, "flatters: the generator was trained on 30 labeled real pictures, its control on 20"),
         (20, "fair: the generator was trained on 20 real pictures, its control on 20"),
         (
             None,
@@ -138,7 +138,7 @@ def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):
 
 
 def test_few_shot_sets_get_clusters_and_classes_their_own_row(toy, shared_data):
-    few = avatars(labels="style", identities=12)  # 100 pictures: each is a centre
+    few = avatars(labels="style", identities=12)  # 100 pictures: each is a center
     found = measure(
         Protocol(metrics=("diversity",)), Sets(few, few), Extractor(toy, 16), None, print
     )

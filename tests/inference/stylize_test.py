@@ -123,7 +123,7 @@ def test_a_networks_tiles_leave_no_seams(sampler):
     assert off(tiled) < 0.3 < 0.35 < off(alone)
 
 
-def test_one_colour_stays_one_colour(sampler):
+def test_one_color_stays_one_color(sampler):
     run = plain(sampler.restyle)
     x = np.full((2, 60, 300, 3), 0.4, np.float32)
     x[1] = -1

@@ -364,7 +364,7 @@ def test_what_a_file_holds_is_told_by_its_content(tool, runs, tmp_path):
         done.returncode == 0 and f"2 frames in {tmp_path / 'out' / 'a_dylan.mp4'}" in done.stdout
     ), done
     with av.open(str(tmp_path / "out" / "a_dylan.mp4")) as container:
-        found = frames_test.colour(next(container.decode(video=0)), frames_test.BT709, False)
+        found = frames_test.color(next(container.decode(video=0)), frames_test.BT709, False)
     assert np.abs(found - red).max() <= 3
     done = run(picture(tmp_path / "b.png", (16, 16)).rename(tmp_path / "b.mp4"))
     assert done.returncode == 0 and "1 picture in" in done.stdout, done

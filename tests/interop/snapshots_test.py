@@ -250,11 +250,11 @@ def test_networks_by_their_classes_are_read(tmp_path):
         "Model.AggregationLayer.Layer.weight": weight("b", (3, 2)),
     }
     settings = {"z_dim": 7, "Model.MainLayers.0.DataType": Global("torch", "bfloat16")}
-    optimiser = {"state": {0: {"exp_avg": weight("c", (2,))}}, "param_groups": [{"lr": 1e-4}]}
+    optimizer = {"state": {0: {"exp_avg": weight("c", (2,))}}, "param_groups": [{"lr": 1e-4}]}
     tree = {
         "G": module(arrays, settings, plain("Generator")),
         "cur_nimg": 5,
-        "G_opt_state": optimiser,
+        "G_opt_state": optimizer,
     }
     (tmp_path / "net.pkl").write_bytes(dumps(tree))
     nets = pickles.read(tmp_path / "net.pkl")
@@ -311,15 +311,15 @@ def _strides(x):
 
 @pytest.mark.parametrize("kind", ["zip", "legacy"])
 def test_dictionaries_of_tensors_with_settings_beside_them(kind, tmp_path):
-    """rosinality's: what the run was given, and both optimisers, are in the file and left out."""
+    """rosinality's: what the run was given, and both optimizers, are in the file and left out."""
     g, average = {"input.input": weight("a", (1, 2, 4, 4))}, weight("b", (5,))
     args = Object(Global("argparse", "Namespace"), {"size": 8, "path": "x"})
-    optimiser = {"state": {0: {"step": 3, "exp_avg": average}}, "param_groups": []}
+    optimizer = {"state": {0: {"step": 3, "exp_avg": average}}, "param_groups": []}
     tree = {
         "g_ema": collections.OrderedDict(g),
         "latent_avg": average,
         "args": args,
-        "g_optim": optimiser,
+        "g_optim": optimizer,
         "ada_aug_p": 0.0,
     }
     nets = pickles.read(torch_file(tmp_path / "net.pt", tree, kind))
@@ -496,7 +496,7 @@ ARRAYS = {  # whose, name, what stands there instead, what the error says
     ),
     "levels": ("D", "b16.conv0.bias", None, "channels by level are {4: 8, 8: 8, 32: 4}"),
     "other": ("G", "mapping.fc0.weight", None, "lacks mapping.fc0.weight: it is no StyleGAN2's."),
-    "colour": ("D", "b32.fromrgb.weight", None, "the critic lacks b32.fromrgb.weight."),
+    "color": ("D", "b32.fromrgb.weight", None, "the critic lacks b32.fromrgb.weight."),
     "deeper": (
         "D cond",
         "mapping.fc8.weight",

@@ -194,7 +194,7 @@ def test_precision_sees_fidelity_and_recall_variety():
     assert precision < 0.5 and recall > 0.9
 
 
-def test_neighbours_against_brute_force(monkeypatch):
+def test_neighbors_against_brute_force(monkeypatch):
     monkeypatch.setattr(metrics, "ROWS", 9)
     train, samples = gaussian(1, 50, dim=3), gaussian(2, 20, dim=3)
     found = manifold.neighbors(train, samples)
@@ -248,12 +248,12 @@ def test_diversity_of_a_collapsed_class_and_of_clusters():
     x = np.concatenate([gaussian(1, 20), np.repeat(gaussian(2, 1), 20, 0)])
     found = diversity.within_classes(x, np.repeat([0, 1], 20), ("alive", "collapsed"))
     assert found["alive"] > 1 and found["collapsed"] == pytest.approx(0, abs=1e-6)
-    centres = np.stack([np.full(8, -50.0), np.full(8, 50.0)])
+    centers = np.stack([np.full(8, -50.0), np.full(8, 50.0)])
     clusters = np.concatenate([gaussian(1, 20, shift=-50), gaussian(2, 10, shift=50)])
     expected = (diversity.pairwise(clusters[:20]) + diversity.pairwise(clusters[20:])) / 2
-    assert diversity.within_clusters(clusters, centres) == pytest.approx(expected, rel=1e-9)
-    copies = np.repeat(centres, 5, 0)
-    assert diversity.within_clusters(copies, centres) == pytest.approx(0, abs=1e-6)
+    assert diversity.within_clusters(clusters, centers) == pytest.approx(expected, rel=1e-9)
+    copies = np.repeat(centers, 5, 0)
+    assert diversity.within_clusters(copies, centers) == pytest.approx(0, abs=1e-6)
 
 
 def test_an_empty_class_is_named():

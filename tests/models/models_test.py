@@ -164,7 +164,7 @@ def test_folded_and_unfolded_generators_learn_through_all_layers():
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
-def test_initialisers(name):
+def test_initializers(name):
     w = np.asarray(INITIALIZERS[name](jax.random.key(0), (3, 3, 40, 60))).reshape(-1, 60)
     fan_in, fan_out = 9 * 40, 9 * 60
     xavier = 2 / (fan_in + fan_out)

@@ -100,7 +100,7 @@ def test_spectral_norm_divides_the_kernel_and_not_the_bias(layer):
     np.testing.assert_allclose(layer.apply(variables, x), bare, atol=1e-4)
 
 
-def test_an_unknown_initialiser_is_named():
+def test_an_unknown_initializer_is_named():
     with pytest.raises(
         ValueError, match="initializer='orthogonl' is not known. Did you mean 'orthogonal'"
     ):

@@ -199,9 +199,9 @@ def face_manifest(folder):
         data += pictures(zlib.crc32(name.encode()), *shape).tobytes()
         scale = (math.sqrt(2 / math.prod(shape[:-1])) if len(shape) > 1 else 0.1) / 74
         how = (1 / 255, 0.5) if name.endswith("weights") else (scale, -128 * scale)
-        quantisation = {"dtype": "uint8", "scale": how[0], "min": how[1]}
+        quantization = {"dtype": "uint8", "scale": how[0], "min": how[1]}
         entries.append(
-            {"name": name, "shape": shape, "dtype": "float32", "quantization": quantisation}
+            {"name": name, "shape": shape, "dtype": "float32", "quantization": quantization}
         )
     (folder / "face.bin").write_bytes(data)
     (folder / "face.json").write_text(json.dumps([{"weights": entries, "paths": ["face.bin"]}]))
@@ -260,7 +260,7 @@ def test_a_loss_sees_float_pictures_as_a_measure_sees_uint8():
 
 
 def test_a_picture_alone_and_among_others_gray_or_rgb(lite0):
-    """Features depend on one picture: not on its neighbours, nor on how a gray one is stored."""
+    """Features depend on one picture: not on its neighbors, nor on how a gray one is stored."""
     x = pictures(7, 2, 30, 30, 1)
     alone = np.concatenate([lite0(x[:1]).features, lite0(x[1:]).features])
     assert np.abs(alone[0] - alone[1]).max() > 0.05 * np.abs(alone).max()

@@ -87,7 +87,7 @@ def test_numbers_curves_and_tables_are_those_of_the_run(tmp_path):
     ]  # fmt: skip
 
 
-def test_charts_follow_the_pages_colours(tmp_path):
+def test_charts_follow_the_pages_colors(tmp_path):
     text = page_of(make_run(tmp_path / "a"), make_run(tmp_path / "b"))
     kid, precision = svg_of(text, "kid_efflite0, lower"), svg_of(text, "precision")
     for svg in (kid, precision, svg_of(text, "kid_efflite0 under noise"), svg_of(text, "critic")):
@@ -95,7 +95,7 @@ def test_charts_follow_the_pages_colours(tmp_path):
             re.findall(r"var\(--\w+\)|currentColor", svg)
         )
         assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= {"#ffffff"}
-        assert "<text" in svg and ("thousands of images" in svg or "grey levels" in svg)
+        assert "<text" in svg and ("thousands of images" in svg or "gray levels" in svg)
     # a band where there is an error
     assert kid.count("fill-opacity: 0.18") == 2 and "fill-opacity" not in precision
     assert "kid_efflite0, log" in kid and "log" not in precision

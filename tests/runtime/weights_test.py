@@ -81,12 +81,12 @@ def test_h5_without_h5py_says_what_to_install(tmp_path, monkeypatch):
     assert "pip install h5py" in message(tmp_path / "net.h5")
 
 
-def manifest(folder, quantised=(2, 5, 255)):
+def manifest(folder, quantized=(2, 5, 255)):
     """A TensorFlow.js manifest of two shards: plain float32, then uint8 and float16 that stand for
     float32."""
     (folder / "a.bin").write_bytes(BASE.tobytes()[:20])
     halves = np.array([0.5, -3], np.float16).tobytes()
-    (folder / "b.bin").write_bytes(BASE.tobytes()[20:] + bytes(quantised) + halves)
+    (folder / "b.bin").write_bytes(BASE.tobytes()[20:] + bytes(quantized) + halves)
     scaled = {"dtype": "uint8", "scale": 0.25, "min": -3.0}
     entries = [
         {"name": "conv/filters", "shape": [3, 4], "dtype": "float32"},
@@ -99,7 +99,7 @@ def manifest(folder, quantised=(2, 5, 255)):
     return folder / "net.json"
 
 
-def test_tfjs_manifest_of_two_shards_with_quantised_weights(tmp_path):
+def test_tfjs_manifest_of_two_shards_with_quantized_weights(tmp_path):
     path = manifest(tmp_path)
     bias = np.array([2, 5, 255], np.float32) * np.float32(0.25) - 3
     found = {"conv.filters": BASE, "conv.bias": bias, "fc": np.array([[0.5, -3]], np.float32)}
@@ -282,7 +282,7 @@ def test_an_npz_of_objects_is_not_unpickled(tmp_path):
 
 
 def test_a_shard_missing_or_short(tmp_path):
-    path = manifest(tmp_path, quantised=(2,))
+    path = manifest(tmp_path, quantized=(2,))
     assert "fc reaches past the shards" in message(path)
     (tmp_path / "a.bin").unlink()
     assert "a.bin" in message(path)

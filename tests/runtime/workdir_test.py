@@ -31,12 +31,12 @@ def test_no_traceback_is_left_in_a_folder_that_is_no_run(tmp_path, left, kept):
 
 
 def test_a_second_run_is_refused_and_writes_nothing(tmp_path):
-    with workdir.held(tmp_path):
+    with workdir.lock(tmp_path):
         before = sorted(tmp_path.iterdir())
-        with pytest.raises(workdir.InUse, match="another run is using it"), workdir.held(tmp_path):
+        with pytest.raises(workdir.InUse, match="another run is using it"), workdir.lock(tmp_path):
             pass
         assert sorted(tmp_path.iterdir()) == before
-    with workdir.held(tmp_path):
+    with workdir.lock(tmp_path):
         pass
 
 
@@ -66,7 +66,7 @@ def test_the_lock_of_windows(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "msvcrt", types.SimpleNamespace(locking=locking, LK_NBLCK=2))
     monkeypatch.setitem(sys.modules, "fcntl", None)  # its import fails
-    with workdir.held(tmp_path), pytest.raises(workdir.InUse), workdir.held(tmp_path):
+    with workdir.lock(tmp_path), pytest.raises(workdir.InUse), workdir.lock(tmp_path):
         pass
     assert held == [(2, 1)]
 
@@ -102,7 +102,7 @@ def test_a_file_where_the_lock_or_the_folder_should_be_is_named(tmp_path):
     (tmp_path / "a" / ".lock").mkdir(parents=True)
     (tmp_path / "b").write_text("mine")
     for name, named in {"a": r"a/\.lock", "b": "b"}.items():
-        with pytest.raises(OSError, match=f"{named}'$"), workdir.held(tmp_path / name):
+        with pytest.raises(OSError, match=f"{named}'$"), workdir.lock(tmp_path / name):
             pass
 
 

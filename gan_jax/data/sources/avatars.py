@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 VERSION = "1.0.0"
 DESCRIPTION = (
     "The embedded data set: one person drawn in ten styles. Made on the spot from pip packages, no"
-    " download.\n\nA person is a skin and a hair colour; each of ten drawing styles draws every"
+    " download.\n\nA person is a skin and a hair color; each of ten drawing styles draws every"
     " person, so style, skin and hair are known\nof each image. The pairing is by attribute, not"
     " by pixel: haircut and expression are the style's own.\n"
 )
@@ -54,7 +54,7 @@ class Source(source.Source):
         fingerprint: of the settings and the cache's files. TFDS orders the features of a record
             anew in every process, so a cache that is made again has another; hosts of one run
             share one.
-        colors: "skin", "hair" -> f32 [len(self), 3], the true sRGB colours of 255.
+        colors: "skin", "hair" -> f32 [len(self), 3], the true sRGB colors of 255.
         names: of each sample: of a single style the person's number, else that and the style.
         attributes: "identity", "style", "skin", "hair" -> int32 [len(self)]; names in STYLES,
             SKINS, HAIRS.
@@ -100,7 +100,7 @@ class Source(source.Source):
         self.notes = (
             *repairs,
             f"{len(self):,} avatars: {people} ({self.split}), from {folder}",
-            f"licences of the drawings: {folder / 'LICENSE'}",
+            f"licenses of the drawings: {folder / 'LICENSE'}",
         )
 
     def __len__(self) -> int:
@@ -137,7 +137,7 @@ def check(labels: str | None, styles: Sequence[str], split: str, identities: int
 
 
 def _rgb(colors: dict[str, str]) -> np.ndarray:
-    """Hexadecimal colours as f32 [n, 3] of 255."""
+    """Hexadecimal colors as f32 [n, 3] of 255."""
     return np.array([list(bytes.fromhex(code)) for code in colors.values()], np.float32)
 
 
@@ -185,7 +185,7 @@ class Avatars(tfds.core.GeneratorBasedBuilder):
             description=DESCRIPTION,
             features=tfds.features.FeaturesDict(features),
             homepage="https://www.dicebear.com",
-            license=drawings.licences(drawings.definitions()),
+            license=drawings.licenses(drawings.definitions()),
             disable_shuffling=True,
         )
 

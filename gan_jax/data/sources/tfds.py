@@ -66,9 +66,9 @@ class Source(source.Source):
                 _feature(features, self.label_key, tfds.features.ClassLabel, "label").names
             )
             labels = np.array([record[self.label_key] for record in records])
-        unlabelled = {int(i): "no label" for i in np.flatnonzero(labels < 0)} if self.labels else {}
+        unlabeled = {int(i): "no label" for i in np.flatnonzero(labels < 0)} if self.labels else {}
         names = [f"{self.name}[{i}]" for i in range(len(records))]
-        self._pictures = Pictures(_Column(records, self.image_key), names, view, labels, unlabelled)
+        self._pictures = Pictures(_Column(records, self.image_key), names, view, labels, unlabeled)
         self.quarantine, self.shape = self._pictures.quarantine, view.shape
         self.targets = self._pictures.targets
         self.names = [str(i) for i in self._pictures.kept]

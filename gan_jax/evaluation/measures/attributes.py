@@ -6,7 +6,7 @@ from gan_jax.evaluation.gather import Given
 from gan_jax.evaluation.images import Images, Sets
 from gan_jax.evaluation.measures.base import Measure, Needs, Result, Value
 from gan_jax.evaluation.measures.identity import others
-from gan_jax.evaluation.probes import Labelled, Usefulness
+from gan_jax.evaluation.probes import Labeled, Usefulness
 from gan_jax.evaluation.protocol import Protocol
 
 
@@ -33,7 +33,7 @@ def errors(
     partners = np.arange(fake.count) % contents.count
     for name, colors in real.colors.items():
         palette, labels = np.unique(colors, axis=0, return_inverse=True)
-        variables = probe.fit([Labelled(train, labels.reshape(-1))], len(palette), seed=0)
+        variables = probe.fit([Labeled(train, labels.reshape(-1))], len(palette), seed=0)
 
         def read(images, palette=palette, variables=variables):
             return probe.probabilities(variables, images) @ palette

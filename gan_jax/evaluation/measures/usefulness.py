@@ -6,7 +6,7 @@ import numpy as np
 from gan_jax.evaluation.gather import Given
 from gan_jax.evaluation.images import Images, Sets
 from gan_jax.evaluation.measures.base import Measure, Needs, Result, Value
-from gan_jax.evaluation.probes import Labelled, MeanStd
+from gan_jax.evaluation.probes import Labeled, MeanStd
 from gan_jax.evaluation.protocol import Protocol
 
 
@@ -14,7 +14,7 @@ def usefulness(given: Given) -> Result:
     sets, probe = given.sets, given.protocol.probe()
     fake, test = _all(sets.fake), _all(sets.held_out)
     n = min(len(given.reference), max(*probe.sizes, len(fake.labels)))
-    real = _labelled(sets.real, given.reference[:n])
+    real = _labeled(sets.real, given.reference[:n])
     classes = len(sets.real.classes)
     given.log(f"usefulness: classifiers of {classes} classes, {probe.seeds} seeds each")
     as_many = min(len(fake.labels), n)
@@ -54,7 +54,7 @@ def fairness(trained_on: int | None, size: int) -> str:
             f" {size:,}"
         )
     return (
-        f"flatters: the generator was trained on {trained_on:,} labelled real pictures, its"
+        f"flatters: the generator was trained on {trained_on:,} labeled real pictures, its"
         f" control on {size:,}"
     )
 
@@ -64,8 +64,8 @@ def label_accuracy(given: Given) -> Result:
     sides = {"label_accuracy": _all(sets.fake), "label_accuracy_real": _all(sets.held_out)}
     if sets.contents is not None:
         before = sets.contents.load(np.arange(sets.fake.count) % sets.contents.count)
-        sides["label_accuracy_input"] = Labelled(before, sets.fake.labels)
-    real = _labelled(sets.real, given.reference)
+        sides["label_accuracy_input"] = Labeled(before, sets.fake.labels)
+    real = _labeled(sets.real, given.reference)
     classes = len(sets.real.classes)
     given.log(f"label accuracy: classifiers of {classes} classes, {probe.seeds} seeds")
     fitted = [probe.fit([real], classes, seed) for seed in range(probe.seeds)]
@@ -81,12 +81,12 @@ def _accuracy(name: str, found: MeanStd) -> dict[str, float]:
     return {name: found.mean} | ({f"{name}_std": found.std} if len(found.scores) > 1 else {})
 
 
-def _labelled(images: Images, ids: np.ndarray) -> Labelled:
-    return Labelled(images.load(ids), images.labels[ids])
+def _labeled(images: Images, ids: np.ndarray) -> Labeled:
+    return Labeled(images.load(ids), images.labels[ids])
 
 
-def _all(images: Images) -> Labelled:
-    return _labelled(images, np.arange(images.count))
+def _all(images: Images) -> Labeled:
+    return _labeled(images, np.arange(images.count))
 
 
 def _sizes(protocol: Protocol, sets: Sets) -> list[int]:
