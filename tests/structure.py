@@ -37,7 +37,6 @@ def counts(root: pathlib.Path) -> dict[str, object]:
         ),
         "hasattr": calls(nodes, "hasattr", 2),
         "getattr with a default": calls(nodes, "getattr", 3),
-        "files that name kid": sum('"kid' in path.read_text() for path in files),
         "test functions": sum(
             path.read_text().count("\ndef test_") for path in (root / "tests").rglob("*_test.py")
         ),
