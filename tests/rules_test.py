@@ -40,14 +40,14 @@ def scopes(name, node):
 
 
 def asks_for_kind(node):
-    """Whether a node asks an object what it is or has: hasattr, getattr with a default, or
+    """Whether a node asks an object what it is or has: hasattr, dir, getattr with a default, or
     isinstance of a kind of game or source."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return False
     names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     names |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
     return (
-        node.func.id == "hasattr"
+        node.func.id in ("hasattr", "dir")
         or (node.func.id == "getattr" and len(node.args) == 3)
         or (node.func.id in ("isinstance", "issubclass") and bool(names & KINDS))
     )

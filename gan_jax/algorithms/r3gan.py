@@ -3,14 +3,13 @@ presets of the official runs."""
 
 import dataclasses
 import functools
-import inspect
 import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import losses, regularizers
+from gan_jax import losses, models, regularizers
 from gan_jax.algorithms import base, critic_terms
 from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase, PyTree
@@ -49,11 +48,11 @@ class Algorithm(base.FromNoise):
     terms: critic_terms.CriticTerms = critic_terms.NONE
 
     def __post_init__(self):
-        if "scale" not in inspect.signature(type(self.d).__call__).parameters:
+        if not models.traits(self.d).scales_biases:
             raise ValueError(
                 f"config.model: {type(self.d).__module__}.{type(self.d).__name__} has no scale of"
-                " its biases, which config.algorithm='r3gan' needs. Use model='r3gan', or"
-                " algorithm='noise_to_image' with game.loss='relativistic' and"
+                " its biases (models.Traits), which config.algorithm='r3gan' needs. Use"
+                " model='r3gan', or algorithm='noise_to_image' with game.loss='relativistic' and"
                 " game.penalty='r1+r2'."
             )
         base.check_counts(self, "z_dim", "penalty_every")

@@ -64,7 +64,8 @@ class Algorithm(base.FromNoise):
                 f"config.d.mbstd_group={group}: config.batch={self.batch} images don't split into"
                 " such groups. Use a number that divides it."
             )
-        if not {"mapping", "synthesis"} <= set(dir(self.g)):
+        styles = models.traits(self.g)
+        if styles.mapping is None or styles.synthesis is None:
             raise ValueError(
                 "config.algorithm='stylegan2': its generator has methods mapping and synthesis,"
                 f" {type(self.g).__module__}.{type(self.g).__name__} lacks them. Set"

@@ -14,6 +14,7 @@ import sys
 import time
 
 from gan_jax.runtime import cli
+from gan_jax.runtime.files import append_line
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,11 +22,10 @@ def main(argv: list[str] | None = None) -> None:
     if flags.compare:
         print(table([row for file in flags.compare for row in read(file)]))
         return
-    line = json.dumps(measure(flags))
-    print(line)
+    found = measure(flags)
+    print(json.dumps(found))
     if flags.out:
-        with flags.out.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_line(flags.out, found)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

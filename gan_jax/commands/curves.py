@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from gan_jax.runtime import cli, registry
+from gan_jax.runtime.files import replacing
 from gan_jax.runtime.text import shown
 
 MARKERS = "osD^vP*X"  # of the runs
@@ -35,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     axes.set_yscale("linear" if flags.linear else "log")
     axes.grid(which="both", alpha=0.25)
     axes.legend()
-    flags.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(flags.out)
+    with replacing(flags.out) as draft:
+        figure.savefig(draft)
     for line in (flags.out, *notes):
         print(line)
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from gan_jax.commands.report import known
 from gan_jax.runtime import cli
 from gan_jax.runtime import workdir as workdirs
 from gan_jax.runtime.files import replace_text
@@ -137,15 +138,15 @@ def write_report(out: pathlib.Path, jobs: list[Job]) -> None:
     """The page and the tables of what there is."""
     from gan_jax.reporting import page, runs, summary_table
 
-    begun = [job for job in jobs if runs.is_run(job.workdir)]
+    begun = [job for job in jobs if runs.has_results(job.workdir)]
     if not begun:
         return
     found = runs.read(job.workdir for job in begun)
-    page.write(out / "report.html", page.page(found))
+    page.write(out / "report.html", page.page(found, known))
     settings = {job.setting: [] for job in begun}
     for job, run in zip(begun, found, strict=True):
         settings[job.setting].append(run)
-    table = summary_table.table(settings)
+    table = summary_table.table(settings, known)
     text = summary_table.as_markdown(table)
     replace_text(out / "table.csv", summary_table.as_csv(table))
     replace_text(out / "table.md", text)

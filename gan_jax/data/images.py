@@ -1,13 +1,14 @@
 """Pictures as arrays: uint8 and float, over a background, in a grid, as Pillow has them, written as
 PNG."""
 
+import io
 import math
 import pathlib
 
 import numpy as np
 from PIL import Image
 
-from gan_jax.runtime.files import replacing
+from gan_jax.runtime.files import replace_bytes
 
 MARK = ".nomedia"  # a file in a folder: it belongs to no set of pictures
 MOST_COLUMNS = 32  # of a grid with a column a class: the first so many
@@ -74,14 +75,20 @@ def grid(images: np.ndarray, cols: int) -> np.ndarray:
     )
 
 
+def png_bytes(image: np.ndarray) -> bytes:
+    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as a PNG file has it."""
+    file = io.BytesIO()
+    as_picture(image).save(file, format="PNG")
+    return file.getvalue()
+
+
 def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
-    """Writes uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), the whole file or nothing.
+    """Writes uint8 [H, W, C] as `png_bytes` has it, the whole file or nothing.
 
     Raises:
         OSError: the folder can't be written, or the disk is full.
     """
-    with replacing(pathlib.Path(path)) as draft:
-        as_picture(image).save(draft, format="PNG")
+    replace_bytes(pathlib.Path(path), png_bytes(image))
 
 
 def save_sheet(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Path:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gan_jax.data import faces, geometry
-from gan_jax.data.images import as_picture, as_rgb
+from gan_jax.data.images import as_rgb, png_bytes
 from gan_jax.data.near_copies import STEP, NearCopies
 from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
 from gan_jax.data.raw_pictures import Picture
@@ -99,7 +99,7 @@ def prepare(
             "recipe": dataclasses.asdict(recipe),
             "made_by": "gan_jax tools/prepare.py",
         }
-        (scratch / "set" / "card.json").write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+        files.replace_text(scratch / "set" / "card.json", json.dumps(card, indent=1) + "\n")
         if out.exists():
             out.rmdir()
         files.place(scratch / "set", out)
@@ -140,7 +140,7 @@ def _written(
         file = folder / f"{picture.name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         with files.naming(file):
-            as_picture(pixels).save(file)
+            file.write_bytes(png_bytes(pixels))
     if step:
         step(len(pictures), len(pictures))
     alone = {picture.partners for picture in pictures if picture.origin in rejects.files} - {""}
@@ -173,7 +173,7 @@ def _split_up(
 def _write_rejects(file: pathlib.Path, rejects: Quarantine) -> None:
     lines = (f"{name}\t{reason}\n" for name, reason in sorted(rejects.files.items()))
     # names that are no Unicode are written with escapes
-    file.write_text("".join(lines), "utf-8", "backslashreplace")
+    files.replace_text(file, "".join(lines), "backslashreplace")
 
 
 def _reasons(rejects: Quarantine) -> tuple[str, ...]:

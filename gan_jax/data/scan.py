@@ -6,6 +6,7 @@ import pathlib
 
 from gan_jax.data import image_file
 from gan_jax.data.images import MARK
+from gan_jax.runtime.files import identity
 from gan_jax.runtime.text import shown
 
 
@@ -36,12 +37,12 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
             inner[:] = sorted(name for name in inner if not name.startswith("."))
             found = [pathlib.Path(folder, name) for name in files if not name.startswith(".")]
             below = pathlib.Path(folder).relative_to(root).as_posix()
-            identity = _identity(folder)
-            if identity in seen:
+            own = identity(folder)
+            if own in seen:
                 again.append(below)
                 inner.clear()
                 continue
-            seen.add(identity)
+            seen.add(own)
             if MARK in files and folder != str(root):
                 inner.clear()
                 passed[f"in {below} (marked {MARK})"] += len(found)
@@ -62,11 +63,6 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
             f" {' '.join(image_file.SUFFIXES)}."
         )
     return sorted(images), passed
-
-
-def _identity(folder: str | os.PathLike) -> tuple[int, int]:
-    """What two paths of one folder share."""
-    return (stat := os.stat(folder)).st_dev, stat.st_ino
 
 
 def passed_over(passed: collections.Counter) -> list[str]:

@@ -25,7 +25,7 @@ class Labeled(NamedTuple):
     labels: np.ndarray
 
 
-class MeanStd(NamedTuple):
+class Accuracy(NamedTuple):
     """Accuracy over the seeds."""
 
     mean: float
@@ -33,7 +33,7 @@ class MeanStd(NamedTuple):
     scores: tuple[float, ...] = ()  # a seed each
 
     @classmethod
-    def of(cls, scores: Sequence[float]) -> "MeanStd":
+    def of(cls, scores: Sequence[float]) -> "Accuracy":
         std = float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
         return cls(float(np.mean(scores)), std, tuple(scores))
 
@@ -71,7 +71,7 @@ class Usefulness:
 
     def score(
         self, sets: Sequence[Labeled], test: Labeled, n_classes: int, size: int | None = None
-    ) -> MeanStd:
+    ) -> Accuracy:
         """Accuracy on `test` after training on the sets together, over the seeds.
 
         Every batch holds equally many of each set, so a large generated set does not drown a small
@@ -85,7 +85,7 @@ class Usefulness:
                 chosen = np.random.default_rng([seed, size]).permutation(len(first.labels))[:size]
                 first = Labeled(first.images[chosen], first.labels[chosen])
             scores.append(self.accuracy(self.fit([first, *sets[1:]], n_classes, seed), test))
-        return MeanStd.of(scores)
+        return Accuracy.of(scores)
 
     def fit(self, sets: Sequence[Labeled], n_classes: int, seed: int) -> dict:
         """A trained classifier's variables."""

@@ -2,14 +2,13 @@
 
 import base64
 import html
-import io
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from gan_jax.data.images import as_picture
+from gan_jax.data.images import as_array, as_picture, png_bytes
 from gan_jax.runtime.text import shown
 
 PICTURES = 8  # of a sampler
@@ -23,7 +22,7 @@ def card(title: str, lines: Sequence[str], picture: np.ndarray | None) -> str:
     head = f"<b>{html.escape(shown(title))}</b><br>{text}"
     if picture is None:
         return f"<div>{head}</div>"
-    uri = base64.b64encode(_png(picture)).decode()
+    uri = base64.b64encode(png_bytes(_small(picture))).decode()
     return f'<div>{head}<br><img alt="samples" src="data:image/png;base64,{uri}"></div>'
 
 
@@ -47,13 +46,12 @@ def name_of(step: pathlib.Path) -> str:
 def newest_grid(workdir: pathlib.Path) -> np.ndarray | None:
     """The last grid of samples that training drew; None where there is none."""
     files = sorted((workdir / "samples").glob("[0-9]*.png"))
-    return np.asarray(Image.open(files[-1])) if files else None
+    return as_array(Image.open(files[-1])) if files else None
 
 
-def _png(picture: np.ndarray) -> bytes:
-    image = as_picture(picture)
-    if image.width > WIDEST:
-        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+def _small(picture: np.ndarray) -> np.ndarray:
+    """At most WIDEST pixels wide."""
+    height, width = picture.shape[:2]
+    if width <= WIDEST:
+        return picture
+    return as_array(as_picture(picture).resize((WIDEST, round(height * WIDEST / width))))

@@ -191,7 +191,7 @@ class Stylizer:
             return lambda x: self._run(restyle, x, look)
 
         def parts(whole):
-            return run(self.sampler.part_of(tiling.pad_to(whole, self.multiple)))
+            return run(self.sampler.part_of(tiling.pad_symmetric(whole, self.multiple)))
 
         styled = tiling.in_tiles(run(self.sampler.restyle), parts, x, self.tile, self.overlap)
         mixed = (x + self.strength * (np.clip(styled, -1, 1) - x) + 1) * 127.5
@@ -201,7 +201,7 @@ class Stylizer:
     def _run(self, restyle, x, look):
         """x f32 [n, h, w, C] through the network, padded."""
         h, w = x.shape[1:3]
-        padded = tiling.pad_to(x, self.multiple)
+        padded = tiling.pad_symmetric(x, self.multiple)
         styles = np.repeat(look.style[None], len(x), 0)
         return np.asarray(restyle(padded, styles))[:, :h, :w]
 

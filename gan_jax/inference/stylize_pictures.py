@@ -14,6 +14,7 @@ from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
 from gan_jax.data.scan import passed_over, scan
 from gan_jax.inference import animation
 from gan_jax.inference.stylize import Look, Stylizer
+from gan_jax.runtime.files import identity
 from gan_jax.runtime.text import file_name, shown
 
 SHEET_SIDE = 256  # pixels of a picture on the contact sheet, at most
@@ -200,12 +201,6 @@ def keep_original(out: pathlib.Path, originals: set[tuple[int, int]]) -> None:
             f"--out={out.parent}: {out.name} there is one of those that go in, and would be lost."
             " Give another folder."
         )
-
-
-def identity(file: pathlib.Path) -> tuple[int, int]:
-    """What two paths of one file share."""
-    stat = file.stat()
-    return stat.st_dev, stat.st_ino
 
 
 def resized(picture: np.ndarray, side: int | None) -> np.ndarray:

@@ -14,7 +14,6 @@ from gan_jax.data import clips
 from gan_jax.inference.stylize import Look, Stylizer
 from gan_jax.inference.stylize_pictures import (
     FaceStylizer,
-    identity,
     keep_original,
     resized,
     resized_shape,
@@ -23,6 +22,7 @@ from gan_jax.inference.stylize_pictures import (
 from gan_jax.inference.video_parts import Parts
 from gan_jax.metrics import flicker
 from gan_jax.runtime import workdir
+from gan_jax.runtime.files import identity
 
 FRAMES = 8  # translated together, where they have no more pixels than one tile
 

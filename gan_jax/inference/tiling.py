@@ -8,9 +8,9 @@ import numpy as np
 Run = Callable[[np.ndarray], np.ndarray]  # f32 [n, h, w, C] -> the same shape
 
 
-def pad_to(x: np.ndarray, multiple: int) -> np.ndarray:
-    """x [n, H, W, C] -> the next multiples, by reflection at the right and bottom (numpy's repeats
-    as it must)."""
+def pad_symmetric(x: np.ndarray, multiple: int) -> np.ndarray:
+    """x [n, H, W, C] -> the next multiples, by reflection at the right and bottom that repeats the
+    last pixel, and as often as it must."""
     more = [-n % multiple for n in x.shape[1:3]]
     return np.pad(x, ((0, 0), (0, more[0]), (0, more[1]), (0, 0)), "symmetric") if any(more) else x
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from gan_jax.data.clips import import_av
-from gan_jax.data.images import as_picture, as_rgb, grid
+from gan_jax.data.images import as_picture, as_rgb, grid, png_bytes
 from gan_jax.runtime import workdir
 from gan_jax.runtime.files import replacing
 
@@ -124,4 +124,4 @@ def _duration(fps: float) -> int:
 
 
 def _png(path, frames, fps, cols):
-    as_picture(grid(np.stack(list(frames)), cols)).save(path, format="PNG")
+    path.write_bytes(png_bytes(grid(np.stack(list(frames)), cols)))

@@ -2,6 +2,7 @@
 by a dotted path. What a family may say beside, and what holds where it does not, is here."""
 
 import types
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
@@ -14,11 +15,16 @@ class Traits(NamedTuple):
             multiples of; pictures of such sides share compiled programs.
         mbstd_group: of a critic: images whose statistics it takes together; the batch must split
             into such groups.
+        scales_biases: of a critic: its call takes `scale` f32 [B], which multiplies all biases.
+        mapping, synthesis: of a generator with styles: its methods noise -> ws and ws -> picture.
     """
 
     sampling_settings: tuple[str, ...] = ()
     side_multiple: int = 1
     mbstd_group: int = 1
+    scales_biases: bool = False
+    mapping: Callable | None = None
+    synthesis: Callable | None = None
 
 
 def traits(net: Any) -> Traits:

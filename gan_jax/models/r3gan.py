@@ -79,7 +79,10 @@ class Discriminator(nn.Module):
 
     Attributes:
         widths, cardinality, blocks, expansion, dtype, remat: as in the generator.
+        scales_biases: see models.Traits.
     """
+
+    scales_biases = True
 
     shape: tuple[int, int, int]
     n_classes: int = 0

@@ -7,7 +7,6 @@ All knowledge of a value comes from the evaluation's record: record["about"][nam
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,9 +15,6 @@ from gan_jax.reporting.runs import Run
 
 # parts of a protocol that may differ: the numbers stay comparable
 HARMLESS = ("commit", "versions", "device", "batch", "seconds")
-# records without "about" name errors and controls by these
-ERROR_ENDINGS = ("_se", "_std")
-CONTROL = re.compile("_(held_out|real)(?=_|$)")
 
 
 class About(NamedTuple):
@@ -49,11 +45,11 @@ class Values(dict[str, About]):
 
     def __init__(self, runs: Sequence[Run], known: Known = unknown):
         records = [evaluation for run in runs for evaluation in run.evaluations]
-        self._names = dict.fromkeys(name for e in records for name in as_mapping(e.get("values")))
+        names = dict.fromkeys(name for e in records for name in as_mapping(e.get("values")))
         self._known, self._stated = known, {}
         for record in records:
             self._stated |= as_mapping(record.get("about"))
-        found = {name: self.about(name) for name in self._names}
+        found = {name: self.about(name) for name in names}
         errors = {about.error for about in found.values()}
         shown = [name for name in found if name not in errors]
         base = {name: found[name].control_of or name for name in shown}
@@ -63,15 +59,13 @@ class Values(dict[str, About]):
 
     def about(self, name: str) -> About:
         """What is known of any value, also of one by group."""
-        error = next((name + end for end in ERROR_ENDINGS if name + end in self._names), None)
-        control_of = CONTROL.sub("", name) if CONTROL.search(name) else None
-        facts = {"error": error, "control_of": control_of}
-        facts |= as_mapping(self._stated.get(name)) or self._known(name)
-        better = as_number(facts.get("better"))
+        facts = as_mapping(self._stated.get(name)) or self._known(name)
+        better, error, control = map(facts.get, ("better", "error", "control_of"))
+        better = as_number(better)
         return About(
             int(better) if better in (-1, 1) else 0,
-            facts["error"] and as_text(facts["error"]),
-            facts["control_of"] and as_text(facts["control_of"]),
+            error and as_text(error),
+            control and as_text(control),
             as_text(facts.get("about") or ""),
         )
 

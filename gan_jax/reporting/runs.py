@@ -89,7 +89,7 @@ def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
         if not folder.is_dir():
             problem = "that is a file, not a folder" if folder.exists() else "no such folder"
             raise ValueError(f"{folder}: {problem}.")
-        if not is_run(folder):
+        if not has_results(folder):
             raise ValueError(
                 f"{folder}: not a run's workdir: no metrics.jsonl, evaluations.jsonl or samples/."
             )
@@ -97,8 +97,8 @@ def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:
     return [_read_run(folder, label) for folder, label in zip(folders, labels, strict=True)]
 
 
-def is_run(folder: pathlib.Path) -> bool:
-    """Whether there is anything of a run in it."""
+def has_results(folder: pathlib.Path) -> bool:
+    """Whether there is anything of a run in it that can be read back."""
     return any((folder / name).exists() for name in FILES)
 
 

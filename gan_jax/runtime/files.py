@@ -118,6 +118,12 @@ def _to_disk(path: pathlib.Path) -> None:
         os.close(handle)
 
 
+def identity(path: str | os.PathLike) -> tuple[int, int]:
+    """What two paths of one file, or of one folder, share."""
+    stat = os.stat(path)
+    return stat.st_dev, stat.st_ino
+
+
 def sha256(path: pathlib.Path) -> str:
     """Of a file's content, in hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:

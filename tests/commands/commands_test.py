@@ -1,15 +1,19 @@
 """gan-jax: one console command, whose commands are the files of tools/ too."""
 
+import errno
+import pathlib
 import re
 import subprocess
 import sys
 
+import matplotlib.figure
 import pytest
 
 import gan_jax
 from gan_jax import commands
-from gan_jax.commands import configs
+from gan_jax.commands import configs, curves
 from tests.paths import ROOT
+from tests.reporting.made_runs import make_run
 
 
 def test_every_command_has_a_module_a_sentence_and_help(capsys):
@@ -93,3 +97,16 @@ def test_whoever_stops_reading_gets_no_error():
         program.stdout.close()
         assert program.stderr.read() == b""
     assert program.returncode == 141
+
+
+def test_curves_that_can_not_be_written_leave_the_old_ones(tmp_path, monkeypatch):
+    def half(figure, file):
+        pathlib.Path(file).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", half)
+    out = tmp_path / "curves.png"
+    out.write_bytes(b"old")
+    with pytest.raises(OSError, match="No space left"):
+        curves.main([str(make_run(tmp_path / "run")), "--out", str(out)])
+    assert out.read_bytes() == b"old" and {p.name for p in tmp_path.iterdir()} == {"run", out.name}

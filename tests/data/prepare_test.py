@@ -4,6 +4,7 @@ why."""
 import io
 import json
 import os
+import pathlib
 import sys
 import tarfile
 
@@ -322,7 +323,7 @@ def test_a_full_disk_leaves_nothing(photos, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(pathlib.Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left.*/ann/1.png"):
         prepare.prepare(
             list(pictures_in(photos, print)),

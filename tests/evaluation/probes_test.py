@@ -78,8 +78,8 @@ def test_accuracy_counts_whole_and_part_chunks():
 
 
 def test_how_a_spread_reads():
-    assert str(probes.MeanStd(0.51234, 0.02)) == "0.512 ± 0.020"
-    assert str(probes.MeanStd(0.51234, float("nan"))) == "0.512"
+    assert str(probes.Accuracy(0.51234, 0.02)) == "0.512 ± 0.020"
+    assert str(probes.Accuracy(0.51234, float("nan"))) == "0.512"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from gan_jax.commands import report
 from gan_jax.reporting import comparison, runs
 from tests.reporting.made_runs import (
     PROTOCOL,
@@ -77,17 +78,31 @@ def test_what_is_known_of_a_value_comes_from_its_record(tmp_path):
     assert found["odd"].sign == 0
 
 
-def test_a_record_without_about_is_read_by_the_names_of_errors_and_controls(tmp_path):
-    values = {"x": 0.1, "x_std": 0.3, "x_held_out": 0.2, "x_real": 0.2, "y_real_z": 1.0, "held": 2}
-    found = values_of(tmp_path, values, None, lambda name: {"better": 1} if name == "x" else {})
-    assert list(found) == ["x", "x_held_out", "x_real", "y_real_z", "held"]
-    assert [about.sign for about in found.values()] == [1, 0, 0, 0, 0]
-    assert found["x"].error == "x_std"
-    assert [name for name, about in found.items() if about.control_of] == [
-        "x_held_out",
-        "x_real",
-        "y_real_z",
-    ]
+def test_a_record_without_about_is_read_by_what_the_measures_declare(tmp_path):
+    values = dict.fromkeys(
+        (
+            "kid_efflite0", "kid_efflite0_se", "memorised_efflite0", "cas", "cas_std", "style_kid",
+            "style_kid_input", "memorised_held_out_efflite0", "cas_real", "cas_real_std", "x_real",
+        ),
+        0.5,
+    )  # fmt: skip
+    found = values_of(tmp_path, values, None, report.known)
+    assert {name: about.sign for name, about in found.items()} == {
+        "kid_efflite0": -1,
+        "memorised_efflite0": 0,
+        "memorised_held_out_efflite0": 0,
+        "cas": 1,
+        "cas_real": 0,
+        "style_kid": -1,
+        "style_kid_input": 0,
+        "x_real": 0,
+    }
+    assert list(found)[1:5] == [
+        "memorised_efflite0", "memorised_held_out_efflite0", "cas", "cas_real",
+    ]  # fmt: skip
+    assert found["kid_efflite0"].error == "kid_efflite0_se" and found["cas"].error == "cas_std"
+    assert found.controls_of("cas") == ["cas_real"]
+    assert found.controls_of("style_kid") == ["style_kid_input"]
 
 
 def test_a_control_is_never_compared_as_a_result(tmp_path):

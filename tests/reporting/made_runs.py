@@ -35,6 +35,11 @@ ABOUT = {
         "error": None,
         "control_of": "memorised_efflite0",
     },
+    "diversity_real_efflite0": {
+        "better": 0,
+        "error": None,
+        "control_of": "diversity_efflite0",
+    },
     "cas": {"better": 1, "error": None, "control_of": None},
     "cas_real": {"better": 1, "error": None, "control_of": "cas", "about": "of real pictures"},
 }

@@ -6,7 +6,7 @@ import numpy as np
 from gan_jax.evaluation.gather import Given
 from gan_jax.evaluation.images import Images, Sets
 from gan_jax.evaluation.measures.base import Measure, Needs, Result, Value
-from gan_jax.evaluation.probes import Labeled, MeanStd
+from gan_jax.evaluation.probes import Accuracy, Labeled
 from gan_jax.evaluation.protocol import Protocol
 
 
@@ -28,7 +28,7 @@ def usefulness(given: Given) -> Result:
         without = probe.score([real], test, classes, size=size)
         joined = probe.score([real, fake], test, classes, size=size)
         gains = [a - b for a, b in zip(joined.scores, without.scores, strict=True)]
-        values |= _accuracy(f"gain_at_{size}", MeanStd.of(gains))
+        values |= _accuracy(f"gain_at_{size}", Accuracy.of(gains))
         notes[f"gain_at_{size}"] = fairness(sets.trained_on, size)
         rows.append([size, str(without), str(joined)])
     columns = [
@@ -72,11 +72,11 @@ def label_accuracy(given: Given) -> Result:
     values = {}
     for name, side in sides.items():
         scores = [probe.accuracy(variables, side) for variables in fitted]
-        values |= _accuracy(name, MeanStd.of(scores))
+        values |= _accuracy(name, Accuracy.of(scores))
     return Result(values)
 
 
-def _accuracy(name: str, found: MeanStd) -> dict[str, float]:
+def _accuracy(name: str, found: Accuracy) -> dict[str, float]:
     """The value, and its deviation where there are several seeds."""
     return {name: found.mean} | ({f"{name}_std": found.std} if len(found.scores) > 1 else {})
 
