@@ -254,8 +254,8 @@ def _with_named_data(
 def _is_named(place: str, small: dict, full: dict, usual: dict, keys: Sequence[str]) -> bool:
     """Whether the user names the data at `place` ("data", "data.a"), for which others stand in.
 
-    usual: the settings without any argument. keys: of the overrides; one that the stand-in doesn't
-    take is meant for the config's own data.
+    usual: the settings without any argument.
+    keys: of the overrides; one that the stand-in doesn't take is meant for the config's own data.
     """
     old, new, default = (_at(settings, place) for settings in (small, full, usual))
     if old.get("source") == new.get("source"):

@@ -77,8 +77,8 @@ def per_network(
 
     Its `update` takes `only`, the names of the networks that move (None: all); the others' state
     stays as it is.
-    expected: names that there must be; ValueError where one is not. place: of them in the config,
-        for errors.
+    expected: names that there must be; ValueError where one is not.
+    place: of them in the config, for errors.
     """
     chain = functools.cache(chain)
 
@@ -120,15 +120,17 @@ def make(
     """One network's optimizer.
 
     Args:
-        name: "adam", "rmsprop" (decay b2) or "sgd"; the module says their updates. momentum: sgd's.
-        lr: learning rate, before the lazy-regularization correction. b1, b2: decay of adam's two
-            means. eps: added to the root that divides.
+        name: "adam", "rmsprop" (decay b2) or "sgd"; the module says their updates.
+        momentum: sgd's.
+        lr: learning rate, before the lazy-regularization correction.
+        b1, b2: decay of adam's two means.
+        eps: added to the root that divides.
         weight_decay: times the weight, added to its gradient (L2).
         schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg`
             (None: to the run's end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it
             stays).
-        clip_norm: bound on the gradient's global norm. clip_weight: bound on each weight after the
-            step.
+        clip_norm: bound on the gradient's global norm.
+        clip_weight: bound on each weight after the step.
         phases: those in which it moves. Lazy ones (every > 1) are optimizer steps of their own, so
             lr is multiplied by c = main steps / all steps, and b1, b2 raised to that power: k / (k
             + 1) for one lazy phase every k (Karras et al. 2020, arXiv:1912.04958, appendix B).

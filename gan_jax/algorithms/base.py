@@ -124,7 +124,9 @@ class Game(abc.ABC):
 
         Args:
             keys: [n], one a picture, for what a generator draws beside z.
-            z: [n, Z] of `latent`. y: int32 [n], their classes, or None. truncation: as `latent`.
+            z: [n, Z] of `latent`.
+            y: int32 [n], their classes, or None.
+            truncation: as `latent`.
             x: f32 [n, H, W, C] in [-1, 1], the pictures to translate; None where there are none.
         """
 

@@ -34,7 +34,8 @@ class Algorithm(base.Translator):
         identity: whether G is to keep pictures of the set it goes to (CUT).
         flip: whether every second batch goes through G mirrored, its patches compared with those of
             the picture as it was (FastCUT).
-        taps: layers of G that are compared. patches: places in each; temperature: of the softmax.
+        taps: layers of G that are compared.
+        patches: places in each; temperature: of the softmax.
         across: whether a patch is told from those of all pictures of the batch too, where these are
             windows of one (SinCUT).
         l1, gamma: weights of the terms above (SinCUT: 1 and 1).

@@ -32,8 +32,8 @@ class Algorithm(base.FromNoise):
         z_dim: dimension of the latent z ~ N(0, I).
         loss: a name in losses.LOSSES.
         n_critic: D steps an iteration, each on a batch of its own.
-        penalty: None or a name in PENALTIES. penalty_weight: WGAN-GP's lambda, or R1's and R2's
-            gamma.
+        penalty: None or a name in PENALTIES.
+        penalty_weight: WGAN-GP's lambda, or R1's and R2's gamma.
         penalty_every: 1 adds the penalty to every D step; k > 1 gives it steps of its own every k
             iterations, `n_critic` of them, each k times as heavy (lazy regularization): its pull an
             iteration stays the same.

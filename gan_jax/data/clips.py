@@ -26,10 +26,11 @@ class Clip:
     """A video file that has pictures; open it with `open_clip`.
 
     Attributes:
-        rate: frames a second. count: of frames, by the file's word; 0 where it does not say. size:
-            (H, W), upright.
-        has_sound: whether there is a sound track that can be read. pixel: width by height of a
-            pixel, upright.
+        rate: frames a second.
+        count: of frames, by the file's word; 0 where it does not say.
+        size: (H, W), upright.
+        has_sound: whether there is a sound track that can be read.
+        pixel: width by height of a pixel, upright.
         is_hdr, is_interlaced: whether its frames are HDR, and stored as two half pictures.
     """
 
@@ -101,8 +102,8 @@ class Faults:
     """What of a clip had to be mended or left out while its frames were read.
 
     Attributes:
-        damaged: why places can't be decoded. times: how many frames were not later than the one
-            before.
+        damaged: why places can't be decoded.
+        times: how many frames were not later than the one before.
         sizes: of frames that had another size than the first, how many of each.
     """
 

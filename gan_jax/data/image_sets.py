@@ -35,7 +35,8 @@ class Pictures:
     Attributes:
         kept: int64 [len(self)], the index in `files` of each sample.
         targets: int32 [len(self)], each sample's class, or None.
-        quarantine: what was set aside. remarks: on files that are used.
+        quarantine: what was set aside.
+        remarks: on files that are used.
     """
 
     def __init__(

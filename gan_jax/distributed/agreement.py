@@ -35,7 +35,8 @@ def agree(facts: Mapping[str, object]) -> None:
 def compare(store, place: str, index: int, count: int, facts: Mapping[str, object]) -> None:
     """`agree` by a key-value store with the methods of jax.distributed's client.
 
-    place: a key of this comparison's own. index, count: which process this is, of how many.
+    place: a key of this comparison's own.
+    index, count: which process this is, of how many.
     """
 
     def read(name) -> str:

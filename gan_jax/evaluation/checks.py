@@ -59,7 +59,9 @@ def check(
 
     Returns the sets as they will be, of black pictures, and the net. The sets are None where they
     can't be told: where only opening the data shows their shape, and where `lenient`.
-    data: config.data. game: whose pictures are measured. lenient, choosing: as Evaluator's.
+    data: config.data.
+    game: whose pictures are measured.
+    lenient, choosing: as Evaluator's.
     """
     settings = plain(merged(data, protocol.data))
     real = outline(settings, "config.eval.data" if protocol.data else "config.data")

@@ -119,7 +119,8 @@ class Evaluator:
         "seconds".
 
         Args:
-            ema: the weights. step, images: where training stands.
+            ema: the weights.
+            step, images: where training stands.
             folder: the workdir; pictures go below it. None: none are drawn.
         """
         began = time.monotonic()

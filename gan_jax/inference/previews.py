@@ -33,8 +33,8 @@ def preview(
 ) -> Preview:
     """The preview of a game's kind.
 
-    classes: of the data. sides: evaluation.images.Sides of the data; a game that draws from noise
-    looks at none.
+    classes: of the data.
+    sides: evaluation.images.Sides of the data; a game that draws from noise looks at none.
     """
     if game.translates:
         return TranslationPreview(game, config, parallel, classes, sides)

@@ -15,7 +15,8 @@ class Moments:
     Blocks are joined by the pairwise formula of Chan, Golub & LeVeque 1983, so no large sums are
     subtracted.
     Attributes:
-        n: rows seen. mean: [F].
+        n: rows seen.
+        mean: [F].
     """
 
     def __init__(self, dim: int):

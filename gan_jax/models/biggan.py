@@ -32,8 +32,10 @@ class Generator(nn.Module):
     3x3, tanh.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
-        width: the channels that WIDTHS multiplies; 96 as published. arch: a name in WIDTHS.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
+        width: the channels that WIDTHS multiplies; 96 as published.
+        arch: a name in WIDTHS.
         attention: the shorter side, in pixels, after whose block self-attention stands; 0: none.
         embedding: length of a label's vector beside its chunk of z. Without classes a chunk sets
             its block alone.

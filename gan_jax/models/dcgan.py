@@ -26,7 +26,8 @@ class Generator(nn.Module):
     the picture, tanh.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: channels at the last level; twice as many a level down, at most `widest`.
         up: a name in UP.
     StudioGAN's at 32x32 are the defaults: 512-256-128-64.
@@ -68,10 +69,12 @@ class Discriminator(nn.Module):
     """Picture -> logit: x1/2 at each level down to the 4x4 grid, features summed over space, dense.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: channels at the first level; twice as many a level down, at most `widest`.
         block: a name in BLOCKS; "double" has a last 3x3 convolution too.
-        norm: "batch" after every convolution, or "none". spectral_norm: of every layer.
+        norm: "batch" after every convolution, or "none".
+        spectral_norm: of every layer.
         slope: of the leaky ReLU; 0 is ReLU.
     StudioGAN's at 32x32 are the defaults: 64-128-256, then 512.
     """

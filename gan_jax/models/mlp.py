@@ -14,8 +14,10 @@ class Generator(nn.Module):
     joined to z.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
-        widths: of the hidden layers. embedding: length of a label's vector.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
+        widths: of the hidden layers.
+        embedding: length of a label's vector.
     Differs: tanh to [-1, 1] for the paper's sigmoid to [0, 1], the same curve; z is the game's
     (normal, not uniform).
     """
@@ -45,8 +47,10 @@ class Discriminator(nn.Module):
     the picture.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
-        widths: of the hidden layers. embedding: length of a label's vector.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
+        widths: of the hidden layers.
+        embedding: length of a label's vector.
         spectral_norm: of every layer.
     Differs: leaky ReLU of slope 0.2 for the paper's maxout with dropout.
     """

@@ -18,7 +18,8 @@ class Discriminator(nn.Module):
         norm: "batch" (pix2pix), "instance" (CycleGAN, CUT) or "none", not after the first and the
             last layer.
         blur: halve by FIR filters, not by strides (CUT).
-        initializer: how weights start, a name in nn.init.INITIALIZERS. dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
+        dtype: of the activations.
     """
 
     shape: tuple[int, int, int]

@@ -27,11 +27,12 @@ class Generator(nn.Module):
     filter, 1x1. No tanh.
 
     Attributes:
-        widths, cardinality: channels and groups at each size. blocks: at each size.
+        widths, cardinality: channels and groups at each size.
+        blocks: at each size.
         expansion: of the channels inside a block.
         embedding: length of a label's vector beside z.
-        dtype: of the activations. remat: recompute each block's activations in the backward pass,
-            to save memory.
+        dtype: of the activations.
+        remat: recompute each block's activations in the backward pass, to save memory.
     Differs: in the official code's mixed precision the start grid's blocks stay float32.
     """
 

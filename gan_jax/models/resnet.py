@@ -16,7 +16,8 @@ class Generator(nn.Module):
     instance norm, ReLU. Layer for layer CycleGAN's and, with `blur`, CUT's.
 
     Attributes:
-        width: channels at full size. blocks: residual ones (official: 9, at 128 pixels 6).
+        width: channels at full size.
+        blocks: residual ones (official: 9, at 128 pixels 6).
         blur: halve and double by FIR filters (Zhang 2019, arXiv:1904.11486), not by strided and
             transposed convolutions.
         residual: the result is the picture plus twice the tanh, cut to [-1, 1], and the picture
@@ -27,7 +28,8 @@ class Generator(nn.Module):
         flat: number of colors that the result is redrawn in (Flat), in sampling only; 0, as in the
             papers: any.
         initializer: how kernels start, a name in nn.init.INITIALIZERS.
-        dtype: of the activations. sampling_settings: see models.Traits.
+        dtype: of the activations.
+        sampling_settings: see models.Traits.
     """
 
     sampling_settings = ("guided", "flat")

@@ -38,7 +38,8 @@ class Generator(nn.Module):
     3x3, tanh.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that G_WIDTHS multiplies; 64 as published.
         spectral_norm: SAGAN's, in all convolutions and the dense layer. Differs: StudioGAN has it
             in the labels' tables too, which SAGAN's own code has not.
@@ -121,7 +122,8 @@ class Discriminator(nn.Module):
     """Picture -> logit: residual blocks, ReLU, features summed over space, dense.
 
     Attributes:
-        dtype: of the activations. initializer: how weights start, a name in nn.init.INITIALIZERS.
+        dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: the channels that D_WIDTHS multiplies; 64 as published.
         spectral_norm: SNGAN's; WGAN-GP's critic has none.
         norm: "none", or "batch" before every convolution (what StudioGAN's WGAN-GP does; the paper

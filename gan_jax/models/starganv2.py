@@ -91,7 +91,8 @@ class Mapping(nn.Module):
     """z, class -> style: four dense layers that all classes share, then four of each class's own.
 
     Attributes:
-        width: of the hidden layers. features: length of a style.
+        width: of the hidden layers.
+        features: length of a style.
     """
 
     n_classes: int
@@ -114,7 +115,8 @@ class StyleEncoder(nn.Module):
     """Picture, its class -> the style of it: the critic's trunk with a dense layer a class on top.
 
     Attributes:
-        features: length of a style. width, widest, patch, dtype: as in the discriminator.
+        features: length of a style.
+        width, widest, patch, dtype: as in the discriminator.
     """
 
     shape: tuple[int, int, int]
@@ -140,7 +142,8 @@ class Discriminator(nn.Module):
     Attributes:
         width: channels at full size (official: 16384 / side); twice as many a level down, at most
             `widest`.
-        patch: see above. dtype: of the activations.
+        patch: see above.
+        dtype: of the activations.
     """
 
     shape: tuple[int, int, int]

@@ -26,12 +26,13 @@ class Generator(nn.Module):
     """Noise -> w (`mapping`) -> picture (`synthesis`), unbounded: about [-1, 1] once trained.
 
     Attributes:
-        w_dim: width of w. map_layers: dense layers of the mapping network.
+        w_dim: width of w.
+        map_layers: dense layers of the mapping network.
         channel_base, channel_max: level l has min(channel_base // l, channel_max) channels.
         conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or
             bfloat16.
-        dtype: of the synthesis network's activations. remat: blocks are recomputed in the backward
-            pass: less memory.
+        dtype: of the synthesis network's activations.
+        remat: blocks are recomputed in the backward pass: less memory.
     """
 
     shape: tuple[int, int, int]

@@ -21,7 +21,8 @@ class Generator(nn.Module):
         dropout: share of activations dropped in the three innermost doublings of full width, while
             training.
         palette: number of colors that the result is drawn in (Palette); 0, as in the paper: any.
-        initializer: how weights start, a name in nn.init.INITIALIZERS. dtype: of the activations.
+        initializer: how weights start, a name in nn.init.INITIALIZERS.
+        dtype: of the activations.
     Differs: dropout is off in sampling; the official code leaves it on.
     """
 

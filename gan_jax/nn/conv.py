@@ -137,8 +137,8 @@ def resample(
     h = (H * up + sum(padding) - len(taps)) // down + 1, and w alike.
     Args:
         taps: of one direction, not mirrored, divided by their sum here.
-        up: up - 1 zeros follow every pixel; keep the brightness by gain = up ** 2. down: every
-            down-th is kept.
+        up: up - 1 zeros follow every pixel; keep the brightness by gain = up ** 2.
+        down: every down-th is kept.
         padding: zeros before and after in both directions; below 0, so many are cut off.
     Karras et al. 2020, arXiv:1912.04958, appendix B.
     """

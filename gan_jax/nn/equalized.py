@@ -24,7 +24,8 @@ class Dense(nn.Module):
     Attributes:
         lr_mult: how many times slower than others it learns (0.01 in mapping networks): weights
             start so many times larger, and are multiplied by it when used; so is the bias.
-        bias_init: start of the bias. activate: a leaky ReLU follows.
+        bias_init: start of the bias.
+        activate: a leaky ReLU follows.
     """
 
     features: int

@@ -56,7 +56,8 @@ class Conv(Weights):
     """A convolution.
 
     Attributes:
-        kernel_size: taps in each direction. padding: zeros on each side.
+        kernel_size: taps in each direction.
+        padding: zeros on each side.
         resample: "none"; "up" doubles the size before it by nearest neighbors; "down" halves it
             after it by averages (both 3x3, padded by 1: stride, padding and groups are not read).
     """

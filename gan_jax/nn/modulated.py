@@ -57,7 +57,8 @@ class ModulatedConv(nn.Module):
     Attributes:
         noise: "random", one draw a pixel from the stream "noise"; "const", the layer's own picture
             of noise (collection "noise"), the same in every image; "none".
-        clamp: bound on the result's magnitude; None: no bound. up: twice the size.
+        clamp: bound on the result's magnitude; None: no bound.
+        up: twice the size.
     """
 
     features: int

@@ -98,7 +98,8 @@ class InstanceNorm(nn.Module):
     Ulyanov et al. 2016, arXiv:1607.08022.
 
     Attributes:
-        affine: then scaled and shifted by weights. eps: PyTorch's.
+        affine: then scaled and shifted by weights.
+        eps: PyTorch's.
     """
 
     affine: bool = True

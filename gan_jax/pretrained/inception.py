@@ -148,8 +148,8 @@ def sources(place: str) -> Source:
 def load(name: str, path: str | None, resize: str) -> Net:
     """The logits are without the last layer's bias, as the Inception score's authors took them.
 
-    path: the .pth. resize: "bicubic" gives the clean `fid`, "tf1_bilinear" the first one, called
-        `fid_legacy`.
+    path: the .pth.
+    resize: "bicubic" gives the clean `fid`, "tf1_bilinear" the first one, called `fid_legacy`.
     """
     if path is None:
         raise ValueError(

@@ -21,7 +21,9 @@ CHANNELS = {1: "gray", 3: "RGB", 4: "RGBA"}
 def lines(experiment: Experiment, state: TrainState, folder: pathlib.Path, step: int) -> list[str]:
     """The summary, in aligned lines.
 
-    state: on the devices. folder: the workdir. step: where the run begins, 0 or a checkpoint's.
+    state: on the devices.
+    folder: the workdir.
+    step: where the run begins, 0 or a checkpoint's.
     """
     state = experiment.parallel.one(state)
     rows = [

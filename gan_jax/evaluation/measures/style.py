@@ -34,8 +34,9 @@ def by_style(
 ) -> tuple[dict, dict]:
     """KID to the style gone to: (of the translations, of the same pictures untouched), by style.
 
-    fake, contents, real: features f32 [n, F]. labels: a class for each of the three, or None: then
-    there is one style, "". With them, pictures that were of the style before are left out.
+    fake, contents, real: features f32 [n, F].
+    labels: a class for each of the three, or None: then there is one style, "". With them, pictures
+    that were of the style before are left out.
     """
     found, control, which = {}, {}, np.arange(len(fake)) % len(contents)
     for number, name in enumerate(classes or ("",)):
