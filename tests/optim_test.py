@@ -104,7 +104,7 @@ def test_schedule_counts_images_whatever_the_critic_repeats():
     five = (Phase("d", None, repeat=5),)
     sgd = {"name": "sgd", "lr": 1.0, "schedule": "linear", "phases": five}
     moved = lambda n: step(jnp.array(1.0), jnp.array(0.0), steps=n, **sgd)
-    np.testing.assert_allclose(moved(250) - moved(251), 0.5, atol=1e-4)  # half of 100 rounds x 5
+    np.testing.assert_allclose(moved(250) - moved(251), 0.5, atol=1e-4)  # half of 100 x 5 steps
 
 
 @pytest.mark.parametrize(("steps", "left"), [(0, 1.0), (25, 0.6), (50, 0.2), (80, 0.2)])
@@ -166,7 +166,7 @@ def test_clip_weight_bounds_each_weight_after_the_step():
 @pytest.mark.parametrize("repeat", [1, 5])
 @pytest.mark.parametrize("b1", [0.0, 0.5])
 def test_lazy_correction(b1, repeat, final_b2):
-    """Lazy steps every 16 rounds: lr and betas get k / (k + 1), Karras et al. 2020, appendix B."""
+    """Lazy steps every 16 iterations: lr and betas get k / (k + 1), Karras et al. 2020, app. B."""
     lazy = (Phase("d", None, repeat=repeat), Phase("d", None, every=16, repeat=repeat))
     c = 16 / 17
     scheduled = (

@@ -32,15 +32,15 @@ def settings(**changes):
     )
 
 
-def play(game, rounds, devices=1, **changes):
-    """(state before, state after, metrics of each round)."""
+def play(game, iterations, devices=1, **changes):
+    """(state before, state after, metrics of each iteration)."""
     run = settings(**changes)
     parallel = Parallel(run.parallel, jax.devices()[:devices])
-    round_ = build.make_iteration(run, game, parallel)
+    iteration = build.make_iteration(run, game, parallel)
     start = build.new_state(run, game, SHAPE, 0)
     state = parallel.replicate(build.new_state(run, game, SHAPE, 0))
     seen = []
-    for step in range(rounds):
+    for step in range(iterations):
         batches = [
             parallel.put(
                 {
@@ -51,9 +51,9 @@ def play(game, rounds, devices=1, **changes):
                     )
                 }
             )
-            for i in range(round_.batches)
+            for i in range(iteration.batches)
         ]
-        state, metrics = round_(state, batches, step)
+        state, metrics = iteration(state, batches, step)
         seen.append(jax.device_get(parallel.one(metrics)))
     return start, parallel.one(state), seen
 
@@ -78,7 +78,7 @@ def test_adam_counts_with_repeat_and_lazy_phases(toy_game, n_critic, every, d_st
     assert (adam_count(state.d), adam_count(state.g), int(state.step)) == (d_steps, 4, 4)
 
 
-def test_a_turn_moves_its_own_player_only(toy_game):
+def test_a_step_moves_its_own_player_only(toy_game):
     game = toy_game()
     state = build.new_state(settings(), game, SHAPE, 0)
     tx = build.make_optimizers(settings(), game)
@@ -87,7 +87,7 @@ def test_a_turn_moves_its_own_player_only(toy_game):
         state, example_batch(SHAPE, 0, 4), jnp.int32(0)
     )
     assert equal(after_d.g, state.g) and not equal(after_d.d.params, state.d.params)
-    # 1 from init's pass, 1 by this turn: one a turn
+    # 1 from init's pass, 1 by this step: one a step
     assert after_d.d.mutable["d"]["spectral"]["passes"] == 2
     after_g, _ = jax.jit(make_step(g_phase, tx["g"]))(
         after_d, example_batch(SHAPE, 0, 4), jnp.int32(1)
@@ -96,21 +96,21 @@ def test_a_turn_moves_its_own_player_only(toy_game):
     assert not equal(after_g.g.mutable, after_d.g.mutable)
 
 
-def test_d_state_advances_in_ds_turns_only(toy_game):
+def test_d_state_advances_in_ds_steps_only(toy_game):
     start, state, _ = play(toy_game(n_critic=3), 2)
     passes = lambda s: int(s.d.mutable["d"]["spectral"]["passes"])
     assert passes(state) - passes(start) == 6
 
 
-def test_every_turn_of_a_round_draws_its_own_noise(toy_game):
-    """Same batch, same weights (lr 0): the critic's fakes still differ from turn to turn and round
-    to round."""
+def test_every_phase_of_an_iteration_draws_its_own_noise(toy_game):
+    """Same batch, same weights (lr 0): the critic's fakes still differ from step to step and from
+    iteration to iteration."""
     _, _, seen = play(toy_game(), 3, opt_g={"lr": 0.0}, opt_d={"lr": 0.0})
     assert len({float(m["d/fake"]) for m in seen}) == 3
 
 
-def test_one_turn_is_the_written_update_rule(toy_game):
-    """The golden step: D's turn of the hinge game, recomputed without step.py, optim.py or the
+def test_one_step_is_the_written_update_rule(toy_game):
+    """The golden step: D's step of the hinge game, recomputed without step.py, optim.py or the
     game's own loss."""
     game = toy_game()
     state = build.new_state(settings(), game, SHAPE, 0)
@@ -179,8 +179,8 @@ class Linear(nn.Module):
         return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
 
 
-def pull(game, rounds):
-    """The sum of D's gradients over so many rounds, at weights that stay where they are."""
+def pull(game, iterations):
+    """The sum of D's gradients over so many iterations, at weights that stay where they are."""
     gathered = optax.GradientTransformation(
         lambda params: jax.tree.map(jnp.zeros_like, params),
         lambda grads, state, params: (
@@ -197,7 +197,7 @@ def pull(game, rounds):
     play = Iteration(
         game.phases, tx, Parallel("jit", jax.devices()[:1]), batch=4, average=Average(40.0)
     )
-    for step in range(rounds):
+    for step in range(iterations):
         state, _ = play(state, [batch] * play.batches, step)
     return state.d.opt["d"]["Dense_0"]["kernel"], w
 
@@ -230,7 +230,7 @@ def test_ema_has_its_half_life(toy_game):
 
 @pytest.mark.parametrize(("step", "share"), [(9, 0.5), (19, 1.0), (99, 1.0)])
 def test_half_life_rises_along_half_a_cosine(step, share):
-    """Over 80 images of 4 a round: at half of them half of it, afterwards the whole."""
+    """Over 80 images of 4 an iteration: at half of them half of it, afterwards the whole."""
     decay = float(Average(40.0, rise=80.0).decay(jnp.int32(step), 4))
     np.testing.assert_allclose(decay, 0.5 ** (4 / (40 * share)), rtol=1e-5)
 
@@ -251,7 +251,7 @@ class Still(nn.Module):
 
 @pytest.mark.parametrize("devices", [1, 2])
 def test_accumulated_parts_are_the_whole_batch(devices):
-    """D's turn with G's noise the same in every part (z ignored: weights 0): equal to the turn in
+    """D's step with G's noise the same in every part (z ignored: weights 0): equal to the step in
     one piece."""
     game = noise_to_image.Algorithm(Still(), Still(picture=False), z_dim=3, penalty="r1")
     whole, parts = (settings(batch=8, accumulate=n) for n in (1, 2))
@@ -262,10 +262,10 @@ def test_accumulated_parts_are_the_whole_batch(devices):
         state = state.replace(
             g=state.g.replace(params=jax.tree.map(jnp.zeros_like, state.g.params))
         )
-        turn = build.make_iteration(run, game, parallel).steps[0][1]
+        optimizer_step = build.make_iteration(run, game, parallel).steps[0][1]
         image = np.random.default_rng(0).integers(0, 256, (8, *SHAPE), np.uint8)
         seen.append(
-            turn(
+            optimizer_step(
                 parallel.replicate(state),
                 parallel.put({"image": image}),
                 parallel.scalar(np.int32(0)),
@@ -301,7 +301,7 @@ def test_parts_that_do_not_divide_are_refused(toy_game):
         build.make_iteration(settings(accumulate=3), toy_game(), Parallel("jit", jax.devices()[:1]))
 
 
-def test_round_averages_weights_and_batch_statistics_together(toy_game):
+def test_iteration_averages_weights_and_batch_statistics_together(toy_game):
     # half-life: one batch
     start, state, _ = play(toy_game(), 1, ema_halflife_kimg=0.004, ema_rampup=None)
     for part in ("params", "mutable"):
@@ -345,7 +345,7 @@ def same_numbers(a, b):
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_two_devices_play_as_one(toy_game, parallel):
-    """Same losses for 4 rounds at equal global batch, within 2e-4: only the order of summation
+    """Same losses for 4 iterations at equal global batch, within 2e-4: only the order of summation
     differs."""
     game = toy_game(penalty="wgan_gp", n_critic=2)
     _, one, alone = play(game, 4)

@@ -3,7 +3,7 @@
 The references (fixtures/biggan.npz, torch 2.13.0, CPU, float32): BigGAN-PyTorch 9845943 `Generator`
 and `Discriminator` at 32x32 (5 classes, shared embedding of 8, z 16 cut into 4, attention in G at
 16, BN_eps 1e-5, SN_eps 1e-6), one step each by `losses.py` and their own Adam (lr 4e-4 and 1e-4,
-betas 0 and 0.999, eps 1e-6), G's from its own start: a turn of ours drops the other player's state;
+betas 0 and 0.999, eps 1e-6), G's from its own start: a step of ours drops the other player's state;
 `utils.ortho`; `layers.Attention` alone; `utils.accumulate_standing_stats` with `--mybn`, three
 passes. PyTorch-StudioGAN 947b35e `big_resnet`, attention after G's second and D's first block, with
 and without classes. Parameters and buffers are drawn from their names by `drawn`. A table whose
@@ -201,7 +201,7 @@ def adam(lr):
 
 @pytest.fixture(scope="module")
 def played():
-    """(after D's turn, after G's, their metrics) from the peer's weights, on the peer's noise."""
+    """(after D's step, after G's, their metrics) from the peer's weights, on the peer's noise."""
     g = biggan.Generator((32, 32, 3), CLASSES, width=4, attention=16, embedding=SHARED)
     game = noise_to_image.Algorithm(g, biggan.Discriminator((32, 32, 3), CLASSES, width=2), z_dim=Z)
     batch, tx = {"image": IMAGES, "label": LABELS}, {"g": adam(1e-4), "d": adam(4e-4)}

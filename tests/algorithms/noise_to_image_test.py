@@ -41,9 +41,9 @@ class LinearCritic(nn.Module):
 
 @pytest.fixture
 def play(toy_game):
-    """(critic or None, settings of the game) -> (loss, aux) of D's turn, and its state."""
+    """(critic or None, settings of the game) -> (loss, aux) of D's step, and its state."""
 
-    def turn(critic=None, **settings):
+    def d_step(critic=None, **settings):
         game = toy_game(batch=4, **settings)
         game = dataclasses.replace(game, d=critic) if critic else game
         state = build.new_state(SETTINGS, game, SHAPE, 0)
@@ -52,7 +52,7 @@ def play(toy_game):
             state,
         )
 
-    return turn
+    return d_step
 
 
 def test_the_critic_sees_augmented_pictures_on_both_sides(play):
@@ -107,7 +107,7 @@ def test_lecam_waits_for_its_start_and_knows_the_logits_then(play):
         np.testing.assert_allclose(aux.carry["lecam"][side], before.metrics[f"d/{side}"], rtol=1e-4)
 
 
-def test_parts_of_a_turn_move_lecams_means_as_one_does(toy_game):
+def test_parts_of_a_step_move_lecams_means_as_one_does(toy_game):
     game = toy_game(batch=4, lecam=1.0, lecam_start=0)
     state = build.new_state(SETTINGS, game, SHAPE, 0)
     whole, _ = game.terms.next_carry(state, jnp.full(4, 3.0), jnp.full(4, -2.0))
@@ -141,8 +141,8 @@ def test_consistency_enters_at_its_weight(play, side):
     np.testing.assert_allclose(twice.metrics[name], 2 * aux.metrics[name], rtol=1e-5)
 
 
-def test_adas_strength_is_kept_and_moves_with_ds_turns(toy_game):
-    """Reals all above zero: after four turns p has gone up by four batches' worth, and is in the
+def test_adas_strength_is_kept_and_moves_with_ds_steps(toy_game):
+    """Reals all above zero: after four steps p has gone up by four batches' worth, and is in the
     carry and the log."""
     game = toy_game(batch=4, augment=ADA(kimg=0.16, batch=4, pipe="xflip", target=-1.0))
     state = build.new_state(SETTINGS, game, SHAPE, 0)
@@ -168,9 +168,9 @@ def test_every_addition_at_once_trains_on_two_devices_alike(toy_game):
     )
     results = []
     for parallel in (Parallel("jit", jax.devices()[:1]), Parallel("pmap")):
-        round_ = build.make_iteration(SETTINGS, game, parallel)
+        iteration = build.make_iteration(SETTINGS, game, parallel)
         state = parallel.replicate(build.new_state(SETTINGS, game, SHAPE, 0))
-        state, metrics = round_(state, [parallel.put(example_batch(SHAPE, 0, 4))], 0)
+        state, metrics = iteration(state, [parallel.put(example_batch(SHAPE, 0, 4))], 0)
         results.append(jax.device_get(parallel.one((metrics, state.carry))))
     for a, b in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)

@@ -1,13 +1,13 @@
-"""R3GAN's networks, losses, penalties, gradients and one round of training against the official
+"""R3GAN's networks, losses, penalties, gradients and one iteration of training against the official
 code's.
 
 Made by brownvc/R3GAN 19a7ddf, torch 2.13.0, CPU, float32, its ops in their reference forms:
 `R3GAN.Networks`' Generator and Discriminator, widths (8, 8, 4) from 4x4 to 16x16, cardinality (4,
 4, 2), z 6, and with 3 classes a label embedding of 5;
 `AdversarialTraining.Accumulate{Discriminator,Generator}Gradients` with gamma 0.7;
-torch.optim.Adam(lr 0.02, betas (0, 0.9)), D's turn, then G's. Array `name` of shape `shape` is
+torch.optim.Adam(lr 0.02, betas (0, 0.9)), D's step, then G's. Array `name` of shape `shape` is
 drawn from its official name, as `drawn` does here. "fake" is G of the first z, "logits" D of the
-images, both before the round; grad.* and after.* are each turn's gradients and new weights.
+images, both before the iteration; grad.* and after.* are each step's gradients and new weights.
 """
 
 import zlib
@@ -90,7 +90,7 @@ def test_networks(both):
     )
 
 
-def test_a_round(both, monkeypatch):
+def test_an_iteration(both, monkeypatch):
     """Losses, R1, R2, every gradient and every weight after a step, first D's, then G's against the
     new D."""
     theirs, game, g, d, batch, z = both
@@ -125,13 +125,13 @@ def test_a_round(both, monkeypatch):
             captured["grads"] = grads
             return tx[who].update(grads, opt, params)
 
-        def turn(state, batch, phase=phase, update=update, captured=captured):
+        def optimizer_step(state, batch, phase=phase, update=update, captured=captured):
             state, measured = make_step(phase, tx[phase.who]._replace(update=update))(
                 state, batch, jnp.int32(0)
             )
             return state, measured, captured["grads"]
 
-        state, measured, grads = jax.jit(turn)(state, batch)
+        state, measured, grads = jax.jit(optimizer_step)(state, batch)
         for name in metrics:
             close(measured[name], theirs[name], name)
         official = lambda part: {

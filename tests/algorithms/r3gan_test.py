@@ -325,7 +325,7 @@ def test_gs_loss_pairs_rows():
     assert aux.metrics["g/loss"] == value
 
 
-def test_lazy_penalties_are_a_turn_of_their_own_as_much_heavier():
+def test_lazy_penalties_are_a_step_of_their_own_as_much_heavier():
     lazy, rng, batch = (
         make_game(gamma=0.8, penalty_every=4),
         jax.random.key(4),
@@ -368,7 +368,7 @@ def test_lecam_and_consistency_are_added_at_their_weights():
 
 
 def test_gamma_goes_along_half_a_cosine_in_images():
-    game = make_game(gamma=2.0, gamma_final=0.2, decay_kimg=0.8)  # 800 images: 200 rounds of 4
+    game = make_game(gamma=2.0, gamma_final=0.2, decay_kimg=0.8)  # 800 images: 200 iterations of 4
     got = [float(game.gamma_at(jnp.int32(step))) for step in (0, 50, 100, 200, 1000)]
     quarter = 0.2 + 1.8 * (1 + math.cos(math.pi / 4)) / 2
     np.testing.assert_allclose(got, [2.0, quarter, 1.1, 0.2, 0.2], rtol=1e-5)
@@ -406,8 +406,8 @@ def test_a_critic_without_scale_is_named():
 
 
 @functools.cache
-def two_rounds(parallel, devices):
-    """(the state after two rounds with augmentation, the last one's metrics)."""
+def two_iterations(parallel, devices):
+    """(the state after two iterations with augmentation, the last one's metrics)."""
     game = make_game(augment=ADA(pipe=("xflip", "cutout"), target=None, p=0.8))
     opt = dict(lr=2e-3, b1=0.5, b2=0.9, eps=1e-4)  # not steps of the size lr, whatever the gradient
     settings = dict(
@@ -432,7 +432,7 @@ def two_rounds(parallel, devices):
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_two_devices_play_as_one(parallel):
     """Only the order of summation differs."""
-    (one, alone), (two, together) = two_rounds("jit", 1), two_rounds(parallel, 2)
+    (one, alone), (two, together) = two_iterations("jit", 1), two_iterations(parallel, 2)
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, rtol=2e-4, atol=1e-6, err_msg=name)
     same(two.g.params, one.g.params, 1e-3)

@@ -1,5 +1,5 @@
 """StarGAN v2 beside the official code: the same weights and inputs give the same numbers, and the
-same round of play.
+same iteration of play.
 
 tests/fixtures/starganv2.npz was made by clovaai/stargan-v2 at commit 875b70a on torch 2.13.0, CPU,
 float32, its width at full size 128 / side (4 at 32x32) instead of 16384 / side, 16 channels at
@@ -173,7 +173,7 @@ def test_networks(game, variables):
     close(jax.jit(game.critic)(params_d, x, Y), REFERENCE["logits"], "logits")
 
 
-def test_a_round(game, variables, monkeypatch):
+def test_an_iteration(game, variables, monkeypatch):
     names = iter(["ze", "ze", "zf"])  # D's, then G's two
     monkeypatch.setattr(base, "normal", lambda rng, n, z: jnp.asarray(drawn(next(names), (n, z))))
     params_g, params_d = variables
@@ -199,8 +199,8 @@ def test_a_round(game, variables, monkeypatch):
     for phase, tag in zip(
         game.phases, ("d_latent", "d_reference", "g_latent", "g_reference"), strict=True
     ):
-        turn = jax.jit(make_step(phase, tx[phase.who]), compiler_options=AS_USERS)
-        state, found = turn(state, batch, jnp.int32(0))
+        optimizer_step = jax.jit(make_step(phase, tx[phase.who]), compiler_options=AS_USERS)
+        state, found = optimizer_step(state, batch, jnp.int32(0))
         if phase.who == "d":
             close(
                 found["d/loss"], REFERENCE[f"loss/{tag}/real"] + REFERENCE[f"loss/{tag}/fake"], tag

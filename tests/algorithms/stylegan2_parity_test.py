@@ -5,8 +5,8 @@ tests/fixtures/stylegan2_<side>_<plain|cond>.npz were made by that repository at
 torch 2.13.0, CPU, float32. Its networks were built with the arguments below (num_fp16_res=0), every
 parameter and buffer filled by `weight`, and run on the inputs below. `w`, `images` and `truncated`
 (psi 0.5) are of G in eval mode, noise_mode="const"; of pictures every k-th pixel is kept. The four
-turns are training_loop.py's, StyleGAN2Loss(style_mixing_prob=0, r1_gamma=1) with pl_mean starting
-at 2: "<turn>/..." is what it reports, "grad/..." the gradients, "after/..." the parameters after
+steps are training_loop.py's, StyleGAN2Loss(style_mixing_prob=0, r1_gamma=1) with pl_mean starting
+at 2: "<phase>/..." is what it reports, "grad/..." the gradients, "after/..." the parameters after
 all four, by Adam as it makes it (lr 0.0025, betas 0 and 0.99, corrected for intervals 4 and 16);
 w_avg is that after Greg, for Dmain moves it in the peer only. torch.randn gave `noise<side>` in
 every layer, torch.randn_like `pl_noise`.
@@ -33,7 +33,7 @@ from tests.xla_flags import AS_USERS
 N, Z, W, BASE, MOST, LAYERS, CLASSES = 8, 10, 12, 128, 8, 2, 3
 CLAMP = {32: 256.0, 64: 2.0}  # the latter is low enough to bite
 # The peer's groups for the minibatch std are every second row, ours follow each other; and the path
-# length's turn takes the peer's first four rows and every second of ours.
+# length's step takes the peer's first four rows and every second of ours.
 ORDER = [0, 4, 2, 6, 1, 5, 3, 7]
 KINDS = {"plain": 0, "cond": CLASSES}
 
@@ -183,7 +183,7 @@ def under(prefix, file):
 
 
 @pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.slow), "cond"])
-def test_one_step_of_each_turn(kind, monkeypatch):
+def test_one_step_of_each_phase(kind, monkeypatch):
     side, classes = 32, KINDS[kind]
     theirs, (g, d), (images, y) = stored(side, kind), found(side, classes), inputs(side, classes)
     adam = {"name": "adam", "lr": 0.0025, "b1": 0.0, "b2": 0.99, "eps": 1e-8}
@@ -224,7 +224,7 @@ def test_one_step_of_each_turn(kind, monkeypatch):
         carry,
     )
     batch = {"image": images[ORDER]} | ({"label": y[ORDER]} if classes else {})
-    turns = zip(("Gmain", "Greg", "Dmain", "Dreg"), game.phases, strict=True)
+    named = zip(("Gmain", "Greg", "Dmain", "Dreg"), game.phases, strict=True)
     reported = {
         "g/loss": "G/loss",
         "g/path_penalty": "pl_penalty",
@@ -236,7 +236,7 @@ def test_one_step_of_each_turn(kind, monkeypatch):
     # numbers whose gradients are far enough from zero for the sign of Adam's first steps to be
     # certain
     steady = {}
-    for name, phase in turns:
+    for name, phase in named:
         me = getattr(state, phase.who)
         play = jax.jit(jax.value_and_grad(phase.loss, has_aux=True), compiler_options=AS_USERS)
         with monkeypatch.context() as patch:
@@ -279,13 +279,13 @@ def test_one_step_of_each_turn(kind, monkeypatch):
     )
 
 
-def given(turn, key, shape=(), dtype=jnp.float32):
-    """What the peer drew in that turn, in our order of rows: z, a layer's noise, or the path
+def given(phase, key, shape=(), dtype=jnp.float32):
+    """What the peer drew in that step, in our order of rows: z, a layer's noise, or the path
     length's."""
     n, *inner = shape
-    rows = np.array(ORDER)[:: N // n]  # the path length's turn has every second
+    rows = np.array(ORDER)[:: N // n]  # the path length's step has every second
     if len(inner) == 1:
-        return jnp.asarray(drawn(f"z/{turn}", (N, Z))[rows])
+        return jnp.asarray(drawn(f"z/{phase}", (N, Z))[rows])
     if inner[-1] == 1:
         return jnp.broadcast_to(
             drawn(f"noise{inner[0]}", (1, 1, *inner[:2])).reshape(1, *inner), shape

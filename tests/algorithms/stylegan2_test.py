@@ -356,7 +356,7 @@ def test_order_of_play():
 
 
 def test_average_of_w(start):
-    """It moves by 0.005 in each of G's turns, by the first z's w alone; D's turns and sampling
+    """It moves by 0.005 in each of G's steps, by the first z's w alone; D's steps and sampling
     leave it."""
     game, state, batch = start
     w_avg = lambda mutable: mutable["g"]["average"]["mapping"]["w_avg"]
@@ -458,23 +458,23 @@ def test_lecam_and_consistency_add_to_ds_loss(start):
 
 
 def play(devices, parallel):
-    """(state, metrics of each round) of four rounds with lazy turns every 2 and every 4."""
+    """(state, metrics of each iteration) of four iterations with lazy steps every 2 and every 4."""
     run, game = run_config(parallel=parallel), make_game(path_every=2, r1_every=4)
     parallel = Parallel(run.parallel, jax.devices()[:devices])
-    round_ = build.make_iteration(run, game, parallel)
+    iteration = build.make_iteration(run, game, parallel)
     state, seen = parallel.replicate(build.new_state(run, game, SHAPE, 3)), []
     for step in range(4):
         image = np.random.default_rng(step).integers(0, 256, (4, *SHAPE), np.uint8)
         batch = parallel.put({"image": image, "label": np.arange(4, dtype=np.int32) % 3})
-        state, metrics = round_(state, [batch], step)
+        state, metrics = iteration(state, [batch], step)
         seen.append(jax.device_get(parallel.one(metrics)))
     return parallel.one(state), seen
 
 
 @pytest.mark.slow
 def test_two_devices_play_as_one():
-    """Same numbers within 1e-3 after 10 turns by Adam, whose first steps magnify rounding; and the
-    turns that were due."""
+    """Same numbers within 1e-3 after 10 steps by Adam, whose first steps magnify rounding; and the
+    steps that were due."""
     alone, seen = play(1, "jit")
     for x, y in zip(seen, play(2, "pmap")[1], strict=True):
         assert x.keys() == y.keys()

@@ -107,7 +107,7 @@ def variables(game, who):
 
 
 def played(game, who, algorithm):
-    """(metrics, our weights' movement by the fixture's names) of one round."""
+    """(metrics, our weights' movement by the fixture's names) of one iteration."""
     adam = {"name": "adam", "lr": 2e-4, "b1": 0.5, "b2": 0.999, "eps": 1.0}
     tx = make_optimizers(Config(algorithm, algorithm, {}, N, 1.0, opt_d=adam, opt_g=adam), game)
     g, d, carry = variables(game, who)

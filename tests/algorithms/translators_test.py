@@ -105,10 +105,10 @@ def test_the_pool_is_that_of_a_list():
     """Against the official code's way, an image at a time, on the same draws."""
     rng, pool, filled = jax.random.key(3), jnp.zeros((3, 1, 1, 1)), jnp.int32(0)
     listed, value, swaps = [], 0.0, 0
-    for turn in range(8):
+    for i in range(8):
         images = jnp.arange(value + 1, value + 6).reshape(5, 1, 1, 1)
         value += 5
-        data = jax.random.key_data(jax.random.fold_in(rng, turn))
+        data = jax.random.key_data(jax.random.fold_in(rng, i))
         key = jax.random.wrap_key_data(data)
         seen, pool, filled = cyclegan.through_pool(pool, filled, images, key)
         wanted = []

@@ -341,7 +341,7 @@ def observed(made, carry, *turns):
     return carry
 
 
-def test_p_follows_the_sign_of_real_logits_every_four_turns():
+def test_p_follows_the_sign_of_real_logits_every_four_steps():
     made = ADA(batch=8, kimg=0.1)  # a move is 4 * 8 / 100
     carry = observed(made, made.init(), UP, UP, UP)
     assert float(carry["p"]) == 0 and float(carry["rows"]) == 24
@@ -367,7 +367,7 @@ def test_target_is_the_mean_sign():
     np.testing.assert_allclose(observed(made, made.init(), *[patches] * 4)["p"], 0.2, rtol=1e-6)
 
 
-def test_parts_of_a_turn_and_devices_count_like_the_whole():
+def test_parts_of_a_step_and_devices_count_like_the_whole():
     made = ADA(batch=8, kimg=0.16, target=0.49)
     turns = [
         jnp.sign(jnp.asarray(np.random.default_rng(i).normal(0.7, 1, 8), jnp.float32))

@@ -27,17 +27,19 @@ def test_replicated_values_come_back_as_one(kind):
 
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
 def test_each_device_draws_pictures_for_its_own_rows_only(kind, toy_game):
-    """The work of an unconditional G turn on two devices is half of one's: nothing but the noise
+    """The work of an unconditional G step on two devices is half of one's: nothing but the noise
     says whose rows are whose."""
     run = config.Config("noise_to_image", "mlp", {}, batch=64, total_kimg=1.0)
     work = []
     for devices in (Parallel(kind, jax.devices()[:1]), Parallel(kind)):
         game = toy_game()
-        turn = build.make_iteration(run, game, devices).steps[1][1]
+        optimizer_step = build.make_iteration(run, game, devices).steps[1][1]
         state = devices.replicate(build.new_state(run, game, (4, 4, 1), 0))
         batch = devices.put(example_batch((4, 4, 1), 0, 64))
         work.append(
-            turn.lower(state, batch, devices.scalar(np.int32(0))).compile().cost_analysis()["flops"]
+            optimizer_step.lower(state, batch, devices.scalar(np.int32(0)))
+            .compile()
+            .cost_analysis()["flops"]
         )
     assert work[1] < 0.7 * work[0]
 
