@@ -58,14 +58,13 @@ def cutout(x: Images, center: Float[Array, "B 2"], size: float) -> Images:
 
 @functools.lru_cache
 def _bands(size):
-    """Reflection at the border, then the filter of each band, along one axis. numpy f32 [4, size,
-    size]."""
+    """Reflection at the border, then the filter of each band, along one axis: numpy f32
+    [4, size, size]."""
     bank = _filter_bank()
     reach = bank.shape[1] // 2
     padded = np.pad(np.eye(size), ((reach, reach), (0, 0)), "reflect")
-    return np.stack(
-        [sum(t * padded[i : i + size] for i, t in enumerate(taps)) for taps in bank]
-    ).astype(np.float32)
+    bands = [sum(t * padded[i : i + size] for i, t in enumerate(taps)) for taps in bank]
+    return np.stack(bands).astype(np.float32)
 
 
 def _filter_bank():

@@ -201,7 +201,7 @@ def open_clip(path: pathlib.Path) -> Clip:
 
     Raises:
         ValueError: no such file, not a video of CONTAINERS, one without a frame, or with colors
-        that can't be followed.
+            that can't be followed.
     """
     av = import_av()
     if not path.is_file():

@@ -178,18 +178,16 @@ def _points(picture: np.ndarray) -> list[np.ndarray]:
         one = _overlap(points[left_over[0]], points[left_over]) > OVERLAP
         one[0] = True
         members = left_over[one]
-        faces.append(
-            np.average(points[members], 0, scores[members]).reshape(8, 2) * side - (left, top)
-        )
+        mean = np.average(points[members], 0, scores[members])
+        faces.append(mean.reshape(8, 2) * side - (left, top))
         left_over = left_over[~one]
     return faces
 
 
 def _overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Intersection over union of (x0, y0, x1, y1, ...) with each row of boxes."""
-    inner = np.clip(
-        np.minimum(box[2:4], boxes[:, 2:4]) - np.maximum(box[:2], boxes[:, :2]), 0, None
-    ).prod(1)
+    sides = np.minimum(box[2:4], boxes[:, 2:4]) - np.maximum(box[:2], boxes[:, :2])
+    inner = np.clip(sides, 0, None).prod(1)
     return inner / np.maximum(_area(box) + _area(boxes) - inner, 1e-9)
 
 

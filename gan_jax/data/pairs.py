@@ -16,7 +16,7 @@ def open_sides(a: Mapping, b: Mapping) -> tuple[Source, Source]:
 
     Raises:
         ValueError: one can't be opened (an error names config.data.a or .b), or their pictures
-        differ in shape.
+            differ in shape.
     """
     sides = []
     for name, settings in zip(SIDES, (a, b), strict=True):

@@ -143,16 +143,23 @@ def _written(
             file.write_bytes(png_bytes(pixels))
     if step:
         step(len(pictures), len(pictures))
-    alone = {picture.partners for picture in pictures if picture.origin in rejects.files} - {""}
-    for picture in taken:
-        if picture.partners in alone:
-            rejects.add(picture.origin, "its partner was set aside")
-    kept = [picture for picture in taken if picture.partners not in alone]
+    kept = _with_partners(taken, pictures, rejects)
     if not kept:
         raise ValueError(
             f"none of {len(pictures)} pictures is left: {'; '.join(rejects.lines()[:3])}."
         )
     return kept
+
+
+def _with_partners(
+    taken: list[Picture], pictures: list[Picture], rejects: Quarantine
+) -> list[Picture]:
+    """Those taken whose partners were not rejected; adds the others to `rejects`."""
+    alone = {picture.partners for picture in pictures if picture.origin in rejects.files} - {""}
+    for picture in taken:
+        if picture.partners in alone:
+            rejects.add(picture.origin, "its partner was set aside")
+    return [picture for picture in taken if picture.partners not in alone]
 
 
 def _split_up(
@@ -235,12 +242,12 @@ def in_bounds(image: np.ndarray) -> np.ndarray:
 def split(groups: set[str], recipe: Recipe) -> dict[str, str]:
     """Group -> split, by the hash of its name: as many as the shares say, and mostly the same when
     more are added."""
-    order = sorted(
-        groups,
-        key=lambda group: hashlib.sha256(
-            f"{recipe.seed}/{group}".encode("utf-8", "surrogateescape")
-        ).digest(),
-    )
+
+    def digest(group):
+        named = f"{recipe.seed}/{group}".encode("utf-8", "surrogateescape")
+        return hashlib.sha256(named).digest()
+
+    order = sorted(groups, key=digest)
     n_validation, n_test = (round(share * len(order)) for share in recipe.shares)
     parts = {"test": order[:n_test], "validation": order[n_test : n_test + n_validation]}
     found = dict.fromkeys(order, "train")

@@ -37,7 +37,7 @@ def pictures_in(root: pathlib.Path, log: Callable[[str], None]) -> Iterator[Pict
     log: gets a line on files that are passed over.
     Raises:
         ValueError: no such folder, no images in it, or folders of several splits: a new split would
-        mix them.
+            mix them.
     """
     try:
         files, passed = scan(root)

@@ -3,6 +3,7 @@
 import collections
 import os
 import pathlib
+from collections.abc import Iterator
 
 from gan_jax.data import image_file
 from gan_jax.data.images import MARK
@@ -25,7 +26,26 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
         raise ValueError(
             f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images."
         )
-    images, passed, seen, again = [], collections.Counter(), set(), []
+    images, passed = [], collections.Counter()
+    for file in _files(root, passed):
+        if file.suffix.lower() in image_file.SUFFIXES:
+            images.append(file)
+        elif file.exists():
+            passed[file.suffix.lower() or "without ending"] += 1
+        else:
+            passed["link to nothing"] += 1
+    if not images:
+        raise ValueError(
+            f"config.data.path={str(root)!r}: no images in it. Known kinds:"
+            f" {' '.join(image_file.SUFFIXES)}."
+        )
+    return sorted(images), passed
+
+
+def _files(root: pathlib.Path, passed: collections.Counter) -> Iterator[pathlib.Path]:
+    """The files below a folder, each once, without hidden ones. Counts in `passed` what is not
+    looked into."""
+    seen, again = set(), []
 
     def unread(error: OSError) -> None:
         passed[f"folder that can't be read ({error.filename})"] += 1
@@ -48,21 +68,10 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
                 passed[f"in {below} (marked {MARK})"] += len(found)
                 continue
             starts += [path for name in inner if os.path.islink(path := os.path.join(folder, name))]
-            images += [path for path in found if path.suffix.lower() in image_file.SUFFIXES]
-            others = [path for path in found if path.suffix.lower() not in image_file.SUFFIXES]
-            passed.update(
-                "link to nothing" if not path.exists() else path.suffix.lower() or "without ending"
-                for path in others
-            )
+            yield from found
     if again:
         some = ", ".join(sorted(again)[:3]) + (", ..." if len(again) > 3 else "")
         passed[f"folder used already under another name ({some})"] = len(again)
-    if not images:
-        raise ValueError(
-            f"config.data.path={str(root)!r}: no images in it. Known kinds:"
-            f" {' '.join(image_file.SUFFIXES)}."
-        )
-    return sorted(images), passed
 
 
 def passed_over(passed: collections.Counter) -> list[str]:

@@ -135,7 +135,7 @@ def open_source(settings: Mapping) -> Source:
 
     Raises:
         ValueError: an unknown source or setting, or data that can't be had; one line names it and
-        the fix.
+            the fix.
     """
     kind, given = source_class(settings)
     opened = registry.build(kind, given, "config.data")
@@ -153,7 +153,7 @@ def outline(settings: Mapping, key: str) -> Outline:
 
     Raises:
         ValueError: an unknown source, an unknown, missing or wrongly typed setting, a value that is
-        not allowed, a file or folder that is not there.
+            not allowed, a file or folder that is not there.
     """
     try:
         kind, given = source_class(settings)

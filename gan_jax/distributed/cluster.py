@@ -49,17 +49,8 @@ def joined(
     Raises:
         ValueError: only some of the three are given, or wrong ones.
     """
-    given = [value is not None for value in (coordinator, num_processes, process_id)]
-    if any(given) and not all(given):
-        raise ValueError(
-            "--coordinator, --num_processes and --process_id go together: give all three or none."
-        )
-    if all(given) and not 0 <= process_id < num_processes:
-        raise ValueError(
-            f"--process_id={process_id}: it must be 0 to {num_processes - 1}, below"
-            " --num_processes."
-        )
-    if not any(given) and not _in_cluster(os.environ):
+    given = _given(coordinator, num_processes, process_id)
+    if not given and not _in_cluster(os.environ):
         yield
         return
     address, count, index, devices = _detected(coordinator, num_processes, process_id, join_seconds)
@@ -77,6 +68,21 @@ def joined(
         peers.exit(explain(error))
         raise  # where a test's `exit` comes back
     peers.close()
+
+
+def _given(coordinator: str | None, num_processes: int | None, process_id: int | None) -> bool:
+    """Whether all three are given rather than none. Raises ValueError for some, or wrong ones."""
+    given = [value is not None for value in (coordinator, num_processes, process_id)]
+    if any(given) and not all(given):
+        raise ValueError(
+            "--coordinator, --num_processes and --process_id go together: give all three or none."
+        )
+    if all(given) and not 0 <= process_id < num_processes:
+        raise ValueError(
+            f"--process_id={process_id}: it must be 0 to {num_processes - 1}, below"
+            " --num_processes."
+        )
+    return all(given)
 
 
 def _join(peers: Peers, host: str, port: int, devices: list[int] | None, seconds: float) -> None:

@@ -15,7 +15,7 @@ from gan_jax.evaluation.features import Extractor
 from gan_jax.evaluation.gather import Log
 from gan_jax.evaluation.images import Sets, of_source
 from gan_jax.evaluation.measures.base import Value
-from gan_jax.evaluation.measures.fidelity import PAIRS
+from gan_jax.evaluation.measures.fidelity import PAIRS, PairMeasure
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.metrics import pixels
 from gan_jax.runtime import registry
@@ -106,13 +106,10 @@ def compare_pairs(
     Raises:
         ValueError: a picture that can't be read or lacks its partner.
     """
-    chosen = {
-        name: registry.choose(PAIRS, name, "--metrics")
-        for name in metrics or ("mae", "psnr", "ssim")
-    }
-    net = (
-        _perceptual_net(features, weights) if any(m.by_features for m in chosen.values()) else None
-    )
+    names = metrics or ("mae", "psnr", "ssim")
+    chosen = {name: registry.choose(PAIRS, name, "--metrics") for name in names}
+    by_features = any(measure.by_features for measure in chosen.values())
+    net = _perceptual_net(features, weights) if by_features else None
     folders = [pathlib.Path(folder) for folder in (generated, truth)]
     view = common_view(folders, resolution, channels)
     sources = [_opened(folder, view, False, log) for folder in folders]
@@ -121,12 +118,7 @@ def compare_pairs(
             raise ValueError(
                 f"{source.path}: {'; '.join(source.quarantine.lines())}. Pairs need every picture."
             )
-    scores = {name: [] for name in chosen}
-    for a, b in _pairs(sources, border):
-        on = {False: (a, b), True: (pixels.luma(a), pixels.luma(b))} if luma else {False: (a, b)}
-        for name, measure in chosen.items():
-            x, y = on[luma and not measure.by_features]
-            scores[name].append(float(measure.distance(x, y, net)[0]))
+    values, meanings = _summary(_scores(chosen, sources, border, luma, net), luma, net)
     about = {
         "pairs": len(sources[0]),
         "border": border,
@@ -135,12 +127,28 @@ def compare_pairs(
     }
     about |= {"features": {"name": net.name, "sha256": net.sha256}} if net else {}
     about |= {"generated": str(generated), "real": str(truth), "held_out": None, "labels": False}
-    values, meanings = _summary(scores, luma, net)
     return {
         "values": values,
         "about": meanings,
         "protocol": about | view | {"commit": record.commit()},
     }
+
+
+def _scores(
+    chosen: Mapping[str, PairMeasure],
+    sources: Sequence,
+    border: int,
+    luma: bool,
+    net: pretrained.Net | None,
+) -> dict[str, list[float]]:
+    """A number each measure and pair."""
+    scores = {name: [] for name in chosen}
+    for a, b in _pairs(sources, border):
+        on = {False: (a, b), True: (pixels.luma(a), pixels.luma(b))} if luma else {False: (a, b)}
+        for name, measure in chosen.items():
+            x, y = on[luma and not measure.by_features]
+            scores[name].append(float(measure.distance(x, y, net)[0]))
+    return scores
 
 
 def _pairs(sources: Sequence, border: int):

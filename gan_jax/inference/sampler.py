@@ -103,7 +103,7 @@ class Sampler:
 
         Raises:
             ValueError: y has a number that is no class, is missing, or is given to a network
-            without classes.
+                without classes.
         """
         self._check_labels(y)
         return _sample(self.game, self.ema, z, y, truncation)

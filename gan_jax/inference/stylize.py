@@ -210,10 +210,9 @@ class Stylizer:
         network takes none)."""
         colors, alpha = picture[..., :3], picture[..., 3:] if picture.shape[-1] == 4 else None
         if self.channels == 4:
-            full = np.full((*picture.shape[:2], 1), 255, np.uint8)
-            return np.concatenate(
-                [in_channels(colors, 3), full if alpha is None else alpha], -1
-            ), None
+            opaque = np.full((*picture.shape[:2], 1), 255, np.uint8)
+            alpha = opaque if alpha is None else alpha
+            return np.concatenate([in_channels(colors, 3), alpha], -1), None
         if alpha is not None:
             colors = composite(picture, self.background)
         return in_channels(colors, self.channels), alpha

@@ -35,7 +35,8 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
     made so far is kept.
     Raises:
         ValueError: another suffix, MP4 without the package `av`, or another program that makes this
-        file at the same time. OSError: the folder can't be written.
+            file at the same time.
+        OSError: the folder can't be written.
     """
     check(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -181,31 +181,35 @@ def _copy_sound(original, target, stream, end):
     """
     track, pictures = clips.sound_of(original), clips.pictures_of(original)
     start = (pictures.start_time or 0) * pictures.time_base
-    if _is_copied(track):
-        last, ends, shift = None, None, None  # of the copy, in the track's ticks
-        for packet in clips.packets_of(original, track, clips.Faults()):
-            if packet.dts is None:
-                continue
-            base, stamp = packet.time_base, packet.dts if packet.pts is None else packet.pts
-            shift = -round(start / base) if shift is None else shift
-            if stamp * base < start and last is None:
-                continue
-            if last is not None and packet.dts + shift <= last:
-                shift = ends - packet.dts
-            if end is not None and (stamp + shift) * base > end:
-                break
-            packet.pts, packet.dts = stamp + shift, packet.dts + shift
-            last, ends = packet.dts, packet.dts + max(1, packet.duration or 0)
-            packet.stream = stream
-            target.mux(packet)
-        return
+    copy = _copy_packets if _is_copied(track) else _copy_samples
+    copy(original, track, target, stream, start, end)
+
+
+def _copy_packets(original, track, target, stream, start, end):
+    last, ends, shift = None, None, None  # of the copy, in the track's ticks
+    for packet in clips.packets_of(original, track, clips.Faults()):
+        if packet.dts is None:
+            continue
+        base, stamp = packet.time_base, packet.dts if packet.pts is None else packet.pts
+        shift = -round(start / base) if shift is None else shift
+        if stamp * base < start and last is None:
+            continue
+        if last is not None and packet.dts + shift <= last:
+            shift = ends - packet.dts
+        if end is not None and (stamp + shift) * base > end:
+            break
+        packet.pts, packet.dts = stamp + shift, packet.dts + shift
+        last, ends = packet.dts, packet.dts + max(1, packet.duration or 0)
+        packet.stream = stream
+        target.mux(packet)
+
+
+def _copy_samples(original, track, target, stream, start, end):
     done = 0  # samples
     for frame in clips.decoded(original, track, clips.Faults()):
-        at = (
-            done
-            if frame.pts is None
-            else round((frame.pts * frame.time_base - start) * frame.sample_rate)
-        )
+        at = done
+        if frame.pts is not None:
+            at = round((frame.pts * frame.time_base - start) * frame.sample_rate)
         if end is not None and at > end * frame.sample_rate:
             break
         if at + frame.samples <= 0:

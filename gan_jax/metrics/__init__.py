@@ -21,7 +21,7 @@ def features(
 
     Raises:
         ValueError: a set of fewer than `at_least` rows, not of one width with the others, or with
-        NaN or infinity.
+            NaN or infinity.
     """
     checked, width = [], None
     for name, x in sets.items():

@@ -48,15 +48,8 @@ class Generator(nn.Module):
             return normalize(h, self.norm, "config.g.norm", affine=True, train=train)
 
         def down(h, level):
-            layer = Conv(
-                widths[level],
-                self.initializer,
-                bias=bias,
-                kernel_size=4,
-                stride=2,
-                name=f"down{level}",
-            )
-            return layer(h)
+            how = {"bias": bias, "kernel_size": 4, "stride": 2, "name": f"down{level}"}
+            return Conv(widths[level], self.initializer, **how)(h)
 
         def up(h, level, features):
             name, shift = f"up{level}", bias or not level

@@ -71,7 +71,7 @@ def params_of(
         ignore: endings of names in the file that nothing here wants.
     Raises:
         ValueError: names the first layer that the file lacks, has in another shape, or has beside
-        those wanted.
+            those wanted.
     """
     shapes = param_shapes(net)
     kernels = {path[:-1]: shape for path, shape in shapes.items() if path[-1] == "kernel"}

@@ -60,7 +60,7 @@ class Source(source.Source):
             SKINS, HAIRS.
     Raises:
         ValueError: an unknown style, label or split; packages that are not there; a folder that
-        can't be written.
+            can't be written.
     """
 
     resolution: int = 32

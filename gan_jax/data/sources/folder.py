@@ -51,7 +51,7 @@ class Source(source.Source):
             resume from one the data count as changed.
     Raises:
         ValueError: no such folder, nothing in it to use (with the reasons), or no sub-folders for
-        labels.
+            labels.
     """
 
     path: str

@@ -35,7 +35,7 @@ class Source(source.Source):
         b: of another one, whose pictures have the same shape.
     Raises:
         ValueError: a side can't be opened; shapes or augmentations differ; a picture without a
-        partner, named.
+            partner, named.
     """
 
     a: dict

@@ -34,7 +34,7 @@ class Source(source.Source):
         crop, enlarge, resize, flip, rotate_degrees, background, half: as for a folder.
     Raises:
         ValueError: an unknown name, split or feature; not prepared, or prepared without random
-        access; no image to use.
+            access; no image to use.
     """
 
     name: str
