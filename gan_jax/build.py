@@ -96,7 +96,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     check_partner(config, game, about)
     make_iteration(config, game, parallel)
     if "." in config.model:
-        if game.calls:
+        if game.translates:
             check_own_calls(config, game)
         else:
             check_own_networks(config, game, about.shape, about.classes)
@@ -185,8 +185,8 @@ def warn_of_few_images(config: Config, game: Game, images: int) -> list[str]:
         return []
     return [
         f"{images} images are few: a generator that starts from nothing will repeat them or stay"
-        " blurred. configs/few_shot.py starts from a run on many images like them and asks for"
-        " less: docs/tutorials/few-pictures.md."
+        " blurred. --config few_shot starts from a run on many images like them"
+        " (--config.init_from)."
     ]
 
 

@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
+import numpy as np
 
 from gan_jax.data.pairs import SIDES
 from gan_jax.runtime import registry
@@ -136,13 +137,22 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ValueError: no such file, no get_config in it, an unknown setting or a wrong type.
     """
+    return _load(spec, [_parsed(text) for text in overrides])
+
+
+def _load(spec: str, overrides: Sequence[tuple[str, object]]) -> Config:
+    """`load` with the overrides as keys and values."""
     path, arg = _file_and_argument(spec)
     get = _get_config(path)
     settings = get(arg or None)
     if "smoke" in arg.split(","):
-        settings = _with_named_data(settings, get, arg, overrides)
-    for override in overrides:
-        set_override(settings, override)
+        settings = _with_named_data(settings, get, arg, [key for key, _ in overrides])
+    return _built(settings, overrides)
+
+
+def _built(settings: dict, overrides: Sequence[tuple[str, object]]) -> Config:
+    for key, value in overrides:
+        _set(settings, key, value)
     built = registry.build(Config, settings, "config")
     _check_values(settings, "config")
     return built
@@ -151,13 +161,10 @@ def load(spec: str, overrides: Sequence[str] = ()) -> Config:
 def resolve(config: "str | os.PathLike | Config", overrides: Mapping[str, object]) -> Config:
     """A config's name, its file or a Config, with overrides {"game.penalty": "r1"}. Raises
     ValueError as `load`."""
-    texts = [f"{key}={value!r}" for key, value in overrides.items()]
+    given = list(_copied(overrides).items())
     if not isinstance(config, Config):
-        return load(os.fspath(config), texts)
-    settings = _copied(dataclasses.asdict(config))
-    for text in texts:
-        set_override(settings, text)
-    return registry.build(Config, settings, "config")
+        return _load(os.fspath(config), given)
+    return _built(_copied(dataclasses.asdict(config)), given)
 
 
 def named_configs() -> dict[str, pathlib.Path]:
@@ -223,16 +230,17 @@ def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]
 
 
 def _with_named_data(
-    small: dict, get: Callable[[str | None], dict], arg: str, overrides: Sequence[str]
+    small: dict, get: Callable[[str | None], dict], arg: str, keys: Sequence[str]
 ) -> dict:
     """A smoke run's settings, in which data that the user names take the place of those that stand
     in for the config's own, only made smaller.
 
-    small: the settings of `get(arg)`. Data are named by an override (data.a.path=horses) or by an
-    argument (photo=me.jpg): of two sides each for itself, of pairs both.
+    small: the settings of `get(arg)`. keys: of the overrides. Data are named by an override
+    (data.a.path=horses) or by an argument (photo=me.jpg): of two sides each for itself, of pairs
+    both.
     """
     full = get(",".join(item for item in arg.split(",") if item != "smoke") or None)
-    usual, keys = get(None), [text.partition("=")[0].strip() for text in overrides]
+    usual = get(None)
     two_sides = all("a" in settings.get("data", {}) for settings in (small, full))
     places = [f"data.{side}" for side in SIDES] if two_sides else ["data"]
     named = [place for place in places if _is_named(place, small, full, usual, keys)]
@@ -324,35 +332,53 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
 
 
 def _copied(settings: Mapping) -> dict:
-    """Plain dicts all the way down, none of them shared: an override of opt_g must not reach
-    opt_d."""
-    return {
-        key: _copied(x) if isinstance(x, Mapping | ml_collections.ConfigDict) else x
-        for key, x in settings.items()
-    }
+    """Plain dicts and values all the way down, none of them shared: an override of opt_g must not
+    reach opt_d."""
+    return {key: _plain(x) for key, x in settings.items()}
+
+
+def _plain(x):
+    """A setting as JSON has it: a path is a text, a number of numpy's one of Python's."""
+    if isinstance(x, Mapping | ml_collections.ConfigDict):
+        return _copied(x)
+    if type(x) in (list, tuple):
+        return type(x)(map(_plain, x))
+    if isinstance(x, os.PathLike):
+        return os.fspath(x)
+    return x.item() if isinstance(x, np.generic) else x
 
 
 def set_override(settings: dict, text: str) -> None:
     """Sets "game.penalty=r1" in a config's settings. Raises ValueError where there is no value, or
     no such place."""
+    _set(settings, *_parsed(text))
+
+
+def _parsed(text: str) -> tuple[str, object]:
+    """("game.penalty", "r1") of "game.penalty=r1"."""
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"--config.{text}: give a value, as in --config.{text}=1.")
+    return key, _value(value)
+
+
+def _set(settings: dict, key: str, value: object) -> None:
     *parents, last = key.split(".")
     place = settings
     for i, parent in enumerate(parents):
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise ValueError(
-                f"--config.{text}: config.{'.'.join(parents[: i + 1])} is {place!r}, it has no"
-                " settings."
+                f"--config.{key}={value}: config.{'.'.join(parents[: i + 1])} is {place!r}, it has"
+                " no settings."
             )
-    place[last] = _value(value)
+    place[last] = value
 
 
 def _check_values(value, place: str) -> None:
     """Raises ValueError at what no setting can be, however deep inside: a NaN, an infinity, a
-    number beyond 32 bits, or an empty text, which as a path is the current folder."""
+    number beyond 32 bits, an empty text, which as a path is the current folder, or what JSON has
+    not."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             _check_values(part, f"{place}.{key}")
@@ -364,6 +390,11 @@ def _check_values(value, place: str) -> None:
         raise ValueError(f"{place}={shown}: whole numbers are at most {2**32 - 1}.")
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{place}={value}: it must be a finite number.")
+    elif not isinstance(value, str | int | float | None):
+        raise ValueError(
+            f"{place}: a {type(value).__name__} is no setting; give numbers, texts, True, False,"
+            " None, and lists and dicts of them."
+        )
     elif value == "":
         raise ValueError(
             f"{place}='': it is empty, as a variable that is not set is. Give a value, or leave it"

@@ -93,7 +93,7 @@ class Trainer:
         sides = images.sides(source, game.contents or "a")
         self.preview = previews.preview(game, config, self.parallel, source.classes, sides)
         self.saved = True  # whether the last save was begun; Store.finish says how it ended
-        self.window = Window()
+        self.window = Window(self.parallel.one)
         self.profiler = Profiler(folder / "profile", config.profile_steps, progress.log)
         self.compiled = set()  # places of the phases that have run, and "grid"
         self.writer = None
@@ -178,7 +178,7 @@ class Trainer:
             ]
             with jax.transfer_guard("disallow"):
                 state, metrics = iteration(state, placed, step)
-            self.window.add(step + 1, self.parallel.one(metrics))
+            self.window.add(step + 1, metrics)
         everything = len(self.compiled - {"grid"}) == len(iteration.steps)
         self.profiler.after_iteration(everything, self.window.wait)
         return state

@@ -1,8 +1,10 @@
 """import gan_jax as gj: what is called from Python and shown in notebooks."""
 
 import base64
+import dataclasses
 import io
 import logging
+import pathlib
 import re
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 from PIL import Image
 
 import gan_jax as gj
-from gan_jax import evaluation
+from gan_jax import checkpoint, evaluation
 from gan_jax.data.images import save_png
 from gan_jax.evaluation import folders
 from gan_jax.inference import generate, stylize
@@ -142,7 +144,7 @@ def test_notebooks_show_a_sampler(noise, translator):
     assert picture_in(translator._repr_html_()).size == (800, 20)
 
 
-def test_train_gives_a_run(tmp_path, capsys):
+def test_train_gives_a_run(tmp_path, capsys, monkeypatch):
     """By a config's file, with overrides; notebooks show it."""
     for i in range(8):
         save_png(tmp_path / "data" / f"{i}.png", np.full((4, 4, 3), 30 * i, np.uint8))
@@ -151,6 +153,13 @@ def test_train_gives_a_run(tmp_path, capsys):
     run = gj.train(tmp_path / "mine.py", tmp_path / "run", overrides=overrides)
     assert run.step == 1 and run.metrics()[-1]["step"] == 1
     sampler = run.load()
+    own = checkpoint.read_meta(sampler.step)
+    own["config"]["model"] = "mine.networks"
+    monkeypatch.setattr(checkpoint, "read", lambda *args: ({}, own))
+    with pytest.raises(ValueError, match=r"in Python trusted=\['mine.networks'\]"):
+        run.load()
+    with pytest.raises(ValueError, match="config.model='mine.networks'"):
+        run.load(trusted=["mine.networks"])
     assert sampler.sample(2).shape == (2, 4, 4, 3) and sampler.latents([0]).shape == (1, 3)
     page = run._repr_html_()
     assert "run, step 1" in page and "noise_to_image/mlp" in page and picture_in(page).size[1] > 4
@@ -184,6 +193,15 @@ def test_a_config_may_be_an_object_a_name_or_a_file():
     assert named.batch == 8 and named.data["labels"] == "hair"
     again = config.resolve(named, {"game.z_dim": 7})
     assert again.game["z_dim"] == 7 and again.batch == 8 and named.game["z_dim"] != 7
+    values = {"data.root": pathlib.Path("photos"), "data.identities": np.int64(20), "seed": 3}
+    for given in (named, "avatars"):
+        run = config.resolve(given, values | {"opt_g.lr": np.float32(0.5), "g": {"widths": (4,)}})
+        assert run.data["root"] == "photos" and run.seed == 3 and run.g == {"widths": (4,)}
+        assert type(run.data["identities"]) is int and type(run.opt_g["lr"]) is float
+    with pytest.raises(ValueError, match="config.data.path='': it is empty"):
+        config.resolve(dataclasses.replace(named, data={"path": ""}), {})
+    with pytest.raises(ValueError, match="config.g.widths: a ndarray is no setting"):
+        config.resolve(named, {"g.widths": np.ones(3)})
     with pytest.raises(ValueError, match="config.bach: no such setting. Did you mean 'batch'?"):
         config.resolve(named, {"bach": 7})
     with pytest.raises(ValueError, match="--config=avatrs: no such config.* mean 'avatars'?"):

@@ -181,7 +181,7 @@ def test_very_few_images_are_told_what_to_expect(toy_game):
     run, game = config.load(str(CONFIGS / "folder.py")), toy_game()
     assert (
         "99 images are few" in build.warn_of_few_images(run, game, 99)[0]
-        and "configs/few_shot.py" in build.warn_of_few_images(run, game, 99)[0]
+        and "--config few_shot" in build.warn_of_few_images(run, game, 99)[0]
     )
     assert (
         build.warn_of_few_images(run, game, 100)

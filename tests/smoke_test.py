@@ -109,7 +109,7 @@ def test_smoke(file, evaluated, tool, tmp_path, shared_data, capsys, shared_expe
         said = capsys.readouterr()
         assert (
             "9 images are fewer than 1,000" in said.out + said.err
-            and "configs/few_shot.py" in said.out + said.err
+            and "--config few_shot" in said.out + said.err
         )
     if file.stem in KEEPS:
         resumes(args, tmp_path / "run", tmp_path / "again")

@@ -1,6 +1,7 @@
 """Config -> game: the algorithm that it names, with its networks, for images of one shape."""
 
 import dataclasses
+import inspect
 import types
 from collections.abc import Sequence
 
@@ -16,6 +17,14 @@ SIZES = (
     "width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion",
     "cardinality", "channel_base", "channel_max", "mbstd_group",
 )  # fmt: skip
+GAME_RENAMES = {  # what a game of one's own may define by a former name
+    "settle": "prepare_for_sampling",
+    "through": "apply_generator",
+    "drawing": "sampling_settings",
+    "labelled": "labeled",
+}
+NETWORK_RENAMES = {"drawing": "sampling_settings"}
+SIDES = ("patch", "levels")  # fields by which a translator's generator told its side_multiple
 
 
 def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
@@ -24,7 +33,8 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
 
     Raises:
         ValueError: an unknown algorithm, model or setting, with the nearest known one; a
-            conditional config on data without labels, or the reverse.
+            conditional config on data without labels, or the reverse; code of one's own that
+            defines a former name.
     """
     if config.conditional is not None and config.conditional != bool(n_classes):
         raise ValueError(
@@ -34,6 +44,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
             else "config.conditional=False, but the data has classes. Set config.data.labels=False."
         )
     algorithm, model = modules(config)
+    _check_names(algorithm.Algorithm, model.Generator, model.Discriminator)
     if algorithm.Algorithm.labeled and not n_classes:
         raise ValueError(
             f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
@@ -55,6 +66,27 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
         )
     given = {"batch": config.batch, "augment": _augment(config)}
     return algorithm.Algorithm.build(config.game, **networks, **given)
+
+
+def _check_names(game: type[Game], *networks: type[nn.Module]) -> None:
+    """Raises ValueError where a class defines by a former name only what would not be read."""
+    renames = {game: GAME_RENAMES} | dict.fromkeys(networks, NETWORK_RENAMES)
+    for kind, names in renames.items():
+        for source in kind.__mro__:
+            defined = {*vars(source), *inspect.get_annotations(source)}
+            for old, new in names.items():
+                if old in defined and new not in defined:
+                    raise ValueError(
+                        f"{source.__module__}.{source.__qualname__}: {old} is called {new} now."
+                        " Rename it."
+                    )
+    generator = networks[0]
+    sides = [name for name in SIDES if name in field_names(generator)]
+    if game.translates and sides and not hasattr(generator, "side_multiple"):
+        raise ValueError(
+            f"{generator.__module__}.{generator.__qualname__} has {' and '.join(sides)}, but no"
+            " side_multiple: define what sides it pads pictures to multiples of (models.Traits)."
+        )
 
 
 def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:

@@ -43,6 +43,10 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
+    from gan_jax import pretrained
+    from gan_jax.evaluation import measures
+
+    of_folders = [n for n, measure in measures.known().items() if not measure.needs.translator]
     parser = cli.Parser(__doc__, "evaluate")
     path, add = pathlib.Path, parser.add_argument
     add("generated", type=path, help="folder of pictures to measure")
@@ -50,8 +54,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--held-out", type=path, help="real pictures the generator never saw: the control")
     add(
         "--metrics",
-        help="as in kid,fid,memorisation: names in docs/reference/measures.md (default: all for"
-        " which there is enough)",
+        help=f"as in kid,fid,memorisation, of: {', '.join(of_folders)} (default: all"
+        " for which there is enough)",
     )
     add("--pairs", action="store_true", help="compare pictures of one name: x.png with x.jpg too")
     add("--luma", action="store_true", help="--pairs on Y of BT.601, as restoration papers do")
@@ -66,7 +70,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--features",
         default="efflite0",
-        help="the net that sees them, a name in docs/how-to/evaluate.md (default %(default)s)",
+        help=f"the net that sees them, of: {', '.join(pretrained.NETS)} (default %(default)s)",
     )
     add("--weights", help="file of the net's weights (efflite0 has its own)")
     add(

@@ -100,11 +100,12 @@ def _main(argv: list[str], signals: Signals) -> int:
         logging.getLogger("gan_jax").setLevel(logging.INFO)
         workdir = workdirs.of(flags.workdir) if flags.workdir else None
         from gan_jax import config
-        from gan_jax.commands import describe
 
         signals.check()
         settings = config.load(flags.config, overrides)
         if flags.describe:
+            from gan_jax.commands import describe
+
             print(describe.describe(settings))
             return 0
         signals.check()

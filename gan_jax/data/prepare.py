@@ -97,7 +97,7 @@ def prepare(
             "pictures": counts,
             "rejected": len(rejects),
             "recipe": dataclasses.asdict(recipe),
-            "made_by": "gan_jax tools/prepare.py",
+            "made_by": "gan-jax prepare",
         }
         files.replace_text(scratch / "set" / "card.json", json.dumps(card, indent=1) + "\n")
         if out.exists():

@@ -55,14 +55,15 @@ class Criterion(NamedTuple):
 
 
 def criterion(protocol: Protocol, sets: Sets, net: pretrained.Net) -> Criterion:
-    """By config.eval.best, else by the first value of which less or more is better.
+    """By config.eval.best, else by the first value of which less or more is better: in the order of
+    config.eval.metrics, those last that are of classes or translations only.
 
     Raises:
         ValueError: it is none of those measured, or one that tells nothing.
     """
     known = {
         name: Criterion(name, value.better, measure.needs.held_out == "required")
-        for measure in measures.find(protocol.metrics)
+        for measure in sorted(measures.find(protocol.metrics), key=_rank)
         for name, value in measure.declared(protocol, sets, net).items()
         if value.better
     }
@@ -73,6 +74,11 @@ def criterion(protocol: Protocol, sets: Sets, net: pretrained.Net) -> Criterion:
             "config.eval.metrics: none of them tells which checkpoint is best; add 'kid'."
         )
     return next(iter(known.values()))
+
+
+def _rank(measure: measures.Measure) -> int:
+    """A measure of any generator's pictures before one of classes or translations only."""
+    return measure.order if measure.needs.labels or measure.needs.translator else 0
 
 
 def chosen_on(protocol: Protocol, chosen: Criterion, game: Game) -> str | None:
@@ -161,17 +167,19 @@ class BestCheckpoint:
                 )
 
     def _saved_value(self) -> float | None:
-        """Of the best checkpoint that is there; None: there is none, or none by this protocol."""
+        """Of the best checkpoint that is there; None: there is none, or none by this protocol and
+        value."""
         if self.store.newest is None:
             return None
         meta = checkpoint.read_meta(self.store.folder / str(self.store.newest))
-        best = meta.get("best", {})
-        if best.get("protocol") == json.loads(json.dumps(self.protocol)):
-            return best.get(self.criterion.name)
-        self.log(
-            f"the best checkpoint, step {self.store.newest}, was chosen by another protocol:"
-            " chosen anew."
-        )
+        best = dict(meta.get("best", {}))
+        if best.pop("protocol", None) != json.loads(json.dumps(self.protocol)):
+            by = "another protocol"
+        elif self.criterion.name in best:
+            return best[self.criterion.name]
+        else:
+            by = ", ".join(best)
+        self.log(f"the best checkpoint, step {self.store.newest}, was chosen by {by}: chosen anew.")
         return None
 
     def __call__(self, step: int, state: TrainState, meta: dict, writer: Writer | None) -> None:

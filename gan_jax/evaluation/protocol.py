@@ -32,7 +32,8 @@ class Protocol:
         seed: of z, of labels, of which real pictures are taken.
         batch: pictures a device sees at a time.
         best: the value by which the best checkpoint is kept, as "kid_efflite0"; None: the first
-            of which less or more is better, in the order of `metrics`.
+            of which less or more is better, in the order of `metrics`, those last that are of
+            classes or translations only.
         robustness_images: of a set, for each corruption and strength.
         usefulness: arguments of probes.Usefulness.
     """

@@ -5,7 +5,7 @@ import functools
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -91,10 +91,13 @@ def about(value: Value, values: Mapping[str, float]) -> dict:
     }
 
 
-def _saved(pictures: Mapping[str, Picture], folder: pathlib.Path | None, log: Log) -> dict:
-    """{name: {"file", "caption"}} of the pictures, written below `folder`."""
+def _saved(
+    pictures: Mapping[str, Callable[[], Picture]], folder: pathlib.Path | None, log: Log
+) -> dict:
+    """{name: {"file", "caption"}} of the pictures, drawn and written below `folder`."""
     saved = {}
-    for name, picture in pictures.items() if folder is not None else ():
+    for name, draw in pictures.items() if folder is not None else ():
+        picture = draw()
         try:
             path = save_sheet(folder, f"{name}.png", picture.pixels)
         except OSError as error:

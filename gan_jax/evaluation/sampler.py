@@ -25,8 +25,8 @@ class BatchSampler:
             keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(ids)
             z = jax.vmap(lambda key: game.latent(key, 1, truncation)[0])(keys)
             further = jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
-            x = None if pixels is None else to_float(pixels)
-            x = game.sample_to_measure(ema, further, z, y, truncation, x)
+            given = {"x": to_float(pixels)} if game.translates else {}
+            x = game.sample_to_measure(ema, further, z, y, truncation, **given)
             drawn = jnp.clip(jnp.rint((x + 1) * 127.5), 0, 255).astype(jnp.uint8)
             return drawn, jnp.isfinite(x).all((1, 2, 3))
 

@@ -12,7 +12,7 @@ import safetensors.numpy
 from flax import traverse_util
 from jax import export as jax_export
 
-from gan_jax.inference.exported import Exported, load_stablehlo
+from gan_jax.inference.exported import NOISE, Exported, load_stablehlo
 from gan_jax.inference.sampler import Sampler
 from gan_jax.nn import conv
 from gan_jax.runtime.files import replace_bytes, replace_text
@@ -42,7 +42,7 @@ def export(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
         save_translator(sampler, folder)
         about["multiple"] = sampler.multiple
     else:
-        save_stablehlo(sampler, folder / "sampler.stablehlo")
+        save_stablehlo(sampler, folder / NOISE)
     replace_text(folder / "about.json", json.dumps(about, indent=1) + "\n")
     return round_trip(sampler, folder)
 
@@ -190,8 +190,8 @@ def round_trip(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
         return found | {"restyle.stablehlo": float(jnp.abs(a - b).max())}
     z = sampler.game.latent(jax.random.key(0), 4)
     args = (z, jnp.arange(4) % classes) if classes else (z,)
-    a, b = sampler(*args), load_stablehlo(folder / "sampler.stablehlo")(*args)
-    return found | {"sampler.stablehlo": float(jnp.abs(a - b).max())}
+    a, b = sampler(*args), load_stablehlo(folder / NOISE)(*args)
+    return found | {NOISE: float(jnp.abs(a - b).max())}
 
 
 def _flat(tree) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ DAMAGED = (
     *(OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError),
     struct.error,
 )
+NOISE = "sampler.stablehlo"  # of a generator that draws from noise
 
 
 class Exported:
@@ -28,7 +29,15 @@ class Exported:
     """
 
     def __init__(self, folder: pathlib.Path):
-        """Raises ValueError where the folder lacks a file, or one is damaged."""
+        """Raises ValueError where the folder lacks a file, or one is damaged, and where its
+        generator draws from noise."""
+        if not (folder / "restyle.stablehlo").is_file() and (folder / NOISE).is_file():
+            raise ValueError(
+                f"{folder}: an exported generator that draws from noise. Only exported translators"
+                " are loaded so; draw with this one by"
+                f" gan_jax.inference.exported.load_stablehlo(pathlib.Path({str(folder / NOISE)!r}))"
+                "(z, y)."
+            )
         try:
             about = json.loads((folder / "about.json").read_text("utf-8"))
             _check_about(about)
@@ -101,7 +110,7 @@ def _check_about(about: dict) -> None:
     `gan-jax export` writes there."""
     fits = {
         "images' shape": _are_sizes(about["images"]["shape"][1:]),
-        "z": _are_sizes(about["z"]),
+        "z": about["z"] == [0] or _are_sizes(about["z"]),  # 0: a game with one style
         "multiple": is_size(about["multiple"]),
         "classes": isinstance(about["classes"], list)
         and all(isinstance(name, str) for name in about["classes"]),

@@ -69,8 +69,8 @@ def mix(
     """
     if not sampler.has_styles:
         raise ValueError(
-            f"--mix: {sampler.step} has no styles to mix; StyleGAN2 has"
-            " (configs/avatars_stylegan2.py)."
+            f"--mix: {sampler.step} has no styles to mix; StyleGAN2 has, as"
+            " trained by --config avatars_stylegan2."
         )
     if sampler.classes and name is None:
         raise ValueError(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Iterable
 
 from gan_jax import checkpoint
 from gan_jax.inference import loading, notebook
@@ -25,9 +26,10 @@ class Run:
         """The last step that was logged; 0 where there is none."""
         return workdir.last_step(self.folder)
 
-    def load(self) -> Sampler:
-        """The newest checkpoint as a sampler. Raises ValueError where there is none."""
-        return loading.load_sampler(self.folder)
+    def load(self, *, trusted: Iterable[str] = ()) -> Sampler:
+        """The newest checkpoint as a sampler; trusted: modules of your own that it names and that
+        may be imported. Raises ValueError where there is none."""
+        return loading.load_sampler(self.folder, trusted=trusted)
 
     def metrics(self) -> list[dict]:
         """The lines of metrics.jsonl: losses, speed and images seen, by step. Raises OSError where

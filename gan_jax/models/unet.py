@@ -35,6 +35,10 @@ class Generator(nn.Module):
     initializer: str = "normal"
     dtype: str = "float32"
 
+    @property
+    def side_multiple(self) -> int:
+        return 1 << self.levels
+
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], *, train: bool = False
@@ -55,7 +59,7 @@ class Generator(nn.Module):
             name, shift = f"up{level}", bias or not level
             return ConvTranspose(features, self.initializer, bias=shift, name=name)(nn.relu(h))
 
-        kept = [down(pad_to(x, 1 << self.levels).astype(self.dtype), 0)]
+        kept = [down(pad_to(x, self.side_multiple).astype(self.dtype), 0)]
         for level in range(1, self.levels):
             h = down(nn.leaky_relu(kept[-1], 0.2), level)
             kept.append(norm(h) if level < self.levels - 1 else h)

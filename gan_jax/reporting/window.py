@@ -1,6 +1,7 @@
 """The metrics between two log lines."""
 
 import collections
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -13,8 +14,9 @@ class Window:
     """Metrics of the iterations since the last log line; they stay on the devices until `means`
     fetches them."""
 
-    def __init__(self):
-        self._metrics = []  # (step, {"d/loss": f32 []})
+    def __init__(self, one: Callable[[dict], dict]):
+        """one: metrics as the devices have them -> {"d/loss": f32 []}; Parallel.one."""
+        self._one, self._metrics = one, []  # (step, metrics)
 
     def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
         """step: the count of iterations with this one. Waits where the host is AHEAD iterations
@@ -34,7 +36,7 @@ class Window:
             FloatingPointError: one was NaN or infinite; names it and the steps.
         """
         steps = [step for step, _ in self._metrics]
-        fetched = jax.device_get([metrics for _, metrics in self._metrics])
+        fetched = jax.device_get([self._one(metrics) for _, metrics in self._metrics])
         self._metrics.clear()
         values = collections.defaultdict(list)
         for step, metrics in zip(steps, fetched, strict=True):

@@ -26,6 +26,7 @@ RUN_FILES = (
     "best",
     "tensorboard",
     "evaluation",
+    "profile",
     "trackers.json",
     "wandb",
 )

@@ -83,7 +83,7 @@ def check_trusted(names: Mapping[str, str], trusted: Iterable[str], where: str) 
         if "." in name and not name.startswith("gan_jax.") and name not in trusted:
             raise ValueError(
                 f"{where}: its {kind}, {name!r}, is Python from outside gan_jax, which would run."
-                f" If you trust it: --trust-code {name}"
+                f" If you trust it: --trust-code {name}, or in Python trusted=[{name!r}]"
             )
 
 

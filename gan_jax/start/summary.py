@@ -4,8 +4,8 @@ import pathlib
 import textwrap
 from collections.abc import Iterator, Sequence
 
-import jax
 import numpy as np
+from clu import parameter_overview
 
 from gan_jax.build import Experiment
 from gan_jax.data.source import Source
@@ -48,9 +48,8 @@ def _networks(experiment: Experiment, state: TrainState) -> Iterator[tuple[str, 
 def parameters(player: Player) -> str:
     """ "1,234,567 parameters (g 1,230,000, mapping 4,567)"; the networks where there are
     several."""
-    counts = {
-        name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in player.params.items()
-    }
+    count = parameter_overview.count_parameters
+    counts = {name: count(tree) for name, tree in player.params.items()}
     each = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     return f"{sum(counts.values()):,} parameters" + (f" ({each})" if len(counts) > 1 else "")
 

@@ -1,15 +1,20 @@
 """The tutorial's promise: a game is one file of your own, named by its dotted path, trained by the
 same command."""
 
+import dataclasses
 import json
 import re
 import sys
 
 import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from gan_jax import algorithms, build, checkpoint, config, main
-from gan_jax.algorithms import cut, cyclegan, pix2pix, starganv2
+from gan_jax.algorithms import cut, cyclegan, noise_to_image, pix2pix, starganv2
+from gan_jax.distributed.parallel import Parallel
+from gan_jax.evaluation.sampler import BatchSampler
 from tests.paths import ROOT
 
 TUTORIAL = (ROOT / "docs" / "tutorials" / "your-own-game.md").read_text()
@@ -50,6 +55,92 @@ def test_a_translators_own_network_is_told_what_it_must_take(game, needed):
     needed = rf"config.model='own.network': Apart must have __call__\(self, {needed}, \*, train\): "
     with pytest.raises(ValueError, match=needed):
         build.check_own_calls(run, game)
+
+
+TRANSLATOR = """
+import dataclasses
+from typing import Any
+from gan_jax import state
+from gan_jax.algorithms import base
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm(base.Translator):
+    g: Any
+    d: Any
+    phases = state.Phase("d", None), state.Phase("g", None)
+    def init(self, rng, batch): return base.variables({"g": {}}), base.variables({"d": {}}), {}
+    def apply_generator(self, ema, more, x, style): return x, {}
+"""
+NETWORKS = """
+import flax.linen as nn
+
+class Generator(nn.Module):
+    depth: int = 3
+    def __call__(self, x, *, train=False): return x
+
+class Discriminator(nn.Module):
+    levels: int = 3
+    def __call__(self, x, *, train=False): return x
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """(source of a game, of its networks) -> a config of them."""
+
+    def write(game=TRANSLATOR, networks=NETWORKS):
+        package = tmp_path / tmp_path.name
+        package.mkdir()
+        (package / "game.py").write_text(game)
+        (package / "networks.py").write_text(networks)
+        names = f"{tmp_path.name}.game", f"{tmp_path.name}.networks"
+        side = {"source": "avatars", "resolution": 8}
+        return config.Config(*names, side, batch=2, total_kimg=1.0)
+
+    monkeypatch.syspath_prepend(tmp_path)
+    return write
+
+
+def test_a_translator_of_ones_own_needs_no_calls(own):
+    build.check(own(), Parallel("jit"), new=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "now", "message"),
+    [
+        ("def apply_generator", "def through", "through is called apply_generator now"),
+        ("def apply_generator", "def settle(self, ema, rng): return ema\n    def apply_generator",
+         "settle is called prepare_for_sampling now"),
+        ("phases = ", "drawing = phases = ", "drawing is called sampling_settings now"),
+        ("depth: int = 3", "depth: int = 3\n    drawing = 'depth',", "is called sampling_settings"),
+        ("depth: int", "levels: int", "Generator has levels, but no side_multiple"),
+    ],
+)  # fmt: skip
+def test_former_names_are_refused(own, old, now, message):
+    run = own(TRANSLATOR.replace(old, now), NETWORKS.replace(old, now))
+    with pytest.raises(ValueError, match=rf"{run.algorithm.split('.')[0]}\..*{message}"):
+        algorithms.make_game(run, (8, 8, 3), 0)
+
+
+def test_a_generator_may_have_levels_and_say_its_sides(own):
+    levels = "levels: int = 3\n    side_multiple = 8"
+    algorithms.make_game(own(networks=NETWORKS.replace("depth: int = 3", levels)), (8, 8, 3), 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured(noise_to_image.Algorithm):
+    """Gives other pictures to measures, by the arguments of a game from noise alone."""
+
+    def sample_to_measure(self, ema, keys, z, y, truncation=None):
+        return jnp.zeros((len(z), 4, 4, 1))
+
+
+def test_a_game_from_noise_is_given_no_pictures_to_measure(toy_game):
+    game = Measured(**vars(toy_game()))
+    run = config.Config("x", "x", {}, batch=2, total_kimg=1.0)
+    state = build.new_state(run, game, (4, 4, 1), 0)
+    drawn = BatchSampler(game, seed=0, truncation=None, batch=2)
+    assert (drawn.images(drawn.prepare(state.ema), 2, None).load(np.arange(2)) == 128).all()
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "cut", "starganv2"])
@@ -136,7 +227,8 @@ def test_a_checkpoint_runs_no_code_that_nobody_trusts(foreign_game, tmp_path, to
     assert (
         done.stderr.splitlines()[-1]
         == f"error: {tmp_path / 'run' / 'checkpoints' / '4'}: its {kind}, 'evilpkg.game', is Python"
-        " from outside gan_jax, which would run. If you trust it: --trust-code evilpkg.game"
+        " from outside gan_jax, which would run. If you trust it: --trust-code evilpkg.game,"
+        " or in Python trusted=['evilpkg.game']"
     )
     other = tool(*call.split(), "--trust-code", "evilpkg")  # the package is not the module
     assert other.returncode == 1 and not (tmp_path / "ran").exists()

@@ -11,7 +11,7 @@ import pytest
 
 import gan_jax
 from gan_jax import commands
-from gan_jax.commands import configs, curves
+from gan_jax.commands import configs, curves, train
 from tests.paths import ROOT
 from tests.reporting.made_runs import make_run
 
@@ -50,6 +50,21 @@ def test_lists_need_no_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("False\n")
+
+
+def test_evaluations_help_names_measures_and_nets(capsys):
+    with pytest.raises(SystemExit):
+        commands.main(["evaluate", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "of: kid, fid, is, precision_recall," in said and "of: efflite0, inception," in said
+    assert "style" not in said and "docs/" not in said
+
+
+def test_training_describes_nothing_unless_told_to(monkeypatch, tmp_path):
+    monkeypatch.delitem(sys.modules, "gan_jax.commands.describe", raising=False)
+    monkeypatch.delattr(commands, "describe", raising=False)
+    assert train.main(["--config", "nowhere", "--workdir", str(tmp_path)]) == 1
+    assert "gan_jax.commands.describe" not in sys.modules
 
 
 def test_configs_are_listed_with_a_sentence_each(capsys):

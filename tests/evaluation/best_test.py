@@ -81,6 +81,14 @@ def test_a_best_of_another_protocol_or_of_a_lost_future_does_not_count(evaluated
     assert "the best checkpoint was of step 15, later than this run goes on from" in logged[0]
 
 
+def test_a_best_by_another_value_does_not_count(evaluated):
+    assert evaluated({10: 0.2})[0] == 10
+    own = ["eval.best=recall_toy"]
+    newest, logged, _ = evaluated({15: 0.1}, own, start=10, name="recall_toy")
+    assert newest == 15
+    assert logged[0] == "the best checkpoint, step 10, was chosen by kid_toy: chosen anew."
+
+
 def test_a_best_that_could_not_be_saved_is_not_announced(evaluated, monkeypatch):
     save, failed = checkpoint.Store.save, []
 

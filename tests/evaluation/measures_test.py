@@ -219,11 +219,28 @@ def test_what_is_no_result_can_not_choose(name):
         best.criterion(protocol, sets(), NET)
 
 
+@pytest.mark.parametrize(
+    ("needs", "reason"),
+    [
+        (Needs(translator=True, labels=True), "own needs labels on both sides"),
+        (Needs(translator=True, logits=True), "own needs a net that classifies"),
+        (Needs(translator=True, held_out="required"), "own needs held-out real pictures"),
+    ],
+)
+def test_a_translators_measure_may_need_what_others_do(needs, reason):
+    alone = dataclasses.replace(sets(), held_out=None)
+    net = dataclasses.replace(NET, n_logits=0)
+    assert needs.lacking("own", Protocol(), alone, net).startswith(reason)
+
+
 def test_by_default_the_first_value_with_a_direction_chooses():
     def chosen(*metrics):
         return best.criterion(Protocol(metrics=metrics), sets(), NET).name
 
-    assert chosen("memorisation", "kid") == "kid_toy" and chosen("style", "kid") == "style_kid_toy"
+    assert chosen("memorisation", "kid") == "kid_toy"
+    assert chosen("style", "fid", "kid") == "fid_toy"  # what only translations have comes last
+    assert chosen("usefulness", "kid") == "kid_toy" and chosen("style", "usefulness") == "cas"
+    assert chosen("style") == "style_kid_toy"
     with pytest.raises(ValueError, match="none of them tells which checkpoint is best; add 'kid'"):
         chosen("memorisation", "robustness")
 

@@ -16,7 +16,7 @@ from gan_jax.evaluation import features, gather, measures
 from gan_jax.evaluation import record as recording
 from gan_jax.evaluation.features import Extractor
 from gan_jax.evaluation.images import Images, Sets
-from gan_jax.evaluation.measures import robustness, usefulness
+from gan_jax.evaluation.measures import memorisation, robustness, usefulness
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.evaluation.record import measure
 from gan_jax.metrics import kid
@@ -54,6 +54,13 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
     picture = np.asarray(Image.open(tmp_path / "sheet" / "neighbours.png"))
     first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
     assert np.abs(first[0] - first[1]).max() <= 1  # the worst: a copy beside its original
+
+
+def test_without_a_folder_nothing_is_drawn(toy, shared_data, monkeypatch):
+    monkeypatch.setattr(memorisation, "_sheet", None)
+    images, protocol = avatars(), Protocol(metrics=("memorisation",))
+    found = measure(protocol, Sets(images, images), Extractor(toy, 16), None, print)
+    assert "memorised_toy" in found["values"] and "pictures" not in found
 
 
 def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_path):

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax.inference import export
+from gan_jax import algorithms, config
+from gan_jax.inference import export, loading
+from gan_jax.inference.sampler import Sampler
 from gan_jax.nn import conv
 from gan_jax.nn.guided_filter import guided_filter
+from tests.runs import untrained
 
 # a layer with a form of its own on CPUs, the side of its picture, its (convolutions, dots)
 # elsewhere
@@ -68,3 +71,22 @@ def test_a_guided_filter_is_exported_for_any_size():
     np.testing.assert_allclose(
         made.call(x, guide), guided_filter(x, guide, 2), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "g", "multiple"),
+    [("pix2pix", {}, 256), ("pix2pix", {"levels": 4}, 32), ("cyclegan", {}, 32), ("cut", {}, 32)],
+)
+def test_sides_to_compile_for_are_what_the_generator_pads_to(name, g, multiple):
+    run = config.Config(name, name, {}, batch=1, total_kimg=1.0, g=g)
+    game = algorithms.make_game(run, (64, 64, 3), 0)
+    assert Sampler(game, {}, (64, 64, 3), (), None, 1).multiple == multiple
+
+
+def test_a_u_net_is_exported_for_sides_that_it_halves(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_jax.inference.sampler.SIDES", 2)  # else a small one halves less
+    run = {"algorithm": "pix2pix", "model": "pix2pix", "data": {}, "batch": 1, "total_kimg": 1.0}
+    run |= {"g": {"width": 1, "levels": 2, "norm": "instance"}, "d": {"width": 1, "levels": 1}}
+    made = loading.load_sampler(untrained(tmp_path / "run", run, [8, 8, 1]))
+    assert made.multiple == 4
+    assert max(export.export(made, tmp_path / "exported").values()) < 1e-5

@@ -128,7 +128,9 @@ def test_move_aside_takes_what_a_run_writes_and_nothing_else(tmp_path):
         (tmp_path / "checkpoints" / "20").mkdir(parents=True)
         (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": n}))
         (tmp_path / "notes.txt").write_text("mine")
+        (tmp_path / "profile").mkdir()
         assert workdir.move_aside(tmp_path) == tmp_path / f"earlier-{n}"
         assert json.loads((tmp_path / f"earlier-{n}" / "metrics.jsonl").read_text()) == {"step": n}
     assert (tmp_path / "earlier-1" / "checkpoints" / "20").is_dir()
+    assert (tmp_path / "earlier-1" / "profile").is_dir()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["earlier-1", "earlier-2", "notes.txt"]

@@ -89,8 +89,8 @@ class Needs:
             )
         if self.held_out and sets.held_out is not None and sets.held_out.count < 3:
             return f"{name} needs at least 3 held-out images, got {sets.held_out.count}."
-        if self.translator:
-            return self._lacking_of_translator(name, sets)
+        if self.translator and (reason := self._lacking_of_translator(name, sets)):
+            return reason
         if self.logits and not net.n_logits:
             return (
                 f"{name} needs a net that classifies, and {net.name} does not: use"
@@ -162,7 +162,7 @@ class Result:
         curves: name -> corruption -> [[strength, value], ...].
         groups: a value's name -> class -> number.
         tables: name -> {"columns": [...], "rows": [[...], ...]}.
-        pictures: name -> Picture.
+        pictures: name -> function that draws the Picture; called where there is a folder for it.
         notes: a value's name -> what must be said beside it.
     """
 
@@ -170,7 +170,7 @@ class Result:
     curves: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
     groups: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     tables: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
-    pictures: Mapping[str, Picture] = dataclasses.field(default_factory=dict)
+    pictures: Mapping[str, Callable[[], Picture]] = dataclasses.field(default_factory=dict)
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
