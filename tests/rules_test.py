@@ -10,7 +10,6 @@ import gan_jax
 ROOT = pathlib.Path(gan_jax.__file__).parent
 KINDS = {"Game", "FromNoise", "Translator", "Source"}
 ASKING = {  # the only functions that may ask what an object has, each with its reason
-    "algorithms._check_names": "code of one's own by a former name is refused",
     "models.traits": "a network of one's own may define some of the traits, or none",
     "models.further_networks": "a family of networks of one's own may have G and D alone",
     "runtime.registry.by_name": "a module of one's own is refused where it lacks what it needs",

@@ -73,20 +73,25 @@ def _check_names(game: type[Game], *networks: type[nn.Module]) -> None:
     renames = {game: GAME_RENAMES} | dict.fromkeys(networks, NETWORK_RENAMES)
     for kind, names in renames.items():
         for source in kind.__mro__:
-            defined = {*vars(source), *inspect.get_annotations(source)}
             for old, new in names.items():
-                if old in defined and new not in defined:
+                if old in _defined(source) and new not in _defined(source):
                     raise ValueError(
                         f"{source.__module__}.{source.__qualname__}: {old} is called {new} now."
                         " Rename it."
                     )
     generator = networks[0]
-    sides = [name for name in SIDES if name in field_names(generator)]
-    if game.translates and sides and not hasattr(generator, "side_multiple"):
+    known = set().union(*map(_defined, generator.__mro__))
+    sides = [name for name in SIDES if name in known]
+    if game.translates and sides and "side_multiple" not in known:
         raise ValueError(
             f"{generator.__module__}.{generator.__qualname__} has {' and '.join(sides)}, but no"
             " side_multiple: define what sides it pads pictures to multiples of (models.Traits)."
         )
+
+
+def _defined(kind: type) -> set[str]:
+    """The names that a class itself defines."""
+    return {*vars(kind), *inspect.get_annotations(kind)}
 
 
 def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:

@@ -123,7 +123,7 @@ def test_former_names_are_refused(own, old, now, message):
 
 
 def test_a_generator_may_have_levels_and_say_its_sides(own):
-    levels = "levels: int = 3\n    side_multiple = 8"
+    levels = "levels: int = 3\n    side_multiple = 1"
     algorithms.make_game(own(networks=NETWORKS.replace("depth: int = 3", levels)), (8, 8, 3), 0)
 
 
