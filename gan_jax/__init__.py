@@ -113,8 +113,8 @@ def evaluate(
 
 
 def _prepare() -> None:
-    """Sets what JAX reads when it is imported; once it is, that is too late, which is logged where
-    it matters."""
+    """Sets what JAX reads when it is imported; once it is,
+    that is too late, which is logged where it matters."""
     from gan_jax.runtime import xla_flags
 
     if "jax" not in sys.modules:

@@ -179,8 +179,8 @@ def decide_augmentation(config: Config, images: int) -> tuple[Config, list[str]]
 
 
 def warn_of_few_images(config: Config, game: Game, images: int) -> list[str]:
-    """Lines for the log: what to expect of a generator that starts from nothing on fewer than FEW
-    images."""
+    """Lines for the log:
+    what to expect of a generator that starts from nothing on fewer than FEW images."""
     if images >= FEW or config.init_from is not None or game.translates:
         return []
     return [
@@ -234,8 +234,8 @@ def make_optimizers(config: Config, game: Game) -> dict:
 
 
 def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int) -> TrainState:
-    """What a run starts from, before it is placed on the devices; depends on the config and its
-    seed only."""
+    """What a run starts from, before it is placed on the devices;
+    depends on the config and its seed only."""
     tx, batch = make_optimizers(config, game), game.example(shape, n_classes)
 
     @jax.jit

@@ -332,8 +332,8 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
 
 
 def _copied(settings: Mapping) -> dict:
-    """Plain dicts and values all the way down, none of them shared: an override of opt_g must not
-    reach opt_d."""
+    """Plain dicts and values all the way down, none of them shared:
+    an override of opt_g must not reach opt_d."""
     return {key: _plain(x) for key, x in settings.items()}
 
 

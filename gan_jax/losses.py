@@ -23,14 +23,14 @@ class Loss(NamedTuple):
 
 
 def logistic_d(real: Logits, fake: Logits) -> Float[Array, ""]:
-    """-log sigmoid(real) - log(1 - sigmoid(fake)). Goodfellow et al. 2014, arXiv:1406.2661, eq.
-    1."""
+    """-log sigmoid(real) - log(1 - sigmoid(fake)).
+    Goodfellow et al. 2014, arXiv:1406.2661, eq. 1."""
     return jnp.mean(softplus(-real)) + jnp.mean(softplus(fake))
 
 
 def saturating_g(real: Logits | None, fake: Logits) -> Float[Array, ""]:
-    """log(1 - sigmoid(fake)): the minimax game as written, whose gradient vanishes while the critic
-    wins. Ibid."""
+    """log(1 - sigmoid(fake)): the minimax game as written,
+    whose gradient vanishes while the critic wins. Ibid."""
     return -jnp.mean(softplus(fake))
 
 
@@ -45,8 +45,8 @@ def hinge_d(real: Logits, fake: Logits) -> Float[Array, ""]:
 
 
 def wasserstein_d(real: Logits, fake: Logits) -> Float[Array, ""]:
-    """Arjovsky et al. 2017, arXiv:1701.07875; needs a bounded critic: a penalty or clipped
-    weights."""
+    """Arjovsky et al. 2017, arXiv:1701.07875; needs a bounded critic:
+    a penalty or clipped weights."""
     return jnp.mean(fake) - jnp.mean(real)
 
 

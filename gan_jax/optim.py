@@ -169,8 +169,8 @@ def make(
 
 
 def _check(settings: Mapping, place: str) -> None:
-    """Raises ValueError where one of `make`'s settings is out of range, or they don't go
-    together."""
+    """Raises ValueError where one of `make`'s settings is out of range,
+    or they don't go together."""
     for name, fits in RANGES.items():
         if settings[name] is not None and not fits(settings[name]):
             raise ValueError(f"{place}.{name}={settings[name]} is out of range.")

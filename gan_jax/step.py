@@ -129,8 +129,8 @@ class Iteration:
         average: Average,
         accumulate: int = 1,
     ):
-        """tx: {"g": optimizer, "d": optimizer}; parallel: parallel.Parallel; batch: images an
-        iteration."""
+        """tx: {"g": optimizer, "d": optimizer};
+        parallel: parallel.Parallel; batch: images an iteration."""
         self.steps = [
             (phase, parallel.compile(make_step(phase, tx[phase.who], accumulate)))
             for phase in phases
@@ -146,8 +146,8 @@ class Iteration:
     def __call__(
         self, state: TrainState, batches: Sequence[PyTree], step: int
     ) -> tuple[TrainState, Metrics]:
-        """batches: one pytree [B, ...] a step of the longest phase; step: the host's count of
-        iterations."""
+        """batches: one pytree [B, ...] a step of the longest phase;
+        step: the host's count of iterations."""
         metrics, k = {}, 0
         for phase, step_fn in self.steps:
             if step % phase.every == 0:

@@ -194,8 +194,8 @@ class Trainer:
                 self.window.wait()
 
     def log(self, step: int) -> None:
-        """Logs the means of the metrics since the last line. Raises FloatingPointError where one is
-        not finite."""
+        """Logs the means of the metrics since the last line.
+        Raises FloatingPointError where one is not finite."""
         means, images = self.window.means(), step * self.config.batch
         rate = self.progress.rate(images)
         self.progress.show(means, rate)

@@ -103,8 +103,8 @@ def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:
 
 
 def further_networks(config: Config) -> dict[str, type[nn.Module]]:
-    """The networks beside g and d: those of the model's NETWORKS that the algorithm has a field
-    for."""
+    """The networks beside g and d:
+    those of the model's NETWORKS that the algorithm has a field for."""
     algorithm, model = modules(config)
     takes = algorithm.Algorithm.takes()
     return {name: net for name, net in models.further_networks(model).items() if name in takes}
@@ -139,8 +139,8 @@ def _network(
     shape: Sequence[int],
     n_classes: int,
 ) -> nn.Module:
-    """One network of the model; `shape`, `n_classes` and `dtype` go to those that have the
-    field."""
+    """One network of the model;
+    `shape`, `n_classes` and `dtype` go to those that have the field."""
     fields = field_names(net)
     given = {"shape": tuple(shape), "n_classes": n_classes, "dtype": config.dtype}
     if "dtype" not in fields and config.dtype != "float32":

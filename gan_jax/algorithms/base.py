@@ -1,5 +1,5 @@
-"""What every game is. No loss term lives here: a reader sees a game's whole objective in its own
-file."""
+"""What every game is. No loss term lives here:
+a reader sees a game's whole objective in its own file."""
 
 import abc
 import functools
@@ -97,8 +97,8 @@ class Game(abc.ABC):
     def init(
         self, rng: jax.Array, batch: Mapping[str, jax.Array]
     ) -> tuple[Variables, Variables, PyTree]:
-        """(generator side's variables, critic side's variables, carry), from one batch of data for
-        its shapes."""
+        """(generator side's variables, critic side's variables, carry),
+        from one batch of data for its shapes."""
 
     @abc.abstractmethod
     def latent(self, rng: jax.Array, n: int, truncation: float | None = None) -> jax.Array:
@@ -131,8 +131,8 @@ class Game(abc.ABC):
         """
 
     def prepare_for_sampling(self, ema: Variables, rng: jax.Array) -> Variables:
-        """The averaged weights as sampling wants them; called once before pictures are made with
-        them."""
+        """The averaged weights as sampling wants them;
+        called once before pictures are made with them."""
         return ema
 
     def styles(
@@ -152,8 +152,8 @@ class Game(abc.ABC):
         raise NotImplementedError(f"{type(self).__module__} reads no style from a picture.")
 
     def example(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
-        """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only: numpy, n
-        rows."""
+        """A batch as this game takes it, of images of `shape` (H, W, C), for shapes only:
+        numpy, n rows."""
         return self._with_partners(example_batch(shape, n_classes, n))
 
     def example_shapes(self, shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
@@ -232,8 +232,8 @@ class Translator(Game):
 
 
 def check_weights(game: Any, *names: str) -> None:
-    """Raises ValueError where one of these fields, a weight in a loss, is not a number of 0 or
-    more."""
+    """Raises ValueError where one of these fields, a weight in a loss,
+    is not a number of 0 or more."""
     for name in names:
         if not 0 <= getattr(game, name) < math.inf:
             raise ValueError(f"config.game.{name}={getattr(game, name)}: it must be 0 or more.")
@@ -281,8 +281,8 @@ def forward(
     rngs: Mapping | None = None,
     method=None,
 ) -> tuple[Any, PyTree]:
-    """(output, new mutable). The new one is kept by the player being trained and dropped for the
-    other."""
+    """(output, new mutable).
+    The new one is kept by the player being trained and dropped for the other."""
     variables = {"params": params, **mutable}
     return net.apply(variables, *args, train=train, mutable=list(mutable), rngs=rngs, method=method)
 
@@ -293,8 +293,8 @@ def to_float(images: jax.Array) -> jax.Array:
 
 
 def normal(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
-    """Standard normal f32 [rows, *shape]; on several devices each gets its rows of the one global
-    draw."""
+    """Standard normal f32 [rows, *shape];
+    on several devices each gets its rows of the one global draw."""
     return collectives.draw(lambda n: jax.random.normal(rng, (n, *shape)), rows)
 
 
@@ -315,13 +315,13 @@ def truncated_normal(rng: jax.Array, shape: tuple[int, ...], truncation: float |
 
 
 def uniform(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
-    """Uniform [0, 1) f32 [rows, *shape]; on several devices each gets its rows of the one global
-    draw."""
+    """Uniform [0, 1) f32 [rows, *shape];
+    on several devices each gets its rows of the one global draw."""
     return collectives.draw(lambda n: jax.random.uniform(rng, (n, *shape)), rows)
 
 
 def example_batch(shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:
-    """A batch of the data's shapes: {"image": uint8 [n, H, W, C]} and, with classes, {"label":
-    int32 [n]}."""
+    """A batch of the data's shapes: {"image": uint8 [n, H, W, C]}
+    and, with classes, {"label": int32 [n]}."""
     image = {"image": np.random.default_rng(0).integers(0, 256, (n, *shape), np.uint8)}
     return image | {"label": np.arange(n, dtype=np.int32) % n_classes} if n_classes else image

@@ -109,8 +109,8 @@ class Algorithm(base.FromNoise):
         return loss, Aux(mutable, carry, metrics | of_lecam | of_consistency | strength)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """The lazy penalty's own step: `penalty_every` times the weighted penalty, minimized over
-        params_d."""
+        """The lazy penalty's own step:
+        `penalty_every` times the weighted penalty, minimized over params_d."""
         k_z, k_penalty = jax.random.split(rng)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0])
@@ -167,8 +167,8 @@ class Algorithm(base.FromNoise):
         return images, {"g": mutable}
 
     def critic(self, params_d, state, x, y):
-        """(logits f32 [B], D's new mutable {"d": ...}). Every pass of a step starts from the stored
-        one."""
+        """(logits f32 [B], D's new mutable {"d": ...}).
+        Every pass of a step starts from the stored one."""
         logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
         return logits, {"d": mutable}
 

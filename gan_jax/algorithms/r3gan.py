@@ -110,8 +110,8 @@ class Algorithm(base.FromNoise):
         return loss, Aux(state.d.mutable, carry, metrics | of_lecam | of_consistency | strength)
 
     def penalty_d(self, params_d, state, batch, rng):
-        """The lazy penalties' own step: `penalty_every` times gamma / 2 (R1 + R2), minimized over
-        params_d."""
+        """The lazy penalties' own step:
+        `penalty_every` times gamma / 2 (R1 + R2), minimized over params_d."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         pairs, y = self.pairs(state, batch, k_z)
         augment = functools.partial(self.augmented_pairs, state, k_real, k_fake)

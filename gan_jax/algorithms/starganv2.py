@@ -84,8 +84,8 @@ class Algorithm(base.Translator):
         )
 
     def loss_d_latent(self, params_d, state, batch, rng):
-        """Minimized over params_d with G frozen; fakes have styles of noise. Returns (f32 [],
-        Aux)."""
+        """Minimized over params_d with G frozen; fakes have styles of noise.
+        Returns (f32 [], Aux)."""
         s = self.styles_from_noise(state.g.params, batch, rng)
         return self.loss_d(params_d, state, batch, s)
 
@@ -164,8 +164,8 @@ class Algorithm(base.Translator):
         return loss, Aux(state.g.mutable, state.carry, metrics)
 
     def diversity_at(self, step: jax.Array) -> jax.Array:
-        """The diversity term's weight f32 [] in iteration `step` (from 0), by the images before
-        it."""
+        """The diversity term's weight f32 [] in iteration `step` (from 0),
+        by the images before it."""
         if self.diversity_kimg is None:
             return jnp.float32(self.diversity)
         done = (step + 0.0) * self.batch / (self.diversity_kimg * 1000)

@@ -22,8 +22,8 @@ STEPS = 4  # of the critic between two moves of p
 
 
 class Transform(NamedTuple):
-    """How a transform's values are drawn, with a probability of multiplier * p; else they are
-    `neutral`."""
+    """How a transform's values are drawn, with a probability of multiplier * p;
+    else they are `neutral`."""
 
     value: Callable  # (u uniform in (0, 1), strength) -> values of u's shape
     strength: float | None = None  # as published
@@ -180,8 +180,8 @@ class ADA:
     def parameters(
         self, rng: jax.Array, n: int, p: Float[Array, ""]
     ) -> dict[str, Float[Array, "{n} _"]]:
-        """{transform: its values} of n images; `geometry`, `colors` ... say what
-        they mean."""
+        """{transform: its values} of n images;
+        `geometry`, `colors` ... say what they mean."""
         transforms = {name: TRANSFORMS[name] for name in self.names}
         width = sum(transform.choices + transform.numbers for transform in transforms.values())
         u = collectives.draw(lambda n: jax.random.uniform(rng, (n, width), minval=1e-7), n)

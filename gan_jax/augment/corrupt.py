@@ -43,8 +43,8 @@ def add_noise(x: Images, noise: Images, sigma: Float[Array, "B 1"]) -> Images:
 
 
 def cutout(x: Images, center: Float[Array, "B 2"], size: float) -> Images:
-    """Zero in a box of `size` sides about `center`, x and y in sides from the corner (inf:
-    nowhere)."""
+    """Zero in a box of `size` sides about `center`,
+    x and y in sides from the corner (inf: nowhere)."""
     n, height, width = x.shape[:3]
 
     def near(length, c):

@@ -86,8 +86,8 @@ def _both(rows, columns, x):
 
 @functools.lru_cache
 def _enlarge(size):
-    """Reflection at both ends by size - 1, then x2: zeros put in, filtered. numpy f32 [6 size - 4,
-    size]."""
+    """Reflection at both ends by size - 1, then x2: zeros put in, filtered.
+    numpy f32 [6 size - 4, size]."""
     padded = np.pad(np.eye(size), ((size - 1, size - 1), (0, 0)), "reflect")
     spread = np.zeros((2 * len(padded) + 11, size))
     spread[6:-5:2] = padded
@@ -106,8 +106,8 @@ def _reduce(size):
 
 
 def _bilinear(x, row, column):
-    """x [B, H, W, C] between its pixels, zeros around: row, column f32 [B, h, w] -> [B, h, w,
-    C]."""
+    """x [B, H, W, C] between its pixels, zeros around:
+    row, column f32 [B, h, w] -> [B, h, w, C]."""
     n, height, width, channels = x.shape
     pixels = x.reshape(n, height * width, channels)
     top, left = jnp.floor(row), jnp.floor(column)

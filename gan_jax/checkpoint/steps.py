@@ -1,5 +1,5 @@
-"""The folders of saved steps on the disk: which there are, and whether their files are as they were
-written."""
+"""The folders of saved steps on the disk:
+which there are, and whether their files are as they were written."""
 
 import json
 import logging
@@ -28,8 +28,8 @@ def _is_step(path: pathlib.Path) -> bool:
 
 
 def unfinished_in(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Steps that orbax has not finished. One pattern for all: Python keeps each that it has
-    seen."""
+    """Steps that orbax has not finished. One pattern for all:
+    Python keeps each that it has seen."""
     return list(folder.glob(f"[0-9]*{_DRAFT}*"))
 
 
@@ -39,8 +39,8 @@ def unfinished(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
 
 
 def step_of(path: pathlib.Path) -> int:
-    """The step that a checkpoint is of, whatever its folder is called. Raises ValueError where it
-    is not known."""
+    """The step that a checkpoint is of, whatever its folder is called.
+    Raises ValueError where it is not known."""
     step = str(json.loads((path / MANIFEST).read_text("utf-8")).get("step", path.name))
     if not _is_step(pathlib.Path(step)):
         raise ValueError(
@@ -93,8 +93,8 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def write_manifest(path: pathlib.Path, step: int) -> None:
-    """The step, and the SHA-256 of every file of its items; orbax's own time stamps come later and
-    are not read."""
+    """The step, and the SHA-256 of every file of its items;
+    orbax's own time stamps come later and are not read."""
     hashes = files.file_hashes(path, *ITEMS)
     files.replace_text(path / MANIFEST, json.dumps({"step": step} | hashes, indent=1))
 

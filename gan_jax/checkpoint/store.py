@@ -81,8 +81,8 @@ class Store:
             return self._failed(error)
 
     def _lack_of_space(self, needed: int) -> str | None:
-        """What stands against writing so many bytes; the folder is made again if somebody removed
-        it."""
+        """What stands against writing so many bytes;
+        the folder is made again if somebody removed it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             free, files = shutil.disk_usage(self.folder).free, _free_files(self.folder)

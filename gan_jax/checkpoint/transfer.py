@@ -66,8 +66,8 @@ def warm_start(
 
 
 def _differences(saved: Mapping[str, np.ndarray], own: Mapping[str, jax.Array]) -> Iterator[str]:
-    """A line for each leaf that is kept as initialized, and for each of the checkpoint that is not
-    used."""
+    """A line for each leaf that is kept as initialized,
+    and for each of the checkpoint that is not used."""
     for name, x in own.items():
         if name not in saved:
             yield f"  kept as initialized: {name} is not there"

@@ -1,5 +1,5 @@
-"""A value of several runs against training time, as a picture: gan-jax curves runs/a runs/b --out
-curves.png."""
+"""A value of several runs against training time, as a picture:
+gan-jax curves runs/a runs/b --out curves.png."""
 
 import argparse
 import itertools
@@ -61,8 +61,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def over_time(run, metric: str) -> tuple[list[float], list[float]]:
-    """(minutes of training, values) of a run's evaluations. Raises ValueError where there are
-    none."""
+    """(minutes of training, values) of a run's evaluations.
+    Raises ValueError where there are none."""
     points = run.values(metric)
     if not points:
         known = {name for evaluation in run.evaluations for name in evaluation.get("values") or ()}

@@ -209,8 +209,8 @@ def _xyz(values: Iterable[float]) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From a profile's colors (None: CIELAB's) in pixels of "L", "RGB", "CMYK" or "LAB" to sRGB in
-    "RGB"."""
+    """From a profile's colors (None: CIELAB's) in pixels of
+    "L", "RGB", "CMYK" or "LAB" to sRGB in "RGB"."""
     srgb = ImageCms.createProfile("sRGB")
     try:
         source = (

@@ -114,8 +114,8 @@ class Animation(NamedTuple):
 
 
 def animation(file: str | os.PathLike | bytes) -> Animation | None:
-    """What the file moves in, from its header; None of one picture, or of pages as a TIFF has
-    them."""
+    """What the file moves in, from its header;
+    None of one picture, or of pages as a TIFF has them."""
     with opened(file, MAX_PIXELS) as (picture, _):
         if picture.format not in ANIMATED or not picture.is_animated:
             return None

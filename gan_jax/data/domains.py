@@ -1,5 +1,5 @@
-"""Any labeled source as domains: each picture comes with a class to go to, and pictures of that
-class."""
+"""Any labeled source as domains:
+each picture comes with a class to go to, and pictures of that class."""
 
 import numpy as np
 

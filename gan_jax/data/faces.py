@@ -50,8 +50,8 @@ def find(picture: np.ndarray) -> list[Face]:
 
 
 def cut_out(picture: np.ndarray, face: Face, size: int) -> np.ndarray:
-    """The face's square upright, uint8 [size, size, C]; what lies beyond the picture is mirrored at
-    its edges."""
+    """The face's square upright, uint8 [size, size, C];
+    what lies beyond the picture is mirrored at its edges."""
     side = max(1, round(face.side))
     # a square that is turned reaches less far beyond a center within the picture
     pad = math.ceil(side)
@@ -139,8 +139,8 @@ def _detector():
 
 @functools.cache
 def _anchors() -> np.ndarray:
-    """Centers (x, y) in [0, 1], f32 [896, 2]: two a cell of a 16x16 grid, then six of an 8x8
-    one."""
+    """Centers (x, y) in [0, 1], f32 [896, 2]:
+    two a cell of a 16x16 grid, then six of an 8x8 one."""
     grids = []
     for cells, each in ((16, 2), (8, 6)):
         y, x = np.divmod(np.arange(cells * cells), cells)

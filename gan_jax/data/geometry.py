@@ -62,8 +62,8 @@ def half(image: np.ndarray, side: str) -> np.ndarray:
 
 
 def cut(image: np.ndarray, shape: tuple[int, int], at: tuple[float, float]) -> np.ndarray:
-    """The window `shape` (H, W) of a larger image; `at` (y, x) in [0, 1) says where between the
-    edges."""
+    """The window `shape` (H, W) of a larger image;
+    `at` (y, x) in [0, 1) says where between the edges."""
     y, x = (
         math.floor(a * (size - part + 1))
         for a, size, part in zip(at, image.shape[:2], shape, strict=True)
@@ -72,8 +72,8 @@ def cut(image: np.ndarray, shape: tuple[int, int], at: tuple[float, float]) -> n
 
 
 def rotate(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Turns uint8 [H, W, C] counter-clockwise about its center; what turns in is the image mirrored
-    at its edges."""
+    """Turns uint8 [H, W, C] counter-clockwise about its center;
+    what turns in is the image mirrored at its edges."""
     h, w = image.shape[:2]
     pad = math.ceil((math.hypot(h, w) - min(h, w)) / 2) + 1
     around = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), "symmetric")

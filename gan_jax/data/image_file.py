@@ -52,8 +52,8 @@ def check(
 
 
 def header(file: str | os.PathLike | bytes) -> tuple[int, int, int]:
-    """(height, width, channels 1, 3 or 4) as `decode` would give them upright, from the header
-    alone."""
+    """(height, width, channels 1, 3 or 4) as `decode` would give them upright,
+    from the header alone."""
     with opened(file, MAX_PIXELS) as (picture, stream):
         upright = picture.format == "PNG" and not _png_has_exif(stream)
         turned = not upright and sideways(picture)

@@ -1,5 +1,5 @@
-"""Pictures as arrays: uint8 and float, over a background, in a grid, as Pillow has them, written as
-PNG."""
+"""Pictures as arrays: uint8 and float, over a background, in a grid,
+as Pillow has them, written as PNG."""
 
 import io
 import math
@@ -64,8 +64,8 @@ def as_array(picture: Image.Image) -> np.ndarray:
 
 
 def grid(images: np.ndarray, cols: int) -> np.ndarray:
-    """uint8 [N, H, W, C] -> one picture [rows*H, cols*W, C], row by row; missing cells are
-    white."""
+    """uint8 [N, H, W, C] -> one picture [rows*H, cols*W, C], row by row;
+    missing cells are white."""
     n, h, w, c = images.shape
     rows = math.ceil(n / cols)
     cells = np.full((rows * cols, h, w, c), 255, np.uint8)

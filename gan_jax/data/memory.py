@@ -44,8 +44,8 @@ class Room:
 
 
 def room() -> Room:
-    """What this process's threads share. Raises ValueError where $GAN_JAX_DECODE_MIB is no number
-    that fits."""
+    """What this process's threads share.
+    Raises ValueError where $GAN_JAX_DECODE_MIB is no number that fits."""
     return _room(_processes)
 
 

@@ -29,8 +29,8 @@ def open_sides(a: Mapping, b: Mapping) -> tuple[Source, Source]:
 
 
 def outline(settings: Mapping, partner: str) -> Outline:
-    """Of a source with these sides. Raises ValueError as `open_sides`, as far as can be told before
-    opening."""
+    """Of a source with these sides. Raises ValueError as `open_sides`,
+    as far as can be told before opening."""
     a, b = (source.outline(settings[name], f"config.data.{name}") for name in SIDES)
     check_shapes(a, b)
     colors = tuple(name for name in a.colors if name in b.colors)

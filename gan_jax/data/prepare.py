@@ -197,8 +197,8 @@ _COPY = "a near-copy of"  # how such a picture's reason begins
 
 
 def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """uint8 [H, W, C] -> [size, size, C]. Raises ImageRejected where it, or its face, is too small
-    or not there."""
+    """uint8 [H, W, C] -> [size, size, C].
+    Raises ImageRejected where it, or its face, is too small or not there."""
     least = recipe.size if recipe.smallest is None else recipe.smallest
     if recipe.crop == "bounds":
         image = in_bounds(image)

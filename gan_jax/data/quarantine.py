@@ -7,8 +7,8 @@ from gan_jax.runtime.text import shown
 
 
 class ImageRejected(ValueError):
-    """This file is no image to train on. Its text is the reason, the same words for the same
-    fault."""
+    """This file is no image to train on.
+    Its text is the reason, the same words for the same fault."""
 
 
 class Quarantine:
@@ -24,8 +24,8 @@ class Quarantine:
         self.files[file] = str(reason)
 
     def lines(self) -> tuple[str, ...]:
-        """'set aside 3 as "truncated": a.png, b.png, c.png', a line a reason, the most frequent
-        first."""
+        """'set aside 3 as "truncated": a.png, b.png, c.png',
+        a line a reason, the most frequent first."""
         return tuple(
             f"set aside {n} as {reason!r}: {some}"
             for reason, n, some in _ranked(self.files.items())
@@ -42,8 +42,8 @@ class Remarks:
         self.made.append((file, words))
 
     def lines(self) -> tuple[str, ...]:
-        """'2 with several frames, of which the first is used: a.gif, b.gif', a line for equal
-        words."""
+        """'2 with several frames, of which the first is used: a.gif, b.gif',
+        a line for equal words."""
         return tuple(f"{n} with {words}: {some}" for words, n, some in _ranked(sorted(self.made)))
 
 

@@ -43,8 +43,8 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
 
 
 def _files(root: pathlib.Path, passed: collections.Counter) -> Iterator[pathlib.Path]:
-    """The files below a folder, each once, without hidden ones. Counts in `passed` what is not
-    looked into."""
+    """The files below a folder, each once, without hidden ones.
+    Counts in `passed` what is not looked into."""
     seen, again = set(), []
 
     def unread(error: OSError) -> None:
@@ -75,8 +75,8 @@ def _files(root: pathlib.Path, passed: collections.Counter) -> Iterator[pathlib.
 
 
 def passed_over(passed: collections.Counter) -> list[str]:
-    """What `scan` left out in a line, or none: "passed over 3 files: 2 .txt, 1 in sheet (marked
-    .nomedia)"."""
+    """What `scan` left out in a line, or none:
+    "passed over 3 files: 2 .txt, 1 in sheet (marked .nomedia)"."""
     total, most_first = passed.total(), sorted(passed.items(), key=lambda item: (-item[1], item[0]))
     listed = ", ".join(f"{n} {shown(what)}" for what, n in most_first)
     return [f"passed over {total} file{'s' if total > 1 else ''}: {listed}"] if total else []

@@ -14,8 +14,8 @@ from gan_jax.runtime import registry
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """How an encoded image becomes a training image: the settings that the sources of pictures have
-    in common."""
+    """How an encoded image becomes a training image:
+    the settings that the sources of pictures have in common."""
 
     resolution: int | tuple[int, int]  # a square's side, or (H, W)
     channels: int = 3

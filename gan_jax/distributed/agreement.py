@@ -52,8 +52,8 @@ def compare(store, place: str, index: int, count: int, facts: Mapping[str, objec
 
 
 def difference(ours: Mapping, theirs: Mapping, k: int) -> str | None:
-    """The first fact of process 0 and process k that differs, in one line; None where all are
-    equal."""
+    """The first fact of process 0 and process k that differs, in one line;
+    None where all are equal."""
     ours, theirs = (traverse_util.flatten_dict(facts, sep=".") for facts in (ours, theirs))
     for name in dict.fromkeys([*ours, *theirs]):
         here, there = (
@@ -69,8 +69,8 @@ def difference(ours: Mapping, theirs: Mapping, k: int) -> str | None:
 
 
 def software() -> dict[str, str]:
-    """{package: version}, and a digest of gan_jax's own files: what must be the same in every
-    process."""
+    """{package: version}, and a digest of gan_jax's own files:
+    what must be the same in every process."""
     digest = hashlib.sha256()
     for path in sorted(pathlib.Path(gan_jax.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -1,5 +1,5 @@
-"""Several processes of one run end together: each sees soon, by missing heartbeats, that another is
-gone."""
+"""Several processes of one run end together:
+each sees soon, by missing heartbeats, that another is gone."""
 
 import collections
 import contextlib

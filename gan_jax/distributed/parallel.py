@@ -55,8 +55,8 @@ class Parallel:
         return jax.tree.map(self._stack, tree) if self.pmap else self.broadcast(tree)
 
     def broadcast(self, tree: PyTree) -> PyTree:
-        """Host or device arrays, equal in every process -> one copy a device, as `jax.jit` takes
-        them."""
+        """Host or device arrays, equal in every process -> one copy a device,
+        as `jax.jit` takes them."""
         return jax.tree.map(lambda x: self._copies(x, np.shape(x), self.replicated), tree)
 
     def put(self, batch: PyTree) -> PyTree:
@@ -70,8 +70,8 @@ class Parallel:
         )
 
     def scalar(self, value: np.number) -> jax.Array:
-        """A small number as an optimizer step takes it; kept, for it is needed in every
-        iteration."""
+        """A small number as an optimizer step takes it;
+        kept, for it is needed in every iteration."""
         if value not in self._scalars:
             self._scalars[value] = self.replicate(value)
         return self._scalars[value]

@@ -1,5 +1,5 @@
-"""The best checkpoint of a run: by which value it is chosen, on which pictures, and where it is
-kept."""
+"""The best checkpoint of a run: by which value it is chosen,
+on which pictures, and where it is kept."""
 
 import dataclasses
 import json
@@ -167,8 +167,8 @@ class BestCheckpoint:
                 )
 
     def _saved_value(self) -> float | None:
-        """Of the best checkpoint that is there; None: there is none, or none by this protocol and
-        value."""
+        """Of the best checkpoint that is there;
+        None: there is none, or none by this protocol and value."""
         if self.store.newest is None:
             return None
         meta = checkpoint.read_meta(self.store.folder / str(self.store.newest))

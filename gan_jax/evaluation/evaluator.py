@@ -158,7 +158,7 @@ class Evaluator:
 
 
 def other_classes(theirs: Sequence[str], own: Sequence[str]) -> str:
-    """What differs between two lists of class names, as a sentence with a space before it; or
-    nothing."""
+    """What differs between two lists of class names, as a sentence with a space before it;
+    or nothing."""
     other = checkpoint.other_classes(theirs, own)
     return f" The labels mean other classes: {other}." if other else ""

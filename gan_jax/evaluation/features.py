@@ -38,8 +38,8 @@ class Extractor:
     def stream(
         self, images: Images, ids: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """(features f32 [n, F], logits f32 [n, L] or None) in the order of `ids`, on every
-        process."""
+        """(features f32 [n, F], logits f32 [n, L] or None)
+        in the order of `ids`, on every process."""
         rows, processes = self._devices.rows, jax.process_count()
         mine = slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
         waiting = None

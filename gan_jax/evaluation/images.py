@@ -45,8 +45,8 @@ def of_array(pixels: np.ndarray) -> Images:
 
 
 def of_source(source: Source) -> Images:
-    """A data source's pictures, in its order. It must not augment: `checks.plain` gives settings
-    that do not."""
+    """A data source's pictures, in its order. It must not augment:
+    `checks.plain` gives settings that do not."""
 
     def load(ids):
         return source.load(ids, np.zeros(len(ids), np.uint64))["image"]

@@ -108,8 +108,8 @@ def _saved(
 
 
 def stamp(protocol: Protocol, net: pretrained.Net, images: int, real: int) -> dict:
-    """The protocol as it stands beside every number. images, real: how many there are of each
-    side."""
+    """The protocol as it stands beside every number.
+    images, real: how many there are of each side."""
     return {
         "images": images,
         "reference": min(protocol.reference, real),

@@ -53,8 +53,8 @@ def _latent(sampler) -> jax.ShapeDtypeStruct:
 
 
 def save_safetensors(sampler: Sampler, path: pathlib.Path) -> None:
-    """The averaged weights, "params/g/Dense_0/kernel" -> array, with shape and classes as
-    metadata."""
+    """The averaged weights, "params/g/Dense_0/kernel" -> array,
+    with shape and classes as metadata."""
     note = {
         "shape": "x".join(map(str, sampler.shape)),
         "classes": ",".join(map(shown, sampler.classes)),
@@ -151,8 +151,8 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
 def for_platforms(
     call: Callable, args: Sequence, platforms: Sequence[str] = PLATFORMS
 ) -> jax_export.Exported:
-    """`call` of `args`, shapes and types, for several platforms, each with its own form of every
-    convolution."""
+    """`call` of `args`, shapes and types, for several platforms,
+    each with its own form of every convolution."""
 
     def on_cpus(*args):
         with conv.for_cpu():

@@ -1,5 +1,5 @@
-"""What `gan-jax export` wrote, read back: programs with the weights inside, which need no code of
-the networks."""
+"""What `gan-jax export` wrote, read back:
+programs with the weights inside, which need no code of the networks."""
 
 import json
 import pathlib

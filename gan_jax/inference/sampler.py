@@ -144,16 +144,16 @@ class Sampler:
 
     @property
     def multiple(self) -> int:
-        """Of a translator: what the sides of pictures should be multiples of, so that few sizes are
-        compiled."""
+        """Of a translator: what the sides of pictures should be multiples of,
+        so that few sizes are compiled."""
         return math.lcm(SIDES, models.traits(self.game.g).side_multiple)
 
     least = 1  # what sides must be multiples of: the networks pad and cut by themselves
 
     @property
     def has_styles(self) -> bool:
-        """Whether there are `styles` and `render`, for mixing and walking in style space
-        (StyleGAN2)."""
+        """Whether there are `styles` and `render`,
+        for mixing and walking in style space (StyleGAN2)."""
         return self.game.mixes_styles
 
     def styles(
@@ -218,8 +218,8 @@ def check_kind(game: Game, step: pathlib.Path, *, translates: bool) -> None:
 
 
 def check_labels(y: np.ndarray | jax.Array | None, classes: int, where: pathlib.Path) -> None:
-    """Raises ValueError where labels y int [n] are missing, are too much, or have a number that is
-    no class."""
+    """Raises ValueError where labels y int [n] are missing, are too much,
+    or have a number that is no class."""
     if (y is None) != (classes == 0):
         raise ValueError(
             f"{where}: trained on {classes or 'no'} classes, so labels must"
@@ -261,8 +261,8 @@ def is_size(x: object) -> bool:
 
 
 def check_class_names(classes: Sequence[str], where: str) -> None:
-    """Raises ValueError where two classes have one name, or one has a name that no file can
-    have."""
+    """Raises ValueError where two classes have one name,
+    or one has a name that no file can have."""
     for name, count in collections.Counter(map(registry.normal, classes)).items():
         if count > 1:
             raise ValueError(

@@ -180,8 +180,8 @@ class Stylizer:
         return Look(classes[number], np.asarray(style)[0])
 
     def __call__(self, pictures: np.ndarray, look: Look) -> np.ndarray:
-        """uint8 [n, H, W, 1, 3 or 4] of any size -> the same shape, in the look; alpha as it
-        was."""
+        """uint8 [n, H, W, 1, 3 or 4] of any size -> the same shape, in the look;
+        alpha as it was."""
         if not self.strength:
             return pictures
         opaque = [self._opaque(picture) for picture in pictures]

@@ -59,8 +59,8 @@ def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:
 
 
 def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
-    """x [n, H, W, C] -> [n, h, w, C] of about so many pixels at most, each the mean of a block of
-    x's."""
+    """x [n, H, W, C] -> [n, h, w, C] of about so many pixels at most,
+    each the mean of a block of x's."""
     factor = math.ceil(math.sqrt(max(1, x.shape[1] * x.shape[2] / pixels)))
     n, h, w, c = x.shape
     down, across = min(factor, h), min(factor, w)
@@ -69,7 +69,7 @@ def shrunk(x: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def starts(size: int, side: int, overlap: int) -> Iterator[int]:
-    """Where tiles of `side` begin that cover `size`, evenly, neighbors sharing at least
-    `overlap`."""
+    """Where tiles of `side` begin that cover `size`, evenly,
+    neighbors sharing at least `overlap`."""
     count = 1 if size <= side else math.ceil((size - overlap) / (side - overlap))
     return (round(i * (size - side) / max(1, count - 1)) for i in range(count))

@@ -49,8 +49,8 @@ def write(path: pathlib.Path, frames: Iterable[np.ndarray], fps: float, cols: in
 
 
 def rate(path: pathlib.Path, fps: float) -> Fraction | None:
-    """Frames a second at which what `write` writes for `fps` is played; None for a PNG, which is
-    not."""
+    """Frames a second at which what `write` writes for `fps` is played;
+    None for a PNG, which is not."""
     if path.suffix.lower() == ".gif":
         return Fraction(1000, _duration(fps))
     return Fraction(fps).limit_denominator(1001) if path.suffix.lower() == ".mp4" else None

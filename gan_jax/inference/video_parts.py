@@ -133,8 +133,8 @@ class Parts:
         return sorted(path for path in self.folder.glob("*_*_*.mp4"))
 
     def _copy_pictures(self, target, original) -> Fraction:
-        """Copies the parts' packets, and opens the sound's stream before the first; the end in
-        seconds."""
+        """Copies the parts' packets, and opens the sound's stream before the first;
+        the end in seconds."""
         stream, end = None, Fraction(0)
         for part in self._finished():
             offset = int(part.stem.split("_")[2])

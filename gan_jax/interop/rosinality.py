@@ -1,5 +1,5 @@
-"""Checkpoints of rosinality's stylegan2-pytorch -> NVIDIA's names, by which interop.stylegan2
-reads them."""
+"""Checkpoints of rosinality's stylegan2-pytorch -> NVIDIA's names,
+by which interop.stylegan2 reads them."""
 
 import re
 

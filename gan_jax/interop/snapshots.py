@@ -78,8 +78,8 @@ def _unwrapped(net: Net) -> Net:
 
 
 def _recognized(nets: Mapping[str, Net]) -> tuple[str, Mapping[str, Net]]:
-    """(the project, its networks); a generator that the file calls otherwise is taken alone, as the
-    averaged one."""
+    """(the project, its networks);
+    a generator that the file calls otherwise is taken alone, as the averaged one."""
     for project, (sign, roles) in SIGNS.items():
         generators = [name for name, net in nets.items() if sign in net.arrays]
         if any(name in roles for name in generators):

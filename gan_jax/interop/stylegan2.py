@@ -200,8 +200,8 @@ def _filled(like: Mapping, arrays: dict, name: Callable[[str], str], who: str) -
 
 
 def _moved(array: np.ndarray, path: str, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array with its axes in our order, [O, I, k, k] -> [k, k, I, O]; None if that has not the
-    shape."""
+    """The array with its axes in our order, [O, I, k, k] -> [k, k, I, O];
+    None if that has not the shape."""
     if path == "params.synthesis.const" and array.ndim == 3:
         array = array.transpose(1, 2, 0)
     elif path == "params.fc.kernel" and len(array) and array[0].size % 16 == 0:

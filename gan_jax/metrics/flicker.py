@@ -1,5 +1,5 @@
-"""How restless a translation is from frame to frame, without optical flow; in gray levels of
-255."""
+"""How restless a translation is from frame to frame, without optical flow;
+in gray levels of 255."""
 
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -20,8 +20,8 @@ def shift(x: UInt8[Array, "N H W C"], down: int, right: int) -> UInt8[Array, "N 
 def shift_error(
     plain: UInt8[Array, "N H W C"], shifted: UInt8[Array, "N H W C"], down: int, right: int
 ) -> Float[Array, " N"]:
-    """Of T(x) and T(shift x): mean |T(shift x) - shift T(x)| an image, where T(x) was in the
-    picture."""
+    """Of T(x) and T(shift x): mean |T(shift x) - shift T(x)| an image,
+    where T(x) was in the picture."""
     moved = shift(plain, down, right)
     height, width = plain.shape[1:3]
     inside = np.s_[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]

@@ -1,5 +1,5 @@
-"""Frechet distance of two sets of features seen as Gaussians: FID, where the features are the FID
-Inception's."""
+"""Frechet distance of two sets of features seen as Gaussians:
+FID, where the features are the FID Inception's."""
 
 import numpy as np
 from jaxtyping import Array, Float, Int

@@ -1,5 +1,5 @@
-"""Inception score: how sure a classifier is of each picture, and how many classes it sees among
-all."""
+"""Inception score: how sure a classifier is of each picture,
+and how many classes it sees among all."""
 
 from typing import NamedTuple
 

@@ -1,5 +1,5 @@
-"""Measures by nearest neighbors in feature space: precision and recall, density and coverage,
-memorisation."""
+"""Measures by nearest neighbors in feature space:
+precision and recall, density and coverage, memorisation."""
 
 from typing import NamedTuple
 
@@ -41,8 +41,8 @@ def density_coverage(
 
 
 class Neighbors(NamedTuple):
-    """Of each sample: its nearest training image, and that one's own nearest other training
-    image."""
+    """Of each sample: its nearest training image,
+    and that one's own nearest other training image."""
 
     nearest: Int[Array, " N"]  # index of the training image
     distance: Float[Array, " N"]  # to it
@@ -61,8 +61,8 @@ class Neighbors(NamedTuple):
         return float((self.distance < self.spacing).mean())
 
     def closest(self, count: int) -> Int[Array, " n"]:
-        """The samples that look most like copies: least distance for their neighbor's spacing, the
-        worst first."""
+        """The samples that look most like copies:
+        least distance for their neighbor's spacing, the worst first."""
         return np.argsort(self.distance / np.maximum(self.spacing, 1e-12), kind="stable")[:count]
 
 

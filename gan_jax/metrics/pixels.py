@@ -79,8 +79,8 @@ def _ssim(a, b):
 
 
 def _window(x):
-    """Gaussian means over the windows that lie wholly inside: [n, H, W, C] -> [n, H - 10, W - 10,
-    C]."""
+    """Gaussian means over the windows that lie wholly inside:
+    [n, H, W, C] -> [n, H - 10, W - 10, C]."""
     taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     for axis in (1, 2):
         x = ndimage.correlate1d(x, taps / taps.sum(), axis)

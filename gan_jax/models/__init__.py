@@ -34,6 +34,6 @@ def traits(net: Any) -> Traits:
 
 
 def further_networks(family: types.ModuleType) -> dict[str, type]:
-    """{field of the game: class} of the networks that a family has beside G and D: its NETWORKS, if
-    it has any."""
+    """{field of the game: class} of the networks that a family has beside G and D:
+    its NETWORKS, if it has any."""
     return getattr(family, "NETWORKS", {})

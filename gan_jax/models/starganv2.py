@@ -163,8 +163,8 @@ class Discriminator(nn.Module):
 
 
 class Block(nn.Module):
-    """(shortcut + residual) / sqrt(2); two 3x3 convolutions, leaky ReLU before each, halved between
-    them."""
+    """(shortcut + residual) / sqrt(2);
+    two 3x3 convolutions, leaky ReLU before each, halved between them."""
 
     features: int
     norm: bool = False

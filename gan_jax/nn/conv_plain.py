@@ -1,5 +1,5 @@
-"""Convolutions in plain lax: what the forms for CPUs compute, and the form wherever those are not
-used."""
+"""Convolutions in plain lax: what the forms for CPUs compute,
+and the form wherever those are not used."""
 
 from typing import Any, NamedTuple
 

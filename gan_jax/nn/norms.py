@@ -1,5 +1,5 @@
-"""Normalization: batch norm over the global batch, conditional batch norm, instance norm, spectral
-norm."""
+"""Normalization: batch norm over the global batch, conditional batch norm,
+instance norm, spectral norm."""
 
 import flax.linen as nn
 import jax

@@ -1,5 +1,5 @@
-"""What the frozen nets share: layers with their batch norms folded in, filled from a file's
-arrays."""
+"""What the frozen nets share:
+layers with their batch norms folded in, filled from a file's arrays."""
 
 import functools
 import pathlib
@@ -90,8 +90,8 @@ def params_of(
 
 @functools.lru_cache(maxsize=8)
 def param_shapes(net: nn.Module) -> Mapping[tuple[str, ...], tuple[int, ...]]:
-    """The shapes of a net's parameters by their paths; they are the same for pictures of any
-    size."""
+    """The shapes of a net's parameters by their paths;
+    they are the same for pictures of any size."""
     x = jnp.zeros((1, 160, 160, 3))
     params = jax.eval_shape(lambda: net.init(jax.random.key(0), x))["params"]
     return {path: x.shape for path, x in traverse_util.flatten_dict(params).items()}
@@ -119,8 +119,8 @@ def finite(arrays: Mapping[str, np.ndarray], path: pathlib.Path) -> None:
 
 
 def _names(source, shape):
-    """The arrays that a layer wants of a file, by name, as PyTorch shapes them: [O, I, kh, kw] or
-    [O, I]."""
+    """The arrays that a layer wants of a file, by name, as PyTorch shapes them:
+    [O, I, kh, kw] or [O, I]."""
     order = (3, 2, 0, 1) if len(shape) == 4 else (1, 0)
     names = {f"{source.layer}.weight": tuple(shape[i] for i in order)}
     names |= {f"{source.layer}.bias": (shape[-1],)} if source.bias else {}

@@ -15,8 +15,8 @@ LEAST = 16  # pixels a side
 
 
 class Vgg16(nn.Module):
-    """Normalized pictures -> the last activations of five stages; each has half the size of the one
-    before."""
+    """Normalized pictures -> the last activations of five stages;
+    each has half the size of the one before."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "n H W 3"]) -> list[Float[Array, "n _ _ _"]]:

@@ -74,8 +74,8 @@ class Values(dict[str, About]):
         return [other for other, about in self.items() if about.control_of == name]
 
     def error(self, evaluation: Mapping, name: str) -> float:
-        """The standard error, or deviation, of one of the values in an evaluation; 0 where there is
-        none."""
+        """The standard error, or deviation, of one of the values in an evaluation;
+        0 where there is none."""
         error = as_number(as_mapping(evaluation.get("values")).get(self[name].error))
         return error if 0 <= error < math.inf else 0.0
 

@@ -35,8 +35,8 @@ class Profiler:
             self.close()
 
     def close(self) -> None:
-        """Ends the recording, if there is one; of a run that ends sooner it has fewer
-        iterations."""
+        """Ends the recording, if there is one;
+        of a run that ends sooner it has fewer iterations."""
         if self._running:
             self._running, self._left = False, 0
             jax.profiler.stop_trace()

@@ -1,5 +1,5 @@
-"""Run folders read back for a report: what training and evaluation wrote, even if interrupted or
-damaged."""
+"""Run folders read back for a report:
+what training and evaluation wrote, even if interrupted or damaged."""
 
 import base64
 import dataclasses

@@ -1,5 +1,5 @@
-"""Values of several runs a setting -> a table: final and best value, mean ± standard deviation over
-the runs."""
+"""Values of several runs a setting -> a table:
+final and best value, mean ± standard deviation over the runs."""
 
 import csv
 import io

@@ -11,8 +11,8 @@ AHEAD = 4
 
 
 class Window:
-    """Metrics of the iterations since the last log line; they stay on the devices until `means`
-    fetches them."""
+    """Metrics of the iterations since the last log line;
+    they stay on the devices until `means` fetches them."""
 
     def __init__(self, one: Callable[[dict], dict]):
         """one: metrics as the devices have them -> {"d/loss": f32 []}; Parallel.one."""

@@ -33,8 +33,8 @@ RUN_FILES = (
 
 
 def print_any_text() -> None:
-    """Names that the console's encoding lacks, or that are no Unicode, are printed with escapes and
-    end nothing."""
+    """Names that the console's encoding lacks, or that are no Unicode,
+    are printed with escapes and end nothing."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
 
@@ -81,8 +81,8 @@ def check_local(flag: str, text: str) -> None:
 
 
 def check_out(path: pathlib.Path) -> None:
-    """Raises ValueError where `path` is one of a run's own files or folders, or in one: no tool
-    writes there."""
+    """Raises ValueError where `path` is one of a run's own files or folders, or in one:
+    no tool writes there."""
     whole = path.resolve()
     for workdir in whole.parents:
         own = whole.relative_to(workdir).parts[0]
@@ -178,8 +178,8 @@ def in_words(error: Exception) -> str:
 
 
 def trusts_code(parser: argparse.ArgumentParser) -> None:
-    """Adds --trust-code: names of modules that may be imported though only a checkpoint names
-    them."""
+    """Adds --trust-code:
+    names of modules that may be imported though only a checkpoint names them."""
     parser.add_argument(
         "--trust-code",
         action="append",
@@ -194,8 +194,8 @@ def trusts_code(parser: argparse.ArgumentParser) -> None:
 
 
 def _importable(name: str) -> str:
-    """The name; from now on modules in the current folder are found, as `python -m gan_jax.main`
-    finds them."""
+    """The name; from now on modules in the current folder are found,
+    as `python -m gan_jax.main` finds them."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     return name

@@ -36,8 +36,8 @@ def append_line(path: pathlib.Path, line: Mapping) -> None:
 
 @contextlib.contextmanager
 def naming(path: pathlib.Path) -> Iterator[None]:
-    """Adds the file to the error of a full disk, met in the middle of a write, which knows no
-    name."""
+    """Adds the file to the error of a full disk,
+    met in the middle of a write, which knows no name."""
     try:
         yield
     except OSError as error:

@@ -1,5 +1,5 @@
-"""Names in a config -> code. The only place that imports by name; every failure is one line that
-says the fix."""
+"""Names in a config -> code. The only place that imports by name;
+every failure is one line that says the fix."""
 
 import dataclasses
 import difflib
@@ -21,8 +21,8 @@ def normal(name: str) -> str:
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """'Known: a, b.' with 'Did you mean a?' in front where one is close; of very many names the
-    first LISTED."""
+    """'Known: a, b.' with 'Did you mean a?' in front where one is close;
+    of very many names the first LISTED."""
     known = sorted(known)
     close = difflib.get_close_matches(str(name), known, n=1)
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
@@ -163,8 +163,8 @@ def _plain(value):
 
 
 def _check_type(value, hint, key):
-    """Checks plain types only (int, float, str, bool, tuple, None and unions of them); others
-    pass."""
+    """Checks plain types only (int, float, str, bool, tuple, None and unions of them);
+    others pass."""
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kinds = [typing.get_origin(o) or o for o in options]
     if not all(k in (int, float, str, bool, tuple, dict, type(None)) for k in kinds):

@@ -1,5 +1,5 @@
-"""The folder of a run: one run at a time writes in it, and what an earlier one left is moved, never
-removed."""
+"""The folder of a run: one run at a time writes in it,
+and what an earlier one left is moved, never removed."""
 
 import contextlib
 import json
@@ -67,8 +67,8 @@ def making(out: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path, taken: str) -> Iterator[None]:
-    """Holds the lock file `path`. Raises InUse with the words `taken` where another process
-    does."""
+    """Holds the lock file `path`.
+    Raises InUse with the words `taken` where another process does."""
     with path.open("a", encoding="utf-8") as lock:
         try:
             _lock(lock)

@@ -42,8 +42,8 @@ def missing() -> bool:
 
 
 def compiled() -> pathlib.Path:
-    """Where compiled programs are kept, for each kind of processor apart: one's code can't run on
-    another."""
+    """Where compiled programs are kept, for each kind of processor apart:
+    one's code can't run on another."""
     root = pathlib.Path(os.environ.get("GAN_JAX_DATA") or "~/.cache/gan_jax").expanduser()
     try:
         about = pathlib.Path("/proc/cpuinfo").read_text("utf-8", "replace")
@@ -58,8 +58,8 @@ def compiled() -> pathlib.Path:
 
 
 def on_cpu() -> bool:
-    """Whether JAX will choose its CPU backend: requested, or no accelerator's plugin is
-    installed."""
+    """Whether JAX will choose its CPU backend:
+    requested, or no accelerator's plugin is installed."""
     requested = os.environ.get("JAX_PLATFORMS", "")
     if requested:
         return requested.split(",")[0] == "cpu"

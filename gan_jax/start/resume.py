@@ -138,8 +138,8 @@ def _changes(config: Config, meta: Mapping, step: int, fingerprint: str) -> Iter
 
 
 def unnamed(saved: Sequence[str], own: Sequence[str]) -> bool:
-    """Whether a checkpoint's classes are numbers only, as those of converted networks are, and as
-    many as here."""
+    """Whether a checkpoint's classes are numbers only,
+    as those of converted networks are, and as many as here."""
     return list(saved) == [str(i) for i in range(len(own))]
 
 

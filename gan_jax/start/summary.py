@@ -46,8 +46,8 @@ def _networks(experiment: Experiment, state: TrainState) -> Iterator[tuple[str, 
 
 
 def parameters(player: Player) -> str:
-    """ "1,234,567 parameters (g 1,230,000, mapping 4,567)"; the networks where there are
-    several."""
+    """ "1,234,567 parameters (g 1,230,000, mapping 4,567)";
+    the networks where there are several."""
     count = parameter_overview.count_parameters
     counts = {name: count(tree) for name, tree in player.params.items()}
     each = ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -1,5 +1,5 @@
-"""Windows of one picture: what a game learns from where a single picture is all there is of a
-style."""
+"""Windows of one picture:
+what a game learns from where a single picture is all there is of a style."""
 
 import dataclasses
 import functools

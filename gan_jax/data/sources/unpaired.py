@@ -1,5 +1,5 @@
-"""Two sets of pictures that have nothing to do with each other: each of the first with some of the
-second."""
+"""Two sets of pictures that have nothing to do with each other:
+each of the first with some of the second."""
 
 import dataclasses
 from collections.abc import Mapping

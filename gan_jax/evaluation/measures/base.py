@@ -1,5 +1,5 @@
-"""What a measure is: a sentence, what it needs, the values it gives, the function that computes
-them."""
+"""What a measure is: a sentence, what it needs, the values it gives,
+the function that computes them."""
 
 from __future__ import annotations
 

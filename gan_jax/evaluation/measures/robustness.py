@@ -1,5 +1,5 @@
-"""What becomes of a distance where pictures are spoilt: the generated ones, or a translator's
-inputs."""
+"""What becomes of a distance where pictures are spoilt:
+the generated ones, or a translator's inputs."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from gan_jax.metrics import kid, pixels
 
 
 def gather(now: Gathering) -> dict[str, dict]:
-    """The curves: features of so many sets would not fit in memory, so each becomes a number at
-    once."""
+    """The curves: features of so many sets would not fit in memory,
+    so each becomes a number at once."""
     if now.sets.contents is not None:
         return _of_translator(now)
     curves, sets = {}, {"": now.sets.fake}

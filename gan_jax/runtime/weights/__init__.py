@@ -48,8 +48,8 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def parts(path: str | pathlib.Path) -> list[pathlib.Path]:
-    """The files that hold what `read` gave: the path itself and, of a TensorFlow.js manifest, its
-    shards."""
+    """The files that hold what `read` gave:
+    the path itself and, of a TensorFlow.js manifest, its shards."""
     path = pathlib.Path(path).expanduser()
     groups = json.loads(path.read_text("utf-8")) if path.suffix.lower() == ".json" else []
     return [path, *(shard for group in groups for shard in keras.shards(path, group))]

@@ -108,8 +108,8 @@ class Names:
             yield item
 
     def __call__(self, prefix: str, name: str | int) -> str:
-        """The name of what `prefix` holds as `name`, "synthesis.b4" and "const", as it may be
-        printed."""
+        """The name of what `prefix` holds as `name`,
+        "synthesis.b4" and "const", as it may be printed."""
         self.left -= 1
         whole = shown(f"{prefix}.{name}" if prefix else str(name))
         if self.left < 0 or len(whole) > LONGEST:

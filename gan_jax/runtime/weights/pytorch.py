@@ -39,8 +39,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def flat(tree: Mapping, names: Names, prefix: str = "") -> dict[str, np.ndarray]:
-    """Tensors of nested dictionaries by dotted name; what is no tensor (counts, settings) is left
-    out."""
+    """Tensors of nested dictionaries by dotted name;
+    what is no tensor (counts, settings) is left out."""
     found = {}
     for part, value in names.walk(tree):
         name = names(prefix, part)
@@ -52,8 +52,8 @@ def flat(tree: Mapping, names: Names, prefix: str = "") -> dict[str, np.ndarray]
 
 
 class Storage:
-    """A tensor's memory, filled when its bytes are read: legacy files hold them after the
-    pickle."""
+    """A tensor's memory, filled when its bytes are read:
+    legacy files hold them after the pickle."""
 
     def __init__(self, dtype: type, size: int, array: np.ndarray | None = None):
         self.dtype, self.size, self.array = np.dtype(dtype), size, array
@@ -120,8 +120,8 @@ TENSORS = "dictionaries of plain float, int and bool tensors"
 
 
 def _persistent(storage: Callable[[str, type, int], Storage]) -> Callable[[object], Storage]:
-    """What stands for a pickle's ("storage", type, key, place, size, ...): storage(key, dtype,
-    size)."""
+    """What stands for a pickle's ("storage", type, key, place, size, ...):
+    storage(key, dtype, size)."""
 
     def found(pid):
         whole = type(pid) is tuple and len(pid) in (5, 6) and pid[0] == "storage"
@@ -180,8 +180,8 @@ def _torch_zip(path, unpickler):
 
 
 def read_legacy(file: io.BufferedIOBase | mmap.mmap, unpickler: Unpickler):
-    """What torch.save wrote before PyTorch 1.6, and writes inside plain pickles still. `file` is in
-    memory."""
+    """What torch.save wrote before PyTorch 1.6, and writes inside plain pickles still.
+    `file` is in memory."""
     storages: dict[str, Storage] = {}
     stored = _persistent(lambda name, *about: storages.setdefault(name, Storage(*about)))
 
