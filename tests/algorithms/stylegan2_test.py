@@ -122,9 +122,8 @@ def test_equalized_layers_keep_the_variance_and_start_at_one(lr_mult):
     variables = layer.init(jax.random.key(0), x)
     np.testing.assert_allclose(variables["params"]["kernel"].std() * lr_mult, 1, rtol=0.05)
     np.testing.assert_allclose(layer.apply(variables, x).std(), 1, rtol=0.05)
-    moved = {
-        "params": jax.tree.map(lambda x: x + 1, variables["params"])
-    }  # an Adam step moves the result lr_mult as far
+    # an Adam step moves the result lr_mult as far
+    moved = {"params": jax.tree.map(lambda x: x + 1, variables["params"])}
     step = layer.apply(moved, x) - layer.apply(variables, x)
     np.testing.assert_allclose(
         step[:, 0], lr_mult * (x.sum(1) / np.sqrt(300) + 1), rtol=1e-3, atol=1e-4

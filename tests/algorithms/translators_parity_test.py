@@ -51,9 +51,10 @@ LAYERS = {
     "u": UNET,
     "f": HEADS,
 }
+# an instance norm after these takes their bias out again
 WITHOUT_GRADIENT = {"first", "down0", "down1", "up0", "up1", "level1", "level2", "level3"} | {
     f"block{n}_{i}" for n in range(BLOCKS) for i in (0, 1)
-}  # an instance norm after these takes their bias out again
+}
 
 
 def image(name):

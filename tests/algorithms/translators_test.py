@@ -224,9 +224,8 @@ def test_the_temporal_term_weighs_in(name):
 
 def test_the_single_pictures_terms_weigh_in():
     (_, plain, few), (_, state, metrics) = play(game("cut"), 1), play(game("cut", **SINGLE), 1)
-    assert {"d/r1", "g/l1"} <= metrics.keys() - few.keys() and metrics["g/nce"] > few[
-        "g/nce"
-    ]  # of four times as many
+    # g/nce: of four times as many
+    assert {"d/r1", "g/l1"} <= metrics.keys() - few.keys() and metrics["g/nce"] > few["g/nce"]
     assert any(
         (x != y).any()
         for x, y in zip(jax.tree.leaves(plain.d), jax.tree.leaves(state.d), strict=True)

@@ -101,9 +101,8 @@ def test_translation_by_whole_pixels():
         for before, after in zip(np.asarray(x), np.asarray(y), strict=True)
     ]
     assert all(len(f) == 1 for f in found)
-    assert {f[0] for f in found} == {
-        (i, j) for i in range(-2, 3) for j in range(-2, 3)
-    }  # 12 / 8 = 1.5 is 2
+    # 12 / 8 = 1.5 is 2
+    assert {f[0] for f in found} == {(i, j) for i in range(-2, 3) for j in range(-2, 3)}
 
 
 def test_cutout_is_a_box_of_half_the_sides():
@@ -115,9 +114,8 @@ def test_cutout_is_a_box_of_half_the_sides():
     )
     rows, columns = cut.any(2), cut.any(1)
     assert np.array_equal(cut, rows[:, :, None] & columns[:, None, :])
-    ends = lambda lines: {
-        (int(line.argmax()), int(line.sum())) for line in lines
-    }  # first, how many
+    # first, how many
+    ends = lambda lines: {(int(line.argmax()), int(line.sum())) for line in lines}
     assert ends(rows) == {(max(i - 2, 0), min(i + 2, 8) - max(i - 2, 0)) for i in range(9)}
     assert ends(columns) == {(max(i - 3, 0), min(i + 3, 12) - max(i - 3, 0)) for i in range(13)}
     # of 9 and 13 places of the center

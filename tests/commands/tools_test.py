@@ -196,11 +196,12 @@ def test_interpolate_walks_round_through_the_seeds(tool, runs, tmp_path):
         "4",
     )
     assert done.returncode == 0 and "12 frames" in done.stdout, done.stderr
+    # 16-fold
     strip = (
         pixels(tmp_path / "walk.png")
         .reshape(3, 8, 16, 4, 8, 16, 3)[:, :, 0, :, :, 0]
         .swapaxes(1, 2)
-    )  # 16-fold
+    )
     sampler = loading.load_sampler(runs / "none")
     for row, seed in enumerate((3, 5, 9)):
         own = to_uint8(sampler(sampler.game.latent(jax.random.key(seed), 1)))[0]

@@ -45,11 +45,12 @@ P3 = matrix(APPLES_P3)
 GRAY_18 = profile(
     {b"wtpt": b"XYZ \0\0\0\0" + FIXED(*LAB_D50), b"kTRC": b"para" + bytes(8) + FIXED(1.8)}, b"GRAY"
 )
+# P3 -> sRGB
 SHOWN = {
     (200, 60, 60): (217, 42, 52),
     (60, 180, 60): (0, 183, 30),
     (128, 128, 128): (128, 128, 128),
-}  # P3 -> sRGB
+}
 
 
 def encoded(picture, format="png", **options):

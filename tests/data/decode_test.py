@@ -20,10 +20,11 @@ from gan_jax.data import decode, geometry, image_file, memory
 from gan_jax.data.decode import ImageRejected
 from gan_jax.data.quarantine import Quarantine
 
+# 3x2 pixels
 RGB = np.array(
     [[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]], [[0, 0, 0], [255, 255, 255]]],
     np.uint8,
-)  # 3x2
+)
 GRAY16 = np.array([[0, 257, 65535], [128, 129, 25700]], np.uint16)
 GRAY16_AS_8 = np.array([[0, 1, 255], [0, 1, 100]], np.uint8)
 

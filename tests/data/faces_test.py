@@ -65,11 +65,8 @@ def test_detections_of_one_face_are_joined(monkeypatch):
     """The detector's numbers are offsets from its cells; a picture that is no square is padded to
     one."""
     raw, logits = np.zeros((896, 16), np.float32), np.full(896, -9.0, np.float32)
-    for cell, score in (
-        (0, 2.0),
-        (1, 2.0),
-        (500, -1.0),
-    ):  # two anchors of the first cell, one unsure
+    # two anchors of the first cell, one unsure
+    for cell, score in ((0, 2.0), (1, 2.0), (500, -1.0)):
         logits[cell] = score
         center = np.array([128.0, 128.0]) - 8  # the cell's own center is at 8
         raw[cell, :2], raw[cell, 2:4] = center, 64

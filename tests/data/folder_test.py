@@ -108,11 +108,8 @@ def test_turns_within_the_limit(tmp_path, memory):
         / 255.0
     )
     dy, dx = np.gradient(shown, axis=(1, 2))
-    middle = (
-        slice(None),
-        slice(12, 20),
-        slice(12, 20),
-    )  # what turned in at the borders says nothing
+    # what turned in at the borders says nothing
+    middle = (slice(None), slice(12, 20), slice(12, 20))
     angles = np.rad2deg(np.arctan2(dy[middle].sum((1, 2)), dx[middle].sum((1, 2)))) - 45
     assert (
         np.abs(angles).max() < 11.5

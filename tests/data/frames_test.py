@@ -232,10 +232,11 @@ def test_hlg_and_wide_colors(tmp_path):
     gray = shown(hdr(tmp_path / "gray.mkv", [0.38] * 3, 18))[16, 24]
     assert np.abs(gray.astype(int) - 255 * (26 / 203) ** (1 / 2.4)).max() <= 3
     linear = (np.array(RED) / 255) ** 2.4
+    # BT.2087
     wide = (
         np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
         @ linear
-    )  # BT.2087
+    )
     for name, signal, transfer in (("pq", pq(80 * wide), 16), ("sdr", wide ** (1 / 2.4), 14)):
         want = 255 * (linear * (80 / 203 if name == "pq" else 1)) ** (1 / 2.4)
         assert (

@@ -315,10 +315,8 @@ def test_what_acts_only_when_pictures_are_drawn_is_applied(toy, shared_data, tmp
         assert store.save(4, state, json.loads(json.dumps(meta))) and store.finish()
     command = ["--config", CUT, "--workdir", str(tmp_path), "--mode", "eval", "--metrics", "kid"]
     command += [f"--config.{setting}" for setting in small]
-    for flags in (
-        [],
-        ["--config.g.residual=True", "--config.g.flat=0"],
-    ):  # the first of them as it was trained
+    # the first of them as it was trained
+    for flags in ([], ["--config.g.residual=True", "--config.g.flat=0"]):
         assert main.main([*command, *flags]) == 0, capsys.readouterr().err
     out = capsys.readouterr().out
     assert (

@@ -185,9 +185,8 @@ def test_each_set_is_seen_once_by_the_net(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Extractor, "stream", watched)
     taken("kid", "precision_recall", "diversity", "style", "identity")
-    assert (
-        len(seen) == 4
-    )  # generated, real; the translations in their order, what they were made of
+    # generated, real; the translations in their order, what they were made of
+    assert len(seen) == 4
 
 
 # --- what chooses the best checkpoint

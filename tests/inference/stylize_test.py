@@ -14,9 +14,8 @@ def echo(x):
 @pytest.mark.parametrize("size", [(90, 200), (128, 130), (40, 500), (65, 64)])
 def test_tiles_leave_no_seams(size):
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    ramps = np.stack([x / size[1], y / size[0], np.full(size, 0.3, np.float32)], -1)[
-        None
-    ]  # and a constant
+    # two ramps and a constant
+    ramps = np.stack([x / size[1], y / size[0], np.full(size, 0.3, np.float32)], -1)[None]
     np.testing.assert_allclose(
         tiling.in_tiles(echo, lambda small: echo, ramps, 64, 16), ramps, atol=1e-6
     )

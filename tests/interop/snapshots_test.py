@@ -602,10 +602,8 @@ def their_critic(name, x, side):
     }
     layer, kind = name.rsplit(".", 1)
     if layer in whole:
-        one_on = {
-            "final_conv.0": "final_conv.1",
-            "convs.0.0": "convs.0.1",
-        }  # there the bias is the activation's
+        # there the bias is the activation's
+        one_on = {"final_conv.0": "final_conv.1", "convs.0.0": "convs.0.1"}
         return (
             f"{one_on.get(whole[layer], whole[layer]) if kind == 'bias' else whole[layer]}.{kind}",
             x,

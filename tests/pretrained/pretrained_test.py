@@ -228,10 +228,8 @@ def test_bicubic_is_pillows_on_floats(shape, side):
     x = pictures(5, 2, *shape, 3).astype(np.float32)
     resized = lambda plane: np.asarray(Image.fromarray(plane).resize((side, side), Image.BICUBIC))
     wanted = np.stack([np.stack([resized(x[n, ..., c]) for c in range(3)], -1) for n in range(2)])
-    assert (wanted.min() < -5 and wanted.max() > 260) or shape == (
-        400,
-        400,
-    )  # Pillow itself overshoots
+    # Pillow itself overshoots
+    assert (wanted.min() < -5 and wanted.max() > 260) or shape == (400, 400)
     np.testing.assert_allclose(
         images.bicubic(jnp.asarray(x), side), np.clip(wanted, 0, 255), atol=1e-2, rtol=0
     )

@@ -127,11 +127,8 @@ def test_groups_are_shaded_with_their_control_beside(tmp_path):
         ["dylan", "0.2", "0.3"],
         ["micah", "0.4", "–"],
     ]
-    assert re.findall("--v:([0-9.]+)", section) == [
-        "0.05",
-        "0.32",
-        "0.60",
-    ]  # least, middle, most of all cells
+    # least, middle, most of all cells
+    assert re.findall("--v:([0-9.]+)", section) == ["0.05", "0.32", "0.60"]
 
 
 def test_what_was_measured_once_has_no_curve(tmp_path):

@@ -104,11 +104,8 @@ def test_tfjs_manifest_of_two_shards_with_quantized_weights(tmp_path):
     bias = np.array([2, 5, 255], np.float32) * np.float32(0.25) - 3
     found = {"conv.filters": BASE, "conv.bias": bias, "fc": np.array([[0.5, -3]], np.float32)}
     assert_same(weights.read(path), found)
-    assert weights.parts(path) == [
-        path,
-        tmp_path / "a.bin",
-        tmp_path / "b.bin",
-    ]  # never outside its folder
+    # never outside its folder
+    assert weights.parts(path) == [path, tmp_path / "a.bin", tmp_path / "b.bin"]
     assert weights.parts(tmp_path / "net.npz") == [tmp_path / "net.npz"]
 
 

@@ -14,9 +14,8 @@ from gan_jax.runtime import workdir
 
 ROOT = pathlib.Path(gan_jax.__file__).parent.parent
 POSIX = {"fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"}
-TOOLS = [
-    path for path in ROOT.glob("tools/*.py") if not path.name.startswith("bench_")
-]  # which ask for memory used
+# without those that ask for memory used
+TOOLS = [path for path in ROOT.glob("tools/*.py") if not path.name.startswith("bench_")]
 
 
 @pytest.mark.parametrize(
