@@ -158,6 +158,14 @@ def _of_primaries(points: Sequence, gamma: float | None = None) -> bytes | None:
     return matrix_profile(points, gamma)
 
 
+def _curve(gamma: float | None) -> bytes:
+    """A parametric curve of ICC.1:2022; None: sRGB's."""
+    if gamma is not None:
+        return struct.pack(">4sIHHI", b"para", 0, 0, 0, round(gamma * 65536))
+    numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    return struct.pack(">4sIHH5i", b"para", 0, 3, 0, *(round(x * 65536) for x in numbers))
+
+
 def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
     """An ICC profile of an RGB display (ICC.1:2022).
 
@@ -174,18 +182,7 @@ def matrix_profile(points: Sequence, gamma: float | None = None) -> bytes:
         cones = (_BRADFORD @ _D50) / (_BRADFORD @ white)
         # as seen under D50
         linear = np.linalg.solve(_BRADFORD, cones[:, None] * (_BRADFORD @ linear))
-        curve = (
-            struct.pack(">4sIHHI", b"para", 0, 0, 0, round(gamma * 65536))
-            if gamma is not None
-            else struct.pack(
-                ">4sIHH5i",
-                b"para",
-                0,
-                3,
-                0,
-                *(round(x * 65536) for x in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)),
-            )
-        )
+        curve = _curve(gamma)
         tags = {b"wtpt": _xyz(_D50)} | {
             b"%cXYZ" % c: _xyz(column) for c, column in zip(b"rgb", linear.T, strict=True)
         }

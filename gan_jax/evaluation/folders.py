@@ -18,6 +18,7 @@ from gan_jax.evaluation.measures.base import Value
 from gan_jax.evaluation.measures.fidelity import PAIRS, PairMeasure
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.metrics import pixels
+from gan_jax.pretrained import perceptual
 from gan_jax.runtime import registry
 from gan_jax.runtime.text import shown
 
@@ -185,9 +186,9 @@ def _summary(scores: Mapping[str, list], luma: bool, net: pretrained.Net | None)
 
 def _perceptual_net(features: str, weights: str | None) -> pretrained.Net:
     """An LPIPS net, or a ValueError that says how to name one."""
-    if not features.startswith("lpips"):
+    if features not in perceptual.NETS:
         raise ValueError(
-            "lpips needs --features lpips_alex, lpips_vgg or lpips_hed, and --weights TRUNK,HEADS."
+            f"lpips needs --features {' or '.join(perceptual.NETS)}, and --weights TRUNK,HEADS."
         )
     return pretrained.load(features, weights)
 

@@ -5,8 +5,6 @@ it; every other net reads the file its users have. A metric is called by its net
 plain `fid` is the real Inception's.
 """
 
-import functools
-
 from gan_jax.pretrained import efficientnet, face, inception, perceptual
 from gan_jax.pretrained.images import RESIZES
 from gan_jax.pretrained.net import Features, Net
@@ -17,9 +15,7 @@ __all__ = ["NETS", "Features", "Net", "load"]
 NETS = {
     "efflite0": efficientnet.load,
     "inception": inception.load,
-    "lpips_vgg": functools.partial(perceptual.load, variant="vgg"),
-    "lpips_alex": functools.partial(perceptual.load, variant="alex"),
-    "lpips_hed": functools.partial(perceptual.load, variant="hed"),
+    **perceptual.NETS,
     "face": face.load,
 }
 """Name -> (name, the file's path or None, the resizing filter's name) -> Net."""

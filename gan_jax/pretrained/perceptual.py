@@ -11,6 +11,7 @@ VGG16 tuned to find edges, with VGG's heads: it rises with noise and blur, but i
 LPIPS.
 """
 
+import functools
 import importlib.metadata
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,9 @@ def load(name: str, path: str | None, resize: str, variant: str) -> Net:
     return Net(
         name, f"_{variant}", 0, 0, None, "none", sha256, params, forward, squared_distance=True
     )
+
+
+NETS = {f"lpips_{variant}": functools.partial(load, variant=variant) for variant in TRUNKS}
 
 
 def distance(a: Float[Array, "n F"], b: Float[Array, "m F"]) -> Float[Array, " k"]:

@@ -146,7 +146,7 @@ def test_pairs_meet_whatever_their_endings_and_unicode_form(tool, tmp_path):
         (
             "none",
             ["--pairs", "--metrics", "lpips"],
-            ("lpips needs --features lpips_alex, lpips_vgg or lpips_hed, and --weights"),
+            ("lpips needs --features lpips_vgg or lpips_alex or lpips_hed, and --weights"),
         ),
         ("empty", [], "no images in it"),
         ("gone", [], "no such folder"),
