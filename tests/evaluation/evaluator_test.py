@@ -255,7 +255,7 @@ def test_eval_mode_measures_all_there_is_enough_for(file, trained, capsys):
     saw = "flatters: the generator was trained on 300 labeled real pictures, its control on "
     assert record["notes"] == {"gain_at_20": f"{saw}20", "cas_real": f"{saw}40"}
     assert f"({saw}20)" in out
-    width, height = Image.open(workdir / record["pictures"]["neighbours"]["file"]).size
+    width, height = Image.open(workdir / record["pictures"]["neighbors"]["file"]).size
     assert (width, height) == (4 * (3 * 10 + 8), 4 * 10)
     assert (
         "kid_toy" in out

@@ -71,7 +71,7 @@ def test_folder_against_folder(tool, toy, shared_data, tmp_path):
         and protocol["reference"] == 40
         and protocol["resolution"] == [32, 32]
     )
-    assert (tmp_path / "sheet" / "neighbours.png").is_file()
+    assert (tmp_path / "sheet" / "neighbors.png").is_file()
     direct = kid.kid(
         *(
             toy_apply(toy.params, images.load(np.arange(a, b))).features

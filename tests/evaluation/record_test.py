@@ -51,7 +51,7 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
     sets = Sets(copies, train_set, avatars(labels="style", split="test"))
     found = measure(protocol, sets, Extractor(toy, 16), tmp_path, print)
     assert found["values"]["memorised_toy"] == 1 and found["values"]["memorised_held_out_toy"] < 0.8
-    picture = np.asarray(Image.open(tmp_path / "sheet" / "neighbours.png"))
+    picture = np.asarray(Image.open(tmp_path / "sheet" / "neighbors.png"))
     first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
     assert np.abs(first[0] - first[1]).max() <= 1  # the worst: a copy beside its original
 
@@ -71,7 +71,7 @@ def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_
         protocol, Sets(images, images), Extractor(toy, 16), tmp_path / "file", said.append
     )
     assert "memorised_toy" in found["values"] and "pictures" not in found
-    assert said[-1].startswith("the picture of neighbours can't be written: ")
+    assert said[-1].startswith("the picture of neighbors can't be written: ")
 
 
 def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):

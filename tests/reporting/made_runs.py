@@ -120,7 +120,7 @@ def make_run(folder, evaluations=None, config=None, grids=3):
         "tables": {
             "usefulness": {"columns": ["real images", "accuracy"], "rows": [[100, "0.71 ± 0.02"]]}
         },
-        "pictures": {"neighbours": {"file": "evaluation/near.png", "caption": "left: generated"}},
+        "pictures": {"neighbors": {"file": "evaluation/near.png", "caption": "left: generated"}},
         "notes": {"precision_efflite0": "flatters: it saw all"},
     }
     evaluations = evaluations or [

@@ -17,7 +17,7 @@ def compute(given: Given) -> Result:
     if "held_out" in given.features:
         control = manifold.neighbors(train.kept, given.features["held_out"].kept)
         values["memorised_held_out{net}"] = control.memorised
-    return Result(values, pictures={"neighbours": lambda: _sheet(given, found)})
+    return Result(values, pictures={"neighbors": lambda: _sheet(given, found)})
 
 
 def _sheet(given: Given, found: manifold.Neighbors) -> Picture:
