@@ -173,11 +173,8 @@ def _strip(
     clear = picture.has_transparency_data
     try:
         if to_srgb is not None:
-            full = (
-                picture.convert("LA" if picture.mode in color.GRAY else "RGBA")
-                if clear
-                else picture
-            )
+            with_alpha = "LA" if picture.mode in color.GRAY else "RGBA"
+            full = picture.convert(with_alpha) if clear else picture
             picture = to_srgb.apply(full.convert(to_srgb.input_mode))
             if clear:
                 picture.putalpha(full.getchannel("A"))

@@ -20,11 +20,9 @@ class Domains(Source):
         self.source, self.references = source, references
         self.shape, self.fingerprint = source.shape, source.fingerprint
         self.classes, self.targets = source.classes, source.targets
-        members = (
-            []
-            if source.targets is None
-            else [np.flatnonzero(source.targets == i) for i in np.unique(source.targets)]
-        )
+        members = []
+        if source.targets is not None:
+            members = [np.flatnonzero(source.targets == i) for i in np.unique(source.targets)]
         if len(members) < 2:
             raise ValueError(
                 f"config.data: {'one class' if members else 'no classes'} with pictures; going from"

@@ -24,11 +24,9 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], names: Sequence[str]) -> np.ndar
     for r, row in enumerate(rows):
         for c, x in enumerate(row):
             cell = as_picture(x).convert("RGBA")
-            place = (
-                c * side + (side - x.shape[1]) // 2,
-                head + r * side + (side - x.shape[0]) // 2,
-            )
-            canvas.alpha_composite(cell, place)
+            left = c * side + (side - x.shape[1]) // 2
+            top = head + r * side + (side - x.shape[0]) // 2
+            canvas.alpha_composite(cell, (left, top))
     draw = ImageDraw.Draw(canvas)
     for c, name in enumerate(names):
         face = font(name, 11)

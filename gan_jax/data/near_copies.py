@@ -55,7 +55,6 @@ def look(pixels: np.ndarray) -> np.uint64:
     """Difference hash, a bit for whether each of 8 x 9 gray cells is brighter than its right
     neighbor, by STEP or more."""
     gray = as_rgb(pixels) if pixels.shape[-1] == 4 else pixels
-    small = (
-        geometry.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box").astype(np.float32).mean(-1)
-    )
+    small = geometry.fit(gray, (LOOK_SIDE, LOOK_SIDE + 1), "stretch", "box")
+    small = small.astype(np.float32).mean(-1)
     return np.packbits(small[:, :-1] >= small[:, 1:] + STEP).view(np.uint64)[0]

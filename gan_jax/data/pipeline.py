@@ -81,9 +81,8 @@ class Batches:
         if not 0 <= seed < 2**32:
             raise ValueError(f"config.seed={seed}: it must be 0 to {2**32 - 1}.")
         self.position = start
-        order = (
-            grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat(ENDLESS // len(source))
-        )
+        order = grain.MapDataset.range(len(source)).seed(seed).shuffle()
+        order = order.repeat(ENDLESS // len(source))
         shares = order.batch(batch // process_count).map_with_index(_Load(source, seed))
         mine = shares[start * process_count + process_index :: process_count]
         stream = mine.to_iter_dataset(

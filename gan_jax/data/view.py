@@ -81,11 +81,8 @@ class View:
         """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises
         ImageRejected."""
         height, width = (round(n * self.enlarge) for n in self.size)
-        cover = (
-            None
-            if self.resize == "nearest"
-            else (height, width if self.half is None else 2 * width)
-        )
+        cover = height, width if self.half is None else 2 * width
+        cover = None if self.resize == "nearest" else cover
         with decode.decoded(
             file, channels=self.channels, background=self.background, cover=cover, remark=remark
         ) as image:

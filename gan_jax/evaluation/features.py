@@ -166,11 +166,9 @@ def _stored(folder: pathlib.Path) -> FeatureSet | None:
         return None
     path = folder / "moments.npz"
     arrays: Mapping = np.load(path, allow_pickle=False) if path.is_file() else {}
-    moments = (
-        Moments.of_arrays(**{name: arrays[name] for name in ("n", "mean", "scatter")})
-        if arrays
-        else None
-    )
+    moments = None
+    if arrays:
+        moments = Moments.of_arrays(**{name: arrays[name] for name in ("n", "mean", "scatter")})
     return FeatureSet(
         np.zeros(0, np.int64), np.load(folder / "kept.npy", allow_pickle=False), moments, None
     )

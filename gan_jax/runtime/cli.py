@@ -114,11 +114,8 @@ def given(text: str) -> str:
 def whole_number(text: str, least: int = 0) -> int:
     """A whole number of a command line, `least` to MOST; what it raises is argparse's."""
     digits = text.strip().removeprefix("-")
-    number = (
-        int(text)
-        if digits.isascii() and digits.isdecimal() and len(digits.lstrip("0")) <= len(str(MOST))
-        else None
-    )
+    plain = digits.isascii() and digits.isdecimal() and len(digits.lstrip("0")) <= len(str(MOST))
+    number = int(text) if plain else None
     if number is None or not least <= number <= MOST:
         raise argparse.ArgumentTypeError(
             f"{_short(text)} must be a whole number, {least} to {MOST}"
