@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -58,6 +60,6 @@ def test_an_error_keeps_its_own_words(tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("cannot write mode F as PNG")
 
-    monkeypatch.setattr(Image.Image, "save", refuse)
+    monkeypatch.setattr(pathlib.Path, "write_bytes", refuse)
     with pytest.raises(OSError, match="cannot write mode F as PNG"):
         images.save_png(tmp_path / "x.png", np.zeros((4, 4, 3), np.uint8))
