@@ -24,6 +24,11 @@ from gan_jax.runtime.files import replace_text
 from gan_jax.runtime.text import file_name, shown
 
 TRAIN = (sys.executable, "-m", "gan_jax.main")
+CHECK = (
+    *(sys.executable, "-c"),
+    "import sys; from gan_jax.commands import sweep; from gan_jax.runtime import cli;"
+    "cli.tool(lambda: sweep.check(sys.argv[1:]))",
+)
 CONFIGS = "sweep.json"  # in --out: {run: its config}
 
 
@@ -39,8 +44,12 @@ class Job:
 
 
 def main(argv: list[str] | None = None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     flags = parse(argv)
     jobs = list(plan(flags))
+    # a process of its own: JAX in this one would hold the memory of the accelerators
+    if subprocess.run([*CHECK, *argv]).returncode:
+        return 1
     flags.out.mkdir(parents=True, exist_ok=True)
     with workdirs.making(flags.out):
         check_unchanged(flags.out / CONFIGS, jobs)
@@ -82,6 +91,20 @@ def plan(flags: argparse.Namespace) -> Iterator[Job]:
             workdir = flags.out / file_name(",".join([*varied, f"seed={seed}"]), "")
             end = workdir / "checkpoints" / str(settings.total_steps)
             yield Job(setting, overrides, workdir, config.as_json(settings), end)
+
+
+def check(argv: list[str]) -> None:
+    """Raises ValueError where training would, before it opens data, at a setting of a run that is
+    still to be trained."""
+    from gan_jax import build, config
+    from gan_jax.distributed.parallel import Parallel
+
+    flags = parse(argv)
+    # one of each setting: seeds make no difference
+    jobs = {job.setting: job for job in plan(flags) if not job.end.is_dir()}
+    for job in jobs.values():
+        settings = config.load(flags.config, job.overrides)
+        build.check(settings, Parallel(settings.parallel), new=not job.workdir.is_dir())
 
 
 def axis(text: str) -> tuple[str, list[str]]:

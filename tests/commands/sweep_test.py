@@ -1,6 +1,7 @@
 """Sweeps, with a stand-in for training that takes no time."""
 
 import csv
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,7 @@ with open(workdir / "evaluations.jsonl", "w") as file:
         values = {"kid": values["kid"] + 1, "held": 0.25}
 (workdir / "checkpoints" / "4").mkdir(parents=True, exist_ok=True)
 """
+UNCHECKED = (sys.executable, "-S", "-c", "")  # without the time that JAX takes to start
 
 
 @pytest.fixture
@@ -37,6 +39,7 @@ def swept(tmp_path, monkeypatch, capsys):
     """(flags) -> (exit status, printed, names of the runs that were trained)."""
     (tmp_path / "train.py").write_text(TRAIN)
     monkeypatch.setattr(sweep, "TRAIN", (sys.executable, "-S", str(tmp_path / "train.py")))
+    monkeypatch.setattr(sweep, "CHECK", UNCHECKED)
 
     def run(*flags, config="avatars:smoke"):
         trained = tmp_path / "out" / "trained"
@@ -109,6 +112,32 @@ def test_mistakes_are_found_before_anything_is_trained(swept, tmp_path, flags, m
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("opt_g.lrr=1e-4", "config.opt_g.lrr: no such setting. Did you mean 'lr'?"),
+        ("opt_g.lr=1e-4,abc", "config.opt_g.lr='abc' is a str; it must be float"),
+    ],
+)
+def test_the_settings_of_parts_are_checked_as_training_checks_them(tmp_path, setting, message):
+    flags = ["--config", "avatars:smoke", "--out", str(tmp_path / "out"), "--set", setting]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sweep.check(flags)
+
+
+def test_a_setting_that_fails_its_check_ends_a_sweep(swept, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "CHECK", (sys.executable, "-S", "-c", "raise SystemExit(1)"))
+    assert swept("--set", "opt_g.lr=1,2") == (1, "", [])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_sweep_checks_in_a_process_of_its_own(tmp_path, capfd):
+    flags = ["--config", "avatars:smoke", "--out", str(tmp_path / "out")]
+    assert sweep.main([*flags, "--set", "opt_g.lr=1,abc"]) == 1
+    assert capfd.readouterr().err == "error: config.opt_g.lr='abc' is a str; it must be float.\n"
+
+
 def test_a_run_of_another_config_is_not_taken_for_this_one(swept, tmp_path):
     swept("--set", "opt_g.lr=1,2")
     with pytest.raises(ValueError, match=r"another config: config.batch: 8 -> 4\. Give another"):
@@ -121,6 +150,7 @@ def test_a_signal_stops_the_run_too_and_the_sweep_says_so(tmp_path):
     code = (
         "import sys; from gan_jax.runtime import cli; from gan_jax.commands import sweep;"
         f"sweep.TRAIN = (sys.executable, '-S', {str(tmp_path / 'train.py')!r});"
+        f"sweep.CHECK = {UNCHECKED!r};"
         "cli.tool(lambda: sweep.main(sys.argv[1:]))"
     )
     flags = ["--config", "avatars:smoke", "--out", tmp_path / "out", "--set", "opt_g.lr=8,1"]
