@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """A DCGAN on 10,000 embedded portraits in ten drawing styles: the default.
 
-    Status: reproduced, about ten minutes on two CPU cores.
+    Status: trained, about ten minutes on two CPU cores.
     """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """A small BigGAN on the embedded portraits, their ten drawing styles as classes.
 
-    Sampling with truncation trades variety for likelier pictures. Status: reproduced, kid_efflite0
+    Sampling with truncation trades variety for likelier pictures. Status: trained, kid_efflite0
     0.225 after nine minutes on two CPU cores: docs/benchmarks/quality.md.
     """
     arg = parse_arg(arg, batch=32)

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """CUT on the embedded portraits: one drawing style into another.
 
-    Status: parity-tested and trains; made for two CPU cores.
+    Status: parity-tested; short runs only; made for two CPU cores.
     """
     arg = parse_arg(arg, batch=4, origin="avataaars", style="adventurer")
     c = ml_collections.ConfigDict()

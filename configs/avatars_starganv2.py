@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """StarGAN v2 on the embedded portraits: any of ten drawing styles into any other.
 
-    Status: reproduced, an hour on two CPU cores.
+    Status: trained, an hour on two CPU cores.
     """
     arg = parse_arg(arg, batch=4)
     c = ml_collections.ConfigDict()

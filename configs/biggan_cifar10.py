@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """BigGAN on CIFAR-10, conditional on its classes, with StudioGAN's settings.
 
-    Brock et al. 2018, arXiv:1809.11096. Status: parity-tested and trains; FID not yet run.
+    Brock et al. 2018, arXiv:1809.11096. Status: parity-tested; short runs only.
     Differs: the average starts with the run, its half-life that of StudioGAN's 0.9999 a step after
     a ramp.
     """

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """BigGAN on ImageNet at 128x128 with the paper's settings.
 
-    Brock et al. 2018, arXiv:1809.11096. Status: parity-tested and trains; FID not yet run.
+    Brock et al. 2018, arXiv:1809.11096. Status: parity-tested; short runs only.
     165,000 iterations of 2,048 images, two D steps each: made for many accelerators. `accumulate`
     cuts a batch into parts, as BigGAN-PyTorch does with 8; dtype="bfloat16" and
     g.remat=d.remat=True save memory. Needs ImageNet prepared by TensorFlow Datasets.

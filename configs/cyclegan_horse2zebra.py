@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """CycleGAN at 256x256: horses into zebras and back.
 
-    Zhu et al. 2017, arXiv:1703.10593. Status: parity-tested and trains; the full run not yet made.
+    Zhu et al. 2017, arXiv:1703.10593. Status: parity-tested; short runs only.
     Data: TFDS cycle_gan/horse2zebra. 200 epochs of 1,334 pictures, batch 1, cut from 286 pixels;
     the learning rate falls from half on.
     Differs: pictures are drawn by the average of G's weights (half-life: 100 pictures), not by the

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """CycleGAN, Google's emoji into Twitter's and back.
 
-    `gan-jax prepare` makes sets/emoji of two emoji packages. Status: reproduced on one CPU core:
+    `gan-jax prepare` makes sets/emoji of two emoji packages. Status: trained on one CPU core:
     docs/benchmarks/quality.md.
     """
     arg = parse_arg(arg, batch=4, path="sets/emoji")

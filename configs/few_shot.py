@@ -8,7 +8,7 @@ def get_config(arg=None):
 
     --config.data.path=few --config.init_from=runs/many. The networks are those of folder.py, so
     that all weights are taken over; lower learning rates, DiffAugment and LeCam hold the critic
-    back. Status: trains; how well depends on your pictures.
+    back. Status: short runs only; how well depends on your pictures.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()

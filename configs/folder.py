@@ -7,7 +7,7 @@ def get_config(arg=None):
     """A DCGAN at 64x64 on your own pictures: --config.data.path=photos.
 
     data.labels=True takes sub-folders as classes. Fewer than 1,000 pictures are augmented; for
-    fewer than 100 see few_shot.py. Status: trains; how well depends on your pictures.
+    fewer than 100 see few_shot.py. Status: short runs only; how well depends on your pictures.
     """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()

@@ -6,8 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """pix2pix at 256x256: label maps of facades into photographs.
 
-    Isola et al. 2017, arXiv:1611.07004. Status: parity-tested and trains; the full run is
-    not yet made.
+    Isola et al. 2017, arXiv:1611.07004. Status: parity-tested; short runs only.
     Data: the authors' facades, files of a photograph (left) and its labels (right). 200 epochs of
     400 pictures, batch 1, at which a batch norm is an instance norm; pictures are cut from 286
     pixels.

@@ -7,7 +7,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """R3GAN on CIFAR-10, conditional on its classes, by the official preset.
 
-    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested and trains; FID not yet run.
+    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested; short runs only.
     """
     arg = parse_arg(arg)
     c = ml_collections.ConfigDict(r3gan.preset("CIFAR10"))

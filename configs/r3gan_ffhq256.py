@@ -7,7 +7,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """R3GAN at 256x256 on FFHQ or any folder of pictures, by the official preset.
 
-    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested and trains; FID not yet run.
+    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested; short runs only.
     --config.data.path=photos; ":side=64" gives the preset of 64x64. The official run had 8 GPUs and
     computed most of the networks in bfloat16: dtype="bfloat16" does; accumulate=8 or
     g.remat=d.remat=True save memory. Published figures are of pictures resized by a box filter.

@@ -7,7 +7,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """R3GAN on ImageNet at 64x64, conditional on its classes, by the official preset.
 
-    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested and trains; FID not yet run.
+    Huang et al. 2024, arXiv:2501.05441. Status: parity-tested; short runs only.
     ":side=32" gives the preset of 32x32. The official run had 64 GPUs, batch 4096, most of the
     networks in bfloat16, as dtype="bfloat16" does; `accumulate` cuts a batch into parts. Needs
     ImageNet prepared by TensorFlow Datasets.

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """SAGAN on ImageNet at 128x128 with the paper's settings.
 
-    Zhang et al. 2018, arXiv:1805.08318. Status: parity-tested and trains; FID not yet run.
+    Zhang et al. 2018, arXiv:1805.08318. Status: parity-tested; short runs only.
     A million iterations of 256 images. Needs ImageNet prepared by TensorFlow Datasets.
     Differs: samples come from the average of G's weights, of BigGAN-PyTorch's half-life (0.9999 a
     step).

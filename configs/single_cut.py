@@ -7,7 +7,7 @@ def get_config(arg=None):
     """CUT of one picture: a photograph in the manner of one other (SinCUT).
 
     --config configs/single_cut.py:photo=me.jpg,style=painting.jpg. Park et al. 2020,
-    arXiv:2007.15651, section 4.3. Status: parity-tested and trains; the full run not yet made.
+    arXiv:2007.15651, section 4.3. Status: parity-tested; short runs only.
     Differs: the residual generator and patch critic, not StyleGAN2's, at their learning rate.
     """
     arg = parse_arg(arg, batch=8, photo="photo.jpg", style="style.jpg", side=256)

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """SNGAN with projection on CIFAR-10, conditional on its classes.
 
-    Miyato et al. 2018, arXiv:1802.05957. Status: parity-tested and trains; FID not yet run.
+    Miyato et al. 2018, arXiv:1802.05957. Status: parity-tested; short runs only.
     `data.labels=False` makes it unconditional.
     """
     arg = parse_arg(arg, batch=64)

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """StarGAN v2 on AFHQ at 256x256: cats, dogs and wild animals into each other.
 
-    Choi et al. 2020, arXiv:1912.01865. Status: parity-tested and trains; the full run not yet made.
+    Choi et al. 2020, arXiv:1912.01865. Status: parity-tested; short runs only.
     Data: a folder with train/ and val/, in each a folder a style: cat, dog, wild. 100,000
     iterations of 8.
     Differs: windows of 1 / 1.1 of the side are cut from all pictures; the official code leaves each

@@ -6,7 +6,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """StarGAN v2 on CelebA-HQ at 256x256: women and men into each other.
 
-    Choi et al. 2020, arXiv:1912.01865. Status: parity-tested and trains; the full run not yet made.
+    Choi et al. 2020, arXiv:1912.01865. Status: parity-tested; short runs only.
     Data: a folder with train/ and val/, in each a folder a style: female, male. 100,000
     iterations of 8.
     Differs: without the high-pass skips of face landmarks. Windows of 1 / 1.1 of the side are cut

@@ -7,7 +7,7 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """StyleGAN2-ADA on CIFAR-10, conditional on its classes, by its "cifar" preset.
 
-    Karras et al. 2020, arXiv:2006.06676. Status: parity-tested and trains; FID not yet run.
+    Karras et al. 2020, arXiv:2006.06676. Status: parity-tested; short runs only.
     """
     arg = parse_arg(arg)
     c = ml_collections.ConfigDict(stylegan2.preset("cifar"))

@@ -7,8 +7,8 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """StyleGAN2 at 256x256 on FFHQ or any folder of pictures.
 
-    Karras et al. 2020, arXiv:2006.06676, without augmentation. Status: parity-tested and trains;
-    FID not yet run. --config.data.path=photos; ":preset=paper512,resolution=512" and so on for the
+    Karras et al. 2020, arXiv:2006.06676, without augmentation. Status: parity-tested; short runs
+    only. --config.data.path=photos; ":preset=paper512,resolution=512" and so on for the
     other presets of algorithms/stylegan2.py; "auto" goes by resolution and devices. Published
     figures are of pictures resized by a box filter.
     """

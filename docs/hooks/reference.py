@@ -119,7 +119,7 @@ def configs() -> str:
     for name, file in named_configs().items():
         text = " ".join(file.read_text("utf-8").split())
         status = re.search(
-            r"Status: (reproduced|parity-tested and trains|trains|not yet run)", text
+            r"Status: (trained|(?:parity-tested; )?short runs only|not yet run)", text
         )[1]
         rows.append(f"| `{name}` | {cell(configs_command.sentence(file))} | {cell(status)} |")
     return "\n".join(rows) + "\n"
