@@ -298,10 +298,11 @@ def _get_config(path: str) -> Callable[[str | None], dict]:
     """A config file's get_config: argument -> plain settings. Raises ValueError as `load`."""
     file = pathlib.Path(path)
     if not file.is_file():
+        if file.stem in named_configs():
+            raise ValueError(f"--config={path}: no such file. Did you mean --config {file.stem}?")
         known = [str(p) for p in sorted(file.parent.glob("*.py"))] if file.parent.is_dir() else []
-        raise ValueError(
-            f"--config={path}: no such file. " + (registry.suggest(path, known) if known else "")
-        )
+        hint = registry.suggest(path, known) if known else "`gan-jax configs` lists what there is."
+        raise ValueError(f"--config={path}: no such file. {hint}")
     module_spec = importlib.util.spec_from_file_location("gan_jax_config", file)
     if module_spec is None:
         raise ValueError(f"--config={path}: not a Python file (.py).")

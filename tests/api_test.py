@@ -152,6 +152,7 @@ def test_train_gives_a_run(tmp_path, capsys, monkeypatch):
     overrides = {"game.z_dim": 3, "total_kimg": 0.004}
     run = gj.train(tmp_path / "mine.py", tmp_path / "run", overrides=overrides)
     assert run.step == 1 and run.metrics()[-1]["step"] == 1
+    assert gj.Run(str(tmp_path / "run")) == run
     sampler = run.load()
     own = checkpoint.read_meta(sampler.step)
     own["config"]["model"] = "mine.networks"

@@ -94,6 +94,8 @@ def test_file_argument_and_overrides(file):
             ),
         ),
         ("{}:batch=x", [], r"the config's argument 'batch=x': batch must be int, as in batch=64"),
+        ("no/avatars.py:smoke", [], r"avatars.py: no such file. Did you mean --config avatars\?$"),
+        ("no/mine.py", [], r"mine.py: no such file. `gan-jax configs` lists what there is.$"),
         ("{}x", [], r"mine.pyx: no such file. Did you mean '.*mine.py'"),
     ],
 )

@@ -32,11 +32,12 @@ ENDS = r"\n\s*(?:Raises|Returns|Yields|Differs|Reference|The rest|Attributes|Arg
 
 def main(argv: list[str] | None = None) -> None:
     parser = cli.Parser(__doc__, "describe")
-    parser.add_argument("config", metavar="FILE[:ARG]", help="as in configs/avatars.py")
+    parser.add_argument("config", metavar="NAME[:ARG]", help="as gan-jax train")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as in batch=32"
     )
     flags = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    cli.find_modules_here()
     print(describe(configs.load(flags.config, flags.set)))
 
 

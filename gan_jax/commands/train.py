@@ -96,6 +96,7 @@ def _main(argv: list[str], signals: Signals) -> int:
         flags, overrides = parse(argv)
         xla_flags.prepare()
         cli.print_any_text()
+        cli.find_modules_here()
         logging.basicConfig(format="%(message)s")
         logging.getLogger("gan_jax").setLevel(logging.INFO)
         workdir = workdirs.of(flags.workdir) if flags.workdir else None

@@ -2,6 +2,7 @@
 programs with the weights inside, which need no code of the networks."""
 
 import json
+import os
 import pathlib
 import struct
 from collections.abc import Callable
@@ -28,15 +29,15 @@ class Exported:
     Attributes: as Sampler's of these names.
     """
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: str | os.PathLike):
         """Raises ValueError where the folder lacks a file, or one is damaged, and where its
         generator draws from noise."""
+        folder = pathlib.Path(folder)
         if not (folder / "restyle.stablehlo").is_file() and (folder / NOISE).is_file():
             raise ValueError(
                 f"{folder}: an exported generator that draws from noise. Only exported translators"
                 " are loaded so; draw with this one by"
-                f" gan_jax.inference.exported.load_stablehlo(pathlib.Path({str(folder / NOISE)!r}))"
-                "(z, y)."
+                f" gan_jax.inference.exported.load_stablehlo({str(folder / NOISE)!r})(z, y)."
             )
         try:
             about = json.loads((folder / "about.json").read_text("utf-8"))
@@ -86,13 +87,14 @@ class Exported:
         return notebook.card(str(self.step), lines, None)
 
 
-def load_stablehlo(path: pathlib.Path) -> Callable[..., jax.Array]:
+def load_stablehlo(path: str | os.PathLike) -> Callable[..., jax.Array]:
     """What was saved, to be called as the functions that save say; labels are held against
     about.json beside the file.
 
     Raises:
         ValueError: on calling it, as Sampler's: a label that is no class.
     """
+    path = pathlib.Path(path)
     exported = jax_export.deserialize(bytearray(path.read_bytes()))
     classes = len(json.loads((path.parent / "about.json").read_text("utf-8"))["classes"])
     takes_labels = exported.in_avals[-1].dtype == np.int32

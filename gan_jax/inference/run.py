@@ -16,10 +16,13 @@ class Run:
     """What training left in a workdir.
 
     Attributes:
-        folder: the workdir.
+        folder: the workdir; may be given as a str.
     """
 
     folder: pathlib.Path
+
+    def __post_init__(self):
+        object.__setattr__(self, "folder", pathlib.Path(self.folder))
 
     @property
     def step(self) -> int:

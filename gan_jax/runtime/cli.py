@@ -191,11 +191,15 @@ def trusts_code(parser: argparse.ArgumentParser) -> None:
 
 
 def _importable(name: str) -> str:
-    """The name; from now on modules in the current folder are found,
-    as `python -m gan_jax.main` finds them."""
+    find_modules_here()
+    return name
+
+
+def find_modules_here() -> None:
+    """From now on modules in the current folder are found, as `python -m gan_jax.main` finds
+    them."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    return name
 
 
 def parse_numbers(text: str, flag: str) -> list[int]:

@@ -56,17 +56,16 @@ def by_name(package: str, name: str, key: str, *needs: str) -> types.ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (path == error.name or path.startswith(error.name + ".")):
             raise  # the module is there; something it imports is not
-    folder = importlib.import_module(f"gan_jax.{package}").__path__
-    known = (m.name for m in pkgutil.iter_modules(folder) if m.name != "base")
+    known = (m.__name__.rpartition(".")[2] for m in modules(package, *needs))
     raise ValueError(f"{key}={name!r}: no module {path}. {suggest(name, known)}")
 
 
-def modules(package: str, needs: str) -> list[types.ModuleType]:
-    """All modules of `gan_jax.<package>` that define `needs`, by their names."""
+def modules(package: str, *needs: str) -> list[types.ModuleType]:
+    """All modules of `gan_jax.<package>` that define all of `needs`, by their names."""
     folder = importlib.import_module(f"gan_jax.{package}")
     names = sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
     found = [importlib.import_module(f"{folder.__name__}.{name}") for name in names]
-    return [module for module in found if hasattr(module, needs)]
+    return [module for module in found if all(hasattr(module, n) for n in needs)]
 
 
 def check_trusted(names: Mapping[str, str], trusted: Iterable[str], where: str) -> None:

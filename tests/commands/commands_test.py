@@ -38,6 +38,26 @@ def test_a_typo_suggests(capsys):
     assert "gan-jax='smaple' is not known. Did you mean 'sample'?" in end.value.code
 
 
+OWN = """
+def get_config(arg=None):
+    return dict(algorithm="own_code.game", model="mlp", data={}, batch=4, total_kimg=1.0)
+"""
+
+
+def test_modules_in_the_current_folder_are_found(tmp_path, monkeypatch, capsys):
+    """Here one that lacks what a game needs."""
+    (tmp_path / "own_code").mkdir()
+    (tmp_path / "own_code" / "game.py").write_text("x = 1")
+    (tmp_path / "mine.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    flags = ["--config", "mine.py", "--config.data.source=avatars", "--workdir", "run"]
+    assert train.main(flags) == 1
+    assert "own_code.game has no Algorithm" in capsys.readouterr().err
+    for name in ("own_code.game", "own_code"):
+        sys.modules.pop(name)
+
+
 def test_the_version(capsys):
     commands.main(["--version"])
     assert capsys.readouterr().out.strip() == gan_jax.__version__
