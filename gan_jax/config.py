@@ -46,7 +46,7 @@ class Config:
     # {name: arguments}, of the model's further networks
     networks: dict = dataclasses.field(default_factory=dict)
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
-    # {"name": in augment.AUGMENTS, ...}: what critics see
+    # {"name": a name in augment.AUGMENTS, ...}: what critics see
     augment: dict = dataclasses.field(default_factory=dict)
     augment_below: int | None = None  # images: augment data of fewer only; None: any data
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them

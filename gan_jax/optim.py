@@ -124,7 +124,7 @@ def make(
         momentum: sgd's.
         lr: learning rate, before the lazy-regularization correction.
         b1, b2: decay of adam's two means.
-        eps: added to the root that divides.
+        eps: added to the denominator (the root of the mean square), so that it is never 0.
         weight_decay: times the weight, added to its gradient (L2).
         schedule: "constant", "linear" or "cosine": from `decay_from_kimg` on, over `decay_kimg`
             (None: to the run's end), lr goes to `final_lr`, and adam's b2 to `final_b2` (None: it

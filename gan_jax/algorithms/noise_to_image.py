@@ -25,8 +25,7 @@ STANDING_BATCH = 256  # pictures, at most, in a pass for standing statistics
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.FromNoise):
-    """min over G, max over D of any loss in `losses.LOSSES`, with an optional gradient penalty on
-    D.
+    """min over G, max over D of any adversarial loss, with an optional gradient penalty on D.
 
     Attributes:
         z_dim: dimension of the latent z ~ N(0, I).

@@ -86,9 +86,9 @@ class ADA:
 
     Attributes:
         pipe: a name or names in PIPES; "bgc" as published. R3GAN: ("bgc", "cutout").
-        multipliers: (name in PIPES, factor) pairs, 1 where not named. R3GAN (arXiv:2501.05441):
-            (("color", 0.5),).
-        strengths: (name in TRANSFORMS, strength) pairs, those of TRANSFORMS where not named.
+        multipliers: (name, factor) pairs, names as in `pipe`, 1 where not named. R3GAN
+            (arXiv:2501.05441): (("color", 0.5),).
+        strengths: (name, strength) pairs, its own where not named; each name a name in TRANSFORMS.
         target: every four of the critic's steps p moves up if the mean sign of D(real) is above,
             down if below, at a speed of 1 in `kimg` thousand images, never below 0. None: p is
             fixed.

@@ -26,6 +26,7 @@ from gan_jax.evaluation.protocol import Protocol
 from gan_jax.runtime import cli, registry
 
 NAME_WIDTH, LINE_WIDTH = 28, 120
+NAMES_IN = {"a name or names": "one or more of", "a name": "one of", "names": "some of"}
 # where a docstring's words on a setting end
 ENDS = r"\n\s*(?:Raises|Returns|Yields|Differs|Reference|The rest|Attributes|Args)\b|\n\s*\n"
 
@@ -98,11 +99,14 @@ def sentences(factory: Callable) -> dict[str, str]:
         for head, following in zip(heads, [*heads[1:], None], strict=False):
             body = text[head.end() : following.start(1) if following else len(text)]
             body = " ".join(re.split(ENDS, body)[0].split())
-            found |= dict.fromkeys(head[1].split(", "), body + _listed(source, body))
+            found |= dict.fromkeys(head[1].split(", "), _listed(source, body))
         if dataclasses.is_dataclass(source):
             code = inspect.getsource(source)
             above = re.findall(rf"^((?: +# .+\n)+) +({names}): ", code, re.M)
-            found |= {name: " ".join(text.replace("# ", "").split()) for text, name in above}
+            found |= {
+                name: _listed(source, " ".join(text.replace("# ", "").split()))
+                for text, name in above
+            }
             found |= re.findall(rf"^ +({names}): .*  # (.+)$", code, re.M)
     for name in settings:
         others = [other for other, sentence in found.items() if f"`{name}`" in sentence]
@@ -112,15 +116,17 @@ def sentences(factory: Callable) -> dict[str, str]:
 
 
 def _listed(source: Callable, sentence: str) -> str:
-    """ " Known: a, b." where a sentence says "a name in TABLE" and the table is found from where it
-    stands."""
-    table = re.search(r"\bnames? (?:or names )?in ([\w.]+[A-Z])\b", sentence)
-    if table is None:
-        return ""
-    module, _, name = table[1].rpartition(".")
-    module = sys.modules.get(f"gan_jax.{module}" if module else source.__module__)
-    known = vars(module).get(name, ()) if module else ()
-    return f" Known: {', '.join(known)}." if known and len(known) <= registry.LISTED else ""
+    """The sentence with "one of a, b" in the place of "a name in TABLE", where the table is found
+    from where the sentence stands."""
+
+    def names(said):
+        module, _, name = said[2].rpartition(".")
+        module = sys.modules.get(f"gan_jax.{module}" if module else source.__module__)
+        known = vars(module).get(name, ()) if module else ()
+        listed = f"{NAMES_IN[said[1]]} {', '.join(known)}"
+        return listed if known and len(known) <= registry.LISTED else said[0]
+
+    return re.sub(rf"\b({'|'.join(NAMES_IN)}) in ([\w.]*[A-Z]{{2,}})\b", names, sentence)
 
 
 def parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, ...]]]:

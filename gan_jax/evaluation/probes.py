@@ -48,7 +48,9 @@ class Usefulness:
     Attributes:
         sizes: of the real sets that generated pictures are added to.
         seeds: trainings of each kind; each draws its own real set, start and order.
-        steps, batch, width: of a training: Adam, learning rate 2e-3 falling along a cosine to 0.
+        steps: optimizer steps of a training: Adam, learning rate 2e-3 falling along a cosine to 0.
+        batch: pictures of each of these steps.
+        width: channels at the first level; twice as many a level down, at most 8 times.
     """
 
     sizes: tuple[int, ...] = (100, 300, 1000)

@@ -28,12 +28,12 @@ class Protocol:
         validation: the same for the measurements of training, in the place of `held_out`, so that
             the best checkpoint is not chosen on the pictures that test it, as in {"split":
             "validation"}.
-        truncation: of z.
+        truncation: of z: below 1 pictures are likelier and less varied; None: z as in training.
         seed: of z, of labels, of which real pictures are taken.
         batch: pictures a device sees at a time.
-        best: the value by which the best checkpoint is kept, as "kid_efflite0"; None: the first
-            of which less or more is better, in the order of `metrics`, those last that are of
-            classes or translations only.
+        best: the value by which the best checkpoint is kept, as "kid_efflite0". None: the first
+            value of the first of `metrics`, controls and standard errors passed over; one of
+            single classes or of translations alone only where there is no other.
         robustness_images: of a set, for each corruption and strength.
         usefulness: arguments of probes.Usefulness.
     """

@@ -16,7 +16,7 @@ from gan_jax.runtime import registry
 
 UP = {
     "transposed": "4x4 transposed convolutions of stride 2",
-    "folded": "nearest x2 and 3x3 convolutions, folded",
+    "folded": "pixels doubled and 3x3 convolutions, in one operation",
 }
 BLOCKS = {"double": "a 3x3 and a 4x4 convolution of stride 2 a level", "single": "the 4x4 alone"}
 
@@ -25,12 +25,13 @@ class Generator(nn.Module):
     """Noise -> picture: dense to the start grid, x2 with batch norm and ReLU at each level, 3x3 to
     the picture, tanh.
 
+    StudioGAN's at 32x32 are the defaults: 512-256-128-64.
     Attributes:
         dtype: of the activations.
         initializer: how weights start, a name in nn.init.INITIALIZERS.
         width: channels at the last level; twice as many a level down, at most `widest`.
-        up: a name in UP.
-    StudioGAN's at 32x32 are the defaults: 512-256-128-64.
+        up: a name in UP; "transposed" are 4x4 convolutions of stride 2, "folded" doubles the
+            pixels and convolves 3x3, in one operation.
     """
 
     shape: tuple[int, int, int]
@@ -68,6 +69,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Picture -> logit: x1/2 at each level down to the 4x4 grid, features summed over space, dense.
 
+    StudioGAN's at 32x32 are the defaults: 64-128-256, then 512.
     Attributes:
         dtype: of the activations.
         initializer: how weights start, a name in nn.init.INITIALIZERS.
@@ -76,7 +78,6 @@ class Discriminator(nn.Module):
         norm: "batch" after every convolution, or "none".
         spectral_norm: of every layer.
         slope: of the leaky ReLU; 0 is ReLU.
-    StudioGAN's at 32x32 are the defaults: 64-128-256, then 512.
     """
 
     shape: tuple[int, int, int]
