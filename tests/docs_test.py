@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import re
 import shlex
+import sys
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ import yaml
 
 from gan_jax import config, main
 from gan_jax.data.images import save_png
+from gan_jax.data.source import open_source
 from gan_jax.runtime import registry
 from tests.data import clips_test
+from tests.evaluation.measures_test import taken
 from tests.paths import ROOT
 from tests.readme_test import commands, is_tool, script
 
@@ -99,6 +102,36 @@ def test_manifests_of_the_cluster_page_are_valid():
     assert block(text, "dockerfile", "dockerfile") == (ROOT / "Dockerfile").read_text()
 
 
+@pytest.fixture
+def documented(tmp_path, monkeypatch):
+    """(a page, the mark of its code) -> the dotted path of a module that holds it."""
+
+    def write(name, mark):
+        (tmp_path / "documented").mkdir(exist_ok=True)
+        module = mark.replace(" ", "_")
+        (tmp_path / "documented" / f"{module}.py").write_text(block(page(name), mark, "python"))
+        return f"documented.{module}"
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("GAN_JAX_DATA", str(tmp_path / "cache"))
+    yield write
+    for name in [name for name in sys.modules if name.split(".")[0] == "documented"]:
+        del sys.modules[name]
+
+
+def test_the_measure_of_ones_own_is_taken(documented):
+    values = taken(documented("reference/measures.md", "own measure"))["values"]
+    assert 0 < values["sharpness"] < 255
+
+
+def test_the_source_of_ones_own_opens(documented):
+    name = documented("tutorials/your-own-game.md", "own source")
+    opened = open_source({"source": name, "n": 20})
+    images = opened.load(np.array([0, 7]), np.zeros(2, np.uint64))["image"]
+    assert len(opened) == 20 and images.shape == (2, *opened.shape) and images.dtype == np.uint8
+    assert images[0, 0, :4, 0].tolist() == [0, 255, 0, 255] and images[1, 0, 7:9, 0].any()
+
+
 def block(text, name, language):
     return re.search(rf"<!-- {name} -->\n```{language}\n(.*?)```", text, re.S)[1]
 
@@ -142,6 +175,7 @@ def run_python(mark, code, desk):
     files = {
         "own game": "my_project/my_game.py",
         "own network": "my_project/my_model.py",
+        "own source": "my_project/my_data.py",
         "own config": "my_config.py",
     }
     if mark in files:

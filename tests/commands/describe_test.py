@@ -24,7 +24,9 @@ def test_every_setting_has_a_sentence(file):
         assert not bare, (
             f"{place}: {factory.__module__}.{factory.__qualname__} says nothing of {bare}"
         )
-        unlisted = [name for name in said if re.search(r"\bnames? in [\w.]*[A-Z]{2,}\b", said[name])]
+        unlisted = [
+            name for name in said if re.search(r"\bnames? in [\w.]*[A-Z]{2,}\b", said[name])
+        ]
         assert not unlisted, f"{place}: {unlisted} name a table, not what is in it"
         assert set(values) <= {*registry.settings_of(factory), "name", "networks"}
 
