@@ -8,6 +8,7 @@
 Importing it costs no JAX: what is called imports what it needs.
 """
 
+import functools
 import logging
 import os
 import pathlib
@@ -37,6 +38,8 @@ def load(path: str | os.PathLike, *, trusted: Iterable[str] = ()) -> "Sampler | 
         ValueError: no valid checkpoint there, or one of another program.
     """
     _prepare()
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path={path!r}: give the path of a run's workdir, as 'runs/avatars'.")
     from gan_jax.inference import loading
 
     return loading.load(path, trusted=trusted)
@@ -77,7 +80,7 @@ def evaluate(
     real: str | os.PathLike | None = None,
     *,
     held_out: str | os.PathLike | None = None,
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     trusted: Iterable[str] = (),
 ) -> dict[str, Any]:
     """A run's newest checkpoint against its own data, or one folder of pictures against another:
@@ -88,13 +91,15 @@ def evaluate(
             a folder of pictures.
         real: a folder of pictures to measure by.
         held_out: with `real`: pictures the generator never saw, the control.
-        metrics: names of measures, as ("kid", "memorisation"); None: all for which there is enough.
+        metrics: names of measures, as "kid" or ("kid", "memorisation"); None: all for which there
+            is enough.
         trusted: of a run, modules of your own that its checkpoint names and that may be imported.
     Raises:
         ValueError: no run or no pictures there, pictures of different sizes, or a measure that
             lacks something.
     """
     _prepare()
+    metrics = [metrics] if isinstance(metrics, str) else metrics
     if real is not None:
         from gan_jax.evaluation import folders
 
@@ -120,11 +125,20 @@ def _prepare() -> None:
     if "jax" not in sys.modules:
         xla_flags.prepare()
     elif xla_flags.missing():
-        logging.getLogger("gan_jax").warning(
-            "JAX was imported before gan_jax.load or gan_jax.train: convolutions on this CPU run"
-            " slower. Call gan_jax first, or set XLA_FLAGS=%s.",
-            f"{xla_flags.FLAG}={xla_flags.VALUE}",
-        )
+        _warn_too_late(f"{xla_flags.FLAG}={xla_flags.VALUE}")
+
+
+@functools.cache  # once a process
+def _warn_too_late(flag: str) -> None:
+    logging.getLogger("gan_jax").warning(
+        "JAX was imported before gan_jax.load or gan_jax.train: convolutions on this CPU run"
+        " slower. Call gan_jax first, or set XLA_FLAGS=%s.",
+        flag,
+    )
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -59,6 +59,7 @@ def test_importing_it_imports_no_jax():
 def test_all_names_are_there():
     for name in gj.__all__:
         assert getattr(gj, name).__doc__
+    assert dir(gj) == sorted([*gj.__all__, "__version__"])
     with pytest.raises(AttributeError, match="no attribute 'sampler'"):
         gj.sampler  # noqa: B018
 
@@ -80,7 +81,7 @@ def test_sample_takes_the_classes_in_turn_and_any_number(noise, monkeypatch):
 
 
 def test_what_cannot_be_sampled_is_said_in_one_line(noise, translator):
-    with pytest.raises(ValueError, match="class='dgo' is not known. Did you mean 'dog'?"):
+    with pytest.raises(ValueError, match="label='dgo' is not known. Did you mean 'dog'?"):
         noise.sample(1, label="dgo")
     with pytest.raises(ValueError, match="n=0: it must be at least 1"):
         noise.sample(0)
@@ -88,6 +89,40 @@ def test_what_cannot_be_sampled_is_said_in_one_line(noise, translator):
         translator.sample(1)
     with pytest.raises(ValueError, match="noise_to_image draws new pictures from noise"):
         noise.stylize(np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize("label", [3, ["dog", "dog"]])
+def test_a_label_is_a_name(noise, label):
+    message = re.escape(f"label={label!r}: give the name of one class. Known: <b>cat, dog.")
+    with pytest.raises(ValueError, match=message):
+        noise.sample(2, label=label)
+
+
+@pytest.mark.parametrize("seed", ["a", 2**70, 2**32, -1, 1.5, True])
+def test_a_seed_is_a_whole_number_of_32_bits(noise, translator, seed):
+    message = re.escape(f"seed={seed!r}: it must be a whole number from 0 to 4294967295.")
+    with pytest.raises(ValueError, match=message):
+        noise.sample(seed=seed)
+    with pytest.raises(ValueError, match=message):
+        translator.stylize(np.zeros((8, 8, 3), np.uint8), style="dylan", seed=seed)
+
+
+def test_the_last_of_the_seeds_counts_too(noise):
+    assert noise.sample(2, seed=np.int64(2**32 - 2)).shape[0] == 2
+    with pytest.raises(ValueError, match="from 0 to 4294967294, for it and the 1 after it"):
+        noise.sample(2, seed=2**32 - 1)
+
+
+def test_a_sampler_is_shown_in_a_line(noise, translator):
+    assert repr(noise) == (
+        "<Sampler noise, step 0: noise_to_image, 6x8x3, draws from noise, 2 classes>"
+    )
+    assert "translator, step 0: starganv2, 16x16x3, translates pictures" in repr(translator)
+
+
+def test_what_is_no_path_is_said_in_one_line():
+    with pytest.raises(ValueError, match="path=None: give the path of a run's workdir"):
+        gj.load(None)
 
 
 def test_stylize_takes_a_file_a_picture_or_an_array(translator, tmp_path):
@@ -172,7 +207,7 @@ def test_evaluate_measures_a_run_or_two_folders(noise, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "run", lambda *args, **how: called.append((args, how)) or {})
     monkeypatch.setattr(folders, "compare", lambda *args, **how: called.append((args, how)) or {})
     workdir = noise.step.parent.parent
-    assert gj.evaluate(workdir, metrics=["kid"]) == gj.evaluate(tmp_path, "real") == {}
+    assert gj.evaluate(workdir, metrics="kid") == gj.evaluate(tmp_path, "real") == {}
     ((config, place), how), (args, _) = called
     assert config.model == "mlp" and place == workdir and how == {"metrics": ["kid"]}
     assert args == (str(tmp_path), "real", None)
@@ -212,6 +247,8 @@ def test_a_config_may_be_an_object_a_name_or_a_file():
 def test_jax_imported_too_early_is_said(noise, monkeypatch, caplog):
     monkeypatch.setattr(xla_flags, "missing", lambda: True)
     with caplog.at_level(logging.WARNING, "gan_jax"):
+        gj._warn_too_late.cache_clear()
+        gj.load(noise.step)
         gj.load(noise.step)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "JAX was imported before" in caplog.text

@@ -21,7 +21,7 @@ SIDES = 32  # at least, for `Sampler.multiple`
 BATCH = 32  # pictures that `Sampler.sample` draws at a time
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Sampler:
     """A trained generator: `sample` of one that draws from noise, `stylize` of a translator. The
     other methods take and give JAX arrays.
@@ -44,6 +44,12 @@ class Sampler:
     batch: int
     changed: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        kind = "translates pictures" if self.game.translates else "draws from noise"
+        classes = f"{len(self.classes)} classes" if self.classes else "no classes"
+        facts = ", ".join([*self._facts()[:1], kind, classes])
+        return f"<Sampler {notebook.name_of(self.step)}: {facts}>"
+
     def sample(
         self,
         n: int = 1,
@@ -52,23 +58,26 @@ class Sampler:
         label: str | None = None,
         truncation: float | None = None,
     ) -> np.ndarray:
-        """n new pictures, uint8 [n, H, W, C]; picture i is that of `gan-jax sample --seeds SEED+i`.
+        """n new pictures, uint8 [n, H, W, C].
 
         Args:
+            seed: 0 to 4294967295. Picture i is drawn by seed + i, as by `gan-jax sample --seeds
+                SEED+i`: neighboring seeds share pictures; give seeds that are n apart.
             label: name of their class; None: the classes in turn, where there are any.
             truncation: less variety for likelier pictures. StyleGAN2 pulls styles towards their
                 mean (1: as they are, 0: the mean); others draw z within it.
         Raises:
-            ValueError: n below 1, no such class, or a run that translates pictures.
+            ValueError: n below 1, no such class or seed, or a run that translates pictures.
         """
         check_kind(self.game, self.step, translates=False)
         if n < 1:
             raise ValueError(f"n={n}: it must be at least 1.")
+        seed = stylize.check_seed(seed, n)
         y = None
         if self.classes:
             y = np.arange(n, dtype=np.int32) % len(self.classes)
         if label is not None:
-            y = np.full(n, self.label(label), np.int32)
+            y = np.full(n, self.label(label, "label"), np.int32)
         pictures = []
         for start in range(0, n, BATCH):
             rows = slice(start, min(start + BATCH, n))
@@ -173,15 +182,20 @@ class Sampler:
         without classes."""
         return list(range(len(self.classes)))[:MOST_COLUMNS] if name is None else [self.label(name)]
 
-    def label(self, name: str) -> int:
+    def label(self, name: str, argument: str = "class") -> int:
         """A class's number.
+
+        argument: what the name was given as, for the error.
 
         Raises:
             ValueError: no such class; names those there are.
         """
         if not self.classes:
-            raise ValueError(f"class {name!r}: {self.step} was trained without classes.")
-        return registry.choose({c: i for i, c in enumerate(self.classes)}, name, "class")
+            raise ValueError(f"{argument}={name!r}: {self.step} was trained without classes.")
+        if not isinstance(name, str):
+            known = registry.suggest("", self.classes)
+            raise ValueError(f"{argument}={name!r}: give the name of one class. {known}")
+        return registry.choose({c: i for i, c in enumerate(self.classes)}, name, argument)
 
     def _check_labels(self, y):
         check_labels(y, len(self.classes), self.step)

@@ -14,6 +14,7 @@ from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import tiling
 from gan_jax.runtime import registry
 
+MOST_SEED = 2**32 - 1
 SMALLEST_TILE = 32  # pixels beside the overlaps
 Picture = str | os.PathLike | Image.Image | np.ndarray
 """A file, a Pillow image, or uint8 [H, W] or [H, W, C] with C = 1 (gray), 3 (RGB) or 4 (RGBA)."""
@@ -48,12 +49,13 @@ def stylize(
     Args:
         style: the class's name; may be left out where there is one style only.
         reference: take the style of this picture, which is of class `style`.
-        seed: another seed, another variant of the style.
+        seed: 0 to 4294967295; another seed, another variant of the style.
         strength: 0 as it was, 1 in full style.
     Raises:
-        ValueError: no such style, none named where there are several, a strength out of its range,
-            or no picture.
+        ValueError: no such style, none named where there are several, a strength or seed out of
+            its range, or no picture.
     """
+    seed = check_seed(seed)
     pixels = as_pixels(picture, "picture")
     stylizer = Stylizer(sampler, strength=strength)
     if reference is not None:
@@ -88,6 +90,16 @@ def _plain_mode(image: Image.Image) -> Image.Image:
     if image.mode in ("L", "RGB", "RGBA"):
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def check_seed(seed: object, n: int = 1) -> int:
+    """The seed, the first of n. Raises ValueError where one of them is no whole number of 32 bits:
+    JAX would cut it to them."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= MOST_SEED + 1 - n:
+        most = f"{MOST_SEED}" if n == 1 else f"{MOST_SEED + 1 - n}, for it and the {n - 1} after it"
+        raise ValueError(f"seed={seed!r}: it must be a whole number from 0 to {most}.")
+    return int(seed)
 
 
 @dataclasses.dataclass(frozen=True)
