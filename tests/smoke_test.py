@@ -19,9 +19,11 @@ from gan_jax.runtime import registry
 from tests.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-# Their games and networks are those of another config, which is always tried; run these with -m
-# slow.
+# Their games are those of another config, which is always tried, and their networks are too or are
+# trained in tests/algorithms; run these with -m slow.
 ALIKE = {
+    "avatars_biggan",
+    "wgan_gp_cifar10",
     "biggan_cifar10",
     "biggan_imagenet128",
     "sagan_imagenet128",
@@ -57,12 +59,10 @@ KEEPS = {
 }
 # Whose evaluation is that of another config's kind of game, tried there; -m slow tries them too.
 NOT_EVALUATED = {
-    "avatars_biggan",
     "avatars_stylegan2",
     "avatars_r3gan",
     "emoji_cyclegan",
     "sngan_cifar10",
-    "wgan_gp_cifar10",
     "gan_mnist",
 }
 TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
