@@ -223,7 +223,8 @@ def test_what_a_run_prints_and_writes(file, tmp_path, capsys):
 
 def test_running_a_finished_run_again_does_nothing(runs, file, finished, capsys):
     again = run(file, finished)
-    assert "nothing to do" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "nothing to do" in said and "generator " in said and "next at step" not in said
     assert_equal(runs.state, again)
 
 

@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(name: str, argv: list[str]) -> int | None:
-    registry.choose(COMMANDS, name, "gan-jax")
+    if name not in COMMANDS:
+        raise ValueError(f"no command {name!r}. {registry.suggest(name, COMMANDS)}")
     return registry.by_name("commands", name, "gan-jax", "main").main(argv)
 
 

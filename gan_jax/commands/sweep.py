@@ -29,6 +29,9 @@ CHECK = (
     "import sys; from gan_jax.commands import sweep; from gan_jax.runtime import cli;"
     "cli.tool(lambda: sweep.check(sys.argv[1:]))",
 )
+NO_VALUES = (
+    "\nNo values: the runs have no evaluations (eval_every_kimg). report.html has their losses.\n"
+)
 CONFIGS = "sweep.json"  # in --out: {run: its config}
 
 
@@ -170,7 +173,7 @@ def write_report(out: pathlib.Path, jobs: list[Job]) -> None:
     for job, run in zip(begun, found, strict=True):
         settings[job.setting].append(run)
     table = summary_table.table(settings, known)
-    text = summary_table.as_markdown(table)
+    text = summary_table.as_markdown(table) + NO_VALUES * (not table.head)
     replace_text(out / "table.csv", summary_table.as_csv(table))
     replace_text(out / "table.md", text)
     print(f"{text}{shown(str(out))}: report.html, table.md, table.csv")

@@ -68,6 +68,12 @@ def criterion(protocol: Protocol, sets: Sets, net: pretrained.Net) -> Criterion:
         if value.better
     }
     if protocol.best is not None:
+        of = measures.measure_of(protocol.best)
+        if protocol.best not in known and of not in (None, *protocol.metrics):
+            raise ValueError(
+                f"config.eval.best={protocol.best!r}: it is a value of the measure {of!r}, which"
+                " config.eval.metrics lacks. Add it there."
+            )
         return registry.choose(known, protocol.best, "config.eval.best")
     if not known:
         raise ValueError(

@@ -23,6 +23,7 @@ from gan_jax.runtime import registry
 from gan_jax.runtime.text import shown
 
 Folder = str | pathlib.Path
+FEW = 50  # pictures on a side
 
 
 def compare(
@@ -62,6 +63,11 @@ def compare(
     how |= {"images": sets.fake.count, "batch": min(32, sets.fake.count)}
     wanted = protocol.metrics if metrics else _with_enough(protocol, sets, net, log)
     protocol = registry.build(Protocol, {"metrics": wanted, **how}, "flags")
+    if "kid" in protocol.metrics and min(sets.fake.count, sets.real.count) < FEW:
+        log(
+            f"kid of {sets.fake.count} pictures against {sets.real.count} tells little, and its"
+            f" error is understated: give at least {FEW} on each side."
+        )
     found = record.measure(protocol, sets, Extractor(net, protocol.batch), pictures, log)
     about = record.stamp(protocol, net, sets.fake.count, sets.real.count)
     about |= {

@@ -23,15 +23,12 @@ def lines(experiment: Experiment, state: TrainState, folder: pathlib.Path, step:
 
     state: on the devices.
     folder: the workdir.
-    step: where the run begins, 0 or a checkpoint's.
+    step: where the run begins, 0 or a checkpoint's; from the last one on there is no plan.
     """
     state = experiment.parallel.one(state)
-    rows = [
-        *_networks(experiment, state),
-        *_data(experiment.source),
-        *_length(experiment, step),
-        *_written(experiment, folder, step),
-    ]
+    rows = [*_networks(experiment, state), *_data(experiment.source)]
+    if step < experiment.config.total_steps:
+        rows += [*_length(experiment, step), *_written(experiment, folder, step)]
     return [line for label, text in rows for line in _wrapped(label, text)]
 
 

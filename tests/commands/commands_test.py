@@ -35,7 +35,7 @@ def test_a_commands_help_names_it(name, capsys):
 def test_a_typo_suggests(capsys):
     with pytest.raises(SystemExit) as end:
         commands.main(["smaple", "runs/avatars"])
-    assert "gan-jax='smaple' is not known. Did you mean 'sample'?" in end.value.code
+    assert "no command 'smaple'. Did you mean 'sample'?" in end.value.code
 
 
 OWN = """

@@ -179,6 +179,17 @@ def test_a_sweep_of_the_smoke_config(tmp_path, capsys):
     assert capsys.readouterr().out.count("finished before") == 2
 
 
+def test_a_sweep_without_evaluations_says_why_its_table_is_empty(tmp_path, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "metrics.jsonl").write_text('{"step": 1, "images": 8, "g/loss": 0.5}\n')
+    sweep.write_report(tmp_path, [sweep.Job("x", [], tmp_path / "a", {}, tmp_path / "a" / "4")])
+    text = (tmp_path / "table.md").read_text()
+    assert (
+        "the runs have no evaluations (eval_every_kimg)" in text and text in capsys.readouterr().out
+    )
+    assert "g/loss" in (tmp_path / "report.html").read_text()
+
+
 def test_the_table_of_runs_without_evaluations_is_empty(tmp_path):
     (tmp_path / "a" / "samples").mkdir(parents=True)
     found = summary_table.table({"x": runs.read([tmp_path / "a"])})

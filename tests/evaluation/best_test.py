@@ -197,6 +197,21 @@ def test_no_checkpoint_is_chosen_on_test_pictures(file, tmp_path, of, overrides,
             kept(path, tmp_path, [*overrides, f"eval.best={keeper.criterion.name}"])
 
 
+@pytest.mark.parametrize(
+    ("value", "measure"),
+    [("style_kid_toy", "style"), ("fid_toy", "fid"), ("recall_toy", "precision")],
+)
+def test_the_measure_of_a_value_that_is_not_measured_is_named(file, value, measure):
+    protocol = Protocol(images=40, reference=50, metrics=("kid",), best=value)
+    run = config.load(file)
+    source = open_source(run.data)
+    game = algorithms.make_game(run, source.shape, 10)
+    of = evaluator.Evaluator(protocol, run.data, source, game, print)
+    message = f"best='{value}': it is a value of the measure '{measure}"
+    with pytest.raises(ValueError, match=message):
+        best.criterion(protocol, of.sets, of.net)
+
+
 def test_higher_is_better_where_it_is(file):
     protocol = Protocol(images=40, reference=50, best="recall_toy")
     run = config.load(file)

@@ -64,6 +64,7 @@ def test_folder_against_folder(tool, toy, shared_data, tmp_path):
         "left out: usefulness needs labels on both sides" in done.stdout
         and "kid_toy" in done.stdout
     )
+    assert "kid of 20 pictures against 40 tells little" in done.stdout
     assert found["good"]["values"]["kid_toy"] < found["bad"]["values"]["kid_toy"]
     protocol = found["good"]["protocol"]
     assert (

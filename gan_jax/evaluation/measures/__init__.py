@@ -36,6 +36,18 @@ def find(names: Iterable[str], key: str = "config.eval.metrics") -> list[Measure
     return found
 
 
+def measure_of(name: str) -> str | None:
+    """The measure that gives the value of a full name, "kid" of "kid_efflite0"; None: none of
+    those known."""
+    matches = [
+        (len(re.sub("{.*?}", "", declared)), measure.name)
+        for measure in known().values()
+        for declared in measure.values
+        if re.fullmatch(_pattern(declared), name)
+    ]
+    return max(matches)[1] if matches else None  # most of it spelled out
+
+
 def meaning(name: str) -> dict:
     """What the measures declare of a value by its full name, as "kid_efflite0": {"better",
     "error", "control_of", "about"}; {} of a name that none of them has.
