@@ -44,7 +44,11 @@ def unopened(monkeypatch):
         (DEFAULT, "data.colour=1", r"config.data.colour: no such setting"),
         (DEFAULT, "data.source=avatar", r"config.data.source='avatar'.*Did you mean 'avatars'"),
         (DEFAULT, "eval.metrics=('kidd',)", r"config.eval.metrics='kidd'.*Did you mean 'kid'"),
-        (DEFAULT, "eval.best=fid", r"config.eval.best='fid' is not known"),
+        (
+            DEFAULT,
+            "eval.best=fid",
+            r"config.eval.best='fid': it is a value of the measure 'fid', which .* lacks",
+        ),
         (DEFAULT, "eval.images=2", r"kid needs at least 3 generated images, got 2"),
         (
             DEFAULT,

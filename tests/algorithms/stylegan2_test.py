@@ -325,7 +325,8 @@ def test_a_pictures_noise_is_drawn_by_its_number():
     game = types.SimpleNamespace(
         prepare_for_sampling=lambda ema, rng: ema,
         latent=lambda rng, n, truncation: jax.random.uniform(rng, (n, 1)),
-        sample_to_measure=lambda ema, keys, z, y, truncation, x: jnp.concatenate(
+        translates=False,
+        sample_to_measure=lambda ema, keys, z, y, truncation: jnp.concatenate(
             [z, jax.vmap(lambda key: jax.random.uniform(key, (1,)))(keys)], 1
         )[:, None, None],
     )
