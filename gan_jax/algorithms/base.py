@@ -41,6 +41,9 @@ class Game(abc.ABC):
             data/domains.py.
         partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),
             which give each picture a "target"; empty: it needs no such pictures.
+        views: further pictures, shaped as "image", that the loader makes of a sample's: with
+            "target_smooth" the target with its edges blurred, with "superpixels" the picture with
+            each region of like color filled with its mean.
         sampling_settings: names of its settings that act on sampling only, not on training, so that
             they can be changed for a trained generator.
         parts: fields that are made of settings of config.game too, (("terms", CriticTerms),).
@@ -55,6 +58,7 @@ class Game(abc.ABC):
     labeled = False
     references = 0
     partners: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
     sampling_settings: tuple[str, ...] = ()
     parts: tuple[tuple[str, type], ...] = ()
     calls: tuple[tuple[str, str], ...] = ()
@@ -166,7 +170,8 @@ class Game(abc.ABC):
         batch = dict(batch)
         for name in reference_names(self.references):
             batch |= {name: batch["image"][::-1], "target_label": batch["label"][::-1]}
-        return batch | {"target": batch["image"][::-1]} if self.partners else batch
+        batch |= {"target": batch["image"][::-1]} if self.partners else {}
+        return batch | {name: batch["image"][::-1] for name in self.views}
 
 
 class FromNoise(Game):
