@@ -10,8 +10,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from gan_jax.nn import init
+from gan_jax.nn.flat_colors import Palette, check_colors
 from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
+from gan_jax.nn.resample import depth_to_space
 from gan_jax.runtime import registry
 
 UP = {
@@ -32,6 +35,10 @@ class Generator(nn.Module):
         width: channels at the last level; twice as many a level down, at most `widest`.
         up: a name in UP; "transposed" are 4x4 convolutions of stride 2, "folded" doubles the
             pixels and convolves 3x3, in one operation.
+        patch: the last convolution gives squares of patch x patch pixels, so that none works at
+            full size, where convolutions have few channels, which is slow on a CPU. A power of two;
+            the last level is then that many times smaller.
+        palette: number of colors that a picture is drawn in (Palette); 0: any.
     """
 
     shape: tuple[int, int, int]
@@ -40,6 +47,8 @@ class Generator(nn.Module):
     width: int = 64
     widest: int = 512
     up: str = "transposed"
+    patch: int = 1
+    palette: int = 0
     initializer: str = "orthogonal"
 
     @nn.compact
@@ -50,6 +59,8 @@ class Generator(nn.Module):
         check_labels(y, self.n_classes)
         registry.choose(UP, self.up, "config.g.up")
         levels, grid = start_grid(self.shape)
+        colors = check_colors(self.palette, "palette")
+        levels -= patch_levels(self.patch, levels)
         channels = [min(self.width << level, self.widest) for level in range(levels, -1, -1)]
         x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z.astype(self.dtype))
         x = x.reshape(-1, *grid, channels[0])
@@ -63,7 +74,12 @@ class Generator(nn.Module):
             else:
                 x = BatchNorm()(x, train=train)
             x = nn.relu(x)
-        return jnp.tanh(Conv(self.shape[2], self.initializer)(x).astype(jnp.float32))
+        start = self.initializer if self.patch == 1 else init.subpixel(self.patch)
+        x = Conv((self.shape[2] + colors) * self.patch**2, start)(x)
+        x = depth_to_space(x, self.patch).astype(jnp.float32)
+        drawing, logits = jnp.split(x, [self.shape[2]], -1)
+        drawing = jnp.tanh(drawing)
+        return Palette(name="palette")(drawing, logits, train=train) if colors else drawing
 
 
 class Discriminator(nn.Module):
@@ -135,3 +151,16 @@ def start_grid(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
             " is 4 to 7, as 28, 32, 48, 64, 80, 96, 128 ... do. Set config.data.resolution."
         )
     return levels, (height >> levels, width >> levels)
+
+
+def patch_levels(patch: int, levels: int) -> int:
+    """How many of a generator's doublings squares of patch x patch pixels save.
+
+    Raises:
+        ValueError: not a power of two, or larger than what `levels` doublings give.
+    """
+    sides = [1 << n for n in range(levels + 1)]
+    if patch not in sides:
+        known = ", ".join(map(str, sides))
+        raise ValueError(f"config.g.patch={patch}: for pictures of this size it must be {known}.")
+    return sides.index(patch)

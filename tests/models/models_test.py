@@ -163,6 +163,33 @@ def test_folded_and_unfolded_generators_learn_through_all_layers():
     assert len(kernels) == 4 and all(float(jnp.abs(x).max()) > 0 for x in kernels)
 
 
+@pytest.mark.parametrize(("patch", "palette"), [(1, 0), (4, 0), (2, 2)])
+def test_dcgan_draws_squares_of_pixels_and_a_palette(patch, palette):
+    g = dcgan.Generator((16, 16, 3), width=4, patch=patch, palette=palette, initializer="he")
+    z = jax.random.normal(jax.random.key(0), (2, 5))
+
+    @jax.jit
+    def start(rng, z):
+        params, mutable = init_network.__wrapped__(g, rng, z)
+        return forward(g, params, mutable, z)[0]
+
+    x = np.asarray(start(jax.random.key(1), z))
+    squares = x.reshape(2, 4, 4, 4, 4, 3) if patch == 4 else x.reshape(2, 8, 2, 8, 2, 3)
+    within = np.ptp(squares, axis=(2, 4)).max()
+    assert (within < 1e-6) == (patch > 1), "the pixels of a square start equal"
+    apart = np.linalg.svd(x.reshape(2, -1, 3) - x.mean((1, 2))[:, None], compute_uv=False)
+    mixtures_of_two = bool((apart[:, 1] < 1e-4 * apart[:, 0]).all())
+    assert mixtures_of_two == (palette == 2)
+
+
+@pytest.mark.parametrize("patch", [0, 3, 8])
+def test_a_patch_that_does_not_halve_the_picture_is_refused(patch):
+    with pytest.raises(
+        ValueError, match=f"config.g.patch={patch}: for pictures of this size it must be 1, 2, 4"
+    ):
+        shapes(dcgan.Generator((16, 16, 3), patch=patch), jnp.zeros((2, 4)))
+
+
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_initializers(name):
     w = np.asarray(INITIALIZERS[name](jax.random.key(0), (3, 3, 40, 60))).reshape(-1, 60)
