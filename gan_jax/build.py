@@ -20,7 +20,7 @@ from gan_jax.evaluation import best
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.reporting import trackers
 from gan_jax.runtime import registry
-from gan_jax.state import Player, TrainState
+from gan_jax.state import Player, PyTree, TrainState
 from gan_jax.step import Average, Iteration
 
 FEW = 100  # images: with fewer a generator has little to learn but the images themselves
@@ -41,6 +41,10 @@ class Experiment:
     def new_state(self) -> TrainState:
         """What a run starts from at step 0, on the host's side of the devices."""
         return new_state(self.config, self.game, self.source.shape, len(self.source.classes))
+
+    def with_frozen(self, state: TrainState) -> TrainState:
+        """What a checkpoint holds, with the weights of the game's frozen networks."""
+        return state.replace(frozen=frozen_weights(self.game))
 
 
 def experiment(config: Config, *, new: bool = True) -> Experiment:
@@ -63,6 +67,8 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
 
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
+    if game.nets:
+        agreement.agree({"the SHA-256 of config.game's networks": frozen_hashes(game)})
     names = reference_names(game.references)
     return Experiment(
         config=config,
@@ -251,4 +257,14 @@ def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int
             carry=carry,
         )
 
-    return new(jax.random.key(config.seed))
+    return new(jax.random.key(config.seed)).replace(frozen=frozen_weights(game))
+
+
+def frozen_weights(game: Game) -> dict[str, PyTree]:
+    """The weights of the game's frozen networks, on the host, as TrainState.frozen has them."""
+    return {name: net.params for name, net in game.frozen.items()}
+
+
+def frozen_hashes(game: Game) -> dict[str, str]:
+    """{"eyes": "efflite0 (SHA-256 ...)"}: which frozen networks the game sees pictures by."""
+    return {name: f"{net.name} (SHA-256 {net.sha256})" for name, net in game.frozen.items()}

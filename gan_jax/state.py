@@ -1,7 +1,7 @@
 """What a run is: two players, the generator's average, and the types that a game and step.py share.
 
 If it changes during training and is not in `TrainState`, it is a bug: the checkpoint saves exactly
-this.
+this, `TrainState.saved`.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ class Player:
 
 @struct.dataclass
 class TrainState:
-    """All a resumed run needs, and only arrays: no apply_fn, no optimizer, no Python counters."""
+    """All that an optimizer step reads, and only arrays: no apply_fn, no optimizer, no Python
+    counters."""
 
     step: jax.Array  # int32 [], iterations done (one pass over game.phases each)
     # uint32 [2], data of the constant root key; an optimizer step folds `step` and its place in the
@@ -36,6 +37,12 @@ class TrainState:
     # {"params": ..., "mutable": ...} of g, averaged; sampling reads it through Game.sample only
     ema: PyTree
     carry: PyTree  # the algorithm's own arrays
+    # {"eyes": weights} of the pretrained networks in Game.frozen: read by losses, never written
+    frozen: PyTree = struct.field(default_factory=dict)
+
+    def saved(self) -> "TrainState":
+        """All that a checkpoint holds: without the frozen networks, whose files are the user's."""
+        return self.replace(frozen={})
 
 
 class Aux(NamedTuple):

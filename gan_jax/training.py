@@ -106,7 +106,7 @@ class Trainer:
                 f"nothing to do: step {step} of {config.total_steps} is saved. Raise"
                 " config.total_kimg to go on."
             )
-            return self.parallel.one(state)
+            return self.saved_part(state)
         if jax.process_index() == 0:
             self.writer = Writer(self.folder, step, config.trackers)
             self.writer.write_hparams(as_json(config))
@@ -132,7 +132,11 @@ class Trainer:
                 )
         if stopped and step < config.total_steps:
             self.stop(step)
-        return self.parallel.one(state)
+        return self.saved_part(state)
+
+    def saved_part(self, state: TrainState) -> TrainState:
+        """What is saved of the state on the devices."""
+        return self.parallel.one(state.saved())
 
     def stop(self, step: int) -> None:
         """Raises Stopped, once the state is saved."""
@@ -222,14 +226,14 @@ class Trainer:
 
     def save(self, step: int, state: TrainState, position: int) -> bool:
         """Begins to save a checkpoint; False: it can't be, and the reason is logged."""
-        return self.store.save(step, self.parallel.one(state), self.meta(position))
+        return self.store.save(step, self.saved_part(state), self.meta(position))
 
     def evaluate(self, step: int, state: TrainState, position: int) -> None:
         """Measures the averaged generator, and keeps the state where it is the best so far."""
         with self.progress.aside():
             # two saves at once of several processes would wait for each other
             self.saved &= self.store.finish()
-            self.best(step, self.parallel.one(state), self.meta(position), self.writer)
+            self.best(step, self.saved_part(state), self.meta(position), self.writer)
 
     def meta(self, position: int) -> dict:
         """What is saved beside a state."""
@@ -239,4 +243,5 @@ class Trainer:
             "shape": list(source.shape),
             "classes": list(source.classes),
             "data": {"position": position, "fingerprint": source.fingerprint},
+            "frozen": build.frozen_hashes(self.experiment.game),
         }

@@ -15,7 +15,8 @@ def untrained(workdir, settings, shape, classes=()):
     """Makes the folder the workdir of a run at its start. settings: of config.Config."""
     run = config.Config(**settings)
     game = algorithms.make_game(run, shape, len(classes))
-    shapes = jax.eval_shape(lambda: build.new_state(run, game, shape, len(classes)))
+    new = lambda: build.new_state(run, game, shape, len(classes)).saved()
+    shapes = jax.eval_shape(new)
     state = jax.tree_util.tree_map_with_path(_filled, shapes)
     meta = {"config": dataclasses.asdict(run), "shape": shape, "classes": classes}
     with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:

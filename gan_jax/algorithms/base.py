@@ -5,6 +5,7 @@ import abc
 import functools
 import math
 import numbers
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import pretrained
 from gan_jax.distributed import collectives
 from gan_jax.runtime import registry
 from gan_jax.state import Phase, PyTree
@@ -44,6 +46,8 @@ class Game(abc.ABC):
         views: further pictures, shaped as "image", that the loader makes of a sample's: with
             "target_smooth" the target with its edges blurred, with "superpixels" the picture with
             each region of like color filled with its mean.
+        nets: the pretrained networks that its losses see pictures by, {"eyes": (a name in
+            pretrained.NETS, its file or None)}; `frozen` has them read.
         sampling_settings: names of its settings that act on sampling only, not on training, so that
             they can be changed for a trained generator.
         parts: fields that are made of settings of config.game too, (("terms", CriticTerms),).
@@ -59,6 +63,7 @@ class Game(abc.ABC):
     references = 0
     partners: tuple[str, ...] = ()
     views: tuple[str, ...] = ()
+    nets: Mapping[str, tuple[str, str | None]] = types.MappingProxyType({})
     sampling_settings: tuple[str, ...] = ()
     parts: tuple[tuple[str, type], ...] = ()
     calls: tuple[tuple[str, str], ...] = ()
@@ -91,6 +96,19 @@ class Game(abc.ABC):
             return registry.build(factory, own, "config.game", **more)
 
         return build(cls, **{name: build(part) for name, part in parts.items()})
+
+    @functools.cached_property
+    def frozen(self) -> Mapping[str, pretrained.Net]:
+        """The networks of `nets`, read from their files when first asked for; a loss applies one to
+        its weights in state.frozen: `self.frozen["eyes"].stages(state.frozen["eyes"], x)`.
+
+        Raises:
+            ValueError: no such net, or not its file.
+        """
+        try:
+            return {name: pretrained.load(*net) for name, net in self.nets.items()}
+        except ValueError as error:
+            raise ValueError(f"config.game: {error}") from error
 
     @property
     @abc.abstractmethod
@@ -133,6 +151,11 @@ class Game(abc.ABC):
             truncation: as `latent`.
             x: f32 [n, H, W, C] in [-1, 1], the pictures to translate; None where there are none.
         """
+
+    def init_generator(self, rng: jax.Array, batch: Mapping[str, jax.Array]) -> Variables:
+        """The generator side of `init`, all that sampling needs. A game whose critic's shapes
+        follow from a frozen network makes it without that network."""
+        return self.init(rng, batch)[0]
 
     def prepare_for_sampling(self, ema: Variables, rng: jax.Array) -> Variables:
         """The averaged weights as sampling wants them;

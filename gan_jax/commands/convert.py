@@ -89,7 +89,7 @@ def write(workdir: pathlib.Path, snapshot, classes: list[str]):
     with contextlib.ExitStack() as unfinished:
         unfinished.callback(shutil.rmtree, made, ignore_errors=True)
         with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
-            if not (store.save(0, state, meta) and store.finish()):
+            if not (store.save(0, state.saved(), meta) and store.finish()):
                 raise OSError(f"--out={workdir}: the checkpoint is not saved, as logged above.")
         replace_text(workdir / "config.py", CONFIG.format(settings=lines))
         unfinished.pop_all()

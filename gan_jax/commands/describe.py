@@ -76,12 +76,13 @@ def networks(config: Config) -> str:
     images = f"images {list(about.shape)} in {about.classes} classes"
     if about.classes == MANY:
         images += " (as an example: only opening the data shows how many there are)"
-    tables = [
-        f"{name}, for {images}:\n"
-        + parameter_overview.get_parameter_overview(player["params"], include_stats=False)
-        for name, player in (("generator", g), ("critic", d))
-    ]
-    return "\n\n".join(tables)
+    tables = {f"{name}, for {images}": x["params"] for name, x in (("generator", g), ("critic", d))}
+    for name, net in game.frozen.items():
+        tables[f"{name}, {net.name}, frozen and not saved in checkpoints"] = net.params
+    return "\n\n".join(
+        f"{head}:\n{parameter_overview.get_parameter_overview(params, include_stats=False)}"
+        for head, params in tables.items()
+    )
 
 
 @functools.cache

@@ -63,7 +63,7 @@ def load_sampler(
         check_kind(game, step, translates=translates)
     config, game, changed = _with_overrides(config, game, overrides, shape, len(classes), step)
     example = game.example_shapes(shape, len(classes))
-    like, _, _ = jax.eval_shape(game.init, jax.random.key(0), example)
+    like = jax.eval_shape(game.init_generator, jax.random.key(0), example)
     wanted = checkpoint.named({"ema": like})
     checkpoint.compare(wanted, {name: (x.shape, x.dtype) for name, x in saved.items()}, step)
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 
-from gan_jax import checkpoint, optim
+from gan_jax import build, checkpoint, optim
 from gan_jax.build import Experiment
 from gan_jax.config import Config, as_json, differences
 from gan_jax.runtime import registry, workdir
@@ -89,9 +89,10 @@ def _resumed(experiment, store, log) -> tuple[TrainState, int]:
             f" {store.folder}: {other}. Give data with the same class names, or another"
             " --workdir with config.init_from."
         )
+    _check_frozen(experiment, store)
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=parallel.replicated),
-        jax.eval_shape(experiment.new_state),
+        jax.eval_shape(experiment.new_state).saved(),
     )
     state, meta = _restored(config, store, like)
     if meta["config"]["batch"] != config.batch:
@@ -106,7 +107,19 @@ def _resumed(experiment, store, log) -> tuple[TrainState, int]:
     if other:
         names = checkpoint.listed(source.classes)
         log(f"the checkpoint's classes have no names; from now on they are {names}")
-    return parallel.replicate(state), meta["data"]["position"]
+    return parallel.replicate(experiment.with_frozen(state)), meta["data"]["position"]
+
+
+def _check_frozen(experiment: Experiment, store: checkpoint.Store) -> None:
+    """Raises ValueError where the run has seen its pictures by another network than the game's."""
+    saved = checkpoint.read_meta(store.folder / str(store.newest)).get("frozen", {})
+    for name, own in build.frozen_hashes(experiment.game).items():
+        if saved.get(name, own) != own:
+            raise ValueError(
+                f"config.game: the run in {store.folder.parent} sees pictures by the network"
+                f" {saved[name]}, and this config by {own}. Give that one, or another --workdir"
+                " with config.init_from."
+            )
 
 
 def _restored(config: Config, store: checkpoint.Store, like: TrainState) -> tuple[TrainState, dict]:

@@ -37,6 +37,9 @@ def _networks(experiment: Experiment, state: TrainState) -> Iterator[tuple[str, 
     yield "game", f"{config.algorithm}, networks of {config.model}; {_order(game.phases)}"
     yield "generator", parameters(state.g)
     yield "critic", parameters(state.d)
+    for name, net in game.frozen.items():
+        count = parameter_overview.count_parameters(net.params)
+        yield name, f"{net.name}, {count:,} weights, frozen and not saved in checkpoints"
     kind = parallel.devices[0].device_kind
     share = f"{config.batch // parallel.size:,} images each"
     yield "devices", f"{parallel.size} x {kind} by {config.parallel}, {share}, {config.dtype}"
