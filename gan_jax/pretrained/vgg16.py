@@ -12,21 +12,33 @@ from gan_jax.pretrained.convert import Conv
 NUMBERS = (0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)
 CHANNELS = 64, 128, 256, 512, 512  # of each stage
 LEAST = 16  # pixels a side
+TAPS = "relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"  # the last of each stage
+NAMES = tuple(
+    f"{kind}{stage}_{k}"
+    for stage, numbers in enumerate(NUMBERS, 1)
+    for k in range(1, len(numbers) + 1)
+    for kind in ("conv", "relu")
+)
 
 
 class Vgg16(nn.Module):
-    """Normalized pictures -> the last activations of five stages;
-    each has half the size of the one before."""
+    """Normalized pictures -> its feature maps by name, to `last`: "conv4_3" before the ReLU,
+    "relu4_3" after it. Each stage halves the size of the one before."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n H W 3"]) -> list[Float[Array, "n _ _ _"]]:
-        stages = []
-        for numbers, channels in zip(NUMBERS, CHANNELS, strict=True):
-            x = nn.max_pool(x, (2, 2), (2, 2)) if stages else x
-            for number in numbers:
-                x = nn.relu(Conv(channels, (3, 3), 1, 1, name=f"features_{number}")(x))
-            stages.append(x)
-        return stages
+    def __call__(
+        self, x: Float[Array, "n H W 3"], last: str = NAMES[-1]
+    ) -> dict[str, Float[Array, "n _ _ _"]]:
+        maps = {}
+        for stage, (numbers, channels) in enumerate(zip(NUMBERS, CHANNELS, strict=True), 1):
+            x = nn.max_pool(x, (2, 2), (2, 2)) if maps else x
+            for k, number in enumerate(numbers, 1):
+                conv = Conv(channels, (3, 3), 1, 1, name=f"features_{number}")
+                maps[f"conv{stage}_{k}"] = x = conv(x)
+                maps[f"relu{stage}_{k}"] = x = nn.relu(x)
+                if last in maps:
+                    return maps
+        return maps
 
 
 def from_keras(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -41,6 +41,10 @@ class Record:
     def __init__(self, kind: str):
         self.kind, self.state = kind, {}
 
+    def change(self, state) -> None:
+        """Takes what the file says of the object after it is made."""
+        self.state = state if type(state) is dict else {}
+
 
 class Unpickler:
     """Reads the pickles of one file, which may have MOST opcodes in all.
@@ -217,8 +221,8 @@ def _put(found: dict, items: list) -> None:
 
 def _changed(made, state) -> None:
     """A record gets its attributes; those of a dictionary (the versions in a state dict) do not."""
-    if type(made) is Record:
-        made.state = state if type(state) is dict else {}
+    if isinstance(made, Record):
+        made.change(state)
     elif type(made) is not dict:
         what = ".".join(made) if type(made) is Named else f"a {type(made).__name__.lower()}"
         raise Refused(f"it changes {what} after the fact. Refused; nothing was run.")

