@@ -12,7 +12,7 @@ from gan_jax import checkpoint, optim
 from gan_jax.algorithms import check_partner, make_game
 from gan_jax.algorithms.base import Game, reference_names
 from gan_jax.config import Config
-from gan_jax.data import domains, pipeline
+from gan_jax.data import derived, domains, pipeline
 from gan_jax.data.source import Source, open_source, outline
 from gan_jax.distributed import agreement
 from gan_jax.distributed.parallel import Parallel
@@ -33,7 +33,7 @@ class Experiment:
     config: Config  # `augment` as it is for this many images: see `augment_below`
     parallel: Parallel
     source: Source  # the training images
-    samples: Source  # the same with the reference images that the game takes beside each
+    samples: Source  # the same with the further pictures that the game takes beside each
     game: Game
     iteration: Iteration  # the game's optimizer steps, to be compiled when first called
     notes: tuple[str, ...]  # lines for the log: on the images, and what they make of the settings
@@ -70,11 +70,12 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     if game.nets:
         agreement.agree({"the SHA-256 of config.game's networks": frozen_hashes(game)})
     names = reference_names(game.references)
+    samples = domains.Domains(source, names) if names else source
     return Experiment(
         config=config,
         parallel=parallel,
         source=source,
-        samples=domains.Domains(source, names) if names else source,
+        samples=derived.Derived(samples, game.views) if game.views else samples,
         game=game,
         iteration=make_iteration(config, game, parallel),
         notes=(*source.notes, *notes, *warn_of_few_images(config, game, len(source))),
