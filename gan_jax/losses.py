@@ -1,10 +1,12 @@
-"""Adversarial losses: functions of critic logits, unweighted, the mean over the batch.
+"""Losses, unweighted, the mean over the batch: adversarial ones of critic logits, content and style
+of a frozen network's feature maps, total variation and color of pictures.
 
 The logits of a patch critic are [B, h, w], of others [B]. A generator's loss that compares reals
-with fakes needs both; the others ignore the reals, which may then be None.
+with fakes needs both; the others ignore the reals, which may then be None. Feature maps are what
+pretrained.Net.stages gives, by name; several add up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -12,6 +14,13 @@ from jax.nn import relu, softplus
 from jaxtyping import Array, Float
 
 Logits = Float[Array, "B *patches"]
+Maps = Mapping[str, Float[Array, "_ _ _ _"]]
+# Y, U, V from R, G, B in [0, 1], as tf.image.rgb_to_yuv rounds them
+YUV = (
+    (0.299, 0.587, 0.114),
+    (-0.14714119, -0.28886916, 0.43601035),
+    (0.61497538, -0.51496512, -0.10001026),
+)
 
 
 class Loss(NamedTuple):
@@ -79,6 +88,62 @@ def relativistic_g(real: Logits, fake: Logits) -> Float[Array, ""]:
 def l1(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> Float[Array, ""]:
     """Mean absolute difference."""
     return jnp.mean(jnp.abs(a - b))
+
+
+def content(a: Maps, b: Maps) -> Float[Array, ""]:
+    """Mean absolute difference of feature maps of equal sizes.
+    AnimeGANv2's, of one map before its ReLU; Chen et al. 2020 (AnimeGAN)."""
+    return sum(l1(a[name], b[name]) for name in _same_names(a, b))
+
+
+def content_squared(a: Maps, b: Maps) -> Float[Array, ""]:
+    """Mean squared difference. Johnson et al. 2016, arXiv:1603.08155, eq. 2."""
+    return sum(jnp.mean(jnp.square(a[name] - b[name])) for name in _same_names(a, b))
+
+
+def gram(x: Float[Array, "n H W C"]) -> Float[Array, "n C C"]:
+    """Products of channels summed over the places, divided by H * W * C. Ibid., eq. 3."""
+    places = x.reshape(x.shape[0], -1, x.shape[3])
+    return jnp.einsum("npc,npd->ncd", places, places) / (places.shape[1] * x.shape[3])
+
+
+def style(a: Maps, b: Maps) -> Float[Array, ""]:
+    """Mean absolute difference of Gram matrices. AnimeGANv2's.
+
+    Maps may differ in size. Picture i is compared with picture i, or with the one that there is.
+    """
+    return sum(jnp.mean(jnp.abs(gram(a[name]) - gram(b[name]))) for name in _same_names(a, b))
+
+
+def style_squared(a: Maps, b: Maps) -> Float[Array, ""]:
+    """Squared Frobenius norm of the difference of Gram matrices: a sum, where `style` has a mean.
+    Johnson et al. 2016, eq. 4; otherwise as `style`."""
+    differences = (gram(a[name]) - gram(b[name]) for name in _same_names(a, b))
+    return sum(jnp.mean(jnp.sum(jnp.square(d), (1, 2))) for d in differences)
+
+
+def total_variation(x: Float[Array, "n H W C"]) -> Float[Array, ""]:
+    """Half the mean squared difference of neighbors, in both directions; 0 for one color.
+
+    AnimeGANv2's. White-box cartoonization's is 2 / (3 H W) times this.
+    """
+    down, right = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
+    return (jnp.mean(jnp.square(down)) + jnp.mean(jnp.square(right))) / 2
+
+
+def color(a: Float[Array, "n H W 3"], b: Float[Array, "n H W 3"]) -> Float[Array, ""]:
+    """Of pictures in [-1, 1], in YUV: mean |dY| + Huber(dU) + Huber(dV), whose corner is at 1.
+    AnimeGANv2's."""
+    difference = jnp.einsum("nhwc,yc->nhwy", (a - b) / 2, jnp.asarray(YUV), precision="highest")
+    size = jnp.abs(difference)
+    huber = jnp.where(size < 1, jnp.square(size) / 2, size - 0.5)
+    return jnp.mean(size[..., 0]) + jnp.mean(huber[..., 1]) + jnp.mean(huber[..., 2])
+
+
+def _same_names(a: Maps, b: Maps) -> list[str]:
+    if a.keys() != b.keys():
+        raise ValueError(f"feature maps {sorted(a)} compared with {sorted(b)}.")
+    return list(a)
 
 
 LOSSES = {
