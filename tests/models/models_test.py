@@ -1,3 +1,4 @@
+import functools
 import pathlib
 
 import jax
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax.algorithms.base import forward, init_network
-from gan_jax.models import dcgan, mlp, sngan
+from gan_jax.models import dcgan, fastgan, mlp, sngan
 from gan_jax.nn.init import INITIALIZERS
 from gan_jax.runtime import registry
 
@@ -128,6 +129,9 @@ def test_labels_and_networks_must_agree(model):
         (dcgan, (36, 36, 3)),
         (dcgan, (7, 7, 3)),
         (sngan, (48, 50, 3)),
+        (fastgan, (16, 16, 3)),
+        (fastgan, (48, 48, 3)),
+        (fastgan, (64, 32, 3)),
     ],
 )
 def test_sizes_that_do_not_double_are_named(model, shape):
@@ -180,6 +184,24 @@ def test_dcgan_draws_squares_of_pixels_and_a_palette(patch, palette):
     apart = np.linalg.svd(x.reshape(2, -1, 3) - x.mean((1, 2))[:, None], compute_uv=False)
     mixtures_of_two = bool((apart[:, 1] < 1e-4 * apart[:, 0]).all())
     assert mixtures_of_two == (palette == 2)
+
+
+def test_fastgans_noise_is_drawn_in_training_and_fixed_in_sampling():
+    g = fastgan.Generator((32, 32, 3), 3, width=1)
+    z, y = jax.random.normal(jax.random.key(0), (2, 5)), jnp.array([0, 2])
+    params, mutable = jax.jit(lambda: init_network.__wrapped__(g, jax.random.key(1), z, y))()
+    strong = jax.tree.map(lambda x: x + 1.0 * (x.ndim == 0), params)  # strengths alone are scalars
+
+    @functools.partial(jax.jit, static_argnames="train")
+    def draw(params, seed, train):
+        rngs = {"noise": jax.random.key(seed)} if train else None
+        return forward(g, params, mutable, z, y, train=train, rngs=rngs)[0]
+
+    assert draw(params, 0, True).shape == (2, 32, 32, 3)
+    np.testing.assert_array_equal(draw(params, 0, True), draw(params, 1, True))  # they start at 0
+    assert not np.allclose(draw(strong, 0, True), draw(strong, 1, True))
+    np.testing.assert_array_equal(draw(strong, 0, False), draw(strong, 1, False))
+    assert not np.allclose(draw(strong, 0, False), draw(params, 0, False))
 
 
 @pytest.mark.parametrize("patch", [0, 3, 8])
