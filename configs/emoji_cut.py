@@ -15,6 +15,7 @@ def get_config(arg=None):
     c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8, flat=8), dict(width=24, levels=2)
     c.networks = dict(heads=dict(features=64))
     c.game = dict(patches=64, taps=(0, 4, 8, 12, 15))
+    c.from_data = ("g.guided", "g.flat")
     c.data = dict(
         source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter")
     )

@@ -13,6 +13,7 @@ def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "cyclegan", "cyclegan"
     c.g, c.d = dict(width=24, blocks=4, residual=True, guided=8, flat=8), dict(width=24, levels=2)
+    c.from_data = ("g.guided", "g.flat")
     c.data = dict(
         source="unpaired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter")
     )

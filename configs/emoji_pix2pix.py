@@ -13,6 +13,7 @@ def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "pix2pix", "cyclegan"  # whose generator can start as the identity
     c.g, c.d = dict(width=24, blocks=4, residual=True, guided=24, flat=8), dict(width=24, levels=2)
+    c.from_data = ("g.guided", "g.flat")
     c.data = dict(
         source="paired", a=side(f"{arg.path}/train/google"), b=side(f"{arg.path}/train/twitter")
     )

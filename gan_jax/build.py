@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax import checkpoint, optim
+from gan_jax import checkpoint, optim, recipe
 from gan_jax.algorithms import check_partner, make_game
 from gan_jax.algorithms.base import Game, reference_names
 from gan_jax.config import Config
@@ -63,6 +63,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     source = open_source(config.data)
     agreement.agree({"the fingerprint of config.data": source.fingerprint})
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
+    config, decided = recipe.decide(config, source)
     config, notes = decide_augmentation(config, len(source))
 
     game = make_game(config, source.shape, len(source.classes))
@@ -78,7 +79,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
         samples=derived.Derived(samples, game.views) if game.views else samples,
         game=game,
         iteration=make_iteration(config, game, parallel),
-        notes=(*source.notes, *notes, *warn_of_few_images(config, game, len(source))),
+        notes=(*source.notes, *decided, *notes, *warn_of_few_images(config, game, len(source))),
     )
 
 
@@ -92,6 +93,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     new: as `experiment` has it.
     """
     trackers.check(config.trackers)
+    recipe.check(config)
     about = outline(config.data, "config.data")
     protocol = registry.build(Protocol, config.eval, "config.eval")
     pipeline.check_batch(config.batch, pipeline.ENDLESS, parallel.size, jax.process_count())

@@ -49,6 +49,8 @@ class Config:
     # {"name": a name in augment.AUGMENTS, ...}: what critics see
     augment: dict = dataclasses.field(default_factory=dict)
     augment_below: int | None = None  # images: augment data of fewer only; None: any data
+    # settings that the training pictures decide where they are not given, names in recipe.RULES
+    from_data: tuple = ()
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them
     # or "bfloat16": of activations; weights, logits, losses and penalties stay float32
     dtype: str = "float32"
@@ -155,7 +157,9 @@ def _built(settings: dict, overrides: Sequence[tuple[str, object]]) -> Config:
         _set(settings, key, value)
     built = registry.build(Config, settings, "config")
     _check_values(settings, "config")
-    return built
+    given = tuple(f"{key}." for key, _ in overrides)  # which the pictures don't decide
+    left = tuple(name for name in built.from_data if not f"{name}.".startswith(given))
+    return dataclasses.replace(built, from_data=left)
 
 
 def resolve(config: "str | os.PathLike | Config", overrides: Mapping[str, object]) -> Config:

@@ -16,7 +16,7 @@ build
 evaluation
 inference
 reporting interop
-algorithms
+algorithms recipe
 models pretrained config
 nn augment data metrics step
 losses regularizers optim checkpoint

@@ -35,6 +35,7 @@ ALIKE = {
     "starganv2_afhq",
     "starganv2_celeba_hq",
     "pix2pix_facades",
+    "emoji_pix2pix",
     "cyclegan_horse2zebra",
     "emoji_cut",
     "single_cut",
@@ -111,6 +112,9 @@ def test_smoke(file, evaluated, tool, tmp_path, shared_data, capsys, shared_expe
             "9 images are fewer than 1,000" in said.out + said.err
             and "--config few_shot" in said.out + said.err
         )
+    if file.stem == "pairs":
+        said = capsys.readouterr()
+        assert "config.g.guided=" in said.out + said.err
     if file.stem in KEEPS:
         resumes(args, tmp_path / "run", tmp_path / "again")
     lines = [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import jax
 
-from gan_jax import checkpoint
+from gan_jax import checkpoint, recipe
 from gan_jax.algorithms import check_partner
 from gan_jax.config import Config, differences
 from gan_jax.data.source import Source, open_source
@@ -45,6 +45,7 @@ def run(
         path or workdir, trusted=(config.algorithm, config.model), overrides=overrides
     )
     meta = checkpoint.read_meta(sampler.step)
+    config = recipe.as_decided(config, meta["config"])
     for line in _drawn_otherwise(config, meta["config"], sampler.changed):
         _log(f"the checkpoint draws as it was trained, not as the config has it now: {line}")
     wanted = metrics or _fitting(config, sampler.game)

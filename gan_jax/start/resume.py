@@ -1,5 +1,6 @@
 """Where a run begins: at its newest checkpoint, with another run's weights, or at step 0."""
 
+import contextlib
 import json
 import logging
 import math
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import jax
 
-from gan_jax import build, checkpoint, optim
+from gan_jax import build, checkpoint, optim, recipe
 from gan_jax.build import Experiment
 from gan_jax.config import Config, as_json, differences
 from gan_jax.runtime import registry, workdir
@@ -59,6 +60,14 @@ def _lost(config: Config, folder: pathlib.Path, there: bool) -> str | None:
     if (reached and not there) or reached > written:
         return f"the run has come to step {reached}, but {place} has no checkpoint"
     return None
+
+
+def as_begun(config: Config, folder: pathlib.Path) -> Config:
+    """The config with what the pictures decided when the run in the workdir `folder` began."""
+    for step in checkpoint.steps_in(folder / "checkpoints"):
+        with contextlib.suppress(ValueError, OSError):  # a damaged one, as `Store` will say
+            return recipe.as_decided(config, checkpoint.read_meta(step)["config"])
+    return config
 
 
 def begin(

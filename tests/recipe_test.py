@@ -1,0 +1,92 @@
+"""Settings that the training pictures decide: once, with a reason, never those that are given."""
+
+import dataclasses
+import json
+
+import pytest
+
+from gan_jax import config, recipe
+from gan_jax.data import statistics
+from gan_jax.data.statistics import Look, Statistics
+from gan_jax.start import resume
+from tests.paths import ROOT
+
+PAIRS = str(ROOT / "configs" / "pairs.py")
+DRAWN, SHADED = Look(0.4, 6, None), Look(0.01, 2, None)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Makes `measure` find what is given."""
+
+    def found(**values):
+        result = Statistics(500, (64, 64, 3), **values)
+        monkeypatch.setattr(statistics, "measure", lambda source: result)
+
+    return found
+
+
+def test_flat_targets_are_drawn_flat_and_shaded_ones_never(measured):
+    run = config.load(PAIRS)
+    measured(pictures=DRAWN, difference=40, spread=60)
+    drawn, lines = recipe.decide(run, None)
+    assert drawn.g == dict(width=24, blocks=4, residual=True, guided=24, flat=8)
+    assert drawn.from_data == () and dataclasses.replace(drawn, g=run.g) == dataclasses.replace(
+        run, from_data=()
+    )
+    assert lines[0].startswith("the pictures to be drawn: 40% of the pixels")
+    want = "config.g.flat=8: they are drawn in flat colors; --config.g.flat=0 turns that off."
+    assert lines[3] == want
+    measured(pictures=SHADED, difference=70, spread=60)
+    shaded, lines = recipe.decide(run, None)
+    assert shaded.g == dict(width=24, blocks=4, residual=False, guided=0, flat=0)
+    assert lines[1] == (
+        "config.g.residual=False: a target is nearer to the mean target than to its input;"
+        " --config.g.residual=... turns it on."
+    )
+
+
+def test_a_palette_has_twice_the_colors_and_shaded_pictures_have_none(measured):
+    run = dataclasses.replace(config.load(PAIRS), from_data=("g.palette",))
+    for pictures, colors in ((DRAWN, 16), (SHADED, 0)):
+        measured(pictures=pictures)
+        assert recipe.decide(run, None)[0].g["palette"] == colors
+
+
+@pytest.mark.parametrize(
+    ("override", "left"),
+    [
+        ({"g.flat": 4}, ("g.residual", "g.guided")),
+        ({"g": {"width": 8}}, ()),
+        ({"g.fla": 1, "d.flat": 1}, ("g.residual", "g.guided", "g.flat")),
+        ({"from_data": ()}, ()),
+    ],
+)
+def test_what_is_given_is_not_decided(override, left):
+    run = config.load(PAIRS)
+    assert config.resolve(PAIRS, override).from_data == left
+    assert config.resolve(run, override).from_data == left
+
+
+def test_a_setting_without_a_rule_is_named():
+    run = dataclasses.replace(config.load(PAIRS), from_data=("g.flatt",))
+    with pytest.raises(ValueError, match=r"config.from_data='g.flatt' .*Did you mean 'g.flat'"):
+        recipe.check(run)
+    with pytest.raises(ValueError, match=r"config.from_data='g.flat' is a str; it must be tuple"):
+        config.load(PAIRS, ["from_data=g.flat"])
+
+
+def test_a_run_that_goes_on_decides_nothing_anew(tmp_path, measured):
+    run = config.load(PAIRS)
+    measured(pictures=SHADED, difference=40, spread=60)
+    begun, _ = recipe.decide(run, None)
+    for step, text in ((2, json.dumps({"config": config.as_json(begun)})), (4, "{")):
+        meta = tmp_path / "checkpoints" / str(step) / "meta"
+        meta.mkdir(parents=True)
+        (meta / "metadata").write_text(text)
+    assert resume.as_begun(run, tmp_path) == begun
+    assert resume.as_begun(run, tmp_path / "nowhere") == run
+    given = config.load(PAIRS, ["g.flat=4"])
+    assert resume.as_begun(given, tmp_path).g == begun.g | {"flat": 4}
+    older = {"g": {"width": 24}}
+    assert recipe.as_decided(run, older) == dataclasses.replace(run, from_data=())
