@@ -49,7 +49,8 @@ class Pictures:
     ):
         self.files, self.names, self.view, self.labels = files, names, view, labels
         self.quarantine, self.remarks = Quarantine(), Remarks()
-        self.in_memory = len(files) * int(np.prod(view.shape)) <= KEEP_BYTES
+        cover = max(view.enlarge, view.widest) ** 2  # of an image to be cut from
+        self.in_memory = len(files) * cover * int(np.prod(view.shape)) <= KEEP_BYTES
         first_looks = dict(rejected or {})
         todo = [i for i in range(len(files)) if i not in first_looks]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -71,7 +72,7 @@ class Pictures:
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         """The samples `ids` (int64 [n]), as Source.load: "id", "image", and "label" where
         there are labels."""
-        draws = pipeline.uniform(seeds, 4)  # flip, angle, crop's y and x
+        draws = pipeline.uniform(seeds, 5)  # flip, angle, crop's y and x, its width
         if isinstance(self._memory, np.ndarray):
             shown, image = ids, self._memory[ids]
         else:
@@ -79,8 +80,8 @@ class Pictures:
             shown = np.array([i for i, _ in found])
             images = [image for _, image in found]
             if self.view.crop == "random":
-                places = zip(images, draws[:, 2:], strict=True)
-                images = [geometry.cut(image, self.view.size, at) for image, at in places]
+                places = zip(images, draws[:, 2:4], draws[:, 4], strict=True)
+                images = [self.view.window(image, at, width) for image, at, width in places]
             image = np.stack(images)
         if self.view.flip:
             image = np.where((draws[:, 0] < 0.5)[:, None, None, None], image[:, :, ::-1], image)

@@ -18,7 +18,7 @@ from gan_jax.data.raw_pictures import Picture
 from gan_jax.runtime import files
 
 SPLITS = ("train", "validation", "test")
-CROPS = ("center", "stretch", "bounds", "face")
+CROPS = ("center", "stretch", "whole", "bounds", "face")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,10 @@ class Recipe:
     """What is done with each picture.
 
     Attributes:
-        size: pixels, the square's side.
-        crop: "center" (the middle square), "stretch" (all of it), "bounds" (what is drawn, amid its
-            ground) or "face" (the largest face, its eyes level).
+        size: pixels, the square's side; of "whole" the shorter side at most.
+        crop: "center" (the middle square), "stretch" (all of it), "whole" (all of it in its own
+            shape, never blown up), "bounds" (what is drawn, amid its ground) or "face" (the largest
+            face, its eyes level).
         smallest: shorter side, of "bounds" the drawing's longer one, below which a picture is
             rejected; None: `size`, so that none is blown up.
         near: bits of 64 in which two pictures' looks (difference hashes) may differ and still be
@@ -70,8 +71,8 @@ def prepare(
     log: Callable[[str], None],
     step: Callable[[int, int], None] | None = None,
 ) -> dict:
-    """Writes out/{train,validation,test}/NAME.png, out/card.json and out/rejects.tsv; returns the
-    card.
+    """Writes out/{train,validation,test}/NAME.png, out/card.json and out/rejects.tsv, and
+    out/licenses.tsv where they are known; returns the card.
 
     All of it appears at once, at the end.
     Args:
@@ -91,9 +92,13 @@ def prepare(
         kept = _written(pictures, scratch / "unsplit", recipe, rejects, remarks, step)
         counts = _split_up(kept, scratch / "unsplit", scratch / "set", recipe)
         _write_rejects(scratch / "set" / "rejects.tsv", rejects)
+        known = {picture.license for picture in kept} - {""}
+        if known:
+            _write_licenses(scratch / "set" / "licenses.tsv", kept)
         card = {
             "about": about,
-            "license": "that of the originals; write it here before you pass the set on",
+            "license": sorted(known)
+            or "that of the originals; write it here before you pass the set on",
             "pictures": counts,
             "rejected": len(rejects),
             "recipe": dataclasses.asdict(recipe),
@@ -183,6 +188,11 @@ def _write_rejects(file: pathlib.Path, rejects: Quarantine) -> None:
     files.replace_text(file, "".join(lines), "backslashreplace")
 
 
+def _write_licenses(file: pathlib.Path, pictures: list[Picture]) -> None:
+    lines = sorted(f"{picture.name}\t{picture.license}\n" for picture in pictures)
+    files.replace_text(file, "".join(lines), "backslashreplace")
+
+
 def _reasons(rejects: Quarantine) -> tuple[str, ...]:
     """As Quarantine.lines, but all near-copies in one: each names another picture."""
     others = Quarantine()
@@ -197,13 +207,18 @@ _COPY = "a near-copy of"  # how such a picture's reason begins
 
 
 def fitted(image: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """uint8 [H, W, C] -> [size, size, C].
+    """uint8 [H, W, C] -> [size, size, C], of "whole" [h, w, C].
     Raises ImageRejected where it, or its face, is too small or not there."""
     least = recipe.size if recipe.smallest is None else recipe.smallest
     if recipe.crop == "bounds":
         image = in_bounds(image)
-    if min(image.shape[:2]) < least:
+    shorter = min(image.shape[:2])
+    if shorter < least:
         raise ImageRejected(f"smaller than {least} pixels")
+    if recipe.crop == "whole":
+        scale = min(1, recipe.size / shorter)
+        size = tuple(max(1, round(scale * side)) for side in image.shape[:2])
+        return geometry.fit(image, size, "stretch")
     if recipe.crop != "face":
         # in its bounds it is square already
         crop = "stretch" if recipe.crop == "stretch" else "center"

@@ -26,6 +26,7 @@ class Picture(NamedTuple):
     group: str = ""  # pictures of one group share a split; empty: the name
     # pictures of equal text belong together: where one is set aside, all are; empty: none do
     partners: str = ""
+    license: str = ""  # where it is known; empty: it is not
 
 
 def pictures_in(root: pathlib.Path, log: Callable[[str], None]) -> Iterator[Picture]:

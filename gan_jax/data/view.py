@@ -21,6 +21,7 @@ class View:
     channels: int = 3
     crop: str = "center"
     enlarge: float = 1.0
+    widest: float = 1.0
     resize: str = "lanczos"
     flip: bool = False
     rotate_degrees: float = 0.0
@@ -45,6 +46,13 @@ class View:
             raise ValueError(
                 f"config.data.enlarge={self.enlarge}: it goes with crop='random' only, here"
                 f" {self.crop!r}."
+            )
+        if not 1 <= self.widest <= 64:
+            raise ValueError(f"config.data.widest={self.widest}: it must be 1 to 64.")
+        if self.widest > 1 and (self.crop != "random" or self.resize == "nearest"):
+            raise ValueError(
+                f"config.data.widest={self.widest}: it goes with crop='random' only, and not with"
+                f" resize='nearest'; here {self.crop!r} and {self.resize!r}."
             )
         if self.half is not None:
             registry.choose(geometry.HALVES, self.half, "config.data.half")
@@ -78,13 +86,29 @@ class View:
         return *self.size, self.channels
 
     def read(self, file: os.PathLike | bytes, remark: Remark = no_remark) -> np.ndarray:
-        """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C]. Raises
-        ImageRejected."""
-        height, width = (round(n * self.enlarge) for n in self.size)
+        """Decoded and resized, uint8 [H, W, C]; for random crops uint8 [>=H, >=W, C], which covers
+        between `enlarge` and `widest` times the resolution. Raises ImageRejected."""
+        height, width = (round(n * max(self.enlarge, self.widest)) for n in self.size)
         cover = height, width if self.half is None else 2 * width
         cover = None if self.resize == "nearest" else cover
         with decode.decoded(
             file, channels=self.channels, background=self.background, cover=cover, remark=remark
         ) as image:
             shown = image if self.half is None else geometry.half(image, self.half)
-            return geometry.fit(shown, (height, width), self.crop, self.resize)
+            scales = (have / n for have, n in zip(shown.shape[:2], self.size, strict=True))
+            scale = max(self.enlarge, min(*scales, self.widest))
+            size = tuple(round(n * scale) for n in self.size)
+            return geometry.fit(shown, size, self.crop, self.resize)
+
+    def window(self, image: np.ndarray, at: tuple[float, float], width: float) -> np.ndarray:
+        """What a sample shows of an image that `read` gave, uint8 [H, W, C]: a window of it, up to
+        `widest` times the resolution wide, resized to that.
+
+        at, width: in [0, 1), its place (y, x) and, in the logarithm, its size.
+        """
+        room = min(have / n for have, n in zip(image.shape[:2], self.size, strict=True))
+        scale = max(1.0, min(room, self.widest)) ** width
+        size = tuple(
+            min(round(n * scale), have) for n, have in zip(self.size, image.shape[:2], strict=True)
+        )
+        return geometry.fit(geometry.cut(image, size, at), self.size, "stretch", self.resize)

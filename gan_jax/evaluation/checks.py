@@ -25,7 +25,10 @@ def plain(data: Mapping) -> dict:
         for key, value in data.items()
         if key not in AUGMENTATIONS
     }
-    return kept | {"crop": "center"} if kept.get("crop") == "random" else kept
+    if kept.get("crop") == "random":
+        kept.pop("widest", None)
+        kept["crop"] = "center"
+    return kept
 
 
 def merged(data: Mapping, other: Mapping) -> dict:

@@ -126,6 +126,31 @@ def test_random_crops_are_windows(tmp_path, memory):
     assert set(places) == set(range(13))
 
 
+def test_windows_are_as_wide_as_the_image_has_pixels(tmp_path, memory):
+    """A ramp's slope in a window says how wide it is; 32 pixels are four windows of 8."""
+    y, x = np.mgrid[:32, :48]
+    Image.fromarray(np.stack([4 * y, 4 * x, 0 * x], -1).astype(np.uint8)).save(tmp_path / "a.png")
+    settings = dict(path=str(tmp_path), resolution=8, crop="random")
+    for widest, most in ((6.0, 4), (2.0, 2)):  # with 2 it is brought to 16 pixels first
+        shown = pixels(folder.Source(**settings, widest=widest), [0] * 200)
+        scale = (shown[:, -1, 4, 0].astype(float) - shown[:, 0, 4, 0]) / 7 / 4
+        scale /= 1 if widest > 4 else 2
+        assert 0.9 < scale.min() < 1.15 and 0.85 * most < scale.max() < 1.1 * most
+        assert abs(np.mean(np.log2(scale)) - np.log2(most) / 2) < 0.15
+        assert shown[..., 1].min() <= 8 and shown[..., 1].max() >= 176  # from side to side
+    small = pixels(folder.Source(**settings | {"resolution": 40}, widest=4.0), [0] * 3)
+    assert small.shape == (3, 40, 40, 3)  # blown up to cover, as without
+
+
+def test_windows_of_one_width_leave_the_fingerprint(tmp_path):
+    """So that a run of a version without `widest` goes on without a word of changed data."""
+    noisy(tmp_path, (9, 20))
+    prints = {
+        w: folder.Source(str(tmp_path), 6, crop="random", widest=w).fingerprint for w in (1.0, 1.5)
+    }
+    assert prints[1.0] != prints[1.5]
+
+
 @pytest.mark.parametrize("size", [(9, 8), (8, 9)])
 def test_flips_and_places_are_drawn_apart(tmp_path, size):
     image = noisy(tmp_path, size)
@@ -479,6 +504,7 @@ def test_errors_say_what_to_do(name, tmp_path, monkeypatch):
     [
         ({"resolution": (4, 6)}, (4, 6)),
         ({"resolution": 4, "crop": "random", "enlarge": 1.5}, (6, 6)),
+        ({"resolution": 4, "crop": "random", "widest": 3.0}, (12, 12)),
         ({"resolution": 4, "half": "left"}, (4, 8)),  # of the whole file, which is twice as wide
         ({"resolution": 4, "resize": "nearest"}, None),  # it takes pixels as they are
     ],

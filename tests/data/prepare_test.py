@@ -267,7 +267,7 @@ def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool
         (["photos", "--size", "0"], "--size=0: it must be 1 to 8192"),
         (
             ["photos", "--crop", "round"],
-            "--crop='round': it must be center, stretch, bounds, face.",
+            "--crop='round': it must be center, stretch, whole, bounds, face.",
         ),
         (["photos", "--near", "40"], "--near=40: it must be 0 to 32"),
         (
@@ -283,7 +283,7 @@ def test_emoji_are_paired_and_their_tones_stay_together(packages, tmp_path, tool
         (["photos", "--out", "photos"], "it is there already"),
         (
             ["photos", "--category", "Food"],
-            "--category: it is of emoji packages; a folder has none",
+            "--category: it is of emoji packages; nothing else has any",
         ),
         (["google.tgz", "google.tgz"], "google.tgz: a second package of 'google'"),
         (["bad.tgz"], "bad.tgz: can't be read as a package of npm"),

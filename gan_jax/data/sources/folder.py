@@ -39,6 +39,9 @@ class Source(source.Source):
             the first level of sub-folders names them.
         crop: "center", "random" (a window of the image resized to cover) or "stretch".
         enlarge: with "random": it covers so many times the resolution first.
+        widest: with "random": a window is up to so many times the resolution wide, as far as the
+            image has pixels, evenly in the logarithm, and resized to it: details and wholes of a
+            few large pictures.
         resize: "lanczos", "bicubic", "bilinear", "box" or "nearest".
         flip: mirrored left-right at random, with probability 0.5.
         rotate_degrees: the most to turn by, either way, uniformly; corners are filled by mirroring.
@@ -60,6 +63,7 @@ class Source(source.Source):
     labels: bool = False
     crop: str = "center"
     enlarge: float = 1.0
+    widest: float = 1.0
     resize: str = "lanczos"
     flip: bool = False
     rotate_degrees: float = 0.0
@@ -91,6 +95,8 @@ class Source(source.Source):
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             contents = list(zip(names, threads.map(_ends, used), strict=True))
         labels = None if self.targets is None else self.targets.tolist()
+        if self.widest == 1:  # as it was before there was this setting
+            settings.pop("widest")
         self.fingerprint = fingerprint(settings, self.classes, labels, contents)
         self.notes = (
             self._summary(root),

@@ -16,7 +16,7 @@ MOVES = {
     "crop": "center",
     "enlarge": 1.0,
     "side": None,
-    "widest": 2.0,
+    "widest": None,
 }
 
 

@@ -44,7 +44,7 @@ class Source(source.Source):
     background: tuple[int, int, int] = (255, 255, 255)
 
     def __post_init__(self):
-        view = View(self.resolution, self.channels, flip=self.flip, background=self.background)
+        view = View.of(vars(self) | {"widest": 1.0})
         if self.count < 1:
             raise ValueError(f"config.data.count={self.count}: it must be at least 1.")
         if not 1 <= self.widest <= 64:
@@ -83,7 +83,7 @@ class Source(source.Source):
     @classmethod
     def outline(cls, settings: Mapping) -> Outline:
         check_path(settings["path"])
-        return Outline(View.of(settings).shape)
+        return Outline(View.of(settings | {"widest": 1.0}).shape)
 
     def _read(self, remarks: Remarks) -> np.ndarray:
         """The picture, brought to `side`."""
