@@ -66,6 +66,28 @@ class Neighbors(NamedTuple):
         return np.argsort(self.distance / np.maximum(self.spacing, 1e-12), kind="stable")[:count]
 
 
+def memorised_of_training(train: Float[Array, "M F"]) -> float:
+    """Neighbors.memorised of training images, each against all others as if it were held out: the
+    share of those that are the nearest image of their nearest image.
+
+    What to hold generated pictures against where no real ones are held out. Duplicates of an image
+    are left out as in `Neighbors`.
+    """
+    (train,) = metrics.features("memorisation", 2, training=train)
+    nearest, same = [], _same(train)
+    for rows, block in metrics.squared_distances(train, train):
+        block[np.arange(len(block)), np.arange(len(train))[rows]] = np.inf
+        block[block <= same] = np.inf
+        nearest.append(np.where(np.isfinite(block.min(1)), block.argmin(1), -1))
+    nearest = np.concatenate(nearest)
+    return float(((nearest >= 0) & (nearest[nearest] == np.arange(len(train)))).mean())
+
+
+def _same(train: Float[Array, "M F"]) -> float:
+    """The squared distance of one picture to its duplicate, at most."""
+    return SAME * np.einsum("nf,nf->n", train, train).mean()
+
+
 def neighbors(train: Float[Array, "M F"], samples: Float[Array, "N F"]) -> Neighbors:
     """Each sample's place among the training images, by Euclidean distance of features."""
     train, samples = metrics.features("memorisation", 2, training=train, generated=samples)
@@ -73,8 +95,7 @@ def neighbors(train: Float[Array, "M F"], samples: Float[Array, "N F"]) -> Neigh
         (block.argmin(1), block.min(1)) for _, block in metrics.squared_distances(samples, train)
     ]
     nearest, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    # squared distance of one picture to its duplicate
-    same = SAME * np.einsum("nf,nf->n", train, train).mean()
+    same = _same(train)
     wanted, back = np.unique(nearest, return_inverse=True)
     other, spacing = [], []
     for rows, block in metrics.squared_distances(train[wanted], train):

@@ -61,6 +61,13 @@ def test_without_a_folder_nothing_is_drawn(toy, shared_data, monkeypatch):
     images, protocol = avatars(), Protocol(metrics=("memorisation",))
     found = measure(protocol, Sets(images, images), Extractor(toy, 16), None, print)
     assert "memorised_toy" in found["values"] and "pictures" not in found
+    assert found["notes"]["memorised_toy"].startswith("IT COPIES: of ")  # all are training images
+    assert found["values"]["memorised_training_toy"] < 0.9
+
+
+def test_copying_is_more_than_the_control_by_two_of_its_errors():
+    assert memorisation.verdict(0.59, 0.5, 100).startswith("no copying seen: of 100 real pictures")
+    assert memorisation.verdict(0.61, 0.5, 100).startswith("IT COPIES: of 100 real pictures only")
 
 
 def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_path):

@@ -230,6 +230,20 @@ def test_copies_are_found_out():
     assert set(mixed.closest(5)) == {100, 101, 102, 103, 104}
 
 
+def test_training_images_are_held_out_one_by_one(monkeypatch):
+    monkeypatch.setattr(metrics, "ROWS", 9)
+    train = gaussian(1, 40, dim=3)
+    each = [manifold.neighbors(np.delete(train, i, 0), train[[i, i]]) for i in range(40)]
+    want = np.mean([one.memorised for one in each])
+    assert 0.3 < want < 0.9 and manifold.memorised_of_training(train) == want
+    twice = np.concatenate([train, train[:5]])
+    found = manifold.memorised_of_training(twice)
+    nearest = [int(one.nearest[0] + (one.nearest[0] >= i)) for i, one in enumerate(each)]
+    mutual = [nearest[n] == i for i, n in enumerate(nearest)]
+    assert abs(found - np.mean(mutual)) < 0.15  # duplicates are passed over
+    assert manifold.memorised_of_training(np.repeat(train[:1], 4, 0)) == 0
+
+
 # --- diversity
 
 

@@ -13,11 +13,28 @@ SHOWN = 16  # pictures in the sheet
 def compute(given: Given) -> Result:
     train = given.features["train"]
     found = manifold.neighbors(train.kept, given.features["fake"].kept)
-    values = {"memorised{net}": found.memorised}
     if "held_out" in given.features:
-        control = manifold.neighbors(train.kept, given.features["held_out"].kept)
-        values["memorised_held_out{net}"] = control.memorised
-    return Result(values, pictures={"neighbors": lambda: _sheet(given, found)})
+        real = given.features["held_out"].kept
+        name, control = "held_out", manifold.neighbors(train.kept, real).memorised
+    else:
+        real = train.kept
+        name, control = "training", manifold.memorised_of_training(real)
+    values = {"memorised{net}": found.memorised, f"memorised_{name}{{net}}": control}
+    words = verdict(found.memorised, control, len(real))
+    pictures = {"neighbors": lambda: _sheet(given, found)}
+    return Result(values, pictures=pictures, notes={"memorised{net}": words})
+
+
+def verdict(share: float, control: float, count: int) -> str:
+    """In words: whether a share is more than its control's, of `count` real pictures, by more than
+    two standard errors of the control."""
+    error = np.sqrt(control * (1 - control) / count)
+    if share <= control + 2 * error:
+        return f"no copying seen: of {count} real pictures {control:.2g} lie as near to another"
+    return (
+        f"IT COPIES: of {count} real pictures only {control:.2g} lie as near to another. Take an"
+        " earlier checkpoint, or more pictures"
+    )
 
 
 def _sheet(given: Given, found: manifold.Neighbors) -> Picture:
@@ -53,6 +70,11 @@ MEASURES = (
                 0,
                 "share of pictures that are nearly training pictures; more than the control's is"
                 " copying",
+            ),
+            "memorised_training{net}": Value(
+                0,
+                "the same of training pictures, each against the others, where none are held out",
+                control_of="memorised{net}",
             ),
             "memorised_held_out{net}": Value(
                 0, "the same of held-out real pictures", control_of="memorised{net}"
