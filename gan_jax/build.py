@@ -127,10 +127,9 @@ def check_own_networks(
     y, n = batch.get("label"), len(batch["image"])
     z, x = game.latent(key, n), batch["image"].astype(jnp.float32)
     images, logits = f"images f32 {[n, *shape]}", f"logits f32 [{n}, ...], some for each"
-    for net, first, name, wanted, what in (
-        (game.g, z, "z", [n, *shape], images),
-        (game.d, x, "x", [n], logits),
-    ):
+    own = [(game.g, z, "z", [n, *shape], images)]
+    own += [] if game.own_critic else [(game.d, x, "x", [n], logits)]
+    for net, first, name, wanted, what in own:
         _check_call(config, net, f"{name}, y", first, y)
         found = _traced(config, net, key, first, y)
         array = isinstance(found, jax.ShapeDtypeStruct)

@@ -42,7 +42,8 @@ class Config:
     batch: int  # images of an optimizer step, over all devices and processes
     total_kimg: float  # the run's length
     g: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Generator
-    d: dict = dataclasses.field(default_factory=dict)  # arguments of the model's Discriminator
+    # arguments of the model's Discriminator, or of the game's own critic
+    d: dict = dataclasses.field(default_factory=dict)
     # {name: arguments}, of the model's further networks
     networks: dict = dataclasses.field(default_factory=dict)
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm

@@ -3,15 +3,24 @@
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.pretrained import Features, Net
+from gan_jax.nn import conv
+from gan_jax.pretrained import Features, Net, Stages
 
 
 def tiny_net(name: str = "tiny", seed: int = 0) -> Net:
-    """RGB pictures -> 4 features: means of a 1x1 convolution's ReLU; its hash names the seed."""
+    """RGB pictures -> 4 features, means of a 1x1 convolution's ReLU; and two feature maps of half
+    and a quarter of their size. Its hash names the seed."""
     weights = np.random.default_rng(seed).normal(0, 1 / 128, (3, 4)).astype(np.float32)
 
     def forward(params, x):
         return Features(jnp.maximum((x - 127) @ params["kernel"], 0).mean((1, 2)), None)
 
-    params = {"kernel": weights}
-    return Net(name, f"_{name}", 4, 0, None, "none", f"seed{seed}", params, forward)
+    def maps(params, x, last):
+        half = conv.pool(jnp.maximum((x - 127) @ params["kernel"], 0))
+        return {"half": half, "quarter": conv.pool(half)}
+
+    params, names = {"kernel": weights}, ("half", "quarter")
+    return Net(
+        name, f"_{name}", 4, 0, None, "none", f"seed{seed}", params, forward,
+        stages_of=Stages(names, names, maps),
+    )  # fmt: skip

@@ -32,6 +32,7 @@ ALIKE = {
     "r3gan_cifar10",
     "r3gan_ffhq256",
     "r3gan_imagenet64",
+    "projected_ffhq256",
     "starganv2_afhq",
     "starganv2_celeba_hq",
     "pix2pix_facades",

@@ -81,11 +81,16 @@ def sources() -> Members:
 
 def models() -> Members:
     own = frozenset({"shape", "n_classes", "dtype"})
+    generators = registry.modules("models", "Generator")
     critics = registry.modules("models", "Discriminator")
-    for module in (m for m in registry.modules("models", "Generator") if m in critics):
-        further = {f"networks.{key}": net for key, net in further_networks(module).items()}
-        for key, net in {"g": module.Generator, "d": module.Discriminator, **further}.items():
+    for module in generators:
+        networks = {"g": module.Generator}
+        networks |= {"d": module.Discriminator} if module in critics else {}
+        networks |= {f"networks.{key}": net for key, net in further_networks(module).items()}
+        for key, net in networks.items():
             yield f'`model = "{name_of(module)}"`, `{key}`', net, own
+    for module in (m for m in critics if m not in generators):
+        yield f'`algorithm = "{name_of(module)}"`, `d`', module.Discriminator, own
 
 
 def augmentations() -> Members:

@@ -44,7 +44,8 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
             else "config.conditional=False, but the data has classes. Set config.data.labels=False."
         )
     algorithm, model = modules(config)
-    _check_names(algorithm.Algorithm, model.Generator, model.Discriminator)
+    critic = critic_class(algorithm, model)
+    _check_names(algorithm.Algorithm, model.Generator, critic)
     if algorithm.Algorithm.labeled and not n_classes:
         raise ValueError(
             f"config.algorithm={config.algorithm!r}: the data has no classes, and this game goes"
@@ -55,7 +56,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
         registry.choose(further, name, "config.networks")
     networks = {
         "g": _network(config, model.Generator, config.g, "config.g", shape, n_classes),
-        "d": _network(config, model.Discriminator, config.d, "config.d", shape, n_classes),
+        "d": _network(config, critic, config.d, "config.d", shape, n_classes),
     }
     for name, net in further.items():
         settings, place = config.networks.get(name, {}), f"config.networks.{name}"
@@ -96,10 +97,14 @@ def _defined(kind: type) -> set[str]:
 
 def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:
     """(the algorithm's module, the model's). Raises ValueError where there is none of that name."""
-    return (
-        registry.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm"),
-        registry.by_name("models", config.model, "config.model", "Generator", "Discriminator"),
-    )
+    algorithm = registry.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
+    needs = ("Generator",) if algorithm.Algorithm.own_critic else ("Generator", "Discriminator")
+    return algorithm, registry.by_name("models", config.model, "config.model", *needs)
+
+
+def critic_class(algorithm: types.ModuleType, model: types.ModuleType) -> type[nn.Module]:
+    """The class of `config.d`: the game's own critic, or the model's."""
+    return algorithm.Algorithm.own_critic or model.Discriminator
 
 
 def further_networks(config: Config) -> dict[str, type[nn.Module]]:

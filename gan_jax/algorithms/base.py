@@ -51,6 +51,7 @@ class Game(abc.ABC):
         sampling_settings: names of its settings that act on sampling only, not on training, so that
             they can be changed for a trained generator.
         parts: fields that are made of settings of config.game too, (("terms", CriticTerms),).
+        own_critic: the class of its critic, where that is not the Discriminator of the model.
         calls: how it calls its networks, (("g", "x, style"), ...), arguments by name; networks of
             one's own are held to that. Empty: they are traced instead (build.py).
     """
@@ -66,6 +67,7 @@ class Game(abc.ABC):
     nets: Mapping[str, tuple[str, str | None]] = types.MappingProxyType({})
     sampling_settings: tuple[str, ...] = ()
     parts: tuple[tuple[str, type], ...] = ()
+    own_critic: type[nn.Module] | None = None
     calls: tuple[tuple[str, str], ...] = ()
 
     @classmethod

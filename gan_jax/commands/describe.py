@@ -17,7 +17,7 @@ from clu import parameter_overview
 
 from gan_jax import augment, optim
 from gan_jax import config as configs
-from gan_jax.algorithms import further_networks, make_game, modules
+from gan_jax.algorithms import critic_class, further_networks, make_game, modules
 from gan_jax.config import Config
 from gan_jax.data import pairs
 from gan_jax.data.source import MANY, outline, source_class
@@ -140,7 +140,7 @@ def parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, .
     algorithm, model = modules(config)
     own = ("shape", "n_classes", "dtype")
     yield "config.g", model.Generator, config.g, own
-    yield "config.d", model.Discriminator, config.d, own
+    yield "config.d", critic_class(algorithm, model), config.d, own
     further = further_networks(config)
     for name, net in further.items():
         yield f"config.networks.{name}", net, config.networks.get(name, {}), own

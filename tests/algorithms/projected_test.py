@@ -1,0 +1,137 @@
+"""Projected GAN: its objective, what its steps leave alone, and what it refuses. Its critic beside
+the official one: projected_parity_test.py."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gan_jax import algorithms, build, config, pretrained
+from gan_jax.algorithms.base import example_batch, to_float
+from gan_jax.distributed.parallel import Parallel
+from gan_jax.step import make_step
+from tests.nets import tiny_net
+
+SHAPE, CLASSES = (8, 8, 3), 2
+DATA = {"source": "avatars", "resolution": 8, "identities": 12, "labels": "skin"}
+RUN = config.Config(
+    "projected", "mlp", DATA, batch=4, total_kimg=0.016, g={"widths": (8,)}, d={"width": 2},
+    game={"z_dim": 4, "features": "tiny", "features_side": 16}, augment={"name": "diffaugment"},
+    opt_g={"lr": 0.01}, opt_d={"lr": 0.02},
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(pretrained.NETS, "tiny", lambda name, *_: tiny_net(name))
+
+
+def changed(**settings):
+    """RUN with these settings of the game, its pictures not augmented."""
+    return dataclasses.replace(RUN, game=RUN.game | settings, augment={})
+
+
+def equal(a, b):
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+def game_and_state(run=RUN, classes=0):
+    game = algorithms.make_game(run, SHAPE, classes)
+    return game, build.new_state(run, game, SHAPE, classes)
+
+
+def test_one_step_of_each_player_is_the_written_rule():
+    """The golden step, of labels: hinge on the logits of maps of resized pictures; each player's
+    weights alone move, and the frozen ones and the fixed mixing never."""
+    run = changed()
+    game, state = game_and_state(run, CLASSES)
+    batch, tx = example_batch(SHAPE, CLASSES, 4), build.make_optimizers(run, game)
+    steps = [jax.jit(make_step(phase, tx[phase.who])) for phase in game.phases]
+    after_d, metrics = steps[0](state, batch, jnp.int32(0))
+    after_g, of_g = steps[1](after_d, batch, jnp.int32(1))
+
+    y = batch["label"]
+
+    def fake(params, k, n):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.wrap_key_data(state.rng), 0), k)
+        z = jax.random.normal(jax.random.split(key, n)[0], (4, 4))
+        return game.g.apply({"params": params["g"]}, z, y, train=True)
+
+    def logits(params, x):
+        x = jax.image.resize(x, (4, 16, 16, 3), "bilinear")
+        x = jnp.maximum(((x + 1) * 127.5 - 127) @ tiny_net().params["kernel"], 0)
+        half = x.reshape(4, 8, 2, 8, 2, 4).mean((2, 4))
+        maps = [half, half.reshape(4, 4, 2, 4, 2, 4).mean((2, 4))]
+        variables = {"params": params["d"], **state.d.mutable["d"]}
+        return game.d.apply(variables, maps, y, train=True, mutable=["spectral", "batch_stats"])[0]
+
+    @jax.jit
+    def loss_d(params):
+        real, fakes = logits(params, to_float(batch["image"])), fake(state.g.params, 0, 5)
+        hinge = jnp.maximum(1 - real, 0).mean() + jnp.maximum(1 + logits(params, fakes), 0).mean()
+        return hinge
+
+    value, grads = jax.value_and_grad(loss_d)(state.d.params)
+    np.testing.assert_allclose(metrics["d/loss"], value, rtol=1e-5)
+    adam = optax.adam(0.02, b1=0.0, b2=0.99, eps=1e-8)
+    updates, _ = adam.update(grads, adam.init(state.d.params))
+    want, got = optax.apply_updates(state.d.params, updates), after_d.d.params
+    for slope, a, b in zip(*map(jax.tree.leaves, (grads, want, got)), strict=True):
+        # of a bias before batch norm it is 0, whose rounding Adam makes steps of
+        np.testing.assert_allclose(
+            *(np.where(np.abs(slope) > 1e-5, x, 0) for x in (a, b)), atol=2e-4
+        )
+    assert equal(after_d.g, state.g) and equal(after_g.d, after_d.d)
+    assert not equal(after_g.g.params, state.g.params) and jnp.isfinite(of_g["g/loss"])
+    fixed = lambda state: state.d.mutable["d"]["fixed"]
+    assert equal(fixed(after_g), fixed(state)) and equal(after_g.frozen, state.frozen)
+    assert not equal(after_d.d.mutable["d"]["spectral"], state.d.mutable["d"]["spectral"])
+
+
+def test_gs_gradient_comes_through_the_network_and_the_frozen_weights_have_none():
+    game, state = game_and_state(changed(loss="wasserstein"))
+    batch = example_batch(SHAPE, 0, 4)
+
+    def loss(params, frozen):
+        moved = state.replace(frozen=frozen)
+        return game.loss_g(params, moved, batch, jax.random.key(0))[0]
+
+    grads = jax.jit(jax.grad(loss))(state.g.params, state.frozen)
+    assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(grads))
+    blind = {"eyes": {"kernel": jnp.zeros((3, 4))}}
+    assert not any(g.any() for g in jax.tree.leaves(jax.jit(jax.grad(loss))(state.g.params, blind)))
+
+
+def test_maps_too_small_for_the_heads_are_refused():
+    game, _ = game_and_state(changed())
+    maps = [jnp.zeros((2, 1, 1, 4))] * 2
+    with pytest.raises(ValueError, match="config.game.features_side: .*too small; set it to 8"):
+        jax.eval_shape(lambda: game.d.init(jax.random.key(0), maps))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"features": "eflite0"}, "config.game.features='eflite0'.*Did you mean 'efflite0'"),
+        ({"features_side": 2}, "features 'tiny': pictures of 2x2 are too small for quarter"),
+        ({"features_side": 0}, "config.game.features_side=0: it must be at least 1"),
+        ({"loss": "hing"}, "config.game.loss='hing'.*Did you mean 'hinge'"),
+        ({"features": "face"}, "features 'face'"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(settings, words):
+    with pytest.raises(ValueError, match=words) as error:
+        build.check(changed(**settings), Parallel("jit"), new=True)
+    assert "\n" not in str(error.value)
+
+
+def test_sampling_asks_for_the_generator_alone(monkeypatch):
+    _, state = game_and_state(changed())
+    monkeypatch.setitem(pretrained.NETS, "tiny", None)  # fails where it is called
+    game = algorithms.make_game(changed(), SHAPE, 0)
+    example = game.example_shapes(SHAPE, 0)
+    shapes = jax.eval_shape(game.init_generator, jax.random.key(0), example)
+    assert jax.tree.structure(shapes) == jax.tree.structure(state.ema)
