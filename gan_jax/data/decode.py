@@ -99,9 +99,18 @@ def decoded(
             pixels = picture.width * picture.height
             stack.enter_context(room.taken(max(_CONVERTED * pixels, _LOADED * pixels + loading)))
             picture.load()
+            if channels < 4 and _is_seen_through(picture):
+                remark("transparency, drawn on the background (channels=4 keeps it)")
             ImageOps.exif_transpose(picture, in_place=True)
             image = _pixels(picture, to_srgb, channels, background)
         yield image
+
+
+def _is_seen_through(picture: Image.Image) -> bool:
+    """Whether a loaded picture has pixels that are not opaque, or a color that stands for them."""
+    if not picture.has_transparency_data:
+        return False
+    return "A" not in picture.getbands() or picture.getchannel("A").getextrema()[0] < 255
 
 
 class Animation(NamedTuple):

@@ -98,6 +98,8 @@ class View:
             scales = (have / n for have, n in zip(shown.shape[:2], self.size, strict=True))
             scale = max(self.enlarge, min(*scales, self.widest))
             size = tuple(round(n * scale) for n in self.size)
+            if any(have < n for have, n in zip(shown.shape[:2], size, strict=True)):
+                remark(f"fewer than {size[0]} x {size[1]} pixels, enlarged, which blurs them")
             return geometry.fit(shown, size, self.crop, self.resize)
 
     def window(self, image: np.ndarray, at: tuple[float, float], width: float) -> np.ndarray:

@@ -515,3 +515,16 @@ def test_files_are_read_no_larger_than_they_are_used(images, monkeypatch, settin
     monkeypatch.setattr(decode, "decoded", spy)
     folder.Source(str(images), **settings)
     assert asked == [cover] * 3
+
+
+def test_pictures_that_are_enlarged_or_lose_their_transparency_are_named(tmp_path):
+    save(tmp_path / "small.png", 9, 9, 9, size=(8, 20))
+    save(tmp_path / "large.png", 9, 9, 9, size=(16, 20))
+    save(tmp_path / "clear.png", 9, 9, 9, 200, size=(16, 16), mode="RGBA")
+    save(tmp_path / "opaque.png", 9, 9, 9, 255, size=(16, 16), mode="RGBA")
+    small = "1 with fewer than 16 x 16 pixels, enlarged, which blurs them: small.png"
+    clear = "1 with transparency, drawn on the background (channels=4 keeps it): clear.png"
+    found = folder.Source(str(tmp_path), 16)
+    assert len(found) == 4 and found.notes[1:] == (small, clear)
+    assert folder.Source(str(tmp_path), 16, channels=4).notes[1:] == (small,)
+    assert folder.Source(str(tmp_path), 8, channels=4).notes[1:] == ()

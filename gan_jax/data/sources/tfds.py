@@ -55,8 +55,10 @@ class Source(source.Source):
     half: str | None = None
 
     def __post_init__(self):
-        settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(View)}
-        view, builder = View(**settings), _prepared(self.name, self.data_dir, self.download)
+        fields = {field.name for field in dataclasses.fields(View)}
+        settings = {name: value for name, value in vars(self).items() if name in fields}
+        view = View(**settings)
+        builder = _prepared(self.name, self.data_dir, self.download)
         features = builder.info.features
         _feature(features, self.image_key, tfds.features.Image, "image")
         records = _records(builder, self.split, self.image_key)
