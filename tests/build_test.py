@@ -233,7 +233,7 @@ def test_evaluation_alone_is_checked_first(tmp_path, capsys, shared_data, unopen
         (["--resize", "bicubc"], "Did you mean 'bicubic'"),
         (["--reference", "0"], "reference=0: it must be at least 1"),
         (["--pairs", "--metrics", "psnrr"], "Did you mean 'psnr'"),
-        (["--pairs", "--metrics", "lpips"], "lpips needs --features"),
+        (["--pairs", "--metrics", "lpips", "--features", "vgg16"], "lpips is measured by"),
     ],
 )
 def test_evaluating_folders_is_checked_before_they_are_opened(flags, message, tool, tmp_path):

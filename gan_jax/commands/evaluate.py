@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     if flags.out:  # before anything is measured
         flags.out.parent.mkdir(parents=True, exist_ok=True)
     how = {name: getattr(flags, name) for name in SHARED}
+    how["features"] = flags.features or ("lpips_alex" if flags.pairs else "efflite0")
     how["metrics"] = flags.metrics.split(",") if flags.metrics else None
     try:
         if flags.pairs:
@@ -69,10 +70,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--labels", action="store_true", help="sub-folders are classes")
     add(
         "--features",
-        default="efflite0",
-        help=f"the net that sees them, of: {', '.join(pretrained.NETS)} (default %(default)s)",
+        help="the net that sees them, or several, as in vgg16,efflite0, of:"
+        f" {', '.join(pretrained.NETS)} (default: efflite0; with --pairs lpips_alex)",
     )
-    add("--weights", help="file of the net's weights (efflite0 has its own)")
+    add("--weights", help="file of the net's weights, where no installed package has them")
     add(
         "--resize",
         default="bicubic",

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gan_jax import checkpoint, pretrained
+from gan_jax import checkpoint
 from gan_jax.algorithms.base import Game
 from gan_jax.config import Config
 from gan_jax.data.source import Source
@@ -20,6 +20,7 @@ from gan_jax.evaluation import checks, measures, record
 from gan_jax.evaluation.evaluator import Evaluator
 from gan_jax.evaluation.gather import Log
 from gan_jax.evaluation.images import Sets
+from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime import registry
@@ -54,19 +55,30 @@ class Criterion(NamedTuple):
         return old is None or not np.isfinite(old) or self.better * new > self.better * old
 
 
-def criterion(protocol: Protocol, sets: Sets, net: pretrained.Net) -> Criterion:
+def criterion(protocol: Protocol, sets: Sets, nets: Nets) -> Criterion:
     """By config.eval.best, else by the first value of which less or more is better: in the order of
-    config.eval.metrics, those last that are of classes or translations only.
+    config.eval.metrics, those last that are of classes or translations only. Never by a net that
+    training looks through.
 
     Raises:
         ValueError: it is none of those measured, or one that tells nothing.
     """
-    known = {
-        name: Criterion(name, value.better, measure.needs.held_out == "required")
-        for measure in sorted(measures.find(protocol.metrics), key=_rank)
-        for name, value in measure.declared(protocol, sets, net).items()
-        if value.better
-    }
+    known, of_training = {}, {}
+    for measure in sorted(measures.find(protocol.metrics), key=_rank):
+        why = checks.lacking(measure, protocol, sets, nets, opened=False)
+        for net in [net for net in why if why[net] is None] or why:
+            for name, value in measure.declared(protocol, sets, net).items():
+                if value.better:
+                    seen = net.in_training and net.suffix in name and measure.by_net
+                    on_held_out = measure.needs.held_out == "required"
+                    found = of_training if seen else known
+                    found[name] = Criterion(name, value.better, on_held_out)
+    if protocol.best in of_training:
+        raise ValueError(
+            f"config.eval.best={protocol.best!r}: training looks through the network that it is"
+            " measured by, which can't judge it. Choose by another:"
+            f" {', '.join(known) or 'none; add a network to config.eval.features'}."
+        )
     if protocol.best is not None:
         of = measures.measure_of(protocol.best)
         if protocol.best not in known and of not in (None, *protocol.metrics):
@@ -115,9 +127,9 @@ def chosen_on(protocol: Protocol, chosen: Criterion, game: Game) -> str | None:
 def check(protocol: Protocol, data: Mapping, game: Game) -> None:
     """Raises ValueError as BestCheckpoint would, as far as it can be told before any picture is
     read. data: config.data."""
-    sets, net = checks.check(protocol, data, game, choosing=True)
+    sets, nets = checks.check(protocol, data, game, choosing=True)
     if sets is not None:
-        chosen_on(protocol, criterion(protocol, sets, net), game)
+        chosen_on(protocol, criterion(protocol, sets, nets), game)
 
 
 class BestCheckpoint:
@@ -146,7 +158,7 @@ class BestCheckpoint:
         self.workdir, self.batch, self.log = workdir, config.batch, log
         self.evaluator = Evaluator(protocol, config.data, source, game, log, choosing=True)
         evaluator = self.evaluator
-        self.criterion = criterion(evaluator.protocol, evaluator.sets, evaluator.net)
+        self.criterion = criterion(evaluator.protocol, evaluator.sets, evaluator.nets)
         name, on = self.criterion.name, chosen_on(protocol, self.criterion, game)
         self.keeps = on not in TESTS
         self.chosen = f"by {name} on {on or 'training pictures'}"

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from gan_jax import pretrained
 from gan_jax.algorithms.base import Game
 from gan_jax.data import pairs
 from gan_jax.data.source import Outline, outline
-from gan_jax.evaluation import measures
+from gan_jax.evaluation import measures, nets
 from gan_jax.evaluation.images import Images, Sets
+from gan_jax.evaluation.measures.base import Measure
+from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.protocol import Protocol
+from gan_jax.pretrained import Net
 
 AUGMENTATIONS = ("flip", "rotate_degrees", "enlarge")  # settings of config.data
 
@@ -45,22 +47,49 @@ def varied(game: Game) -> bool:
     return jax.eval_shape(lambda: game.latent(jax.random.key(0), 1)).shape[1] > 0
 
 
-def reasons(protocol: Protocol, sets: Sets, net: pretrained.Net) -> dict[str, str | None]:
-    """Name in protocol.metrics -> why it can't be taken of these sets, or None."""
-    found = {}
+def lacking(
+    measure: Measure, protocol: Protocol, sets: Sets, own: Nets, *, opened: bool = True
+) -> dict[Net, str | None]:
+    """Net -> why the measure can't be taken by it, or None; opened: as Measure.lacking's."""
+    return {net: measure.lacking(protocol, sets, net, opened=opened) for net in own.of(measure)}
+
+
+def chosen(
+    protocol: Protocol, sets: Sets, own: Nets, *, opened: bool = True
+) -> list[tuple[Measure, Net]]:
+    """All of protocol.metrics, each by every net that it can be taken by, those last that training
+    looked through. Raises ValueError where one can be taken by none."""
+    found = []
+    for measure in measures.find(protocol.metrics):
+        why = lacking(measure, protocol, sets, own, opened=opened)
+        if all(why.values()):
+            raise ValueError(next(iter(why.values())))
+        found += [(measure, net) for net, reason in why.items() if reason is None]
+    return sorted(found, key=lambda pair: pair[1].in_training)
+
+
+def reasons(protocol: Protocol, sets: Sets, own: Nets) -> tuple[dict[str, str | None], list[str]]:
+    """(name in protocol.metrics -> why it can't be taken of these sets by any net, or None; why
+    some can't be taken by some nets)."""
+    found, partly = {}, []
     for metric in protocol.metrics:
-        lacking = (each.lacking(protocol, sets, net) for each in measures.find((metric,)))
-        found[metric] = next(filter(None, lacking), None)
-    return found
+        found[metric] = None
+        for measure in measures.find((metric,)):
+            why = lacking(measure, protocol, sets, own)
+            if all(why.values()):
+                found[metric] = found[metric] or next(iter(why.values()))
+            else:
+                partly += [f"by {net.name}: {reason}" for net, reason in why.items() if reason]
+    return found, partly
 
 
 def check(
     protocol: Protocol, data: Mapping, game: Game, *, lenient: bool = False, choosing: bool = False
-) -> tuple[Sets | None, pretrained.Net]:
+) -> tuple[Sets | None, Nets]:
     """Raises ValueError for what an evaluation lacks, as far as it can be told before any picture
     is read.
 
-    Returns the sets as they will be, of black pictures, and the net. The sets are None where they
+    Returns the sets as they will be, of black pictures, and the nets. The sets are None where they
     can't be told: where only opening the data shows their shape, and where `lenient`.
     data: config.data.
     game: whose pictures are measured.
@@ -70,15 +99,15 @@ def check(
     real = outline(settings, "config.eval.data" if protocol.data else "config.data")
     apart, place = protocol.apart(choosing)
     held_out = None if apart is None else outline(plain(merged(settings, apart)), place)
-    net = pretrained.load(protocol.features, protocol.weights, protocol.resize)
+    own = nets.load(protocol, game.frozen.values())
     if lenient or real.shape is None:
-        return None, net
+        return None, own
     sets = _outlined(protocol, data, game, real, held_out)
-    for measure in measures.find(protocol.metrics):
-        reason = measure.lacking(protocol, sets, net, opened=False)
-        if reason:
-            raise ValueError(f"config.eval: {reason}")
-    return sets, net
+    try:
+        chosen(protocol, sets, own, opened=False)
+    except ValueError as error:
+        raise ValueError(f"config.eval: {error}") from error
+    return sets, own
 
 
 def _outlined(

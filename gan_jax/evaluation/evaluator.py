@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from gan_jax import checkpoint, pretrained
+from gan_jax import checkpoint
 from gan_jax.algorithms.base import Game, Variables
 from gan_jax.data.source import Source, open_source
-from gan_jax.evaluation import checks, measures, record
+from gan_jax.evaluation import checks, measures, nets, record
 from gan_jax.evaluation.checks import merged, plain, varied
-from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.features import Extractors
 from gan_jax.evaluation.gather import Log
 from gan_jax.evaluation.images import Images, Sets, Sides, sides
 from gan_jax.evaluation.protocol import Protocol
@@ -32,7 +32,7 @@ class Evaluator:
 
     Attributes:
         protocol: with the metrics that there is enough for.
-        net: which sees the pictures.
+        nets: which see the pictures.
         sets: what is compared; nothing is drawn yet.
     """
 
@@ -60,7 +60,9 @@ class Evaluator:
             ValueError: no such net, file or split; a metric that lacks something.
         """
         self.log = log
-        self.net = pretrained.load(protocol.features, protocol.weights, protocol.resize)
+        self.nets = nets.load(protocol, game.frozen.values())
+        if self.nets.added:
+            log(self.nets.why_added())
         settings = plain(merged(data, protocol.data))
         own = source if settings == dict(data) else open_source(settings)
         shown = self._sides(own, source, game, "config.eval.data: the real pictures")
@@ -75,7 +77,7 @@ class Evaluator:
         self.fingerprint = own.fingerprint
         self.split = settings.get("split", own.split)
         labels = shares(real.labels, protocol.images, protocol.seed) if source.classes else None
-        self.extractor = Extractor(self.net, protocol.batch)
+        self.extractors = Extractors(self.nets, protocol.batch)
         how = {"seed": protocol.seed, "truncation": protocol.truncation, "batch": protocol.batch}
         self.sampler = BatchSampler(game, **how)
         self.sets = Sets(
@@ -100,7 +102,7 @@ class Evaluator:
         return sides(own, game.contents or "a")
 
     def _with_enough(self, protocol: Protocol, lenient: bool) -> Protocol:
-        reasons = checks.reasons(protocol, self.sets, self.net)
+        reasons, partly = checks.reasons(protocol, self.sets, self.nets)
         if lenient and all(reasons.values()):
             raise ValueError(
                 f"config.eval: nothing can be measured: {next(iter(reasons.values()))}"
@@ -109,6 +111,8 @@ class Evaluator:
             if not lenient:
                 raise ValueError(f"config.eval: {reason}")
             self.log(f"left out: {reason}")
+        for reason in partly:
+            self.log(f"left out {reason}")
         enough = tuple(metric for metric, reason in reasons.items() if not reason)
         return dataclasses.replace(protocol, metrics=enough)
 
@@ -138,7 +142,7 @@ class Evaluator:
         fake = draw(self.sets.contents, self.sets.fake.count, self.sets.fake.labels)
         sets = dataclasses.replace(self.sets, fake=fake, translate=translate)
         place = folder / "evaluation" / f"{images:010d}" if folder is not None else None
-        found = record.measure(self.protocol, sets, self.extractor, place, self.log)
+        found = record.measure(self.protocol, sets, self.extractors, place, self.log)
         for picture in found.get("pictures", {}).values():
             picture["file"] = pathlib.Path(picture["file"]).relative_to(folder).as_posix()
         seconds = round(time.monotonic() - began, 1)
@@ -147,7 +151,7 @@ class Evaluator:
 
     def stamp(self) -> dict:
         """All that a number depends on beside the weights."""
-        made = record.stamp(self.protocol, self.net, self.protocol.images, self.sets.real.count)
+        made = record.stamp(self.protocol, self.nets, self.protocol.images, self.sets.real.count)
         return made | {
             "split": self.split,
             "data": self.fingerprint[:16],

@@ -8,15 +8,16 @@ however many share the work.
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from gan_jax.evaluation.images import Images
+from gan_jax.evaluation.images import Images, remembering
 from gan_jax.evaluation.local_devices import LocalDevices
+from gan_jax.evaluation.nets import Nets
 from gan_jax.metrics.frechet import Moments
 from gan_jax.metrics.inception_score import Score, ScoreSums
 from gan_jax.pretrained import Net
@@ -53,6 +54,19 @@ class Extractor:
             yield _allgather(*waiting)
 
 
+class Extractors:
+    """An `Extractor` of each net that is asked for, made once."""
+
+    def __init__(self, nets: Nets, batch: int = 32):
+        """batch: as Extractor's."""
+        self.nets, self.batch, self._made = nets, batch, {}
+
+    def of(self, net: Net) -> Extractor:
+        if net.name not in self._made:
+            self._made[net.name] = Extractor(net, self.batch)
+        return self._made[net.name]
+
+
 class FeatureSet(NamedTuple):
     """Features of some pictures of a set, by one net."""
 
@@ -62,65 +76,102 @@ class FeatureSet(NamedTuple):
     score: Score | None  # inception score of all n
 
 
+class _Sums:
+    """What becomes a FeatureSet, block by block."""
+
+    def __init__(self, net: Net, ids: np.ndarray, keep: int, moments: bool, score: bool):
+        self.ids, self.dim, self.room, self.kept = ids, net.dim, keep, []
+        self.moments = Moments(net.dim) if moments and net.dim else None
+        self.score = ScoreSums(len(ids), net.n_logits) if score and net.n_logits else None
+
+    def took_from(self, stream: Iterator[tuple[np.ndarray, np.ndarray | None]]) -> bool:
+        """Adds the next block; False: there is none."""
+        block, logits = next(stream, (None, None))
+        if block is None:
+            return False
+        if self.room:
+            self.kept.append(block[: self.room].copy())  # a view would keep all of it in memory
+            self.room -= len(self.kept[-1])
+        if self.moments:
+            self.moments.add(block)
+        if self.score:
+            self.score.add(logits)
+        return True
+
+    def finish(self) -> FeatureSet:
+        kept = np.concatenate(self.kept) if self.kept else np.zeros((0, self.dim), np.float32)
+        moments = self.moments and self.moments.finish()
+        return FeatureSet(self.ids, kept, moments, self.score and self.score.score())
+
+
 def extract(
+    images: Images, ids: np.ndarray, extractor: Extractor, *, keep: int, **further: bool
+) -> FeatureSet:
+    """`extract_by_all`, by one net."""
+    (found,) = extract_by_all(images, ids, (extractor,), keep=keep, **further)
+    return found
+
+
+def extract_by_all(
     images: Images,
     ids: np.ndarray,
-    extractor: Extractor,
+    extractors: Sequence[Extractor],
     *,
     keep: int,
     moments: bool = False,
     score: bool = False,
-) -> FeatureSet:
-    """One pass over the pictures `ids`; of their features only the first `keep` stay in memory."""
-    net, kept, room = extractor.net, [], keep
-    all_moments = Moments(net.dim) if moments else None
-    sums = ScoreSums(len(ids), net.n_logits) if score else None
-    for block, logits in extractor.stream(images, ids):
-        if room:
-            kept.append(block[:room].copy())  # a view would keep the whole block in memory
-            room -= len(kept[-1])
-        if all_moments:
-            all_moments.add(block)
-        if sums:
-            sums.add(logits)
-    kept = np.concatenate(kept) if kept else np.zeros((0, net.dim), np.float32)
-    return FeatureSet(ids, kept, all_moments and all_moments.finish(), sums and sums.score())
+) -> list[FeatureSet]:
+    """One pass over the pictures `ids`, by several nets; of their features only the first `keep`
+    stay in memory.
+
+    moments, score: of the nets that have a fixed number of features, and that classify.
+    """
+    sums = [_Sums(extractor.net, ids, keep, moments, score) for extractor in extractors]
+    shared = images if len(extractors) == 1 else remembering(images)
+    more = [(each, e.stream(shared, ids)) for each, e in zip(sums, extractors, strict=True)]
+    while more:  # in step, so that pictures are loaded once
+        more = [(each, stream) for each, stream in more if each.took_from(stream)]
+    return [each.finish() for each in sums]
 
 
 def cached(
     root: pathlib.Path,
     images: Images,
     ids: np.ndarray,
-    extractor: Extractor,
+    extractors: Sequence[Extractor],
     *,
     keep: int,
     moments: bool,
     log: Callable[[str], None],
-) -> FeatureSet:
-    """`extract` of a reference set, from the cache under `root` where these pixels were measured
-    before. Of several processes only the first has them.
+) -> list[FeatureSet]:
+    """`extract_by_all` of a reference set, net by net from the cache under `root` where these
+    pixels were measured before. Of several processes only the first has them.
 
     The key is a SHA-256 of the pictures' pixels, of the net's weights and of what decides rounding:
     device and batch. A damaged entry is logged and made again; where the cache can't be
     written, that is logged, and the numbers are computed all the same.
     """
     first = jax.process_index() == 0
-    entry = root / "statistics" / _key(images, ids, extractor, keep, moments) if first else None
-    stored = _stored(entry) if first else None
-    if broadcast_from_first_process(stored is not None):
-        return (
-            stored._replace(ids=ids)
-            if first
-            else FeatureSet(ids, np.zeros((0, 0), np.float32), None, None)
-        )
-    log(f"measuring {len(ids):,} reference images by {extractor.net.name}, once")
-    found = extract(images, ids, extractor, keep=keep, moments=moments)
-    if first:
-        try:
-            made_once(entry, lambda aside: _store(aside / "entry", found))
-        except OSError as error:
-            log(f"the reference features can't be kept in {root}: {error}. Going on without.")
-    return found
+    pixels = _pixels(images, ids) if first else ""
+    entries = [root / "statistics" / _key(pixels, e, keep, moments) for e in extractors]
+    stored = [_stored(entry) if first else None for entry in entries]
+    absent = [not broadcast_from_first_process(entry is not None) for entry in stored]
+    missing = [extractor for extractor, gone in zip(extractors, absent, strict=True) if gone]
+    if missing:
+        names = " and ".join(extractor.net.name for extractor in missing)
+        log(f"measuring {len(ids):,} reference images by {names}, once")
+        found = iter(extract_by_all(images, ids, missing, keep=keep, moments=moments))
+    results = []
+    for entry, old, gone in zip(entries, stored, absent, strict=True):
+        new = next(found) if gone else None
+        if new is not None and first:
+            try:
+                made_once(entry, lambda aside, new=new: _store(aside / "entry", new))
+            except OSError as error:
+                log(f"the reference features can't be kept in {root}: {error}. Going on without.")
+        elsewhere = FeatureSet(ids, np.zeros((0, 0), np.float32), None, None)
+        results.append(new or (old._replace(ids=ids) if first else elsewhere))
+    return results
 
 
 def broadcast_from_first_process(flag: bool) -> bool:
@@ -142,12 +193,17 @@ def _allgather(found, n):
     return features, logits
 
 
-def _key(images, ids, extractor, keep, moments):
-    net, pixels = extractor.net, hashlib.sha256()
+def _pixels(images, ids):
+    found = hashlib.sha256()
     for start in range(0, len(ids), 256):
         part = images.load(ids[start : start + 256])
-        pixels.update(repr(part.shape[1:]).encode() + np.ascontiguousarray(part).tobytes())
-    about = [CACHE_VERSION, pixels.hexdigest(), net.name, net.sha256, net.resize, keep, moments]
+        found.update(repr(part.shape[1:]).encode() + np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()
+
+
+def _key(pixels, extractor, keep, moments):
+    net = extractor.net
+    about = [CACHE_VERSION, pixels, net.name, net.sha256, net.resize, keep, moments]
     about += [extractor.batch, jax.local_devices()[0].device_kind]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
 

@@ -10,8 +10,8 @@ from gan_jax.data import image_file
 from gan_jax.data.pairs import matched
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.data.sources import folder as folder_source
-from gan_jax.evaluation import checks, measures, record
-from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation import checks, measures, nets, record
+from gan_jax.evaluation.features import Extractors
 from gan_jax.evaluation.gather import Log
 from gan_jax.evaluation.images import Sets, of_source
 from gan_jax.evaluation.measures.base import Value
@@ -56,20 +56,23 @@ def compare(
     """
     of_folders = [n for n, measure in measures.known().items() if not measure.needs.translator]
     protocol = registry.build(Protocol, {"metrics": tuple(metrics or of_folders), **how}, "flags")
-    net = pretrained.load(protocol.features, protocol.weights, protocol.resize)
+    own = nets.load(protocol)
     folders = [pathlib.Path(folder) for folder in (generated, real, held_out) if folder]
     view = common_view(folders, resolution, channels)
     sets = Sets(*(of_source(_opened(folder, view, labels, log)) for folder in folders))
     how |= {"images": sets.fake.count, "batch": min(32, sets.fake.count)}
-    wanted = protocol.metrics if metrics else _with_enough(protocol, sets, net, log)
+    reasons, partly = checks.reasons(protocol, sets, own)
+    for reason in partly:
+        log(f"left out {reason}")
+    wanted = protocol.metrics if metrics else _with_enough(reasons, log)
     protocol = registry.build(Protocol, {"metrics": wanted, **how}, "flags")
     if "kid" in protocol.metrics and min(sets.fake.count, sets.real.count) < FEW:
         log(
             f"kid of {sets.fake.count} pictures against {sets.real.count} tells little, and its"
             f" error is understated: give at least {FEW} on each side."
         )
-    found = record.measure(protocol, sets, Extractor(net, protocol.batch), pictures, log)
-    about = record.stamp(protocol, net, sets.fake.count, sets.real.count)
+    found = record.measure(protocol, sets, Extractors(own, protocol.batch), pictures, log)
+    about = record.stamp(protocol, own, sets.fake.count, sets.real.count)
     about |= {
         "generated": str(generated),
         "real": str(real),
@@ -79,8 +82,7 @@ def compare(
     return found | {"protocol": about | view}
 
 
-def _with_enough(protocol: Protocol, sets: Sets, net: pretrained.Net, log: Log) -> tuple[str, ...]:
-    reasons = checks.reasons(protocol, sets, net)
+def _with_enough(reasons: Mapping[str, str | None], log: Log) -> tuple[str, ...]:
     for reason in filter(None, reasons.values()):
         log(f"left out: {reason}")
     if all(reasons.values()):
@@ -97,7 +99,7 @@ def compare_pairs(
     border: int = 0,
     resolution: int | None = None,
     channels: int | None = None,
-    features: str = "efflite0",
+    features: str = "lpips_alex",
     weights: str | None = None,
     log: Log = print,
 ) -> dict:
@@ -109,7 +111,7 @@ def compare_pairs(
         luma: whether only Y of BT.601 counts, as in restoration papers; not for lpips.
         border: pixels at each edge that don't count.
         resolution, channels: as of `compare`.
-        features, weights: the net of lpips and its file.
+        features, weights: the net of lpips, a name in perceptual.NETS, and its file.
     Raises:
         ValueError: a picture that can't be read or lacks its partner.
     """
@@ -194,7 +196,7 @@ def _perceptual_net(features: str, weights: str | None) -> pretrained.Net:
     """An LPIPS net, or a ValueError that says how to name one."""
     if features not in perceptual.NETS:
         raise ValueError(
-            f"lpips needs --features {' or '.join(perceptual.NETS)}, and --weights TRUNK,HEADS."
+            f"--features {features}: lpips is measured by {' or '.join(perceptual.NETS)}."
         )
     return pretrained.load(features, weights)
 

@@ -68,6 +68,21 @@ def materialize(images: Images, ids: np.ndarray) -> Images:
     return dataclasses.replace(images, load=load, count=len(ids), labels=labels, colors=colors)
 
 
+def remembering(images: Images, loads: int = 2) -> Images:
+    """The same set; its last `loads` loads are kept, for readers that follow each other closely."""
+    kept = {}
+
+    def load(ids):
+        key = ids.tobytes()
+        if key not in kept:
+            kept[key] = images.load(ids)
+            while len(kept) > loads:
+                del kept[next(iter(kept))]
+        return kept[key]
+
+    return dataclasses.replace(images, load=load)
+
+
 class Sides(NamedTuple):
     """A source as a translator uses it."""
 

@@ -16,8 +16,11 @@ class Protocol:
         metrics: names of measures (gan_jax/evaluation/measures/), or dotted paths of your own.
         images: generated ones.
         reference: real ones, drawn from the training split by the seed; all, where there are fewer.
-        features: a name in pretrained.NETS.
-        weights: its file; None: the installed package's.
+        features: a name in pretrained.NETS, or several, "vgg16,efflite0" or a tuple: each value is
+            measured by each. A game that learns through one of them gets an independent one beside
+            it.
+        weights: its file; None: the installed package's. Of several nets a tuple, or files with
+            commas between them, nothing for None: "pt_inception.pth,".
         resize: filter to the net's size: "bicubic" (antialiased; the clean FID), or "tf1_bilinear"
             (the legacy FID).
         data: settings of config.data that are otherwise for the real pictures. Flips, rotations and
@@ -41,8 +44,8 @@ class Protocol:
     metrics: tuple[str, ...] = ("kid", "precision_recall")
     images: int = 1000
     reference: int = 10_000
-    features: str = "efflite0"
-    weights: str | None = None
+    features: str | tuple[str, ...] = "efflite0"
+    weights: str | tuple[str | None, ...] | None = None
     resize: str = "bicubic"
     data: dict = dataclasses.field(default_factory=dict)
     held_out: dict | None = None
@@ -56,7 +59,7 @@ class Protocol:
 
     def __post_init__(self):
         measures.find(self.metrics or ("",))
-        registry.choose(pretrained.NETS, self.features, "config.eval.features")
+        self.nets()
         self.probe()
         for name, least in (
             ("images", 1),
@@ -79,6 +82,24 @@ class Protocol:
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"config.eval.seed={self.seed}: it must be 0 to {2**32 - 1}.")
+
+    def nets(self) -> list[tuple[str, str | None]]:
+        """(name, its file or None) of each network in `features`, each once."""
+        names = self.features.split(",") if isinstance(self.features, str) else self.features
+        names, files = [name.strip() for name in names], self.weights
+        for name in names or [""]:
+            registry.choose(pretrained.NETS, name, "config.eval.features")
+        if len(set(names)) < len(names):
+            raise ValueError(f"config.eval.features={self.features!r}: a network stands twice.")
+        if isinstance(files, str):  # of one net it may be "trunk,heads"
+            files = files.split(",") if len(names) > 1 else [files]
+        files = [file or None for file in files or [None] * len(names)]
+        if len(files) != len(names):
+            raise ValueError(
+                f"config.eval.weights={self.weights!r}: {len(files)} files for {len(names)}"
+                " networks in config.eval.features; give one each, None where a package has it."
+            )
+        return list(zip(names, files, strict=True))
 
     def probe(self) -> Usefulness:
         """How the classifiers of some measures are trained."""

@@ -11,28 +11,31 @@ import jax
 import numpy as np
 
 import gan_jax
-from gan_jax import pretrained
 from gan_jax.data.images import save_sheet
-from gan_jax.evaluation import measures
-from gan_jax.evaluation.features import Extractor
-from gan_jax.evaluation.gather import AUDIT, KEEP, Gathering, Log
+from gan_jax.evaluation import checks, nets
+from gan_jax.evaluation.features import Extractors
+from gan_jax.evaluation.gather import AUDIT, KEEP, Gathering, Log, Shared
 from gan_jax.evaluation.images import Sets
 from gan_jax.evaluation.measures.base import Measure, Picture, Result, Value, full_name
+from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.protocol import Protocol
+from gan_jax.pretrained import Net
 from gan_jax.runtime.text import shown
 
 PARTS = ("values", "curves", "groups", "tables", "notes")  # of a Result, as they stand in a record
 
 
 def measure(
-    protocol: Protocol, sets: Sets, extractor: Extractor, folder: pathlib.Path | None, log: Log
+    protocol: Protocol, sets: Sets, extractors: Extractors, folder: pathlib.Path | None, log: Log
 ) -> dict:
     """All of `protocol.metrics`: {"values", "about", "curves", "groups", "tables", "pictures",
     "notes"}; parts that hold nothing are left out, but for the first two.
 
     "about" has an entry for each value, curve and group: {"better": 1, -1 or 0, "error": the name
     of its standard error among the values, "control_of": the name of the value it is the control
-    of, "about": what it says}; names are None where there is none.
+    of, "net": the name of the network that saw the pictures, "in_training": whether training looked
+    through it, "about": what it says}; names are None where there is none. Values by networks of
+    training come after all others, and a note says it.
 
     Args:
         folder: for pictures; None: none are drawn.
@@ -40,25 +43,24 @@ def measure(
     Raises:
         ValueError: a measure lacks something; says what.
     """
-    chosen = measures.find(protocol.metrics)
-    for each in chosen:
-        reason = each.lacking(protocol, sets, extractor.net)
-        if reason:
-            raise ValueError(reason)
-    gathering = Gathering(protocol, sets, extractor, log, chosen)
-    own = [each.gather(gathering) if each.gather else None for each in chosen]
+    chosen = checks.chosen(protocol, sets, extractors.nets)
+    shared = Shared(protocol, sets, extractors, log, chosen)
+    each = [(measure, shared.by[net.name]) for measure, net in chosen]
+    own = [measure.gather(now) if measure.gather else None for measure, now in each]
     record = {name: {} for name in (*PARTS, "about", "pictures")}
     if jax.process_index() == 0:
-        for each, taken in zip(chosen, own, strict=True):
-            result = each.compute(gathering.given(taken))
-            _add(record, each, result, gathering)
-            record["pictures"] |= _saved(result.pictures, folder, log)
+        for (measure, now), taken in zip(each, own, strict=True):
+            result = measure.compute(now.given(taken))
+            _add(record, measure, result, now)
+            drawn = record["pictures"]  # by the first of several nets
+            more = {name: draw for name, draw in result.pictures.items() if name not in drawn}
+            drawn |= _saved(more, folder, log)
     return {name: part for name, part in record.items() if part or name in ("values", "about")}
 
 
-def _add(record: dict, measure: Measure, result: Result, gathering: Gathering) -> None:
+def _add(record: dict, measure: Measure, result: Result, now: Gathering) -> None:
     """Adds what a measure found, and what it declares of it, to the record."""
-    net, sets, protocol = gathering.extractor.net, gathering.sets, gathering.protocol
+    net, sets, protocol = now.extractor.net, now.sets, now.protocol
     found = {
         part: {full_name(name, net): value for name, value in getattr(result, part).items()}
         for part in PARTS
@@ -75,18 +77,23 @@ def _add(record: dict, measure: Measure, result: Result, gathering: Gathering) -
         record[part] |= values
     for name, value in declared.items():
         if name in found["values"] or name in found["groups"]:
-            record["about"][name] = about(value, found["values"])
+            seen = net if full_name("{net}", net) in name and measure.by_net else None
+            record["about"][name] = about(value, found["values"], seen)
+            if seen is not None and seen.in_training and not value.control_of:
+                record["notes"].setdefault(name, nets.NOTE)
     for name, value in measure.declared_curves(protocol, sets, net).items():
         if name in found["curves"]:  # a value of the same name says more
-            record["about"].setdefault(name, about(value, found["values"]))
+            record["about"].setdefault(name, about(value, found["values"], net))
 
 
-def about(value: Value, values: Mapping[str, float]) -> dict:
-    """What a record says of a value, beside the values that it holds."""
+def about(value: Value, values: Mapping[str, float], net: Net | None = None) -> dict:
+    """What a record says of a value, beside the values that it holds; net: which it names."""
     return {
         "better": value.better,
         "error": value.error if value.error in values else None,
         "control_of": value.control_of,
+        "net": net.name if net is not None else None,
+        "in_training": net is not None and net.in_training,
         "about": value.about,
     }
 
@@ -107,15 +114,20 @@ def _saved(
     return saved
 
 
-def stamp(protocol: Protocol, net: pretrained.Net, images: int, real: int) -> dict:
-    """The protocol as it stands beside every number.
+def stamp(protocol: Protocol, own: Nets, images: int, real: int) -> dict:
+    """The protocol as it stands beside every number; of several nets with commas between them.
     images, real: how many there are of each side."""
+    seen = {"name": ",".join(net.name for net in own.general)}
+    seen["sha256"] = ",".join(net.sha256 for net in own.general)
+    seen["dim"] = joined([net.dim for net in own.general])
+    if own.in_training:
+        seen["in_training"] = ",".join(own.in_training)
     return {
         "images": images,
         "reference": min(protocol.reference, real),
         "audit": min(AUDIT, real),
-        "features": {"name": net.name, "sha256": net.sha256, "dim": net.dim},
-        "resize": f"{net.resize} to {net.side}" if net.side else "none",
+        "features": seen,
+        "resize": joined([f"{n.resize} to {n.side}" if n.side else "none" for n in own.general]),
         "range": "uint8 [0, 255]",
         "flips": False,
         "seed": protocol.seed,
@@ -132,6 +144,11 @@ def stamp(protocol: Protocol, net: pretrained.Net, images: int, real: int) -> di
         },
         "device": jax.devices()[0].device_kind,
     }
+
+
+def joined(values: Sequence) -> object:
+    """One value as it is, several with commas between them."""
+    return values[0] if len(values) == 1 else ",".join(map(str, values))
 
 
 @functools.cache

@@ -53,6 +53,9 @@ class Net:
         squared_distance: whether the squared distance of two vectors of features, not the distance,
             is the perceptual distance of their pictures, as LPIPS's is.
         stages_of: what `stages` gives; None: nothing.
+        trunk: whose convolutions it has, where other nets have them too: "vgg16" of "lpips_vgg";
+            "": its own.
+        in_training: whether the run that it measures learned through it or one of its trunk.
     """
 
     name: str
@@ -66,6 +69,12 @@ class Net:
     forward: Callable[[PyTree, Float[Array, "n H W 3"]], Features]
     squared_distance: bool = False
     stages_of: Stages | None = None
+    trunk: str = ""
+    in_training: bool = False
+
+    def of_one_trunk(self, other: "Net") -> bool:
+        """Whether two nets see by the same convolutions."""
+        return (self.trunk or self.name) == (other.trunk or other.name)
 
     def apply(
         self, params: PyTree, images: UInt8[Array, "n H W C"] | Float[Array, "n H W C"]

@@ -60,6 +60,7 @@ def load(name: str, path: str | None, resize: str, variant: str) -> Net:
         params,
         forward,
         squared_distance=True,
+        trunk=trunk.packaged.removesuffix(".ckpt") if trunk.packaged else "",
         stages_of=Stages(
             trunk.names,
             trunk.taps,

@@ -41,7 +41,8 @@ def unknown(name: str) -> Mapping:
 
 class Values(dict[str, About]):
     """The values of the runs' evaluations by name, in the order in which they are shown: as they
-    first appear, controls behind what they control. Errors are left out."""
+    first appear, controls behind what they control, those last whose network a run was trained
+    through. Errors are left out."""
 
     def __init__(self, runs: Sequence[Run], known: Known = unknown):
         records = [evaluation for run in runs for evaluation in run.evaluations]
@@ -54,7 +55,9 @@ class Values(dict[str, About]):
         shown = [name for name in found if name not in errors]
         base = {name: found[name].control_of or name for name in shown}
         place = {name: shown.index(base[name] if base[name] in shown else name) for name in shown}
-        shown.sort(key=lambda name: (place[name], base[name] != name))
+        by = [as_mapping(record.get("about")) for record in records]
+        late = {n for about in by for n, of in about.items() if as_mapping(of).get("in_training")}
+        shown.sort(key=lambda name: (name in late, place[name], base[name] != name))
         super().__init__((name, found[name]) for name in shown)
 
     def about(self, name: str) -> About:

@@ -209,7 +209,7 @@ def test_the_measure_of_a_value_that_is_not_measured_is_named(file, value, measu
     of = evaluator.Evaluator(protocol, run.data, source, game, print)
     message = f"best='{value}': it is a value of the measure '{measure}"
     with pytest.raises(ValueError, match=message):
-        best.criterion(protocol, of.sets, of.net)
+        best.criterion(protocol, of.sets, of.nets)
 
 
 def test_higher_is_better_where_it_is(file):
@@ -218,7 +218,7 @@ def test_higher_is_better_where_it_is(file):
     source = open_source(run.data)
     game = algorithms.make_game(run, source.shape, 10)
     of = evaluator.Evaluator(protocol, run.data, source, game, print)
-    found = best.criterion(protocol, of.sets, of.net)
+    found = best.criterion(protocol, of.sets, of.nets)
     assert found.name == "recall_toy" and found.beats(0.5, 0.2) and not found.beats(0.1, 0.2)
     assert not found.beats(float("nan"), None)
     assert found.beats(0.1, None) and found.beats(0.1, float("nan"))

@@ -78,9 +78,9 @@ found = features.extract(images, np.arange(37), extractor, keep=37, moments=True
 import pathlib
 cached, again = (
     features.cached(
-        pathlib.Path(out) / "cache", images, np.arange(37), extractor,
+        pathlib.Path(out) / "cache", images, np.arange(37), [extractor],
         keep=37, moments=True, log=print,
-    )
+    )[0]
     for _ in range(2)
 )
 assert jax.process_index() or np.array_equal(again.kept, found.kept)
@@ -180,9 +180,8 @@ def reference(root, said, images=None, net=None, **how):
     calls, images = [], images or pictures()
     watched = Images(lambda ids: calls.append(1) or images.load(ids), images.count)
     settings = {"keep": 20, "moments": True} | how
-    found = features.cached(
-        root, watched, np.arange(37), Extractor(net or toy_net(), 4), log=said.append, **settings
-    )
+    nets = [Extractor(net or toy_net(), 4)]
+    (found,) = features.cached(root, watched, np.arange(37), nets, log=said.append, **settings)
     return found, len(calls)
 
 

@@ -146,8 +146,8 @@ def test_pairs_meet_whatever_their_endings_and_unicode_form(tool, tmp_path):
         ("none", ["--pairs"], "ssim needs pictures of at least 11 pixels a side, got 8x8"),
         (
             "none",
-            ["--pairs", "--metrics", "lpips"],
-            ("lpips needs --features lpips_vgg or lpips_alex or lpips_hed, and --weights"),
+            ["--pairs", "--metrics", "lpips", "--features", "vgg16"],
+            "--features vgg16: lpips is measured by lpips_vgg or lpips_alex or lpips_hed.",
         ),
         ("empty", [], "no images in it"),
         ("gone", [], "no such folder"),

@@ -9,8 +9,9 @@ from gan_jax import algorithms, config, pretrained
 from gan_jax.data.source import outline
 from gan_jax.evaluation import best, measures
 from gan_jax.evaluation import record as recording
-from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.features import Extractor, Extractors
 from gan_jax.evaluation.measures.base import Measure, Needs, Result, Value
+from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.evaluation.record import lines, measure
 from tests.evaluation.translations_test import NET, sets
@@ -89,7 +90,7 @@ def test_errors_and_strange_names_have_no_meaning(name):
 
 def taken(*metrics, **settings):
     protocol = Protocol(metrics=metrics, images=30, reference=30, robustness_images=6, **settings)
-    return measure(protocol, sets(), Extractor(NET, 10), None, lambda text: None)
+    return measure(protocol, sets(), Extractors(Nets((NET,)), 10), None, lambda text: None)
 
 
 def test_the_record_says_what_each_value_is(monkeypatch, tmp_path):
@@ -124,7 +125,7 @@ def test_a_measure_of_ones_own_is_one_file(own):
     assert 0 < found["values"]["brightness_toy"] < 255
     assert found["about"]["brightness_toy"]["error"] == "brightness_toy_std"
     protocol = Protocol(metrics=(own, "kid"))
-    chosen = best.criterion(protocol, sets(), NET)
+    chosen = best.criterion(protocol, sets(), Nets((NET,)))
     assert chosen.name == "brightness_toy" and chosen.beats(2, 1)
     assert any(line.startswith("brightness_toy") and "±" in line for line in lines(found))
 
@@ -205,7 +206,7 @@ def test_each_set_is_seen_once_by_the_net(monkeypatch, tmp_path):
     ],
 )
 def test_a_translators_own_measure_can_choose(metrics, name, new_wins):
-    chosen = best.criterion(Protocol(metrics=metrics, best=name), sets(), NET)
+    chosen = best.criterion(Protocol(metrics=metrics, best=name), sets(), Nets((NET,)))
     assert chosen.name == name and chosen.beats(2.0, 1.0) == new_wins
 
 
@@ -215,7 +216,7 @@ def test_what_is_no_result_can_not_choose(name):
     with pytest.raises(
         ValueError, match=f"config.eval.best='{name}' is not known. .*style_kid_toy"
     ):
-        best.criterion(protocol, sets(), NET)
+        best.criterion(protocol, sets(), Nets((NET,)))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +235,7 @@ def test_a_translators_measure_may_need_what_others_do(needs, reason):
 
 def test_by_default_the_first_value_with_a_direction_chooses():
     def chosen(*metrics):
-        return best.criterion(Protocol(metrics=metrics), sets(), NET).name
+        return best.criterion(Protocol(metrics=metrics), sets(), Nets((NET,))).name
 
     assert chosen("memorisation", "kid") == "kid_toy"
     assert chosen("style", "fid", "kid") == "fid_toy"  # what only translations have comes last

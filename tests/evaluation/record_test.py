@@ -14,9 +14,10 @@ from gan_jax.data import corruptions
 from gan_jax.data.sources.avatars import STYLES
 from gan_jax.evaluation import features, gather, measures
 from gan_jax.evaluation import record as recording
-from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.features import Extractor, Extractors
 from gan_jax.evaluation.images import Images, Sets
 from gan_jax.evaluation.measures import memorisation, robustness, usefulness
+from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.evaluation.record import measure
 from gan_jax.metrics import kid
@@ -49,7 +50,7 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
     copies = Images(train_set.load, 30, train_set.labels[:30], train_set.classes)
     protocol = Protocol(metrics=("memorisation",), batch=16)
     sets = Sets(copies, train_set, avatars(labels="style", split="test"))
-    found = measure(protocol, sets, Extractor(toy, 16), tmp_path, print)
+    found = measure(protocol, sets, Extractors(Nets((toy,)), 16), tmp_path, print)
     assert found["values"]["memorised_toy"] == 1 and found["values"]["memorised_held_out_toy"] < 0.8
     picture = np.asarray(Image.open(tmp_path / "sheet" / "neighbors.png"))
     first = picture[1:33, 5:37].astype(int), picture[1:33, 39:71].astype(int)
@@ -59,7 +60,7 @@ def test_copies_are_counted_and_shown(toy, shared_data, tmp_path):
 def test_without_a_folder_nothing_is_drawn(toy, shared_data, monkeypatch):
     monkeypatch.setattr(memorisation, "_sheet", None)
     images, protocol = avatars(), Protocol(metrics=("memorisation",))
-    found = measure(protocol, Sets(images, images), Extractor(toy, 16), None, print)
+    found = measure(protocol, Sets(images, images), Extractors(Nets((toy,)), 16), None, print)
     assert "memorised_toy" in found["values"] and "pictures" not in found
     assert found["notes"]["memorised_toy"].startswith("IT COPIES: of ")  # all are training images
     assert found["values"]["memorised_training_toy"] < 0.9
@@ -75,7 +76,7 @@ def test_a_picture_that_cannot_be_written_loses_no_number(toy, shared_data, tmp_
     said, images = [], avatars()
     protocol = Protocol(metrics=("memorisation",))
     found = measure(
-        protocol, Sets(images, images), Extractor(toy, 16), tmp_path / "file", said.append
+        protocol, Sets(images, images), Extractors(Nets((toy,)), 16), tmp_path / "file", said.append
     )
     assert "memorised_toy" in found["values"] and "pictures" not in found
     assert said[-1].startswith("the picture of neighbors can't be written: ")
@@ -91,10 +92,11 @@ def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
     seen = {}
     watched = Images(lambda ids: seen.setdefault("ids", []).extend(ids) or tidy.load(ids), 100)
     protocol = Protocol(metrics=("robustness",), robustness_images=20, reference=30)
-    measure(protocol, Sets(watched, tidy), Extractor(toy, 10), None, print)
+    measure(protocol, Sets(watched, tidy), Extractors(Nets((toy,)), 10), None, print)
     assert len(set(np.array(seen["ids"]) // 10)) > 6  # of ten classes
     chosen = measures.find(("kid", "memorisation"))
-    now = gather.Gathering(Protocol(), Sets(tidy, tidy, tidy), Extractor(toy, 10), print, chosen)
+    pairs, own = [(each, toy) for each in chosen], Extractors(Nets((toy,)), 10)
+    now = gather.Shared(Protocol(), Sets(tidy, tidy, tidy), own, print, pairs).by["toy"]
     for name in ("fake", "real", "held_out"):
         ids = now.features[name].ids[:30]
         assert len(set(ids // 10)) > 6
@@ -125,7 +127,7 @@ def test_two_held_back_images_are_too_few(toy, shared_data):
         measure(
             Protocol(metrics=("memorisation",)),
             Sets(images, images, few),
-            Extractor(toy, 10),
+            Extractors(Nets((toy,)), 10),
             None,
             print,
         )
@@ -154,7 +156,7 @@ def test_robustness_begins_with_the_clean_set_and_worsens(toy, shared_data):
 def test_few_shot_sets_get_clusters_and_classes_their_own_row(toy, shared_data):
     few = avatars(labels="style", identities=12)  # 100 pictures: each is a center
     found = measure(
-        Protocol(metrics=("diversity",)), Sets(few, few), Extractor(toy, 16), None, print
+        Protocol(metrics=("diversity",)), Sets(few, few), Extractors(Nets((toy,)), 16), None, print
     )
     assert found["values"]["diversity_clusters_toy"] == pytest.approx(0, abs=1e-5)
     assert found["values"]["diversity_toy"] == pytest.approx(
@@ -162,7 +164,7 @@ def test_few_shot_sets_get_clusters_and_classes_their_own_row(toy, shared_data):
     )
     many = avatars(labels="style", identities=24)
     found = measure(
-        Protocol(metrics=("diversity",)), Sets(few, many), Extractor(toy, 16), None, print
+        Protocol(metrics=("diversity",)), Sets(few, many), Extractors(Nets((toy,)), 16), None, print
     )
     assert (
         "diversity_clusters_toy" not in found["values"]
@@ -214,7 +216,9 @@ def test_label_accuracy_tells_obedient_pictures_from_others(toy, tmp_path, monke
         (np.array([1, 0, 2])[labels], 1 / 3, 1 / 3),
     ):
         sets = Sets(side(given.astype(np.int32)), side(labels), side(labels), before)
-        found = measure(protocol, sets, Extractor(toy, 16), None, lambda text: None)["values"]
+        found = measure(protocol, sets, Extractors(Nets((toy,)), 16), None, lambda text: None)[
+            "values"
+        ]
         assert found["label_accuracy"] == pytest.approx(wanted, abs=0.02)
         assert found["label_accuracy_real"] == pytest.approx(1, abs=0.02)
         assert found["label_accuracy_input"] == pytest.approx(untouched, abs=0.02)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from gan_jax import pretrained
-from gan_jax.evaluation.features import Extractor
+from gan_jax.evaluation.features import Extractors
 from gan_jax.evaluation.images import Images, Sets, materialize
 from gan_jax.evaluation.measures import attributes, fidelity, identity, shift_error, style, variety
+from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.probes import Usefulness
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.evaluation.record import measure
@@ -184,7 +185,7 @@ def test_all_of_them_together(classes, monkeypatch, tmp_path):
         robustness_images=6,
         usefulness={"steps": 2, "width": 2},
     )
-    found = measure(protocol, sets(classes), Extractor(NET, 10), None, lambda text: None)
+    found = measure(protocol, sets(classes), Extractors(Nets((NET,)), 10), None, lambda text: None)
     wanted = {
         "psnr",
         "ssim",
@@ -235,7 +236,7 @@ def test_what_is_lacking(changes, metric, message):
         measure(
             Protocol(metrics=(metric,)),
             dataclasses.replace(sets(), **changes),
-            Extractor(NET, 8),
+            Extractors(Nets((NET,)), 8),
             None,
             print,
         )

@@ -193,6 +193,8 @@ class Measure:
         counts: (protocol, sets) -> what it lacks of single classes, as one sentence, or None. Asked
             of opened data only: before that nobody knows how many pictures a class has.
         order: of the measures in lists and logs, the smallest first.
+        nets: names in pretrained.NETS of the nets that it is taken by; (): those of
+            config.eval.features.
     """
 
     name: str
@@ -205,6 +207,12 @@ class Measure:
     each: Callable[[Protocol, Sets], Iterable[str]] | None = None
     counts: Callable[[Protocol, Sets], str | None] | None = None
     order: int = 1000
+    nets: tuple[str, ...] = ()
+
+    @property
+    def by_net(self) -> bool:
+        """Whether its values name the net that saw the pictures."""
+        return any("{net}" in name for name in (*self.values, *self.curves))
 
     def lacking(
         self, protocol: Protocol, sets: Sets, net: Net, *, opened: bool = True
