@@ -9,7 +9,7 @@ from gan_jax.distributed.parallel import Parallel
 from tests.paths import ROOT
 
 CONFIGS = ROOT / "configs"
-DEFAULT, CUT, PAIRS = "avatars.py:smoke", "emoji_cut.py:smoke", "emoji_pix2pix.py:smoke"
+DEFAULT, CUT, PAIRS = "avatars_dcgan.py:smoke", "emoji_cut.py:smoke", "emoji_pix2pix.py:smoke"
 
 
 @pytest.fixture

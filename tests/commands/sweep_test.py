@@ -41,7 +41,7 @@ def swept(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sweep, "TRAIN", (sys.executable, "-S", str(tmp_path / "train.py")))
     monkeypatch.setattr(sweep, "CHECK", UNCHECKED)
 
-    def run(*flags, config="avatars:smoke"):
+    def run(*flags, config="avatars_dcgan:smoke"):
         trained = tmp_path / "out" / "trained"
         trained.unlink(missing_ok=True)
         argv = ["--config", config, "--out", str(tmp_path / "out"), *flags]
@@ -120,7 +120,7 @@ def test_mistakes_are_found_before_anything_is_trained(swept, tmp_path, flags, m
     ],
 )
 def test_the_settings_of_parts_are_checked_as_training_checks_them(tmp_path, setting, message):
-    flags = ["--config", "avatars:smoke", "--out", str(tmp_path / "out"), "--set", setting]
+    flags = ["--config", "avatars_dcgan:smoke", "--out", str(tmp_path / "out"), "--set", setting]
     with pytest.raises(ValueError, match=re.escape(message)):
         sweep.check(flags)
 
@@ -133,7 +133,7 @@ def test_a_setting_that_fails_its_check_ends_a_sweep(swept, tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_a_sweep_checks_in_a_process_of_its_own(tmp_path, capfd):
-    flags = ["--config", "avatars:smoke", "--out", str(tmp_path / "out")]
+    flags = ["--config", "avatars_dcgan:smoke", "--out", str(tmp_path / "out")]
     assert sweep.main([*flags, "--set", "opt_g.lr=1,abc"]) == 1
     assert capfd.readouterr().err == "error: config.opt_g.lr='abc' is a str; it must be float.\n"
 
@@ -153,7 +153,7 @@ def test_a_signal_stops_the_run_too_and_the_sweep_says_so(tmp_path):
         f"sweep.CHECK = {UNCHECKED!r};"
         "cli.tool(lambda: sweep.main(sys.argv[1:]))"
     )
-    flags = ["--config", "avatars:smoke", "--out", tmp_path / "out", "--set", "opt_g.lr=8,1"]
+    flags = ["--config", "avatars_dcgan:smoke", "--out", tmp_path / "out", "--set", "opt_g.lr=8,1"]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *flags], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
@@ -169,7 +169,7 @@ def test_a_signal_stops_the_run_too_and_the_sweep_says_so(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_of_the_smoke_config(tmp_path, capsys):
-    flags = ["--config", "avatars:smoke", "--out", str(tmp_path / "lr")]
+    flags = ["--config", "avatars_dcgan:smoke", "--out", str(tmp_path / "lr")]
     flags += ["--set", "opt_g.lr=1e-4,2e-4", "--set", "batch=8"]
     assert sweep.main(flags) == 0
     table = list(csv.DictReader((tmp_path / "lr" / "table.csv").open()))
