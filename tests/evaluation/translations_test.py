@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 
 from gan_jax import pretrained
+from gan_jax.evaluation import nets
 from gan_jax.evaluation.features import Extractors
 from gan_jax.evaluation.images import Images, Sets, materialize
-from gan_jax.evaluation.measures import attributes, fidelity, identity, shift_error, style, variety
+from gan_jax.evaluation.measures import (
+    attributes,
+    edges,
+    fidelity,
+    gram,
+    identity,
+    shift_error,
+    style,
+    variety,
+)
 from gan_jax.evaluation.nets import Nets
 from gan_jax.evaluation.probes import Usefulness
 from gan_jax.evaluation.protocol import Protocol
@@ -248,3 +258,58 @@ def test_held_pictures_are_loaded_once():
     held = materialize(some, np.array([4, 2]))
     np.testing.assert_array_equal(held.load(np.array([1])), noise(9)[[2]])
     assert len(calls) == 1 and list(held.labels) == [4, 2] and held.count == 2
+
+
+# --- photographs into drawings: by the nets that are installed
+
+
+def blots(n, seed, style):
+    """Coarse pictures, each with its own edges; in a style they are orange."""
+    coarse = np.random.default_rng(seed).integers(0, 200, (n, 2, 2, 3)).repeat(16, 1).repeat(16, 2)
+    coarse = np.stack([np.roll(x, (3 * i, 5 * i), (0, 1)) for i, x in enumerate(coarse)])
+    orange = coarse * (0.7, 0.6, 0.3) + (115, 50, 0)
+    return (orange if style else coarse).astype(np.uint8)
+
+
+def restyled(game=()):
+    """The record of a translator that changes colors and moves nothing."""
+    contents, real, apart = (images(blots(6, n, style=n > 0)) for n in range(3))
+    fake = images(blots(6, 0, style=True))
+    sets = Sets(fake, real, apart, contents, fake, lambda contents, y: fake)
+    metrics = "lpips", "content", "edges", "gram"
+    protocol = Protocol(metrics=metrics, images=6, reference=6, batch=2, features="efflite0")
+    own = nets.load(protocol, game)
+    return measure(protocol, sets, Extractors(own, 2), None, lambda text: None)
+
+
+def test_a_restyled_picture_keeps_its_edges_and_has_the_styles_colors():
+    alexnet = pretrained.load("alexnet")
+    found = restyled([alexnet])
+    values = found["values"]
+    assert values["lpips_alex"] == 0 < values["lpips_input_alex"]
+    assert values["content_lpips_alex"] < values["content_lpips_other_alex"]
+    assert values["edge_agreement"] > 0.9 > values["edge_agreement_other"] + 0.2
+    for net in ("alexnet", "vgg16"):
+        assert values[f"gram_{net}"] < values[f"gram_input_{net}"] / 2
+        assert values[f"gram_held_out_{net}"] < values[f"gram_held_out_input_{net}"] / 2
+        assert values[f"gram_held_out_real_{net}"] < values[f"gram_held_out_input_{net}"] / 2
+    # a loss looked through AlexNet: VGG16's value comes first
+    assert list(values)[-1].endswith("alexnet") and nets.NOTE in found["notes"]["gram_alexnet"]
+    assert "gram_vgg16" not in found["notes"]
+
+
+def test_a_styles_gram_matrices_are_its_mean():
+    net, x = pretrained.load("alexnet"), blots(6, 3, style=False)
+    whole = gram.mean(net, images(x), np.arange(6))
+    parts = [gram.mean(net, images(x[part]), np.arange(3)) for part in (slice(3), slice(3, 6))]
+    for name, found in whole.items():
+        np.testing.assert_allclose(found, (parts[0][name] + parts[1][name]) / 2, rtol=1e-4)
+    assert gram.distance(whole, whole) == 0
+    doubled = {name: 2 * found for name, found in whole.items()}
+    assert gram.distance(doubled, whole) == pytest.approx(1)
+
+
+def test_edges_without_scikit_image_say_what_to_install(monkeypatch):
+    monkeypatch.setattr(edges.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="edges needs scikit-image: pip install scikit-image"):
+        measure(Protocol(metrics=("edges",)), sets(), Extractors(Nets((NET,)), 8), None, print)

@@ -10,7 +10,16 @@ import scipy.linalg
 import skimage.metrics
 
 from gan_jax import metrics
-from gan_jax.metrics import diversity, frechet, inception_score, kid, manifold, pixels
+from gan_jax.metrics import (
+    diversity,
+    edges,
+    frechet,
+    inception_score,
+    kid,
+    manifold,
+    mind,
+    pixels,
+)
 
 
 def gaussian(seed, n, dim=8, shift=0.0, scale=1.0):
@@ -395,3 +404,45 @@ def test_mistakes_are_one_line(call, message):
     with pytest.raises(ValueError, match=message) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+# --- Monge inception distance
+
+
+def test_mind_of_a_shift_is_three_times_its_square():
+    """Permuted, for rows are a set; and 0 of equal sets."""
+    x, shift = gaussian(1, 200), np.linspace(-1, 1, 8)
+    rows = np.random.default_rng(0).permutation(200)
+    assert mind.mind(x, x[rows]) == pytest.approx(0, abs=1e-12)
+    shifted = mind.mind(x, (x + shift)[rows])
+    assert shifted == pytest.approx(3 * shift @ shift, rel=0.05)
+    assert shifted == mind.mind(x, x + shift) != mind.mind(x, x + shift, seed=1)
+
+
+def test_mind_is_the_squared_distance_of_sorted_projections():
+    """In one dimension every direction is 1 or -1."""
+    x, y = gaussian(1, 50, dim=1), gaussian(2, 50, dim=1, scale=2)
+    wanted = 3 * np.square(np.sort(x[:, 0]) - np.sort(y[:, 0])).mean()
+    assert mind.mind(x, y) == pytest.approx(wanted)
+    assert mind.mind(x, 2 + y * 0) > mind.mind(x, y)
+    with pytest.raises(ValueError, match="mind: 50 real images and 49 generated"):
+        mind.mind(x, y[:49])
+
+
+# --- edges
+
+
+def line(row, side=12):
+    found = np.zeros((side, side), bool)
+    found[row] = True
+    return found
+
+
+def test_edges_agree_within_two_pixels():
+    nothing = np.zeros((12, 12), bool)
+    assert edges.agreement(line(4), line(4)) == edges.agreement(line(4), line(6)) == 1
+    assert edges.agreement(line(4), line(7)) == 0
+    assert edges.agreement(nothing, nothing) == 1
+    assert edges.agreement(nothing, line(4)) == edges.agreement(line(4), nothing) == 0
+    # precision 1/2, recall 1
+    assert edges.agreement(line(4) | line(10), line(4)) == pytest.approx(2 / 3)

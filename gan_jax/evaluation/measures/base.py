@@ -190,8 +190,9 @@ class Measure:
             processes, for sets of pictures of which only this measure needs the features.
         curves: as `values`, of the curves it may give.
         each: (protocol, sets) -> what "{each}" stands for.
-        counts: (protocol, sets) -> what it lacks of single classes, as one sentence, or None. Asked
-            of opened data only: before that nobody knows how many pictures a class has.
+        counts: (protocol, sets) -> what else it lacks, as pictures of single classes, as one
+            sentence, or None. Asked of opened data only: before that nobody knows how many pictures
+            a class has.
         order: of the measures in lists and logs, the smallest first.
         nets: names in pretrained.NETS of the nets that it is taken by; (): those of
             config.eval.features.
