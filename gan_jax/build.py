@@ -192,9 +192,8 @@ def warn_of_few_images(config: Config, game: Game, images: int) -> list[str]:
     if images >= FEW or config.init_from is not None or game.translates:
         return []
     return [
-        f"{images} images are few: a generator that starts from nothing will repeat them or stay"
-        " blurred. --config few_shot starts from a run on many images like them"
-        " (--config.init_from)."
+        f"{images} images are few: a generator that starts from nothing may repeat them. Better"
+        " start from a run on many images like them (--config.init_from); none comes with gan_jax."
     ]
 
 
