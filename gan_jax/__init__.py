@@ -31,8 +31,9 @@ def load(path: str | os.PathLike, *, trusted: Iterable[str] = ()) -> "Sampler | 
     translator.
 
     Args:
-        path: a run's workdir (its newest valid checkpoint), the folder of one checkpoint, or what
-            `gan-jax export` wrote of a translator.
+        path: a run's workdir (its newest valid checkpoint), the folder of one checkpoint, what
+            `gan-jax share` or, of a translator, `gan-jax export` wrote, or a name of `gan-jax
+            models`.
         trusted: modules of your own that the checkpoint names and that may be imported.
     Raises:
         ValueError: no valid checkpoint there, or one of another program.

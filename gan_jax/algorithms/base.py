@@ -38,7 +38,7 @@ class Game(abc.ABC):
             None: the generator takes no pictures.
         mixes_styles: whether it has `styles` and `render`, a style for each layer.
         reads_styles: whether it has `style_from_picture`.
-        labeled: whether it needs data with classes.
+        labeled: whether it needs data with classes; of a translator: whether they are its styles.
         references: pictures of another class that go with each picture of a batch; see
             data/domains.py.
         partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),

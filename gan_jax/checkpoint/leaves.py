@@ -9,6 +9,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 from flax import traverse_util
 
+from gan_jax.checkpoint import shared
 from gan_jax.checkpoint.steps import read_meta
 from gan_jax.runtime.weights import limits
 from gan_jax.state import PyTree
@@ -31,6 +32,8 @@ def read(path: str | pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str,
         ValueError: its metadata ask for more memory than the files can mean.
     """
     path = pathlib.Path(path).absolute()
+    if shared.is_shared(path):
+        return shared.read(path, prefixes)
     saved = leaves_of(path)
     with limits.in_one_line(path):
         on_disk = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -6,7 +6,8 @@ import logging
 import pathlib
 import re
 
-from gan_jax.runtime import files
+from gan_jax.checkpoint import shared
+from gan_jax.runtime import files, registry
 from gan_jax.runtime.files import MANIFEST
 
 ITEMS = ("state", "meta")  # what is saved of a step, a folder each
@@ -41,6 +42,8 @@ def unfinished(folder: pathlib.Path, step: int) -> list[pathlib.Path]:
 def step_of(path: pathlib.Path) -> int:
     """The step that a checkpoint is of, whatever its folder is called.
     Raises ValueError where it is not known."""
+    if shared.is_shared(path):
+        return int(shared.read_meta(path)["step"])
     step = str(json.loads((path / MANIFEST).read_text("utf-8")).get("step", path.name))
     if not _is_step(pathlib.Path(step)):
         raise ValueError(
@@ -52,6 +55,8 @@ def step_of(path: pathlib.Path) -> int:
 
 def read_meta(path: pathlib.Path) -> dict:
     """What was saved beside a step's state. Raises ValueError where it is not readable."""
+    if shared.is_shared(path):
+        return shared.read_meta(path)
     try:
         return json.loads((path / "meta" / "metadata").read_text("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -60,12 +65,15 @@ def read_meta(path: pathlib.Path) -> dict:
 
 def find(path: str | pathlib.Path) -> pathlib.Path:
     """A run's workdir, its checkpoints folder or one step -> the newest step folder there whose
-    manifest holds.
+    manifest holds; a shared model's folder or its name (shared.py) -> that folder.
 
     Raises:
         ValueError: nothing there, or nothing that verifies; names what is wrong.
     """
     path = pathlib.Path(path)
+    model = shared.find(path)
+    if model is not None:
+        return model
     if (path / "state").is_dir():
         folders = [path]
     else:
@@ -86,6 +94,8 @@ def find(path: str | pathlib.Path) -> pathlib.Path:
         convert = " Of other people's networks `gan-jax convert` makes a run."
     elif not path.exists():
         why = "There is no such folder. "
+        if len(path.parts) == 1 and shared.names():
+            convert = f" Or a model's name. {registry.suggest(str(path), shared.names())}"
     raise ValueError(
         f"{path}: no checkpoint. {why}Give a run's --workdir, its checkpoints folder or one step in"
         f" it.{convert}"

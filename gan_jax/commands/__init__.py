@@ -19,6 +19,8 @@ COMMANDS = {
     "report": "put runs side by side on one HTML page",
     "curves": "plot a metric of several runs over training time",
     "convert": "turn other people's weights into a run",
+    "share": "write a run's generator as a small folder to pass on",
+    "models": "list the trained models that come with the package",
     "prepare": "turn pictures into a data set",
     "export": "write files for inference elsewhere: safetensors, orbax, StableHLO",
     "bench": "measure the speed and memory of a config's training",

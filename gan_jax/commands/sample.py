@@ -32,7 +32,11 @@ def main(argv: list[str] | None = None) -> None:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = cli.Parser(__doc__, "sample")
     add = parser.add_argument
-    add("checkpoint", help="a run's workdir (its newest valid checkpoint) or one step's folder")
+    add(
+        "checkpoint",
+        help="a run's workdir (its newest valid checkpoint), one step's folder, what gan-jax share"
+        " wrote, or a name of gan-jax models",
+    )
     add(
         "--out",
         required=True,

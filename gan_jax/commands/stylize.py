@@ -91,8 +91,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add, path = parser.add_argument, pathlib.Path
     add(
         "checkpoint",
-        help="a run's workdir (its newest valid checkpoint), one step's folder, or what gan-jax"
-        " export wrote",
+        help="a run's workdir (its newest valid checkpoint), one step's folder, what gan-jax share"
+        " or export wrote, or a name of gan-jax models",
     )
     add("input", type=path, help="an image, a folder of images, or a video")
     add("--out", required=True, type=path, help="folder for NAME_STYLE.png or .mp4, and sheet/")

@@ -69,6 +69,8 @@ def load_sampler(
     ema = jax.tree.unflatten(jax.tree.structure(like), [saved[name] for name in wanted])
     prepared = game.prepare_for_sampling(ema, jax.random.key(config.seed))
     ema = jax.device_put(jax.device_get(prepared))
+    if game.translates and not game.labeled:
+        classes = ()  # the data's, of which its one style knows nothing
     return Sampler(game, ema, shape, classes, step, config.batch, changed)
 
 

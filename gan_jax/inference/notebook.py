@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from gan_jax.checkpoint.shared import is_shared
 from gan_jax.data.images import as_array, as_picture, png_bytes
 from gan_jax.runtime.text import shown
 
@@ -40,6 +41,9 @@ def workdir_of(step: pathlib.Path) -> pathlib.Path:
 
 
 def name_of(step: pathlib.Path) -> str:
+    """A run's name and step, of a shared model its folder's."""
+    if is_shared(step):
+        return step.name
     return f"{workdir_of(step).resolve().name}, step {step.name}"
 
 

@@ -30,7 +30,8 @@ class Sampler:
         game: the algorithm, with its networks.
         ema: the averaged weights {"params": ..., "mutable": ...}, on the first device.
         shape: H, W, C of a picture.
-        classes: names of the labels 0, 1, ...; empty: unconditional.
+        classes: names of the labels 0, 1, ...; empty: unconditional, or a translator into one
+            style.
         step: the checkpoint's folder.
         batch: pictures an iteration while it was trained.
         changed: settings other than it was trained with.
@@ -112,8 +113,9 @@ class Sampler:
 
         Raises:
             ValueError: y has a number that is no class, is missing, or is given to a network
-                without classes.
+                without classes; a run that translates pictures.
         """
+        check_kind(self.game, self.step, translates=False)
         self._check_labels(y)
         return _sample(self.game, self.ema, z, y, truncation)
 

@@ -1,0 +1,132 @@
+"""A run's averaged generator as a small folder to pass on, with a page that says what it is."""
+
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+import gan_jax
+from gan_jax import checkpoint
+from gan_jax.checkpoint import shared
+from gan_jax.data.images import to_uint8
+from gan_jax.inference import loading
+from gan_jax.inference.sampler import Sampler, algorithm_of
+from gan_jax.runtime.files import replace_text
+
+NO_WORDS = "Nothing was said of the data, the license and the limits: ask who made it."
+
+
+def share(sampler: Sampler, folder: pathlib.Path, words: str | None = None) -> dict:
+    """Writes what checkpoint/shared.py describes to `folder`; returns {"bytes": of the weights,
+    "rounding": the largest difference of a picture to the run's, of 255}.
+
+    Args:
+        words: for the page: the data and its license, the command, the limits.
+    Raises:
+        ValueError: something stands in `folder` that is no shared model.
+    """
+    if folder.exists() and not shared.is_shared(folder) and any(folder.iterdir()):
+        raise ValueError(f"--out={folder}: it holds other files. Give a new folder.")
+    leaves, meta = checkpoint.read(sampler.step, ("ema/",))
+    needed = used(sampler, len(meta["classes"]))
+    unused = {name: x for name, x in leaves.items() if name not in needed and x.dtype == np.float32}
+    about = {
+        "config": _own(meta["config"]),
+        "shape": list(sampler.shape),
+        "classes": list(meta["classes"]),
+        "step": checkpoint.step_of(sampler.step),
+        "images": checkpoint.step_of(sampler.step) * sampler.batch,
+        "made_by": f"gan_jax {gan_jax.__version__}",
+    }
+    parts = {name: x for name, x in leaves.items() if name not in unused}
+    shared.write(folder, parts, unused, about)
+    made = {
+        "bytes": (folder / shared.WEIGHTS).stat().st_size,
+        "rounding": difference(sampler, loading.load_sampler(folder)),
+    }
+    count = sum(x.size for x in parts.values())
+    replace_text(folder / shared.CARD, card(sampler, folder.name, words, about | made, count))
+    return made
+
+
+def used(sampler: Sampler, n_classes: int) -> set[str]:
+    """The names of the leaves that its pictures depend on: CUT's heads are not among them, and of
+    CycleGAN's generators one is."""
+    game, shape = sampler.game, (2, *sampler.shape)
+    batch = game.example_shapes(sampler.shape, n_classes)
+    like = jax.eval_shape(game.init_generator, jax.random.key(0), batch)
+    y = np.zeros(2, np.int32) if sampler.classes else None
+
+    def pictures(ema, x):
+        ema = game.prepare_for_sampling(ema, jax.random.key(0))
+        z = game.latent(jax.random.key(0), 2)
+        if not game.translates:
+            return game.sample(ema, z, y)
+        styles = [game.style_from_noise(ema, z, y)]
+        if game.reads_styles:
+            styles.append(game.style_from_picture(ema, x, y))
+        return [game.restyle(ema, x, style) for style in styles]
+
+    program = jax.make_jaxpr(pictures)(like, jax.ShapeDtypeStruct(shape, np.float32)).jaxpr
+    read = {id(x) for step in program.eqns for x in step.invars}
+    names = checkpoint.named({"ema": like})
+    taken = zip(names, program.invars, strict=False)  # the last is the picture
+    return {name for name, x in taken if id(x) in read}
+
+
+def difference(a: Sampler, b: Sampler) -> int:
+    """The largest difference between two samplers' pictures, of 255."""
+    n = 4
+    y = np.arange(n, dtype=np.int32) % len(a.classes) if a.classes else None
+    if a.game.translates:
+        side = a.multiple
+        shape = (n, side, 2 * side, a.shape[2])
+        x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+        made = [net.restyle(x, net.styles_from_noise(0, y, n)) for net in (a, b)]
+    else:
+        z = a.latents(range(n))
+        made = [net(z, y) for net in (a, b)]
+    one, two = (to_uint8(x).astype(int) for x in made)
+    return int(np.abs(one - two).max())
+
+
+def _own(config: dict) -> dict:
+    """The settings that rebuild the game; none that names a place on this machine."""
+    kept = {name: config[name] for name in (*loading.GAME, "batch") if name in config}
+    game = {name: x for name, x in kept.get("game", {}).items() if name != "weights"}
+    return kept | {"game": game, "data": {}, "total_kimg": config["total_kimg"]}
+
+
+def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int) -> str:
+    """The page, Markdown."""
+    kind = "translates pictures" if sampler.game.translates else "draws pictures from noise"
+    size = "x".join(map(str, sampler.shape))
+    lines = [
+        f"# {name}",
+        "",
+        (words or NO_WORDS).strip(),
+        "",
+        "## The model",
+        "",
+        f"* {algorithm_of(sampler.game)} with the networks of {about['config']['model']}; it"
+        f" {kind}, trained at {size}.",
+        f"* {count:,} weights, {about['bytes'] / 1e6:.2f} MB as float16; pictures differ from the"
+        f" run's by at most {about['rounding']} of 255.",
+        f"* {about['images']:,} images seen ({about['step']:,} steps of {sampler.batch}).",
+    ]
+    if sampler.classes:
+        lines.append(f"* Classes: {', '.join(sampler.classes)}.")
+    return "\n".join([*lines, *_figures(sampler.step.parent.parent), ""])
+
+
+def _figures(workdir: pathlib.Path) -> list[str]:
+    """The last evaluation of the run, a line a value; nothing where there was none."""
+    file = workdir / "evaluations.jsonl"
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    if not lines:
+        return []
+    record = json.loads(lines[-1])
+    values = [f"| {name} | {value:.4g} |" for name, value in record["values"].items()]
+    step = f", step {record['step']:,}" if "step" in record else ""
+    return ["", f"## Figures of the run's last evaluation{step}", "", "| | |", "|---|---|", *values]

@@ -1,0 +1,160 @@
+"""A run's generator as a small folder, used as a run; the models that come with the package."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import gan_jax as gj
+from gan_jax import build, checkpoint, config
+from gan_jax.checkpoint import shared
+from gan_jax.data.images import save_png
+from gan_jax.inference import loading, share
+from tests.runs import untrained
+
+RUN = {"data": {"source": "folder", "path": "/home/me/photos"}, "batch": 4, "total_kimg": 1.0}
+NOISE = RUN | {"algorithm": "noise_to_image", "model": "mlp", "game": {"z_dim": 5}}
+NOISE |= {"g": {"widths": (40,)}, "d": {"widths": (4,)}}
+CYCLE = RUN | {"algorithm": "cyclegan", "model": "cyclegan", "data": {}}
+CYCLE |= {"g": {"width": 2, "blocks": 1}, "d": {"width": 2}}
+PICTURE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that draws pictures from noise, of two classes."""
+    return untrained(tmp_path_factory.mktemp("runs") / "noise", NOISE, [6, 8, 3], ["cat", "dog"])
+
+
+@pytest.fixture
+def zoo(tmp_path, run, monkeypatch, tool):
+    """A zoo with the run in it, by the command that adds a model to the real one."""
+    monkeypatch.setattr(shared, "ZOO", tmp_path / "zoo")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.md").write_text("Cats and dogs, CC0.\n\nMade by hand.")
+    done = tool("share", run, "--out", "zoo/pets", "--card", "words.md")
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "zoo"
+
+
+def test_pictures_are_the_runs_but_for_rounding(run, tmp_path):
+    sampler = loading.load_sampler(run)
+    made = share.share(sampler, tmp_path / "mine")
+    again = gj.load(tmp_path / "mine")
+    assert again.classes == ("cat", "dog") and again.shape == (6, 8, 3)
+    off = np.abs(again.sample(64).astype(int) - sampler.sample(64))
+    assert off.max() <= 1 and made["rounding"] <= 1
+    stored = safetensors.numpy.load_file(tmp_path / "mine" / shared.WEIGHTS)
+    assert {x.dtype for x in stored.values()} == {np.dtype(np.float16)}
+    assert made["bytes"] < 1000 + 2 * sum(x.size for x in stored.values())
+    for name, x in checkpoint.read(sampler.step, ("ema/",))[0].items():
+        np.testing.assert_allclose(stored[name].astype(np.float32), x, rtol=5e-4, atol=6e-8)
+
+
+def test_nothing_of_this_machine_is_passed_on(run, tmp_path):
+    share.share(loading.load_sampler(run), tmp_path / "mine")
+    for file in (shared.ABOUT, shared.CARD):
+        text = (tmp_path / "mine" / file).read_text()
+        assert "/home/me" not in text and str(tmp_path) not in text and str(run) not in text
+
+
+def test_weights_that_no_picture_depends_on_are_left_out(tmp_path):
+    """CycleGAN's other generator; the rest are enough for the same pictures."""
+    run = untrained(tmp_path / "cycle", CYCLE, [16, 16, 3], ["a", "b"])
+    sampler = gj.load(run)
+    share.share(sampler, tmp_path / "mine")
+    names = {
+        name.split("/")[2]
+        for name in safetensors.numpy.load_file(tmp_path / "mine" / shared.WEIGHTS)
+    }
+    unused = json.loads((tmp_path / "mine" / shared.ABOUT).read_text())["unused"]
+    assert len(names) == 1 and {name.split("/")[2] for name in unused} | names == {"g_ab", "g_ba"}
+    again = gj.load(tmp_path / "mine")
+    off = np.abs(again.stylize(PICTURE).astype(int) - sampler.stylize(PICTURE))
+    assert off.max() <= 2
+    assert repr(again).startswith("<Sampler mine: cyclegan")
+    # the classes of its data are no styles of a translator into one
+    assert sampler.classes == again.classes == ()
+    with pytest.raises(ValueError, match="turns pictures into pictures"):
+        sampler(np.zeros((1, 0)), None)
+
+
+def test_a_value_beyond_float16_stays_as_it_is(tmp_path):
+    leaves = {"ema/a": np.array([1e6, 1], np.float32), "ema/b": np.array([1.0], np.float32)}
+    shared.write(tmp_path, leaves, {}, {})
+    assert shared.read(tmp_path, ("ema/",))[0]["ema/a"].tolist() == [1e6, 1]
+    assert safetensors.numpy.load_file(tmp_path / shared.WEIGHTS)["ema/b"].dtype == np.float16
+
+
+def test_what_is_damaged_is_refused(run, tmp_path):
+    share.share(loading.load_sampler(run), tmp_path / "mine")
+    file = tmp_path / "mine" / shared.WEIGHTS
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match=r"its weights \(weights.safetensors\) have changed"):
+        gj.load(tmp_path / "mine")
+    file.unlink()
+    with pytest.raises(ValueError, match="are missing"):
+        gj.load(tmp_path / "mine")
+    (tmp_path / "mine" / shared.ABOUT).write_text("{")
+    with pytest.raises(ValueError, match=r"model.json is no JSON"):
+        gj.load(tmp_path / "mine")
+    (tmp_path / "mine" / shared.ABOUT).write_text("[]")
+    with pytest.raises(ValueError, match=r"not as `gan-jax share` writes it"):
+        gj.load(tmp_path / "mine")
+
+
+def test_a_name_stands_for_a_run(zoo, run, tool):
+    done = tool("sample", "pets", "--out", "pictures", "--seeds", "0")
+    assert done.returncode == 0 and "from " + str(zoo / "pets") in done.stdout, done
+    np.testing.assert_array_equal(gj.load("pets").sample(4), gj.load(zoo / "pets").sample(4))
+    (zoo.parent / "pets").mkdir()  # a folder of results, as of --out pets
+    assert gj.load("pets").step == zoo / "pets"
+    (zoo.parent / "pets" / "checkpoints").symlink_to(run / "checkpoints")  # a run of one's own
+    assert gj.load("pets").step.parent.name == "checkpoints"
+
+
+def test_a_wrong_name_says_which_there_are(zoo, tool):
+    done = tool("stylize", "pet", zoo.parent / "words.md", "--out", "out")
+    assert "Or a model's name. Did you mean 'pets'? Known: pets." in done.stderr, done.stderr
+
+
+def test_models_are_listed_with_their_pages(zoo, tool):
+    (line,) = tool("models").stdout.splitlines()
+    assert line.startswith("pets  0.0 MB  Cats and dogs, CC0.")
+    page = tool("models", "pets").stdout
+    assert "# pets" in page and "Classes: cat, dog." in page and "Made by hand." in page
+    assert "Known: pets" in tool("models", "pet").stderr
+
+
+def test_a_new_run_starts_from_a_model(zoo, run):
+    settings = json.loads(json.dumps(NOISE)) | {"init_from": "pets", "seed": 1}
+    run_config = config.Config(**settings | {"g": {"widths": (40,)}, "d": {"widths": (4,)}})
+    game = build.make_game(run_config, (6, 8, 3), 2)
+    new = build.new_state(run_config, game, (6, 8, 3), 2)
+    state, report = checkpoint.warm_start(new, "pets", ["cat", "dog"])
+    saved = checkpoint.read(zoo / "pets", ("ema/",))[0]
+    for name, x in checkpoint.named({"ema": state.g.params}).items():
+        np.testing.assert_array_equal(x, saved[name.replace("ema/", "ema/params/", 1)])
+    assert f"initialized from {zoo / 'pets'}" in report[0]
+
+
+@pytest.mark.parametrize("name", shared.names())
+def test_a_model_that_comes_with_the_package(name):
+    folder = shared.ZOO / name
+    assert (folder / shared.WEIGHTS).stat().st_size <= 8e6
+    assert share.NO_WORDS not in (folder / shared.CARD).read_text()
+    picture = np.zeros((40, 40, 3), np.uint8)
+    sampler = gj.load(name)
+    if sampler.game.translates:
+        styled = sampler.stylize(picture, style=sampler.classes[0] if sampler.classes else None)
+        assert styled.shape == picture.shape
+
+
+def test_a_folder_with_other_files_is_left_alone(run, tmp_path, tool):
+    save_png(tmp_path / "pictures" / "a.png", PICTURE)
+    done = tool("share", run, "--out", tmp_path / "pictures")
+    assert done.returncode == 1 and "it holds other files" in done.stderr
+    assert "no such file" in tool("share", run, "--out", "x", "--card", "none.md").stderr
