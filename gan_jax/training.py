@@ -206,7 +206,8 @@ class Trainer:
         rate = self.progress.rate(images)
         self.progress.show(means, rate)
         if self.writer:
-            self.writer.write_scalars(step, means | {"images": images, "img/s": rate})
+            compiled = {"compile_s": self.progress.compiled} if self.progress.compiled else {}
+            self.writer.write_scalars(step, means | {"images": images, "img/s": rate} | compiled)
 
     def draw(self, step: int, state: TrainState) -> None:
         """The averaged generator's sample grid."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "stylize": "put a picture, a folder or a video into a style",
     "evaluate": "measure any folder of pictures against any other",
     "sweep": "train a config with several settings and seeds, and compare them",
+    "compare": "train several configs for the same time, and compare what they draw",
     "report": "put runs side by side on one HTML page",
     "curves": "plot a metric of several runs over training time",
     "convert": "turn other people's weights into a run",

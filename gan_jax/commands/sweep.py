@@ -15,7 +15,7 @@ import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gan_jax.commands.report import known
 from gan_jax.runtime import cli
@@ -56,7 +56,13 @@ def main(argv: list[str] | None = None) -> int:
     flags.out.mkdir(parents=True, exist_ok=True)
     with workdirs.making(flags.out):
         check_unchanged(flags.out / CONFIGS, jobs)
-        failed = [job for i, job in enumerate(jobs) if not train(job, flags.config, i, len(jobs))]
+        failed = [
+            job
+            for i, job in enumerate(jobs)
+            if not train(
+                job, flags.config, f"run {i + 1} of {len(jobs)}: {shown(str(job.workdir))}"
+            )
+        ]
         write_report(flags.out, jobs)
     for job in failed:
         print(f"failed: {shown(str(job.workdir))}; the same command tries it again.")
@@ -141,15 +147,14 @@ def check_unchanged(path: pathlib.Path, jobs: list[Job]) -> None:
     replace_text(path, json.dumps(configs, indent=1) + "\n")
 
 
-def train(job: Job, spec: str, i: int, n: int) -> bool:
-    """Trains one run in a process of its own; whether it came to its end."""
-    where = f"run {i + 1} of {n}: {shown(str(job.workdir))}"
+def train(job: Job, spec: str, where: str) -> bool:
+    """Trains one run in a process of its own; whether it came to its end. where: what is printed
+    before each line of it."""
     if job.end.is_dir():
         print(f"{where}: finished before", flush=True)
         return True
     print(where, flush=True)
-    command = [*TRAIN, "--config", spec, "--workdir", str(job.workdir)]
-    with subprocess.Popen(command + [f"--config.{text}" for text in job.overrides]) as process:
+    with subprocess.Popen(command(spec, job.workdir, job.overrides)) as process:
         try:
             status = process.wait()
         except KeyboardInterrupt:
@@ -158,6 +163,12 @@ def train(job: Job, spec: str, i: int, n: int) -> bool:
     if status:
         print(f"{where}: exit status {status}", flush=True)
     return status == 0
+
+
+def command(spec: str, workdir: pathlib.Path, overrides: Sequence[str]) -> list[str]:
+    """A training's command line."""
+    start = [*TRAIN, "--config", spec, "--workdir", str(workdir)]
+    return [*start, *(f"--config.{text}" for text in overrides)]
 
 
 def write_report(out: pathlib.Path, jobs: list[Job]) -> None:

@@ -14,7 +14,7 @@ from gan_jax.reporting.json_values import as_mapping, as_number, as_text, differ
 from gan_jax.reporting.runs import Run
 
 # parts of a protocol that may differ: the numbers stay comparable
-HARMLESS = ("commit", "versions", "device", "batch", "seconds")
+HARMLESS = ("commit", "versions", "device", "batch", "seconds", "weights", "features.in_training")
 
 
 class About(NamedTuple):
@@ -119,4 +119,9 @@ def incomparable(runs: Sequence[Run]) -> dict[str, list]:
 def serious_differences(protocols: Sequence[Mapping]) -> dict[str, list]:
     """What differs between protocols and is not HARMLESS: {key: a value each protocol}."""
     rows = differing(protocols).items()
-    return {key: row for key, row in rows if key.split(".")[0] not in HARMLESS}
+    return {key: row for key, row in rows if not harmless(key)}
+
+
+def harmless(key: str) -> bool:
+    """Whether numbers stay comparable where protocols differ in this dotted key."""
+    return key in HARMLESS or key.split(".")[0] in HARMLESS

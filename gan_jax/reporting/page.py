@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import jinja2
 import markupsafe
 
-from gan_jax.reporting import charts, comparison, curves
+from gan_jax.reporting import charts, comparison, curves, equal_time
 from gan_jax.reporting.comparison import Known, Values
 from gan_jax.reporting.json_values import (
     MISSING,
@@ -40,11 +40,16 @@ def write(path: str | pathlib.Path, text: str) -> None:
     replace_text(pathlib.Path(path), text, errors="replace")
 
 
-def page(runs: Sequence[Run], known: Known = comparison.unknown) -> str:
+def page(
+    runs: Sequence[Run],
+    known: Known = comparison.unknown,
+    timed: Sequence[equal_time.Row] = (),
+) -> str:
     """The HTML page: everything inline, readable without JavaScript, light or dark as the reader's
     system is.
 
     known: what is known of a value whose record does not state it; see comparison.
+    timed: a row a run, where all were trained for the same time.
     """
     values = Values(runs, known)
     template = _templates().get_template("page.html")
@@ -56,6 +61,7 @@ def page(runs: Sequence[Run], known: Known = comparison.unknown) -> str:
         cards=[_card(run) for run in runs],
         changed=[(i, changes) for i, run in enumerate(runs) if (changes := _changed(run))],
         incomparable=comparison.incomparable(runs),
+        timed=timed,
         numbers=_numbers(runs, values),
         evaluations=curves.evaluations(runs, values),
         measured_once=curves.measured_once(runs, values),
@@ -137,12 +143,14 @@ def _numbers(runs: Sequence[Run], values: Values) -> dict:
 
 
 def _cells(runs: Sequence[Run], name: str, values: Values, contest: int) -> list[dict]:
-    """A value in each run. contest: 0, or the sign by which the runs are compared."""
+    """A value in each run. contest: 0, or the sign by which the runs are compared, those left out
+    that were trained through the network that measures them."""
     sign = values[name].sign
     last = [(as_number(run.of("values").get(name)), values.error(run.last, name)) for run in runs]
     best = [comparison.best_of(run.values(name), sign) for run in runs]
-    marks = comparison.marks(last, contest)
-    marks_of_best = comparison.marks([(value, 0.0) for _, value in best], contest)
+    biased = [as_mapping(run.of("about").get(name)).get("in_training") is True for run in runs]
+    marks = comparison.marks(_without(last, biased), contest)
+    marks_of_best = comparison.marks(_without([(x, 0.0) for _, x in best], biased), contest)
     cells = []
     for i, run in enumerate(runs):
         several = sign and len(run.values(name)) > 1 and math.isfinite(best[i][1])
@@ -156,6 +164,11 @@ def _cells(runs: Sequence[Run], name: str, values: Values, contest: int) -> list
             "mark_of_best": marks_of_best[i],
         })  # fmt: skip
     return cells
+
+
+def _without(values: Sequence[tuple[float, float]], biased: Sequence[bool]):
+    """(value, error) of each run, NaN where it is biased."""
+    return [(math.nan, 0.0) if no else each for each, no in zip(values, biased, strict=True)]
 
 
 def _pictures(runs: Sequence[Run]) -> Iterator[tuple]:
@@ -216,6 +229,6 @@ def _protocol(runs: Sequence[Run]) -> dict:
     rows = []
     for key in dict.fromkeys(key for protocol in protocols for key in protocol):
         values = [as_text(protocol.get(key, MISSING)) for protocol in protocols]
-        kind = "soft" if key.split(".")[0] in comparison.HARMLESS else "bad"
+        kind = "soft" if comparison.harmless(key) else "bad"
         rows.append((key, values, kind if len(set(values)) > 1 else ""))
     return {"runs": stating, "rows": rows} if rows else {}

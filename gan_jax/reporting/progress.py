@@ -34,6 +34,7 @@ class Progress:
         self._seconds, self._images = 0.0, 0
         # of the current log window, seconds and images that it leaves out
         self._compile_seconds, self._compile_images = 0.0, 0
+        self.compiled = 0.0  # seconds of compiling in the last log window
         self._bar = None
         if self.console.is_terminal:
             self._bar = rich.progress.Progress(
@@ -79,6 +80,7 @@ class Progress:
         seconds, images = now - self._since, done - self._done
         self._seconds += seconds - self._compile_seconds
         self._images += images - self._compile_images
+        self.compiled = self._compile_seconds
         self._compile_seconds, self._compile_images = 0.0, 0
         self._done, self._since = done, now
         return images / max(seconds, 1e-9)

@@ -9,6 +9,7 @@ import pathlib
 import re
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gan_jax.reporting.json_values import as_count, as_mapping, as_number, plural
 
@@ -36,6 +37,14 @@ class Picture:
     def uri(self) -> str:
         """The picture itself as an address: data:image/png;base64,..."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+
+class Clock(NamedTuple):
+    """Wall-clock time of training, with pauses and saving but without evaluations."""
+
+    images: float
+    seconds: float  # without compiling
+    compiling: float  # seconds
 
 
 @dataclasses.dataclass
@@ -75,6 +84,24 @@ class Run:
                 total += seen / max(as_number(line["img/s"]), 1e-9)
                 before = line["images"]
         return total if images <= before else math.nan
+
+    @property
+    def clock(self) -> Clock:
+        """Of all that is logged."""
+        images = max([line["images"] for line in self.lines if "img/s" in line], default=0.0)
+        compiling = sum(as_number(line.get("compile_s", 0.0)) for line in self.lines)
+        return Clock(images, self.seconds(images) - compiling, compiling)
+
+    @property
+    def steady(self) -> Clock:
+        """Of the log windows in which nothing was compiled."""
+        images, seconds, before = 0.0, 0.0, 0.0
+        for line in self.lines:
+            if "compile_s" not in line and "img/s" in line:
+                images += line["images"] - before
+                seconds += (line["images"] - before) / max(as_number(line["img/s"]), 1e-9)
+            before = line["images"]
+        return Clock(images, seconds, 0.0)
 
 
 def read(folders: Iterable[str | pathlib.Path]) -> list[Run]:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from gan_jax.reporting import charts, curves, runs
+from gan_jax.reporting import charts, curves, equal_time, runs
 from gan_jax.reporting import page as report_page
 from tests.reporting.made_runs import (
     Page,
@@ -263,3 +263,27 @@ def test_a_failed_write_leaves_the_old_page(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"] and (
         tmp_path / "page.html"
     ).read_text() == "old"
+
+
+def test_a_value_by_a_network_of_training_is_in_no_contest(tmp_path):
+    about = {"kid_efflite0": {"better": -1, "in_training": True}}
+    lines = {"a": (0.01, {"about": about}), "b": (0.03, {}), "c": (0.02, {})}
+    for name, (kid, more) in lines.items():
+        values = {"kid_efflite0": kid}
+        make_run(tmp_path / name, [evaluation(1000, kid, values=values, **more)])
+    marked = lambda *names: re.findall(
+        r'<td><b class="best">(.*?)</b>', page_of(*(tmp_path / name for name in names))
+    )
+    assert marked("a", "b") == [] and marked("a", "b", "c") == ["0.02"]
+
+
+def test_runs_of_equal_time_stand_in_a_table(tmp_path):
+    found = runs.read([make_run(tmp_path / "a")])
+    rows = equal_time.rows({"a": found[0]}, {"b": "it fell over"}, ["a", "b"])
+    section = section_of(report_page.page(found, timed=rows), "time")
+    images = 89 * 32
+    seconds = sum(32 / (200 + n) for n in range(1, 90))
+    numbers = [f"{seconds / 60:.4g}", "0", "2,848", f"{images / seconds:.4g}"]
+    assert rows_of(section)[1] == ["a", *numbers, ""]
+    assert rows_of(section)[2] == ["b", "–", "–", "–", "–", "failed: it fell over"]
+    assert "At equal time" not in page_of(tmp_path / "a")

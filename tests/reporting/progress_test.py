@@ -48,6 +48,9 @@ def test_the_eta_leaves_out_what_is_compiled_and_the_start(monkeypatch):
             passes(10)  # an evaluation takes its time again and again
         passes(1)
         progress.show({}, progress.rate(210))  # 100 images in 20 s: 790 take 158 s
+        assert progress.compiled == 500
+        progress.rate(220)
+        assert progress.compiled == 0
     printed = [line[20:] for line in out.getvalue().splitlines()]
     assert printed[0] == "compiling" == printed[3]
     assert "ETA" not in printed[1]

@@ -175,3 +175,17 @@ def test_runs_of_one_name_are_told_apart(tmp_path):
 def test_reading_a_run_needs_no_jax():
     code = "import sys, gan_jax.reporting.page; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_clock_of_training_has_no_compiling(tmp_path):
+    lines = [
+        {"images": 10, "img/s": 1.0, "compile_s": 8.0},
+        {"images": 30, "img/s": 5.0},
+        {"images": 40, "img/s": 2.0, "compile_s": 3.0},
+        {"images": 60, "img/s": 4.0},
+    ]
+    (tmp_path / "a").mkdir()
+    write_lines(tmp_path / "a" / "metrics.jsonl", lines)
+    (run,) = runs.read([tmp_path / "a"])
+    assert run.clock == (60, 10 + 4 + 5 + 5 - 8 - 3, 11)
+    assert run.steady == (40, 4 + 5, 0)

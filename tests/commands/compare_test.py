@@ -1,0 +1,186 @@
+"""Comparisons, with a stand-in for training that takes no time."""
+
+import html
+import json
+import re
+import sys
+
+import pytest
+
+import gan_jax.evaluation
+from gan_jax.commands import compare, sweep
+
+TRAIN = """
+import json, pathlib, sys, time
+words = dict(word.removeprefix("--config.").partition("=")[::2] for word in sys.argv if "=" in word)
+workdir = pathlib.Path(sys.argv[sys.argv.index("--workdir") + 1])
+batch, kimg = int(words.get("batch", 8)), float(words["total_kimg"])
+measuring = kimg > 1e4
+with open(workdir.parent / "trained", "a") as file:
+    print("speed" if measuring else workdir.name, *sys.argv, file=file)
+if words.get("seed") == "9": sys.exit("error: it can't be.")
+if words.get("seed") == "8" and not measuring: sys.exit(3)
+workdir.mkdir(parents=True, exist_ok=True)
+rate, images = 100 * batch, kimg * 1000
+lines = [{"step": 1, "images": batch, "img/s": batch / 10, "compile_s": 9.5}]
+if measuring:
+    lines.append({"step": 2, "images": 500 * batch, "img/s": rate})
+else:
+    lines.append({"step": 2, "images": images, "img/s": rate})
+    (workdir / "checkpoints" / str(round(images / batch))).mkdir(parents=True, exist_ok=True)
+(workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in lines))
+if measuring: time.sleep(60)
+"""
+
+
+@pytest.fixture
+def compared(tmp_path, monkeypatch, capsys):
+    """(words) -> (exit status, printed, what was trained, with its command lines)."""
+    (tmp_path / "train.py").write_text(TRAIN)
+    monkeypatch.setattr(sweep, "TRAIN", (sys.executable, "-S", str(tmp_path / "train.py")))
+    monkeypatch.setattr(compare, "CHECK", (sys.executable, "-S", "-c", ""))
+
+    def evaluate(config, workdir, metrics):
+        if config.seed == 7:
+            raise ValueError("the generator draws nothing")
+        values = {"kid_toy": config.batch / 10, "kid_toy_se": 0.01}
+        about = {"kid_toy": {"better": -1, "error": "kid_toy_se", "control_of": None}}
+        images = config.total_steps * config.batch
+        line = {"images": images, "values": values, "about": about, "protocol": config.eval}
+        with (workdir / "evaluations.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    monkeypatch.setattr(gan_jax.evaluation, "run", evaluate)
+
+    def run(*words, minutes="1"):
+        log = tmp_path / "out" / "trained"
+        log.unlink(missing_ok=True)
+        status = compare.main([*words, "--minutes", minutes, "--out", str(tmp_path / "out")])
+        lines = log.read_text().splitlines() if log.exists() else []
+        return status, capsys.readouterr().out, lines
+
+    return run
+
+
+def test_runs_take_the_same_time_and_stand_side_by_side(compared, tmp_path):
+    status, printed, lines = compared("avatars:smoke", "big=avatars:smoke batch=4")
+    assert status == 0
+    assert [line.split()[0] for line in lines] == ["speed", "avatars,smoke", "speed", "big"]
+    # 800 and 400 images/s: 48,000 and 24,000 in a minute
+    assert "--config.total_kimg=48 " in lines[1] and "--config.total_kimg=24 " in lines[3]
+    assert not (tmp_path / "out" / ".speed").exists()
+    rows = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert rows[0] == "| run | minutes | compiling, s | images | images/s | kid_toy |"
+    assert rows[2] == "| avatars,smoke | 1.01 | 9.5 | 48,000 | 794 | 0.8 ± 0.01 |"
+    assert rows[3] == "| big | 1.01 | 9.5 | 24,000 | 397 | 0.4 ± 0.01 |"
+    assert "\n".join(rows) in printed
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("<article") == 2 and "At equal time" in page
+    results = json.loads((tmp_path / "out" / "comparison.json").read_text())["results"]
+    assert results["big"]["values"]["kid_toy"] == 0.4 and results["big"]["images"] == 24_000
+
+
+def test_all_durations_of_a_config_are_scaled_alike(compared):
+    lines = compared("avatars opt_g.schedule=cosine ema_rise_kimg=64", "--set", "batch=32")[2]
+    assert "--config.total_kimg=100000.0" in lines[0]
+    words = dict(word.split("=", 1) for word in lines[1].split() if word.startswith("--config."))
+    # 3,200 images/s: 192,000 in a minute, and the config has 128,000
+    assert float(words["--config.total_kimg"]) == pytest.approx(192)
+    assert float(words["--config.ema_rise_kimg"]) == pytest.approx(96)
+    assert float(words["--config.opt_g.decay_from_kimg"]) == pytest.approx(96)
+    assert float(words["--config.save_every_kimg"]) == pytest.approx(24)
+    assert words["--config.eval_every_kimg"] == "None"
+
+
+def test_the_same_command_goes_on_where_it_was(compared, tmp_path):
+    words = ["avatars:smoke", "b=avatars:smoke seed=1"]
+    compared(*words)
+    assert compared(*words)[2] == []
+    out = tmp_path / "out"
+    (out / "b" / "checkpoints" / "6000").rename(out / "b" / "gone")
+    status, printed, lines = compared(*words, "c=avatars:smoke seed=2")
+    assert status == 0 and [line.split()[0] for line in lines] == ["b", "speed", "c"]
+    assert "avatars,smoke, 48 thousand images: finished before" in printed
+    # measured once more by another protocol only
+    count = lambda: len((out / "b" / "evaluations.jsonl").read_text().splitlines())
+    assert count() == 1
+    compared(*words, "--set", "eval.images=4")
+    assert count() == 2
+
+
+def test_what_fails_is_named_and_the_others_go_on(compared, tmp_path):
+    broken = [f"s{n}=avatars:smoke seed={n}" for n in (9, 8, 7)]
+    status, printed, lines = compared(*broken, "avatars:smoke")
+    assert status == 1 and len(lines) == 1 + 2 + 2 + 2
+    page = (tmp_path / "out" / "report.html").read_text()
+    for name, why in (
+        ("s9", "its speed can't be measured: it can't be."),
+        ("s8", "its training ended early."),
+        ("s7", "the generator draws nothing"),
+    ):
+        assert f"{name}: {why}" in printed and f"failed: {name}; the same command" in printed
+        assert f"failed: {html.escape(why)}" in page.replace("&#39;", "&#x27;")
+    rows = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert "| s8 |" in rows[3] and rows[3].endswith("| failed: its training ended early. |")
+    assert rows[5].endswith("| 0.8 ± 0.01 |")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "--config=nothing: no such config."),
+        (["avatars nothing=1"], "config.nothing: no such setting"),
+        (["avatars", "avatars"], "'avatars': two have it; put another before it, as in"),
+        (["a/b=avatars"], "'a/b': no name of a folder"),
+        (["avatars", "--minutes", "0"], "--minutes=0: it must be above 0."),
+        (["avatars", "--folder", "x=here"], "--folder 'x=here': write it as 'NAME=PICTURES min"),
+        (
+            ["avatars", "--folder", "x=. minutes=a images=3"],
+            "--folder 'x=. minutes=a images=3': a must be a number",
+        ),
+        (["avatars", "--folder", "x=. minutes=1 images=0"], "0 must be a whole number, 1 to"),
+        (["avatars", "--folder", "x=. minutes=0 images=3"], "minutes must be above 0."),
+        (["avatars", "--folder", "x=gone minutes=1 images=3"], "gone: no such folder."),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_trained(tmp_path, words, message):
+    minutes = [] if "--minutes" in words else ["--minutes", "1"]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compare.main([*words, *minutes, "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes", "message"),
+    [
+        (["avatars:smoke"], "2", "an earlier comparison is of 1 minutes. Give another --out."),
+        (["avatars,smoke=avatars:smoke batch=4"], "1", "another config: config.batch: 8 -> 4."),
+    ],
+)
+def test_another_comparison_is_not_taken_for_this_one(compared, words, minutes, message):
+    compared("avatars:smoke")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compared(*words, minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["avatars:smoke", "big=avatars:smoke data.resolution=64"],
+            "big is of pictures of [64, 64, 3], avatars,smoke of [32, 32, 3]",
+        ),
+        (["x=avatars:smoke opt_g.lrr=1"], "x: config.opt_g.lrr: no such setting."),
+    ],
+)
+def test_runs_are_checked_together(tmp_path, words, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compare.check([*words, "--minutes", "1", "--out", str(tmp_path / "out")])
+
+
+def test_the_first_config_says_how_all_are_measured(tmp_path):
+    flags = ["avatars", "b=avatars_biggan", "--set", "eval.images=50", "--minutes", "1"]
+    runs, _ = compare.plan(compare.parse([*flags, "--out", str(tmp_path / "out")]))
+    first, second = (run.config["eval"] for run in runs)
+    assert first == second and first["images"] == 50 and first["features"] == "vgg16,efflite0"
+    assert first["metrics"] == ["kid", "precision_recall"]
