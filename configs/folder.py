@@ -15,9 +15,9 @@ def get_config(arg=None):
     c.algorithm, c.model = "projected", "dcgan"
     c.g, c.d = dict(width=32, up="folded", patch=2, palette=0), dict(width=32)
     c.game = dict(z_dim=64, features_side=64)
-    c.from_data = ("g.palette",)
+    c.from_data = ("augment", "g.palette")
     c.data = dict(source="folder", path="photos", resolution=64, flip=True)
-    c.augment, c.augment_below = dict(name="diffaugment", policy="color,translation,cutout"), 10_000
+    c.augment = dict(name="diffaugment", policy="color,translation,cutout")
     c.opt_g = c.opt_d = dict(name="adam", lr=5e-4, b1=0.0, b2=0.99)
     c.batch, c.total_kimg = arg.batch, 150.0
     c.save_every_kimg, c.ema_halflife_kimg = 5.0, 2.0
@@ -31,6 +31,6 @@ def get_config(arg=None):
         c.batch, c.total_kimg = 8, 0.032
         c.eval_every_kimg = 0.032
         c.eval = dict(
-            metrics=("kid", "memorisation"), images=8, reference=8, batch=8, features="vgg16"
+            metrics=("kid", "memorisation"), images=8, reference=8, batch=8, features="alexnet"
         )
     return c

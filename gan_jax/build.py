@@ -30,7 +30,7 @@ FEW = 100  # images: with fewer a generator has little to learn but the images t
 class Experiment:
     """What a run is made of, ready to train."""
 
-    config: Config  # `augment` as it is for this many images: see `augment_below`
+    config: Config  # with all that its `from_data` names decided, by these images
     parallel: Parallel
     source: Source  # the training images
     samples: Source  # the same with the further pictures that the game takes beside each
@@ -64,7 +64,6 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     agreement.agree({"the fingerprint of config.data": source.fingerprint})
     pipeline.check_batch(config.batch, len(source), parallel.size, jax.process_count())
     config, decided = recipe.decide(config, source)
-    config, notes = decide_augmentation(config, len(source))
 
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
@@ -79,7 +78,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
         samples=derived.Derived(samples, game.views) if game.views else samples,
         game=game,
         iteration=make_iteration(config, game, parallel),
-        notes=(*source.notes, *decided, *notes, *warn_of_few_images(config, game, len(source))),
+        notes=(*source.notes, *decided, *warn_of_few_images(config, game, len(source))),
     )
 
 
@@ -170,20 +169,6 @@ def _traced(config: Config, net: nn.Module, key: jax.Array, *args):
         lines = [frame.lineno for frame in frames if frame.filename == file]
         at = f", line {lines[-1]}" if lines else ""
         raise ValueError(f"{_named(config, net)}{at}: {type(error).__name__}: {text}") from error
-
-
-def decide_augmentation(config: Config, images: int) -> tuple[Config, list[str]]:
-    """(the config for data of so many images, lines for the log): `augment_below` decides whether
-    `augment` stays."""
-    if config.augment_below is None or not config.augment:
-        return config, []
-    if images >= config.augment_below:
-        return dataclasses.replace(config, augment={}), []
-    return config, [
-        f"{images:,} images are fewer than {config.augment_below:,} (config.augment_below): the"
-        f" critic sees them augmented by {config.augment.get('name')}, so that it learns them by"
-        " heart less soon. --config.augment={} turns that off."
-    ]
 
 
 def warn_of_few_images(config: Config, game: Game, images: int) -> list[str]:

@@ -24,6 +24,7 @@ DTYPES = {
     "bfloat16": "half the memory and, on GPU and TPU, faster",
 }
 
+FORMER = ("augment_below",)  # settings of older runs, whose outcome stands in their others
 LOCATIONS = ("path", "name", "data_dir")  # settings of config.data that say which data it is
 
 
@@ -49,7 +50,6 @@ class Config:
     game: dict = dataclasses.field(default_factory=dict)  # arguments of the algorithm
     # {"name": a name in augment.AUGMENTS, ...}: what critics see
     augment: dict = dataclasses.field(default_factory=dict)
-    augment_below: int | None = None  # images: augment data of fewer only; None: any data
     # settings that the training pictures decide where they are not given, names in recipe.RULES
     from_data: tuple = ()
     conditional: bool | None = None  # whether the networks take labels; None: as the data has them
@@ -121,7 +121,7 @@ DURATIONS = (
 )  # fmt: skip
 COUNTS = (
     "batch", "accumulate", "keep", "grid_rows", "grid_cols", "heartbeat_seconds", "join_seconds",
-    "augment_below", "profile_steps",
+    "profile_steps",
 )  # fmt: skip
 LEAST = {"workers": 0} | dict.fromkeys(COUNTS, 1)
 
@@ -220,6 +220,11 @@ def parse_arg(arg: str | None, **defaults) -> types.SimpleNamespace:
 def as_json(config: Config) -> dict:
     """The config as JSON has it: what is written beside a run and compared."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def current(settings: Mapping) -> dict:
+    """What a run recorded of its config, without settings that there are no more."""
+    return {name: value for name, value in settings.items() if name not in FORMER}
 
 
 def differences(old: Mapping, new: Mapping, prefix: str = "config") -> list[str]:

@@ -13,6 +13,7 @@ from gan_jax.data.statistics import Statistics
 from gan_jax.runtime import registry
 
 FLAT = 0.05  # of Look.flat: pictures with less are shaded, or photographs
+AUGMENTED = 10_000  # fewer pictures are augmented where a config has an augmentation
 SPARE = 2  # colors of a drawing beyond those that have areas of their own
 
 
@@ -115,9 +116,17 @@ def residual(own: object, found: Statistics) -> tuple[object, str]:
     return False, "a target is nearer to the mean target than to its input"
 
 
+def augment(own: object, found: Statistics) -> tuple[object, str]:
+    if found.count >= AUGMENTED:
+        return {}, f"{found.count:,} pictures are many"
+    few = f"{found.count:,} pictures are fewer than {AUGMENTED:,}"
+    return own, f"{few}, which the critic would learn by heart"
+
+
 # (the config's own value, None where it has none; what the pictures are like) -> (value, reason)
 Rule = Callable[[object, Statistics], tuple[object, str]]
 RULES: Mapping[str, Rule] = {
+    "augment": augment,
     "g.flat": flat,
     "g.guided": guided,
     "g.palette": palette,

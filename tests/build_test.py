@@ -166,21 +166,6 @@ def test_networks_of_ones_own_are_told_what_they_must_take_and_give(
     )
 
 
-def test_few_images_are_augmented_and_many_are_not(toy_game):
-    run = config.load(str(CONFIGS / "folder.py"))
-    few, said = build.decide_augmentation(run, 9999)
-    assert few == run and few.augment["name"] == "diffaugment"
-    assert "9,999 images are fewer than 10,000 (config.augment_below)" in said[0]
-    many, said = build.decide_augmentation(run, 10_000)
-    assert many == dataclasses.replace(run, augment={}) and not said
-    always = dataclasses.replace(run, augment_below=None)
-    assert build.decide_augmentation(always, 10**6) == (always, []) and build.decide_augmentation(
-        many, 5
-    ) == (many, [])
-    with pytest.raises(ValueError, match="config.augment_below=0: it must be at least 1"):
-        dataclasses.replace(run, augment_below=0)
-
-
 def test_very_few_images_are_told_what_to_expect(toy_game):
     run, game = config.load(str(CONFIGS / "folder.py")), toy_game()
     assert "99 images are few" in build.warn_of_few_images(run, game, 99)[0]

@@ -53,6 +53,17 @@ def test_a_palette_has_twice_the_colors_and_shaded_pictures_have_none(measured):
         assert recipe.decide(run, None)[0].g["palette"] == colors
 
 
+def test_few_pictures_are_augmented_and_many_are_not(monkeypatch):
+    run = config.load(str(ROOT / "configs" / "folder.py"))
+    for count, augment in ((9_999, run.augment), (10_000, {})):
+        found = Statistics(count, (64, 64, 3), SHADED)
+        monkeypatch.setattr(statistics, "measure", lambda source, found=found: found)
+        decided, lines = recipe.decide(run, None)
+        assert decided.augment == augment and f"{count:,} pictures are" in lines[1]
+    given = config.load(str(ROOT / "configs" / "folder.py"), ["augment={'name': 'ada'}"])
+    assert recipe.decide(given, None)[0].augment == {"name": "ada"}
+
+
 @pytest.mark.parametrize(
     ("override", "left"),
     [
@@ -88,5 +99,6 @@ def test_a_run_that_goes_on_decides_nothing_anew(tmp_path, measured):
     assert resume.as_begun(run, tmp_path / "nowhere") == run
     given = config.load(PAIRS, ["g.flat=4"])
     assert resume.as_begun(given, tmp_path).g == begun.g | {"flat": 4}
-    older = {"g": {"width": 24}}
+    older = {"g": {"width": 24}, "augment_below": 1000}
+    assert "augment_below" not in config.current(older)
     assert recipe.as_decided(run, older) == dataclasses.replace(run, from_data=())

@@ -109,9 +109,9 @@ def test_smoke(file, evaluated, tool, tmp_path, shared_data, capsys, shared_expe
     if file.stem == "folder":
         said = capsys.readouterr()
         said = said.out + said.err
-        assert "9 images are fewer than 10,000" in said and "9 images are few:" in said
+        assert "9 pictures are fewer than 10,000" in said and "9 images are few:" in said
         assert "config.g.palette=0: they are not drawn in flat colors" in said
-        assert "real pictures" in said.partition("memorised_vgg16")[2]
+        assert "real pictures" in said.partition("memorised_alexnet")[2]
     if file.stem == "pairs":
         said = capsys.readouterr()
         assert "config.g.guided=" in said.out + said.err

@@ -10,7 +10,7 @@ import jax
 
 from gan_jax import checkpoint, models
 from gan_jax.algorithms import make_game
-from gan_jax.config import Config, set_override
+from gan_jax.config import Config, current, set_override
 from gan_jax.inference.exported import Exported
 from gan_jax.inference.sampler import Sampler, check_class_names, check_kind, is_size
 from gan_jax.runtime import registry
@@ -53,7 +53,7 @@ def load_sampler(
     step = checkpoint.find(path)
     saved, meta = checkpoint.read(step, ("ema/",))
     _check_meta(meta, step)
-    config = registry.build(Config, meta["config"], f"{step}: config")
+    config = registry.build(Config, current(meta["config"]), f"{step}: config")
     registry.check_trusted(
         {"algorithm": config.algorithm, "model": config.model}, trusted, str(step)
     )
@@ -81,7 +81,7 @@ def run_config(path: str | pathlib.Path, trusted: Iterable[str] = ()) -> Config:
     step = checkpoint.find(path)
     meta = checkpoint.read_meta(step)
     _check_meta(meta, step)
-    config = registry.build(Config, meta["config"], f"{step}: config")
+    config = registry.build(Config, current(meta["config"]), f"{step}: config")
     names = {"algorithm": config.algorithm, "model": config.model}
     names |= _sources(config.data, "data") | _sources(config.eval, "eval")
     names |= {f"measure {name}": name for name in config.eval.get("metrics", ())}

@@ -11,7 +11,7 @@ import jax
 
 from gan_jax import build, checkpoint, optim, recipe
 from gan_jax.build import Experiment
-from gan_jax.config import Config, as_json, differences
+from gan_jax.config import Config, as_json, current, differences
 from gan_jax.runtime import registry, workdir
 from gan_jax.state import TrainState
 
@@ -151,7 +151,7 @@ def _restored(config: Config, store: checkpoint.Store, like: TrainState) -> tupl
 def _changes(config: Config, meta: Mapping, step: int, fingerprint: str) -> Iterator[str]:
     """Lines on what is not as it was when the checkpoint of `step` was saved."""
     newer = json.loads(json.dumps(registry.defaults(Config)))  # settings that it may lack
-    old = newer | meta["config"]
+    old = newer | current(meta["config"])
     for line in differences(old, as_json(config)):
         yield f"changed since that step: {line}"
     yield from learning_rate_jumps(old, as_json(config), step * config.batch / 1000)
