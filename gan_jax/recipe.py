@@ -4,7 +4,7 @@ On pictures that a setting does not fit, its rule turns it off.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from gan_jax.config import Config
 from gan_jax.data import statistics
@@ -14,6 +14,7 @@ from gan_jax.runtime import registry
 
 FLAT = 0.05  # of Look.flat: pictures with less are shaded, or photographs
 AUGMENTED = 10_000  # fewer pictures are augmented where a config has an augmentation
+SHAPES = ("g.palette",)  # names of rules that decide the shapes of weights
 SPARE = 2  # colors of a drawing beyond those that have areas of their own
 
 
@@ -42,13 +43,18 @@ def check(config: Config) -> None:
         registry.choose(RULES, name, "config.from_data")
 
 
-def as_decided(config: Config, saved: Mapping) -> Config:
+def as_decided(config: Config, saved: Mapping, only: Sequence[str] | None = None) -> Config:
     """The config with what its `from_data` names as a checkpoint's settings, `saved`, have it: a
-    run that goes on decides nothing anew."""
+    run that goes on decides nothing anew.
+
+    only: names; the others are left to be decided.
+    """
+    names = [name for name in config.from_data if only is None or name in only]
     values = {}
-    for name in config.from_data:
+    for name in names:
         values |= _at(saved, name)
-    return _with(config, values)
+    left = tuple(name for name in config.from_data if name not in names)
+    return dataclasses.replace(_with(config, values), from_data=left)
 
 
 def _at(settings: Mapping, name: str) -> dict:

@@ -51,8 +51,7 @@ def run(
         if jax.process_index() == 0:  # the first of the run's processes holds the workdir
             stack.enter_context(workdir.lock(folder))
         new = restart or not checkpoint.steps_in(folder / "checkpoints")
-        if not new:
-            config = resume.as_begun(config, folder)
+        config = resume.as_begun(config, folder, new=new)
         experiment = build.experiment(config, new=new)
         signals.check()
         config = experiment.config

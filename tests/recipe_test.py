@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 
-from gan_jax import config, recipe
+from gan_jax import checkpoint, config, recipe
 from gan_jax.data import statistics
 from gan_jax.data.statistics import Look, Statistics
 from gan_jax.start import resume
@@ -95,10 +96,24 @@ def test_a_run_that_goes_on_decides_nothing_anew(tmp_path, measured):
         meta = tmp_path / "checkpoints" / str(step) / "meta"
         meta.mkdir(parents=True)
         (meta / "metadata").write_text(text)
-    assert resume.as_begun(run, tmp_path) == begun
-    assert resume.as_begun(run, tmp_path / "nowhere") == run
+    assert resume.as_begun(run, tmp_path, new=False) == begun
+    assert resume.as_begun(run, tmp_path / "nowhere", new=False) == run
     given = config.load(PAIRS, ["g.flat=4"])
-    assert resume.as_begun(given, tmp_path).g == begun.g | {"flat": 4}
+    assert resume.as_begun(given, tmp_path, new=False).g == begun.g | {"flat": 4}
     older = {"g": {"width": 24}, "augment_below": 1000}
     assert "augment_below" not in config.current(older)
     assert recipe.as_decided(run, older) == dataclasses.replace(run, from_data=())
+
+
+def test_a_run_from_anothers_weights_has_their_shapes(tmp_path, monkeypatch):
+    folder = str(ROOT / "configs" / "folder.py")
+    many = dataclasses.replace(config.load(folder, ["g.palette=12"]), from_data=())
+    meta = tmp_path / "meta"
+    meta.mkdir()
+    (meta / "metadata").write_text(json.dumps({"config": config.as_json(many)}))
+    monkeypatch.setattr(checkpoint, "find", pathlib.Path)
+    few = config.load(folder, [f"init_from={tmp_path}"])
+    begun = resume.as_begun(few, tmp_path / "few", new=True)
+    assert begun.g == many.g and begun.from_data == ("augment",)
+    alone = config.load(folder)
+    assert resume.as_begun(alone, tmp_path / "few", new=True) == alone

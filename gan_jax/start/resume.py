@@ -62,8 +62,14 @@ def _lost(config: Config, folder: pathlib.Path, there: bool) -> str | None:
     return None
 
 
-def as_begun(config: Config, folder: pathlib.Path) -> Config:
-    """The config with what the pictures decided when the run in the workdir `folder` began."""
+def as_begun(config: Config, folder: pathlib.Path, *, new: bool) -> Config:
+    """The config with what the pictures decided when the run in the workdir `folder` began; of a
+    new run from another's weights, with what gave these their shapes."""
+    if new:
+        if config.init_from is None or not set(recipe.SHAPES) & set(config.from_data):
+            return config
+        saved = checkpoint.read_meta(checkpoint.find(config.init_from))["config"]
+        return recipe.as_decided(config, saved, recipe.SHAPES)
     for step in checkpoint.steps_in(folder / "checkpoints"):
         with contextlib.suppress(ValueError, OSError):  # a damaged one, as `Store` will say
             return recipe.as_decided(config, checkpoint.read_meta(step)["config"])
