@@ -196,6 +196,7 @@ def test_what_a_run_prints_and_writes(file, tmp_path, capsys):
     assert json.loads((tmp_path / "config.json").read_text())["game"]["penalty"] == "r1"
     assert [line["step"] for line in lines(tmp_path)] == [5, 10, 15, 20]
     assert lines(tmp_path)[-1]["images"] == 160
+    assert ["compile_s" in line for line in lines(tmp_path)] == [True, False, False, False]
     grids = sorted((tmp_path / "samples").iterdir())
     assert [g.name for g in grids] == ["0000000000.png", "0000000080.png", "0000000160.png"]
     # the grid, and the phases: all run in the first iteration

@@ -1,6 +1,7 @@
 """Pictures of another program, measured as a run's own are."""
 
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -16,8 +17,32 @@ from gan_jax.evaluation.gather import Log
 from gan_jax.evaluation.images import Images, Sets, materialize, of_source, sides
 from gan_jax.evaluation.protocol import Protocol
 from gan_jax.runtime import registry
+from gan_jax.runtime.files import replace_text
 
 ROWS, COLUMNS = 8, 10  # of the grid of them
+
+
+def make_run(
+    config: Config,
+    pictures: pathlib.Path,
+    workdir: pathlib.Path,
+    log: Log,
+    *,
+    images: int,
+    minutes: float,
+) -> None:
+    """`measure`, written to `workdir` as a run has it, for a report.
+
+    images, minutes: that the other program was trained on and for.
+    """
+    found = measure(config, pictures, workdir / "samples" / f"{images}.png", log)
+    line = {"step": images, "images": images, "img/s": images / (60 * minutes)}
+    for name, content in (
+        ("config.json", {"folder": str(pictures), "images": images, "minutes": minutes}),
+        ("metrics.jsonl", line),
+        ("evaluations.jsonl", {"images": images} | found),
+    ):
+        replace_text(workdir / name, json.dumps(content) + "\n")
 
 
 def measure(config: Config, pictures: pathlib.Path, sheet: pathlib.Path, log: Log) -> dict:

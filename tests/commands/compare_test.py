@@ -26,7 +26,8 @@ lines = [{"step": 1, "images": batch, "img/s": batch / 10, "compile_s": 9.5}]
 if measuring:
     lines.append({"step": 2, "images": 500 * batch, "img/s": rate})
 else:
-    lines.append({"step": 2, "images": images, "img/s": rate})
+    slow = 2 if words.get("seed") == "6" else 1
+    lines.append({"step": 2, "images": images, "img/s": rate / slow})
     (workdir / "checkpoints" / str(round(images / batch))).mkdir(parents=True, exist_ok=True)
 (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in lines))
 if measuring: time.sleep(60)
@@ -106,6 +107,11 @@ def test_the_same_command_goes_on_where_it_was(compared, tmp_path):
     assert count() == 1
     compared(*words, "--set", "eval.images=4")
     assert count() == 2
+
+
+def test_minutes_that_came_out_otherwise_are_said(compared):
+    printed = compared("avatars:smoke", "slow=avatars:smoke seed=6")[1]
+    assert printed.endswith("slow: 2.01 minutes, not 1.\n") and printed.count(", not 1.") == 1
 
 
 def test_what_fails_is_named_and_the_others_go_on(compared, tmp_path):
