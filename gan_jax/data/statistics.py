@@ -58,10 +58,11 @@ def measure(source: Source) -> Statistics:
     *sides, last = source.sides or (source,)
     pictures = _some(last)
     if (pictures == pictures[0, 0, 0]).all():
+        place = "config.data.b" if sides else "config.data"
         color = ", ".join(map(str, pictures[0, 0, 0]))
         raise ValueError(
-            f"config.data: all of the {len(pictures):,} pictures looked at are of one color,"
-            f" ({color}): there is nothing to learn. Give others (config.data.path)."
+            f"{place}: all of the {len(pictures):,} pictures looked at are of one color, ({color}):"
+            f" there is nothing to learn. Give others ({place}.path)."
         )
     found = {}
     if source.partner == "paired":

@@ -91,5 +91,7 @@ def test_a_set_of_one_color_is_refused(tmp_path):
         statistics.measure(open_source(a))
     b = folder(tmp_path / "b", drawings(3, 16))
     statistics.measure(open_source(dict(source="paired", a=a, b=b)))  # only targets must vary
+    with pytest.raises(ValueError, match=r"Give others \(config.data.b.path\)"):
+        statistics.measure(open_source(dict(source="unpaired", a=b, b=a)))
     plain[1] = 8
     statistics.measure(open_source(folder(tmp_path / "c", plain)))
