@@ -114,7 +114,7 @@ def plan(flags: argparse.Namespace) -> tuple[list[Run], list[Folder]]:
         named, spec, own = parse_run(text)
         overrides = [*flags.settings, *own]
         if protocol is None:
-            protocol = protocol_of(config.load(spec, overrides).eval)
+            protocol = protocol_of(config.load(spec, overrides).eval, overrides)
         overrides.append(f"eval={protocol!r}")
         settings = config.as_json(config.load(spec, overrides))
         runs.append(Run(named or default_name(spec, own), spec, overrides, settings))
@@ -161,9 +161,12 @@ def parse_folder(text: str) -> Folder:
     return Folder(found["name"], path, minutes, images)
 
 
-def protocol_of(settings: Mapping) -> dict:
-    """The eval that all share: of the first config, with what a comparison needs."""
+def protocol_of(settings: Mapping, overrides: Sequence[str]) -> dict:
+    """The eval that all share: of the first config, with what a comparison needs; by two networks,
+    but where the user names others."""
     found = PROTOCOL | dict(settings)
+    if not any(text.startswith(("eval.features=", "eval=")) for text in overrides):
+        found["features"] = PROTOCOL["features"]
     return found | {"metrics": tuple(dict.fromkeys([*found["metrics"], *PROTOCOL["metrics"]]))}
 
 

@@ -185,8 +185,13 @@ def test_runs_are_checked_together(tmp_path, words, message):
 
 
 def test_the_first_config_says_how_all_are_measured(tmp_path):
-    flags = ["avatars", "b=avatars_biggan", "--set", "eval.images=50", "--minutes", "1"]
-    runs, _ = compare.plan(compare.parse([*flags, "--out", str(tmp_path / "out")]))
-    first, second = (run.config["eval"] for run in runs)
+    """But always by two networks, where the user names no others."""
+
+    def protocols(*words):
+        flags = [*words, "--minutes", "1", "--out", str(tmp_path / "out")]
+        return [run.config["eval"] for run in compare.plan(compare.parse(flags))[0]]
+
+    first, second = protocols("folder", "b=avatars_biggan", "--set", "eval.images=50")
     assert first == second and first["images"] == 50 and first["features"] == "vgg16,efflite0"
-    assert first["metrics"] == ["kid", "precision_recall"]
+    assert first["metrics"] == ["kid", "memorisation", "precision_recall"]
+    assert protocols("folder eval.features=alexnet")[0]["features"] == "alexnet"
