@@ -1,5 +1,6 @@
 """What the README and the docs show works: the README's commands run on a short run of a small
-config, which compiles soon, in place of the default; those of all pages name configs, settings and flags that exist."""
+config, in the place of the default; those of all pages name configs, settings and flags that exist.
+"""
 
 import argparse
 import pathlib

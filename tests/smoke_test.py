@@ -22,6 +22,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # Their games are those of another config, which is always tried, and their networks are too or are
 # trained in tests/algorithms; run these with -m slow.
 ALIKE = {
+    "avatars",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",
