@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from gan_jax import checkpoint, optim, recipe
-from gan_jax.algorithms import check_partner, make_game
+from gan_jax.algorithms import check_partner, check_targets, make_game
 from gan_jax.algorithms.base import Game, reference_names
 from gan_jax.config import Config
 from gan_jax.data import derived, domains, pipeline
@@ -67,6 +67,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
 
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
+    check_targets(config, game, source)
     if game.nets:
         agreement.agree({"the SHA-256 of config.game's networks": frozen_hashes(game)})
     names = reference_names(game.references)

@@ -22,6 +22,10 @@ YUV = (
     (0.61497538, -0.51496512, -0.10001026),
 )
 
+# about what a net whose pixels are divided by their deviation must be multiplied by to be one that
+# sees them of 255 units, as the official VGG19 does: maps of ReLUs grow with their input
+PIXELS = 57.0
+
 
 class Loss(NamedTuple):
     """One adversarial objective: what the critic minimizes, what the generator minimizes, both

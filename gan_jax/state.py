@@ -61,3 +61,8 @@ class Phase(NamedTuple):
     every: int = 1  # plays when step % every == 0: lazy regularization
     repeat: int = 1  # optimizer steps an iteration, one batch each: n_critic
     only: tuple[str, ...] | None = None  # names of the player's networks that move; None: all
+    since: int = 0  # the first iteration in which it plays
+
+    def due(self, step: int) -> bool:
+        """Whether it plays in this iteration."""
+        return step >= self.since and step % self.every == 0

@@ -141,7 +141,7 @@ class Iteration:
 
     def due(self, step: int) -> list[int]:
         """The places of the phases that are due in iteration `step`."""
-        return [n for n, (phase, _) in enumerate(self.steps) if step % phase.every == 0]
+        return [n for n, (phase, _) in enumerate(self.steps) if phase.due(step)]
 
     def __call__(
         self, state: TrainState, batches: Sequence[PyTree], step: int
@@ -150,7 +150,7 @@ class Iteration:
         step: the host's count of iterations."""
         metrics, k = {}, 0
         for phase, step_fn in self.steps:
-            if step % phase.every == 0:
+            if phase.due(step):
                 for batch in batches[-phase.repeat :]:
                     state, measured = step_fn(state, batch, self.parallel.scalar(np.int32(k)))
                     metrics, k = metrics | measured, k + 1

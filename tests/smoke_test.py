@@ -41,6 +41,9 @@ ALIKE = {
     "cyclegan_horse2zebra",
     "emoji_cut",
     "single_cut",
+    "cartoon_anime",
+    "cartoon_film",
+    "cartoon_white_box",
     "dcgan_celeba64",
     "dcgan_cifar10",
     "wgan_cifar10",
@@ -67,7 +70,7 @@ NOT_EVALUATED = {
     "sngan_cifar10",
     "gan_mnist",
 }
-TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut")
+TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut", "animegan", "white_box")
 
 
 @pytest.fixture

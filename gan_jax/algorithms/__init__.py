@@ -6,10 +6,12 @@ import types
 from collections.abc import Sequence
 
 import flax.linen as nn
+import numpy as np
 
 from gan_jax import augment, models
 from gan_jax.algorithms.base import Game
 from gan_jax.config import Config
+from gan_jax.data.source import Source
 from gan_jax.runtime import registry
 
 # settings of networks that are counts, or tuples of counts: at least 1
@@ -17,6 +19,7 @@ SIZES = (
     "width", "widest", "widths", "w_dim", "map_layers", "features", "embedding", "expansion",
     "cardinality", "channel_base", "channel_max", "mbstd_group",
 )  # fmt: skip
+LOOKED_AT = 16  # pictures of a set, before training on it
 GAME_RENAMES = {  # what a game of one's own may define by a former name
     "settle": "prepare_for_sampling",
     "through": "apply_generator",
@@ -118,6 +121,27 @@ def further_networks(config: Config) -> dict[str, type[nn.Module]]:
 def field_names(kind: type) -> set[str]:
     """The names of a dataclass's fields."""
     return {field.name for field in dataclasses.fields(kind)}
+
+
+def check_targets(config: Config, game: Game, source: Source) -> None:
+    """Raises ValueError where the set of pictures that a game goes to is too small for it, or holds
+    nothing to learn."""
+    if not game.partners:
+        return
+    targets = source.sides[1]
+    if len(targets) < game.least_targets:
+        raise ValueError(
+            f"config.data.b: {len(targets)} style picture, and config.algorithm="
+            f"{config.algorithm!r} learns a style from a set. For one picture there are"
+            " configs/cartoon_painting.py (perceptual style) and configs/single_cut.py (CUT)."
+        )
+    some = np.arange(min(len(targets), LOOKED_AT))
+    pictures = targets.load(some, some.astype(np.uint64))["image"]
+    if (pictures == pictures[:, :1, :1]).all():
+        raise ValueError(
+            f"config.data.b: pictures of one color each (the first {len(some)} looked at): there is"
+            " no style to learn in them."
+        )
 
 
 def check_partner(config: Config, game: Game, source) -> None:

@@ -43,6 +43,7 @@ class Game(abc.ABC):
             data/domains.py.
         partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),
             which give each picture a "target"; empty: it needs no such pictures.
+        least_targets: pictures that the set to go to must have.
         views: further pictures, shaped as "image", that the loader makes of a sample's: with
             "target_smooth" the target with its edges blurred, with "superpixels" the picture with
             each region of like color filled with its mean.
@@ -63,6 +64,7 @@ class Game(abc.ABC):
     labeled = False
     references = 0
     partners: tuple[str, ...] = ()
+    least_targets = 1
     views: tuple[str, ...] = ()
     nets: Mapping[str, tuple[str, str | None]] = types.MappingProxyType({})
     sampling_settings: tuple[str, ...] = ()
@@ -267,6 +269,15 @@ def check_weights(game: Any, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(game, name) < math.inf:
             raise ValueError(f"config.game.{name}={getattr(game, name)}: it must be 0 or more.")
+
+
+def check_rgb(x: jax.Array) -> None:
+    """Raises ValueError where pictures [B, H, W, C] are not in three colors."""
+    if x.shape[-1] != 3:
+        raise ValueError(
+            f"config.data: pictures of {x.shape[-1]} channels, and this game takes RGB: set"
+            " config.data.a.channels=3 and config.data.b.channels=3."
+        )
 
 
 def check_counts(game: Any, *names: str) -> None:

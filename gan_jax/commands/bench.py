@@ -133,9 +133,10 @@ def times(iteration, state, batch, warmup: int, least: int) -> tuple[list[float]
     cycle = math.lcm(*(phase.every for phase, _ in iteration.steps))
     count = -(-least // cycle) * cycle
     batches, found = [batch] * iteration.batches, []
+    late = max(phase.since for phase, _ in iteration.steps)  # all phases have begun
     for step in range(-warmup, count):
         began = time.perf_counter()
-        state, metrics = iteration(state, batches, step)
+        state, metrics = iteration(state, batches, late + step)
         jax.block_until_ready((state, metrics))
         found.append(1e3 * (time.perf_counter() - began))
     found = found[warmup:]

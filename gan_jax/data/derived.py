@@ -16,7 +16,8 @@ EDGES = 100, 200  # thresholds of Canny's gradients, of 8 bits
 AROUND = 5  # pixels, the side of what around an edge is blurred
 BLUR = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
-SEGMENTS, SIGMA, COMPACTNESS = 200, 1, 10  # of SLIC
+SEGMENTS, SIDE = 200, 256  # regions of SLIC in a picture of 256 x 256; of others by their area
+SIGMA, COMPACTNESS = 1, 10
 
 
 class Derived(Source):
@@ -77,14 +78,14 @@ def smoothed_edges(picture: np.ndarray) -> np.ndarray:
 
 
 def superpixels(picture: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, C] with each of some SEGMENTS regions of like color filled with its mean.
+    """uint8 [H, W, C] with each region of like color filled with its mean.
 
     SLIC (Achanta et al. 2012), as in white-box cartoonization (Wang & Yu 2020), section 3.2.
     """
     _, segmentation = _scikit_image()
-    regions = segmentation.slic(
-        as_rgb(picture), SEGMENTS, COMPACTNESS, sigma=SIGMA, start_label=0
-    ).ravel()
+    count = max(2, round(SEGMENTS * picture[..., 0].size / SIDE**2))
+    how = {"sigma": SIGMA, "start_label": 0}
+    regions = segmentation.slic(as_rgb(picture), count, COMPACTNESS, **how).ravel()
     colors = picture.reshape(-1, picture.shape[-1]).astype(np.float64)
     sums = np.stack([np.bincount(regions, channel) for channel in colors.T], 1)
     means = sums / np.maximum(np.bincount(regions), 1)[:, None]

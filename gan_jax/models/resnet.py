@@ -105,10 +105,18 @@ class Generator(nn.Module):
         start = "zeros" if self.residual else self.initializer
         h = Conv(self.shape[2], start, kernel_size=7, padding=0, name="last")(reflect(h, 3))
         picture = jnp.tanh(h[:, : x.shape[1], : x.shape[2]].astype(jnp.float32))
-        if self.guided and not train:
-            picture = guided_filter(picture, x.mean(-1, keepdims=True), self.guided)
-        if self.residual:
-            picture = jnp.clip(x + 2 * picture, -1, 1)
-        if check_colors(self.flat, "flat") and not train:
-            picture = Flat(self.flat, name="flat")(picture)
-        return picture
+        return finished(self, picture, x, train=train)
+
+
+def finished(
+    net: nn.Module, picture: Float[Array, "B H W C"], x: Float[Array, "B H W C"], *, train: bool
+) -> Float[Array, "B H W C"]:
+    """What a generator's tanh makes of the picture x by its settings `residual`, `guided` and
+    `flat`, as `Generator` here has them. To be called in its compact method."""
+    if net.guided and not train:
+        picture = guided_filter(picture, x.mean(-1, keepdims=True), net.guided)
+    if net.residual:
+        picture = jnp.clip(x + 2 * picture, -1, 1)
+    if check_colors(net.flat, "flat") and not train:
+        picture = Flat(net.flat, name="flat")(picture)
+    return picture

@@ -6,14 +6,14 @@ from jaxtyping import Array, Float
 
 
 def guided_filter(
-    x: Float[Array, "B H W C"], guide: Float[Array, "B H W 1"], radius: int, eps: float = 1e-2
+    x: Float[Array, "B H W C"], guide: Float[Array, "B H W _"], radius: int, eps: float = 1e-2
 ) -> Float[Array, "B H W C"]:
     """In each window the linear function of `guide` nearest to x.
 
     He, Sun & Tang 2013, "Guided image filtering", equations 5, 6 and 8.
 
     Args:
-        x, guide: in [-1, 1].
+        x, guide: in [-1, 1]; the guide has one channel, or one for each of x.
         radius: of the windows, which have 2 radius + 1 pixels a side, fewer at the picture's edge.
         eps: variance of the guide below which a window is taken to be flat.
     Raises:

@@ -57,14 +57,14 @@ class Conv(Weights):
 
     Attributes:
         kernel_size: taps in each direction.
-        padding: zeros on each side.
+        padding: zeros on each side, or ((top, bottom), (left, right)).
         resample: "none"; "up" doubles the size before it by nearest neighbors; "down" halves it
             after it by averages (both 3x3, padded by 1: stride, padding and groups are not read).
     """
 
     kernel_size: int = 3
     stride: int = 1
-    padding: int = 1
+    padding: conv.Padding = 1
     groups: int = 1
     resample: str = "none"
 

@@ -1,5 +1,5 @@
 """Normalization: batch norm over the global batch, conditional batch norm,
-instance norm, spectral norm."""
+instance norm, layer norm, spectral norm."""
 
 import flax.linen as nn
 import jax
@@ -105,16 +105,18 @@ class InstanceNorm(nn.Module):
     affine: bool = True
     eps: float = 1e-5
 
+    axes = (1, 2)
+
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         y = x.astype(jnp.float32)
-        mean = y.mean((1, 2), keepdims=True)
+        mean = y.mean(self.axes, keepdims=True)
         given = self.get_variable("norms", "moments")
         if given is not None:
             flat = given[1] < self.eps
             mean = jnp.where(flat, mean, given[0])
         y = y - mean
-        variance = jnp.square(y).mean((1, 2), keepdims=True)
+        variance = jnp.square(y).mean(self.axes, keepdims=True)
         if given is not None:
             variance = jnp.where(flat, variance, given[1])
         elif self.is_mutable_collection("norms") and not self.is_initializing():
@@ -126,6 +128,21 @@ class InstanceNorm(nn.Module):
         return y.astype(x.dtype) * _as(scale, x) + _as(
             self.param("bias", nn.initializers.zeros, x.shape[-1]), x
         )
+
+
+class LayerNorm(InstanceNorm):
+    """Each image to mean 0 and variance 1 over space and channels together, then each channel
+    scaled and shifted by weights.
+
+    Tiles as with `InstanceNorm`. Ba et al. 2016, arXiv:1607.06450.
+
+    Attributes:
+        eps: TensorFlow's (tf.contrib.layers.layer_norm).
+    """
+
+    eps: float = 1e-12
+
+    axes = (1, 2, 3)
 
 
 class SpectralNorm(nn.Module):

@@ -33,6 +33,13 @@ def double(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
     return conv.resample(x, (1, 3, 3, 1), up=2, padding=(0, -1), gain=4)
 
 
+def double_at_corners(x: Float[Array, "B H W C"]) -> Float[Array, "B 2*H 2*W C"]:
+    """Linear between the pixels, pixel (i, j) at (2 i, 2 j), constant beyond the last ones: as
+    TensorFlow 1 resizes. `double` has no such shift by half a pixel."""
+    x = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)), "edge")
+    return conv.resample(x, (1, 2, 1), up=2, padding=(1, -1), gain=4)
+
+
 def space_to_depth(x: Float[Array, "B H W C"], n: int) -> Float[Array, "B H//{n} W//{n} {n*n}*C"]:
     """Each square of n x n pixels as the channels of one; n divides H and W."""
     b, h, w, c = x.shape

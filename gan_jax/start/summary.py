@@ -60,6 +60,7 @@ def _order(phases: Sequence[Phase]) -> str:
         (f"{phase.repeat} x " if phase.repeat > 1 else "")
         + phase.who
         + (f" every {phase.every} iterations" if phase.every > 1 else "")
+        + (f" from iteration {phase.since:,}" if phase.since else "")
         for phase in phases
     ]
     return f"optimizer steps of an iteration: {', '.join(steps)}"

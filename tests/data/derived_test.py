@@ -41,6 +41,16 @@ def test_only_what_lies_around_an_edge_is_blurred():
     np.testing.assert_allclose(made[30, 7], (15 * sky + sea) / 16, atol=0.5)
 
 
+def test_regions_have_one_size_in_pictures_of_any():
+    counts = []
+    for side in (64, 128):
+        ramp = np.linspace(0, 255, side)
+        x = np.stack([*np.meshgrid(ramp, ramp), np.zeros((side, side))], -1).astype(np.uint8)
+        counts.append(len(np.unique(derived.superpixels(x).reshape(-1, 3), axis=0)))
+    # 200 in 256 x 256
+    assert 8 <= counts[0] <= 18 and 36 <= counts[1] <= 66
+
+
 def test_a_faint_edge_stays():
     x = picture()
     x[32:] = np.array(SKY) - 20  # a gradient of 80, below both thresholds
@@ -48,11 +58,10 @@ def test_a_faint_edge_stays():
 
 
 def test_regions_are_filled_with_their_mean():
-    noise = np.random.default_rng(0).integers(-9, 10, (64, 64, 3))
-    x = (picture() + noise).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(-9, 10, (128, 128, 3))
+    x = (picture(128) + noise).astype(np.uint8)
     made = derived.superpixels(x)
-    assert 50 < len(np.unique(made.reshape(-1, 3), axis=0)) <= derived.SEGMENTS
-    assert np.abs(made.astype(float) - picture()).mean() < 0.8 * np.abs(noise).mean()
+    assert np.abs(made.astype(float) - picture(128)).mean() < 0.8 * np.abs(noise).mean()
     for c in range(3):  # a region's mean is its own, so that of all is the picture's
         assert abs(made[..., c].mean() - x[..., c].mean()) < 0.5
 
