@@ -57,8 +57,12 @@ def speed(command: Sequence[str], workdir: pathlib.Path, seconds: float) -> floa
 
 def scaled(settings: Mapping, factor: float) -> list[str]:
     """Overrides by which all durations of a config are `factor` times as long, how far one
-    evaluation is from the next too. settings: as JSON has them."""
-    return [f"{key}={kimg * factor:.9g}" for key, kimg in durations(settings)]
+    evaluation is from the next too; but not the average's half-life where `ema_rampup` bounds it to
+    a share of the images seen. settings: as JSON has them."""
+    bounded = settings["ema_rampup"] is not None
+    fixed = {"ema_halflife_kimg"} if bounded else set()
+    found = {key: kimg for key, kimg in durations(settings) if key not in fixed}
+    return [f"{key}={kimg * factor:.9g}" for key, kimg in found.items()]
 
 
 def durations(settings: Mapping, above: str = "") -> Iterator[tuple[str, float]]:

@@ -82,15 +82,18 @@ def test_runs_take_the_same_time_and_stand_side_by_side(compared, tmp_path):
 
 
 def test_all_durations_of_a_config_are_scaled_alike(compared):
-    lines = compared("avatars opt_g.schedule=cosine ema_rise_kimg=64", "--set", "batch=32")[2]
+    own = "opt_g.decay_from_kimg=64 opt_g.schedule=cosine total_kimg=128 save_every_kimg=16"
+    words = [f"{name}=avatars {own} ema_rampup={ramp}" for name, ramp in (("a", 0.1), ("b", None))]
+    lines = compared(*words, "--set", "batch=32", "--set", "ema_halflife_kimg=4")[2]
     assert "--config.total_kimg=100000.0" in lines[0]
-    words = dict(word.split("=", 1) for word in lines[1].split() if word.startswith("--config."))
-    # 3,200 images/s: 192,000 in a minute, and the config has 128,000
-    assert float(words["--config.total_kimg"]) == pytest.approx(192)
-    assert float(words["--config.ema_rise_kimg"]) == pytest.approx(96)
-    assert float(words["--config.opt_g.decay_from_kimg"]) == pytest.approx(96)
-    assert float(words["--config.save_every_kimg"]) == pytest.approx(24)
-    assert words["--config.eval_every_kimg"] == "None"
+    for line, half_life in ((lines[1], 4), (lines[3], 6)):  # of the first it is bounded
+        given = dict(word.split("=", 1) for word in line.split() if word.startswith("--config."))
+        # 3,200 images/s: 192,000 in a minute
+        assert float(given["--config.total_kimg"]) == pytest.approx(192)
+        assert float(given["--config.opt_g.decay_from_kimg"]) == pytest.approx(96)
+        assert float(given["--config.save_every_kimg"]) == pytest.approx(24)
+        assert given["--config.eval_every_kimg"] == "None"
+        assert float(given["--config.ema_halflife_kimg"]) == pytest.approx(half_life)
 
 
 def test_the_same_command_goes_on_where_it_was(compared, tmp_path):
