@@ -128,7 +128,7 @@ def check_own_networks(
     z, x = game.latent(key, n), batch["image"].astype(jnp.float32)
     images, logits = f"images f32 {[n, *shape]}", f"logits f32 [{n}, ...], some for each"
     own = [(game.g, z, "z", [n, *shape], images)]
-    own += [] if game.own_critic else [(game.d, x, "x", [n], logits)]
+    own += [] if game.own_critic(config.game) else [(game.d, x, "x", [n], logits)]
     for net, first, name, wanted, what in own:
         _check_call(config, net, f"{name}, y", first, y)
         found = _traced(config, net, key, first, y)

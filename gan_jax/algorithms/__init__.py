@@ -47,7 +47,7 @@ def make_game(config: Config, shape: Sequence[int], n_classes: int) -> Game:
             else "config.conditional=False, but the data has classes. Set config.data.labels=False."
         )
     algorithm, model = modules(config)
-    critic = critic_class(algorithm, model)
+    critic = critic_class(config, algorithm, model)
     _check_names(algorithm.Algorithm, model.Generator, critic)
     if algorithm.Algorithm.labeled and not n_classes:
         raise ValueError(
@@ -101,13 +101,16 @@ def _defined(kind: type) -> set[str]:
 def modules(config: Config) -> tuple[types.ModuleType, types.ModuleType]:
     """(the algorithm's module, the model's). Raises ValueError where there is none of that name."""
     algorithm = registry.by_name("algorithms", config.algorithm, "config.algorithm", "Algorithm")
-    needs = ("Generator",) if algorithm.Algorithm.own_critic else ("Generator", "Discriminator")
+    own = algorithm.Algorithm.own_critic(config.game)
+    needs = ("Generator",) if own else ("Generator", "Discriminator")
     return algorithm, registry.by_name("models", config.model, "config.model", *needs)
 
 
-def critic_class(algorithm: types.ModuleType, model: types.ModuleType) -> type[nn.Module]:
+def critic_class(
+    config: Config, algorithm: types.ModuleType, model: types.ModuleType
+) -> type[nn.Module]:
     """The class of `config.d`: the game's own critic, or the model's."""
-    return algorithm.Algorithm.own_critic or model.Discriminator
+    return algorithm.Algorithm.own_critic(config.game) or model.Discriminator
 
 
 def further_networks(config: Config) -> dict[str, type[nn.Module]]:

@@ -52,7 +52,6 @@ class Game(abc.ABC):
         sampling_settings: names of its settings that act on sampling only, not on training, so that
             they can be changed for a trained generator.
         parts: fields that are made of settings of config.game too, (("terms", CriticTerms),).
-        own_critic: the class of its critic, where that is not the Discriminator of the model.
         calls: how it calls its networks, (("g", "x, style"), ...), arguments by name; networks of
             one's own are held to that. Empty: they are traced instead (build.py).
     """
@@ -69,8 +68,13 @@ class Game(abc.ABC):
     nets: Mapping[str, tuple[str, str | None]] = types.MappingProxyType({})
     sampling_settings: tuple[str, ...] = ()
     parts: tuple[tuple[str, type], ...] = ()
-    own_critic: type[nn.Module] | None = None
     calls: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def own_critic(cls, settings: Mapping[str, Any]) -> type[nn.Module] | None:
+        """The class of its critic under these settings, config.game, where that is not the
+        Discriminator of the model."""
+        return None
 
     @classmethod
     def takes(cls) -> set[str]:
@@ -331,6 +335,19 @@ def forward(
 def to_float(images: jax.Array) -> jax.Array:
     """uint8 [B, H, W, C] -> f32 in [-1, 1]."""
     return images.astype(jnp.float32) / 127.5 - 1
+
+
+def feature_maps(net: pretrained.Net, weights: PyTree, x: jax.Array, side: int) -> list[jax.Array]:
+    """What a frozen network of these weights makes of pictures x f32 [B, H, W, C] in [-1, 1]: its
+    four deepest maps, from large to small.
+
+    side: pictures are resized first, bilinearly, so that their shorter side has so many pixels.
+    """
+    scale = side / min(x.shape[1:3])
+    if scale != 1:
+        height, width = (round(scale * n) for n in x.shape[1:3])
+        x = jax.image.resize(x, (x.shape[0], height, width, x.shape[3]), "bilinear")
+    return list(net.stages(weights, x, net.stages_of.taps[-4:]).values())
 
 
 def normal(rng: jax.Array, rows: int, *shape: int) -> jax.Array:

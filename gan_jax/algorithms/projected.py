@@ -35,7 +35,6 @@ class Algorithm(base.FromNoise):
     conversion of the same TensorFlow ones.
     """
 
-    own_critic = projected.Discriminator
     parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module
@@ -53,6 +52,10 @@ class Algorithm(base.FromNoise):
         registry.choose(losses.LOSSES, self.loss, "config.game.loss")
         registry.choose(pretrained.NETS, self.features, "config.game.features")
         base.check_counts(self, "z_dim", "n_critic", "features_side")
+
+    @classmethod
+    def own_critic(cls, settings):
+        return projected.Discriminator
 
     @property
     def nets(self):
@@ -115,24 +118,15 @@ class Algorithm(base.FromNoise):
     def critic(self, params_d, state, x, y):
         """(logits f32 [B, L], D's new mutable {"d": ...}).
         Every pass of a step starts from the stored one."""
-        maps = self.maps(state.frozen["eyes"], x)
+        maps = base.feature_maps(self.frozen["eyes"], state.frozen["eyes"], x, self.features_side)
         logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], maps, y)
         return logits, {"d": mutable}
-
-    def maps(self, weights, x):
-        """What the frozen network of these weights makes of pictures f32 [B, H, W, C] in [-1, 1]:
-        its four deepest maps, from large to small."""
-        scale = self.features_side / min(x.shape[1:3])
-        size = [round(scale * n) for n in x.shape[1:3]]
-        if scale != 1:
-            x = jax.image.resize(x, (x.shape[0], *size, x.shape[3]), "bilinear")
-        eyes = self.frozen["eyes"]
-        return list(eyes.stages(weights, x, eyes.stages_of.taps[-4:]).values())
 
     def init(self, rng, batch):
         k_g, k_d = jax.random.split(rng)
         x, y = base.to_float(batch["image"]), batch.get("label")
-        shapes = jax.eval_shape(self.maps, self.frozen["eyes"].params, x)
+        net, side = self.frozen["eyes"], self.features_side
+        shapes = jax.eval_shape(lambda: base.feature_maps(net, net.params, x, side))
         maps = [jnp.zeros(found.shape) for found in shapes]
         params, mutable = base.init_network(self.d, k_d, maps, y)
         d = base.variables({"d": params}, {"d": mutable})

@@ -7,8 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import losses, regularizers
+from gan_jax import losses, pretrained, regularizers
 from gan_jax.algorithms import base
+from gan_jax.augment import NONE, Augment
+from gan_jax.models import projected
+from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
 COARSE = 4  # pixels a side, at which `color` compares
@@ -34,6 +37,10 @@ class Algorithm(base.Translator):
             stay where they were.
         temporal: weight of regularizers.crop_consistency in the step with styles of noise, for
             video.
+        together: one step of each player, not two: every other style is a picture's.
+        features, weights, features_side: of the frozen network that the critic sees pictures by,
+            as in `projected`, whose critic it then is; None: it sees them by itself, as published.
+        augment: what the critic's pictures go through, real and generated; config.augment.
         batch: images an iteration.
     Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two
     pictures of it. The step with styles of pictures moves G alone (`only`), as in the official
@@ -60,9 +67,22 @@ class Algorithm(base.Translator):
     diversity_kimg: float | None = None
     color: float = 0.0
     temporal: float = 0.0
+    together: bool = False
+    features: str | None = None
+    weights: str | None = None
+    features_side: int = 64
+    augment: Augment = NONE
     batch: int = 0
 
     def __post_init__(self):
+        if self.features is not None:
+            registry.choose(pretrained.NETS, self.features, "config.game.features")
+            base.check_counts(self, "features_side")
+            if self.gamma:
+                raise ValueError(
+                    f"config.game.gamma={self.gamma}: the critic of config.game.features has batch"
+                    " norms, which mix pictures: R1 is not defined there. Set it to 0."
+                )
         if self.z_dim < 1:
             raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
         base.check_weights(self, "gamma", "style", "cycle", "diversity", "color", "temporal")
@@ -74,8 +94,18 @@ class Algorithm(base.Translator):
                 " of images), or None."
             )
 
+    @classmethod
+    def own_critic(cls, settings):
+        return projected.Discriminator if settings.get("features") else None
+
+    @property
+    def nets(self):
+        return {"eyes": (self.features, self.weights)} if self.features else {}
+
     @property
     def phases(self):
+        if self.together:
+            return Phase("d", self.loss_d_both), Phase("g", self.loss_g_both)
         return (
             Phase("d", self.loss_d_latent),
             Phase("d", self.loss_d_reference),
@@ -87,33 +117,42 @@ class Algorithm(base.Translator):
         """Minimized over params_d with G frozen; fakes have styles of noise.
         Returns (f32 [], Aux)."""
         s = self.styles_from_noise(state.g.params, batch, rng)
-        return self.loss_d(params_d, state, batch, s)
+        return self.loss_d(params_d, state, batch, s, rng)
 
     def loss_d_reference(self, params_d, state, batch, rng):
         """The same; fakes have the styles of pictures."""
         s = self.styles_from_images(state.g.params, batch, "target")
-        return self.loss_d(params_d, state, batch, s)
+        return self.loss_d(params_d, state, batch, s, rng)
 
-    def loss_d(self, params_d, state, batch, s):
+    def loss_d_both(self, params_d, state, batch, rng):
+        """The same; every other fake has the style of a picture."""
+        s = self.styles_of_both(state.g.params, batch, rng, "target")
+        return self.loss_d(params_d, state, batch, s, rng)
+
+    def loss_d(self, params_d, state, batch, s, rng):
         """The critic's loss at fakes of style s [B, S]. Eq. 1, and R1."""
         x_real, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.translated(state.g.params, x_real, s)
+        k_real, k_fake = jax.random.split(jax.random.fold_in(rng, 1))
 
         def critic(x):
-            return self.critic(params_d, x, y)
+            return self.critic(params_d, state, x, y, k_real)[0]
 
-        logits_real = critic(x_real)
-        logits_fake = self.critic(params_d, x_fake, y_new)
-        r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
-        adversarial = losses.logistic_d(logits_real, logits_fake)
-        loss = adversarial + self.gamma / 2 * r1
+        logits_real, mutable = self.critic(params_d, state, x_real, y, k_real)
+        logits_fake, _ = self.critic(params_d, state, x_fake, y_new, k_fake)
+        loss = adversarial = losses.logistic_d(logits_real, logits_fake)
         metrics = {
             "d/loss": adversarial,
             "d/real": jnp.mean(logits_real),
             "d/fake": jnp.mean(logits_fake),
-            "d/r1": r1,
         }
-        return loss, Aux(state.d.mutable, state.carry, metrics)
+        if self.gamma:
+            r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
+            loss += self.gamma / 2 * r1
+            metrics["d/r1"] = r1
+        images = (state.step + 1.0) * self.batch
+        carry = {"augment": self.augment.observe(state.carry["augment"], logits_real, images)}
+        return loss, Aux(mutable, carry, metrics)
 
     def loss_g_latent(self, params_g, state, batch, rng):
         """Minimized over params_g (G, mapping and encoder) with D frozen; styles are of noise.
@@ -121,26 +160,38 @@ class Algorithm(base.Translator):
         k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
         s = self.styles_from_noise(params_g, batch, k_one)
         s_other = self.styles_from_noise(params_g, batch, k_other)
-        return self.loss_g(params_g, state, batch, s, s_other, "latent", *k_crop)
+        return self.loss_g(params_g, state, batch, s, s_other, "latent", rng, *k_crop)
 
     def loss_g_reference(self, params_g, state, batch, rng):
         """The same with the styles of pictures; it moves G alone."""
         s = self.styles_from_images(params_g, batch, "target")
         s_other = self.styles_from_images(params_g, batch, "target2")
-        return self.loss_g(params_g, state, batch, s, s_other, "reference")
+        return self.loss_g(params_g, state, batch, s, s_other, "reference", rng)
 
-    def loss_g(self, params_g, state, batch, s, s_other, kind, k_crop=None):
+    def loss_g_both(self, params_g, state, batch, rng):
+        """The same with every other style of a picture, which moves G alone."""
+        k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
+        s = self.styles_of_both(params_g, batch, k_one, "target")
+        s_other = self.styles_of_both(params_g, batch, k_other, "target2")
+        return self.loss_g(params_g, state, batch, s, s_other, "both", rng, *k_crop)
+
+    def loss_g(self, params_g, state, batch, s, s_other, kind, rng, k_crop=None):
         """The generator's loss at style s [B, S], with s_other [B, S] to be unlike: eq. 1 to 4.
 
         k_crop: key of the crop where the loss is to have the term `temporal`.
         """
         x, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.translated(params_g, x, s)
-        adversarial = losses.non_saturating_g(None, self.critic(state.d.params, x_fake, y_new))
+        k_critic = jax.random.fold_in(rng, 1)
+        logits, _ = self.critic(state.d.params, state, x_fake, y_new, k_critic)
+        adversarial = losses.non_saturating_g(None, logits)
         style = losses.l1(self.encode(params_g, x_fake, y_new), s)
-        cycle = losses.l1(self.translated(params_g, x_fake, self.encode(params_g, x, y)), x)
-        loss = adversarial + self.style * style + self.cycle * cycle
-        metrics = {"loss": adversarial, "style": style, "cycle": cycle}
+        loss = adversarial + self.style * style
+        metrics = {"loss": adversarial, "style": style}
+        if self.cycle:
+            cycle = losses.l1(self.translated(params_g, x_fake, self.encode(params_g, x, y)), x)
+            loss += self.cycle * cycle
+            metrics["cycle"] = cycle
         if self.diversity:
             x_other = jax.lax.stop_gradient(self.translated(params_g, x, s_other))
             diversity = losses.l1(x_fake, x_other)
@@ -180,6 +231,12 @@ class Algorithm(base.Translator):
         """Styles [B, S] of the batch's pictures `name`, of the classes that it is taken to."""
         return self.encode(params_g, base.to_float(batch[name]), batch["target_label"])
 
+    def styles_of_both(self, params_g, batch, rng, name):
+        """Styles [B, S]: of noise, and every other one of the batch's pictures `name`, through
+        which no gradient runs."""
+        seen = jax.lax.stop_gradient(self.styles_from_images(params_g, batch, name))
+        return self.styles_from_noise(params_g, batch, rng).at[1::2].set(seen[1::2])
+
     def map(self, params_g, z, y, train=True):
         """z [B, Z], classes y [B] -> styles [B, S]."""
         return base.forward(self.mapping, params_g["mapping"], {}, z, y, train=train)[0]
@@ -192,12 +249,30 @@ class Algorithm(base.Translator):
         """x [B, H, W, C], styles s [B, S] -> pictures f32 [B, H, W, C]."""
         return base.forward(self.g, params_g["g"], {}, x, s)[0]
 
-    def critic(self, params_d, x, y):
-        """Logits f32 [B]."""
-        return base.forward(self.d, params_d["d"], {}, x, y)[0]
+    def critic(self, params_d, state, x, y, rng):
+        """(logits f32 [B, ...], D's new mutable {"d": ...}).
+        Every pass of a step starts from the stored one."""
+        x = self.seen(state.frozen, self.augment(state.carry["augment"], rng, x))
+        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
+        return logits, {"d": mutable}
+
+    def seen(self, frozen, x):
+        """Pictures f32 [B, H, W, C] as the critic takes them: themselves, or their feature maps."""
+        if not self.features:
+            return x
+        return base.feature_maps(self.frozen["eyes"], frozen["eyes"], x, self.features_side)
 
     def init(self, rng, batch):
-        k_g, k_mapping, k_encoder, k_d = jax.random.split(rng, 4)
+        *_, k_d = jax.random.split(jax.random.clone(rng), 4)
+        x, y = base.to_float(batch["image"]), batch["label"]
+        weights = {name: net.params for name, net in self.frozen.items()}
+        seen = jax.tree.map(jnp.zeros_like, jax.eval_shape(self.seen, weights, x))
+        params, mutable = base.init_network(self.d, k_d, seen, y)
+        d = base.variables({"d": params}, {"d": mutable})
+        return self.init_generator(rng, batch), d, {"augment": self.augment.init()}
+
+    def init_generator(self, rng, batch):
+        k_g, k_mapping, k_encoder, _ = jax.random.split(rng, 4)
         x, y = base.to_float(batch["image"]), batch["label"]
         z = jnp.zeros((x.shape[0], self.z_dim))
         params = {
@@ -210,8 +285,7 @@ class Algorithm(base.Translator):
             raise ValueError(
                 "config.networks: mapping.features and encoder.features must be equal."
             )
-        params_d = {"d": base.init_network(self.d, k_d, x, y)[0]}
-        return base.variables(params), base.variables(params_d), {}
+        return base.variables(params)
 
     def latent(self, rng, n, truncation=None):
         return base.truncated_normal(rng, (n, self.z_dim), truncation)

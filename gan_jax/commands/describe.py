@@ -140,7 +140,7 @@ def parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, .
     algorithm, model = modules(config)
     own = ("shape", "n_classes", "dtype")
     yield "config.g", model.Generator, config.g, own
-    yield "config.d", critic_class(algorithm, model), config.d, own
+    yield "config.d", critic_class(config, algorithm, model), config.d, own
     further = further_networks(config)
     for name, net in further.items():
         yield f"config.networks.{name}", net, config.networks.get(name, {}), own

@@ -35,6 +35,8 @@ class Generator(nn.Module):
         levels: halvings (official: log2(side) - 4, so 16x16 at 256).
         patch: see above; width is then the channels of a square.
         palette: number of colors that the result is drawn in (Palette); 0, as in the paper: any.
+        sharp: whether training draws with the palette as sampling does, so that the critic sees the
+            contours that will be drawn; the slower.
         dtype: of the activations.
         remat: recompute each block's activations in the backward pass, to save memory.
     Differs: without the official CelebA-HQ variant's high-pass skips, whose masks come of a face
@@ -47,6 +49,7 @@ class Generator(nn.Module):
     levels: int = 4
     patch: int = 1
     palette: int = 0
+    sharp: bool = False
     dtype: str = "float32"
     remat: bool = False
 
@@ -84,7 +87,9 @@ class Generator(nn.Module):
         )(x)
         x = depth_to_space(x, self.patch)[:, :height, :width].astype(jnp.float32)
         drawing, logits = jnp.split(x, [self.shape[2]], -1)
-        return Palette(name="palette")(drawing, logits, train=train) if colors else drawing
+        return (
+            Palette(self.sharp, name="palette")(drawing, logits, train=train) if colors else drawing
+        )
 
 
 class Mapping(nn.Module):

@@ -22,11 +22,16 @@ class Palette(nn.Module):
     ColorCNN (Hou et al. 2020, arXiv:2003.07848), there of the input's colors. So a generator can
     learn shapes without grain.
 
-    In sampling, not in training, the logits are multiplied by SHARPER (ColorCNN's shares are 0 or 1
-    then), and the shares made twice as fine and averaged: contours, where two logits are equal, run
-    between the pixels, smooth as in a vector drawing. A tile can have the colors of the whole
-    picture: see `cached_colors`.
+    In sampling, and in training only where `sharp` is set, the logits are multiplied by SHARPER
+    (ColorCNN's shares are 0 or 1 then), and the shares made twice as fine and averaged: contours,
+    where two logits are equal, run between the pixels, smooth as in a vector drawing. A tile can
+    have the colors of the whole picture: see `cached_colors`.
+
+    Attributes:
+        sharp: whether training draws as sampling does.
     """
+
+    sharp: bool = False
 
     @nn.compact
     def __call__(
@@ -42,7 +47,10 @@ class Palette(nn.Module):
             return jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
 
         colors = cached_colors(self, means)
-        shares = jnp.exp(shares) if train else conv.pool(nn.softmax(SHARPER * double(logits)))
+        if train and not self.sharp:
+            shares = jnp.exp(shares)
+        else:
+            shares = conv.pool(nn.softmax(SHARPER * double(logits)))
         return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
 
 

@@ -1,5 +1,6 @@
 """StarGAN v2's networks and game, on networks of a few thousand weights."""
 
+import dataclasses
 import itertools
 import types
 
@@ -9,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gan_jax import algorithms, build, config
+from gan_jax import algorithms, build, config, pretrained
 from gan_jax.algorithms import base
 from gan_jax.algorithms import starganv2 as starganv2_game
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.inference.sampler import Sampler
-from gan_jax.models import starganv2
+from gan_jax.models import projected, starganv2
 from gan_jax.nn import resample
 from gan_jax.state import Player
+from tests.nets import tiny_net
 
 CLASSES = ("avataaars", "dylan", "miniavs")
 SETTINGS = {
@@ -207,15 +209,16 @@ def test_the_diversity_weight_falls_with_the_images_seen():
 
 LIGHT = {name: {"w": jnp.float32(1)} for name in ("g", "d", "mapping", "encoder")}
 LIGHT_STATE = types.SimpleNamespace(
-    g=Player(None, {}, None), d=Player(LIGHT, {}, None), carry={}, step=jnp.int32(0)
+    g=Player(None, {}, None),
+    d=Player(LIGHT, {"d": {}}, None),
+    carry={"augment": {}},
+    step=jnp.int32(0),
+    frozen={},
 )
 
 
 def test_diversity_and_color_enter_by_their_weights_alone():
-    x = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
-    batch = {name: np.roll(x, k, 0) for k, name in enumerate(("image", "target", "target2"))}
-    batch |= {"label": jnp.array([0, 1, 2, 0]), "target_label": jnp.array([1, 2, 0, 0])}
-    found = {}
+    batch, found = light_batch(), {}
     for weights in ({}, {"color": 3.0}, {"diversity": 2.0}):
         game = light_game(**{"diversity": 0.0} | weights)
         loss = lambda rng, game=game: game.loss_g_latent(LIGHT, LIGHT_STATE, batch, rng)
@@ -241,7 +244,13 @@ def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
         "target_label": jnp.zeros(4),
     }
     loss = lambda params: game.loss_g(
-        params, LIGHT_STATE, batch, jnp.full((4, 1), 3.0), jnp.ones((4, 1)), "latent"
+        params,
+        LIGHT_STATE,
+        batch,
+        jnp.full((4, 1), 3.0),
+        jnp.ones((4, 1)),
+        "latent",
+        jax.random.key(0),
     )[0]
     logit = base.to_float(batch["image"]).mean() + 3
     adversarial = -3 * jax.nn.sigmoid(-logit)
@@ -250,9 +259,113 @@ def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
     )
 
 
+def light_batch():
+    x = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+    batch = {name: np.roll(x, k, 0) for k, name in enumerate(("image", "target", "target2"))}
+    return batch | {"label": jnp.array([0, 1, 2, 0]), "target_label": jnp.array([1, 2, 0, 0])}
+
+
+def test_together_every_other_style_is_a_pictures_and_moves_no_encoder():
+    game, batch = light_game(together=True), light_batch()
+    assert [phase.who for phase in game.phases] == ["d", "g"]
+    noise = game.styles_from_noise(LIGHT, batch, jax.random.key(0))
+    seen = game.styles_from_images(LIGHT, batch, "target")
+    styles = lambda params: game.styles_of_both(params, batch, jax.random.key(0), "target")
+    np.testing.assert_allclose(styles(LIGHT), jnp.stack([noise[0], seen[1], noise[2], seen[3]]))
+    grads = jax.grad(lambda params: styles(params).sum())(LIGHT)
+    assert grads["encoder"]["w"] == 0 and grads["mapping"]["w"] != 0
+
+
+class Looker(nn.Module):
+    """A critic of feature maps: the mean of the last of two, times a weight; it counts its passes
+    in training."""
+
+    @nn.compact
+    def __call__(self, maps, y, *, train=False):
+        passes = self.variable("batch_stats", "passes", jnp.zeros, ())
+        passes.value += 1.0 * (train and not self.is_initializing())
+        half, quarter = maps
+        assert half.shape[1] == 2 * quarter.shape[1] == 8  # pictures of 8 pixels, enlarged to 16
+        return self.param("w", nn.initializers.ones, ()) * quarter.mean((1, 2, 3))
+
+
+def test_a_critic_that_sees_pictures_by_a_frozen_network(monkeypatch):
+    """Logits are of the network's maps of the enlarged picture; D's pass moves the critic's state,
+    G's does not; there is no R1."""
+    monkeypatch.setitem(pretrained.NETS, "tiny", lambda name, *_: tiny_net(name))
+    game = light_game(features="tiny", features_side=16, gamma=0.0, together=True)
+    game = dataclasses.replace(game, d=Looker())
+    run = config.Config(**SETTINGS | {"game": {}})
+    state = jax.eval_shape(lambda: build.new_state(run, game, (8, 8, 3), 3))
+    assert state.d.mutable == {
+        "d": {"batch_stats": {"passes": jax.ShapeDtypeStruct((), "float32")}}
+    }
+    state = types.SimpleNamespace(
+        g=LIGHT_STATE.g.replace(params=LIGHT),
+        d=Player(LIGHT, {"d": {"batch_stats": {"passes": 0.0}}}, None),
+        carry={"augment": {}},
+        step=jnp.int32(0),
+        frozen={"eyes": tiny_net().params},
+    )
+    batch = light_batch()
+    loss, aux = jax.jit(lambda: game.loss_d_both(LIGHT, state, batch, jax.random.key(0)))()
+    x = jax.image.resize(base.to_float(batch["image"]), (4, 16, 16, 3), "bilinear")
+    seen = jnp.maximum(((x + 1) * 127.5 - 127) @ tiny_net().params["kernel"], 0)
+    np.testing.assert_allclose(aux.metrics["d/real"], seen.mean(), rtol=1e-5)
+    assert loss == aux.metrics["d/loss"] and "d/r1" not in aux.metrics
+    assert aux.mutable["d"]["batch_stats"]["passes"] == 1
+    slope = jax.grad(lambda params: game.loss_g_both(params, state, batch, jax.random.key(0))[0])(
+        LIGHT
+    )
+    blind = types.SimpleNamespace(
+        **vars(state) | {"frozen": {"eyes": {"kernel": jnp.zeros((3, 4))}}}
+    )
+    without = jax.grad(lambda params: game.loss_g_both(params, blind, batch, jax.random.key(0))[0])(
+        LIGHT
+    )
+    assert slope["g"]["w"] != without["g"]["w"]
+
+
+def test_features_choose_projected_gans_critic():
+    assert starganv2_game.Algorithm.own_critic({"features": None}) is None
+    assert starganv2_game.Algorithm.own_critic({"features": "efflite0"}) is projected.Discriminator
+    assert light_game().nets == {}
+    game = light_game(features="vgg16", weights="file", gamma=0.0)
+    assert game.nets == {"eyes": ("vgg16", "file")}
+
+
+def test_the_critics_pictures_are_augmented():
+    class Black:
+        def init(self):
+            return {"p": jnp.float32(0)}
+
+        def __call__(self, carry, rng, x):
+            return 0 * x
+
+        def observe(self, carry, logits, images):
+            return {"p": images}
+
+    game = light_game(gamma=0.0, augment=Black(), batch=4)
+    state = types.SimpleNamespace(**vars(LIGHT_STATE))
+    state.g, state.carry = state.g.replace(params=LIGHT), {"augment": game.augment.init()}
+    _, aux = game.loss_d_latent(LIGHT, state, light_batch(), jax.random.key(0))
+    assert aux.metrics["d/real"] == aux.metrics["d/fake"] == 0
+    assert aux.carry == {"augment": {"p": 4}}
+
+
 @pytest.mark.parametrize(
     ("changes", "classes", "message"),
     [
+        (
+            {"game": {"features": "vgg61"}, "d": {}},
+            3,
+            r"config.game.features='vgg61' is not known. Did you mean 'vgg16'\?",
+        ),
+        (
+            {"game": {"features": "vgg16"}, "d": {}},
+            3,
+            r"config.game.gamma=1.0: the critic of config.game.features has batch norms",
+        ),
         (
             {},
             0,

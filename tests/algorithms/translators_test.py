@@ -337,13 +337,14 @@ def test_contours_of_a_palette_run_between_pixels_when_it_draws():
     across = lambda place: jnp.tile(
         jnp.outer(jnp.arange(5.0) - place, jnp.array([-1e3, 1e3])), (1, 3, 1, 1)
     )
-    for place, training, share in (
-        (2.1, False, 0.5),
-        (2.4, False, 0.0),
-        (1.6, False, 1.0),
-        (2.1, True, 0.0),
+    for place, training, sharp, share in (
+        (2.1, False, False, 0.5),
+        (2.4, False, False, 0.0),
+        (1.6, False, False, 1.0),
+        (2.1, True, False, 0.0),
+        (2.1, True, True, 0.5),
     ):
-        made = Palette().apply({}, drawing, across(place), train=training)
+        made = Palette(sharp).apply({}, drawing, across(place), train=training)
         left, right = made[:, :, :1], made[:, :, 4:]
         np.testing.assert_allclose(made[:, :, 1:2], left, atol=1e-6)
         np.testing.assert_allclose(made[:, :, 2:3], (1 - share) * left + share * right, atol=1e-6)
@@ -353,8 +354,12 @@ def test_contours_of_a_palette_run_between_pixels_when_it_draws():
 def test_a_palette_is_sharper_when_it_draws_than_in_training():
     drawing, logits = jnp.ones((1, 2, 2, 3)), jnp.tile(jnp.array([0.0, 0.3]), (1, 2, 2, 1))
     colors = jnp.array([[[-1.0, -1, -1], [1, 1, 1]]])
-    for training, factor in ((True, 1.0), (False, SHARPER)):
-        made = Palette().apply({"norms": {"colors": colors}}, drawing, logits, train=training)
+    for training, sharp, factor in (
+        (True, False, 1),
+        (False, False, SHARPER),
+        (True, True, SHARPER),
+    ):
+        made = Palette(sharp).apply({"norms": {"colors": colors}}, drawing, logits, train=training)
         np.testing.assert_allclose(made, np.full((1, 2, 2, 3), np.tanh(0.15 * factor)), atol=1e-6)
 
 
