@@ -43,7 +43,11 @@ def input_grad(
     """
     if _suits_winograd(geometry, g, w.shape[2]):
         return winograd.input_grad(g, w, geometry.pad)
-    w = w.swapaxes(2, 3)
+    return _by_phase(geometry, g, w.swapaxes(2, 3), _correlate)
+
+
+def _by_phase(geometry, g, w, correlate):
+    """Transpose of a convolution in x; correlate: (g, taps, stride, padding) -> that of a phase."""
     (sh, sw), (height, width) = geometry.stride, geometry.size
     (rows, high), (columns, wide) = _phases(geometry, 0), _phases(geometry, 1)
 
@@ -51,7 +55,7 @@ def input_grad(
         taps = w[row[0] :: sh, column[0] :: sw]
         if 0 in taps.shape:
             return jnp.zeros((g.shape[0], high, wide, w.shape[3]), g.dtype)
-        return _correlate(g, jnp.flip(taps, (0, 1)), (1, 1), (row[1], column[1]))
+        return correlate(g, jnp.flip(taps, (0, 1)), (1, 1), (row[1], column[1]))
 
     x = jnp.stack([jnp.stack([phase(row, column) for column in columns], 3) for row in rows], 2)
     return x.reshape(g.shape[0], high * sh, wide * sw, w.shape[3])[:, :height, :width]
@@ -174,20 +178,46 @@ def _stretch(x, axis, start, length, step):
     return lax.slice_in_dim(x, 0, None, step, axis)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def depthwise(
     geometry: Geometry, x: Float[Array, "B H W C"], w: Float[Array, "kh kw 1 C"]
 ) -> Float[Array, "B h w C"]:
-    """Each channel by itself, a shifted sum over the taps: 10 to 50 times as fast as XLA's."""
-    (sh, sw), (height, width) = geometry.stride, geometry.out
-    x = jnp.pad(x, ((0, 0), *geometry.pad, (0, 0)))
-    total = 0
-    for i in range(geometry.kernel[0]):
-        for j in range(geometry.kernel[1]):
-            end = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
-            total = total + lax.slice(x, (0, i, j, 0), end, (1, sh, sw, 1)) * w[i, j].reshape(
-                1, 1, 1, -1
-            )
-    return total
+    """Each channel by itself, a shifted sum over the taps: 10 to 50 times as fast as XLA's. So is
+    its input gradient: the transpose that JAX derives, a sum of padded pieces, is slower by far.
+
+    Differentiable any number of times in both.
+    """
+    return sum(
+        part * w[i, j].reshape(1, 1, 1, -1) for (i, j), part in _shifted(geometry, x).items()
+    )
+
+
+def _depthwise_grads(geometry, xw, g):
+    x, w = xw
+
+    def correlate(g, taps, stride, pad):
+        return depthwise(Geometry(g.shape[1:3], taps.shape[:2], stride, pad), g, taps)
+
+    taps = [jnp.sum(part * g, (0, 1, 2)) for part in _shifted(geometry, x).values()]
+    return _by_phase(geometry, g, w, correlate), jnp.stack(taps).reshape(w.shape)
+
+
+depthwise.defvjp(_keep(depthwise), _depthwise_grads)
+
+
+def _shifted(geometry, x):
+    """Tap (i, j) -> the pixels that it meets, [B, h, w, C]."""
+    (kh, kw), (sh, sw), (height, width) = geometry.kernel, geometry.stride, geometry.out
+    x = lax.pad(
+        x, jnp.zeros((), x.dtype), [(0, 0, 0), *((lo, hi, 0) for lo, hi in geometry.pad), (0, 0, 0)]
+    )
+    starts = [(i, j) for i in range(kh) for j in range(kw)]
+
+    def part(i, j):
+        end = (x.shape[0], i + (height - 1) * sh + 1, j + (width - 1) * sw + 1, x.shape[3])
+        return lax.slice(x, (0, i, j, 0), end, (1, sh, sw, 1))
+
+    return {start: part(*start) for start in starts}
 
 
 def grouped(
