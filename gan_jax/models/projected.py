@@ -27,8 +27,8 @@ class Discriminator(nn.Module):
         dtype: of the activations.
         width: channels of the largest map once it is mixed, and of its head's first layer; 64 as
             published.
-        separable: whether heads convolve each channel by itself, then 1x1, then average: a
-            fraction of the work. Published beside StyleGAN2's generator.
+        separable: whether heads convolve each channel by itself, then 1x1, then average: less
+            work, though no faster on a CPU. Published beside StyleGAN2's generator.
     """
 
     n_classes: int = 0
@@ -118,10 +118,10 @@ class Head(nn.Module):
     def __call__(self, x: Map, y: Int[Array, " B"] | None, *, train: bool) -> Float[Array, "B _"]:
         for n, channels in enumerate(self.widths):
             x = self.halve(f"down{n}", x, channels, train)
-        taps = min(LAST, *x.shape[1:3])
+        x, taps = x.astype(jnp.float32), min(LAST, *x.shape[1:3])
         last = dict(kernel_size=taps, padding=0, bias=False, name="last")
         x = Conv(PROJECTED if self.n_classes else 1, START, True, **last)(x, train=train)
-        x = x.astype(jnp.float32).reshape(x.shape[0], -1, x.shape[3])
+        x = x.reshape(x.shape[0], -1, x.shape[3])
         if not self.n_classes:
             return x[:, :, 0]
         label = Embed(EMBEDDING, nn.initializers.normal(1.0), n_classes=self.n_classes)(y)

@@ -79,6 +79,7 @@ CRITICS = {  # every model's
     "r3gan": {"widths": (2,) * 4, "cardinality": (1,) * 4, "blocks": 1},
     "stylegan2": {"channel_base": 64, "channel_max": 8}, "starganv2": {"width": 2, "widest": 2},
     "pix2pix": {"width": 2}, "cyclegan": {"width": 2}, "cut": {"width": 2},
+    "animegan": {"width": 2}, "white_box": {"width": 2}, "projected": {"width": 2},
 }  # fmt: skip
 
 
@@ -93,22 +94,22 @@ def test_a_bfloat16_critics_logits_are_computed_in_float32(name):
     """From the output back, over what only moves numbers: none is rounded to bfloat16 before it is
     called float32."""
     model, labels = registry.by_name("models", name, "config.model"), name == "starganv2"
+    seen, shape = jnp.zeros((4, 32, 32, 3)), ((32, 32, 3),)
+    if name == "projected":  # its critic sees feature maps
+        seen, shape = [seen, seen[:, ::2, ::2]], ()
     d = model.Discriminator(
-        (32, 32, 3), dtype="bfloat16", **({"n_classes": 3} if labels else {}), **CRITICS[name]
+        *shape, dtype="bfloat16", **({"n_classes": 3} if labels else {}), **CRITICS[name]
     )
-    args = jnp.zeros((4, 32, 32, 3)), *((jnp.zeros(4, jnp.int32),) if labels else ())
+    args = seen, *((jnp.zeros(4, jnp.int32),) if labels else ())
     traced = jax.make_jaxpr(lambda key: d.init_with_output(key, *args)[0])(jax.random.key(0)).jaxpr
     made_by = {out: eqn for eqn in traced.eqns for out in eqn.outvars}
-    (logits,) = traced.outvars
-    while made_by[logits].primitive.name in (
-        "reshape",
-        "squeeze",
-        "slice",
-        "dynamic_slice",
-        "convert_element_type",
-    ):
-        logits = made_by[logits].invars[0]
-        assert logits.aval.dtype == jnp.float32
+    logits = list(traced.outvars)
+    moves = "reshape", "squeeze", "slice", "dynamic_slice", "convert_element_type", "concatenate"
+    while logits:
+        made = made_by[logits.pop()]
+        if made.primitive.name in moves:
+            logits += made.invars
+            assert all(x.aval.dtype == jnp.float32 for x in made.invars)
     assert any(var.aval.dtype == jnp.bfloat16 for var in made_by)
 
 
