@@ -1,4 +1,4 @@
-"""A picture, a folder or a video in a style: gan-jax stylize runs/starganv2 me.jpg --out styled
+"""Pictures, folders and videos in a style: gan-jax stylize runs/starganv2 me.jpg --out styled
 --style dylan.
 
 Without --style every style the checkpoint knows is drawn, and a picture's or a folder's results
@@ -8,6 +8,7 @@ command goes on from there.
 """
 
 import argparse
+import collections
 import pathlib
 
 from gan_jax.runtime import cli
@@ -24,31 +25,39 @@ def main(argv: list[str] | None = None) -> int | None:
     from gan_jax.inference.stylize_video import VideoJob
 
     sampler = loading.load(flags.checkpoint, translates=True, trusted=flags.trust_code)
-    clip = None if flags.input.is_dir() else clip_in(flags.input)
-    stylizer = stylize.Stylizer(
-        sampler,
-        strength=flags.strength,
-        tile=flags.tile,
-        overlap=flags.overlap,
-        buckets=clip is None or flags.faces,
-    )
+    found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
+    clips = [clip for clip in found.values() if clip is not None]
+    pictures = [path for path, clip in found.items() if clip is None]
+    check_names(clip.path for clip in clips)
+    sizes = {"strength": flags.strength, "tile": flags.tile, "overlap": flags.overlap}
+    stylizer = stylize.Stylizer(sampler, **sizes)
+    of_clips = stylize.Stylizer(sampler, **sizes, buckets=flags.faces)
     if flags.reference is not None:
         looks = [stylizer.look_of(reference(flags.reference), flags.style[0])]
     else:
         looks = stylizer.looks(list(dict.fromkeys(flags.style)), flags.seed)
     if flags.faces:
-        stylizer = FaceStylizer(stylizer)
-    if clip is None:
-        made = PictureJob(stylizer, looks, flags.input, flags.out, flags.side).run()
-    else:
+        stylizer, of_clips = map(FaceStylizer, (stylizer, of_clips))
+    made = []
+    if pictures:
+        made.append(PictureJob(stylizer, looks, pictures, flags.out, flags.side).run())
+    for clip in clips:
         for line in clip.notes():
             print(f"{clip.path}: {line}")
         settings = {name: vars(flags)[name] for name in SETTINGS}
-        made = VideoJob(stylizer, looks, clip, flags.out, flags.side, settings).run()
-    if made:
+        made.append(VideoJob(of_clips, looks, clip, flags.out, flags.side, settings).run())
+    if any(made):
         return None
-    print(f"{flags.input}: no face found; without --faces all of it is styled")
+    given = ", ".join(map(str, flags.input))
+    print(f"{given}: no face found; without --faces all of it is styled")
     return NO_FACE
+
+
+def check_names(clips) -> None:
+    """Raises ValueError where two videos would become one file."""
+    for name, count in collections.Counter(path.stem for path in clips).items():
+        if count > 1:
+            raise ValueError(f"two of the videos are named {name}: give each its own name.")
 
 
 def clip_in(path: pathlib.Path):
@@ -94,7 +103,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="a run's workdir (its newest valid checkpoint), one step's folder, what gan-jax share"
         " or export wrote, or a name of gan-jax models",
     )
-    add("input", type=path, help="an image, a folder of images, or a video")
+    add("input", type=path, nargs="+", help="images, folders of images, and videos")
     add("--out", required=True, type=path, help="folder for NAME_STYLE.png or .mp4, and sheet/")
     add("--style", action="append", default=[], metavar="NAME", help="may be repeated; default all")
     add(
@@ -104,7 +113,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="take the style of this picture, which is of --style",
     )
     add("--seed", type=int, default=0, help="another seed, another variant of a style (default 0)")
-    add("--strength", type=float, default=1.0, help="0 as it was, 1 in full style (default 1)")
+    help = "0 as it was, 1 in full style; between, colors before contours (default 1)"
+    add("--strength", type=float, default=1.0, help=help)
     add("--side", type=int, metavar="N", help="first make the shorter side N pixels")
     add(
         "--tile",
@@ -123,8 +133,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(argv)
     if flags.side is not None and not 1 <= flags.side <= 8192:
         raise ValueError(f"--side={flags.side}: it must be 1 to 8192 pixels.")
-    if not flags.input.exists():
-        raise ValueError(f"{flags.input}: no such file or folder.")
+    for file in flags.input:
+        if not file.exists():
+            raise ValueError(f"{file}: no such file or folder.")
     if flags.reference is not None and len(flags.style) != 1:
         raise ValueError("--reference: say by --style, once, which style the picture is of.")
     return flags

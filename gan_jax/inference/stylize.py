@@ -5,6 +5,8 @@ import os
 import typing
 from collections.abc import Callable, Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -12,6 +14,7 @@ from gan_jax.data import decode, geometry
 from gan_jax.data.images import composite, in_channels, rounded, to_float
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import tiling
+from gan_jax.nn.guided_filter import guided_mix
 from gan_jax.runtime import registry
 
 MOST_SEED = 2**32 - 1
@@ -50,7 +53,8 @@ def stylize(
         style: the class's name; may be left out where there is one style only.
         reference: take the style of this picture, which is of class `style`.
         seed: 0 to 4294967295; another seed, another variant of the style.
-        strength: 0 as it was, 1 in full style.
+        strength: 0 as it was, 1 in full style; between, colors come first, contours later
+            (nn.guided_filter.guided_mix).
     Raises:
         ValueError: no such style, none named where there are several, a strength or seed out of
             its range, or no picture.
@@ -115,8 +119,8 @@ class Stylizer:
 
     Args:
         sampler: a translator's run, or what was exported of it.
-        strength: 0 leaves a picture as it is, 1 gives the translator's; a mixture of their pixels
-            between.
+        strength: 0 leaves a picture as it is, 1 gives the translator's; a guided mixture of them
+            between (nn.guided_filter.guided_mix).
         tile: pictures of more than tile x tile pixels are cut into tiles with such sides. overlap:
             of neighbors.
         buckets: whether sides are padded to multiples of sampler.multiple: of pictures of many
@@ -206,16 +210,18 @@ class Stylizer:
             return run(self.sampler.part_of(tiling.pad_symmetric(whole, self.multiple)))
 
         styled = tiling.in_tiles(run(self.sampler.restyle), parts, x, self.tile, self.overlap)
-        mixed = (x + self.strength * (np.clip(styled, -1, 1) - x) + 1) * 127.5
-        rows = zip(mixed, opaque, pictures, strict=True)
+        rows = zip((np.clip(styled, -1, 1) + 1) * 127.5, opaque, pictures, strict=True)
         return np.stack([self._like(made, alpha, picture) for made, (_, alpha), picture in rows])
 
     def _run(self, restyle, x, look):
-        """x f32 [n, h, w, C] through the network, padded."""
+        """x f32 [n, h, w, C] through the network, padded, and mixed with what it was."""
         h, w = x.shape[1:3]
         padded = tiling.pad_symmetric(x, self.multiple)
         styles = np.repeat(look.style[None], len(x), 0)
-        return np.asarray(restyle(padded, styles))[:, :h, :w]
+        made = restyle(padded, styles)
+        if self.strength < 1:
+            made = _mixed(padded, made, self.strength)
+        return np.asarray(made)[:, :h, :w]
 
     def _opaque(self, picture):
         """(picture uint8 [H, W, C] with the network's channels, its alpha [H, W, 1] where the
@@ -244,3 +250,8 @@ class Stylizer:
         made = in_channels(rounded(made), 3) if made.shape[-1] == 1 else made
         own = (made - (1 - share) * behind) / np.maximum(share, 1 / 255)
         return np.concatenate([rounded(np.where(share > 0, own, made)), alpha], -1)
+
+
+@jax.jit
+def _mixed(x, made, strength):
+    return guided_mix(x, jnp.clip(made, -1, 1), strength)

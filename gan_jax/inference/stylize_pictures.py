@@ -4,7 +4,7 @@ import collections
 import functools
 import pathlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class FaceStylizer:
 
 
 class PictureJob:
-    """All pictures of `source`, a file or a folder, in all looks, to the folder `out`.
+    """All pictures of `sources`, files and folders, in all looks, to the folder `out`.
 
     Args:
         side: pixels that the shorter side is made first; None: as it is.
@@ -58,16 +58,23 @@ class PictureJob:
         self,
         stylizer: Stylizer | FaceStylizer,
         looks: list[Look],
-        source: pathlib.Path,
+        sources: Sequence[pathlib.Path],
         out: pathlib.Path,
         side: int | None = None,
         log: Callable[[str], None] = print,
     ):
-        self.stylizer, self.looks, self.source, self.out = stylizer, looks, source, out
+        """Raises ValueError where two pictures have one name, or a folder has none."""
+        self.stylizer, self.looks, self.out = stylizer, looks, out
         self.side, self.log = side, log
-        self.files = _files(source, out, log)
+        self.alone = len(sources) == 1 and not sources[0].is_dir()
+        self.files: dict[pathlib.Path, pathlib.Path] = {}  # -> its name below its folder
+        for source in sources:
+            self.files |= {file: _name(file, source) for file in _files(source, out, log)}
+        twice = [name for name, n in collections.Counter(self.files.values()).items() if n > 1]
+        if twice:
+            raise ValueError(f"two of the pictures are {twice[0]}: give each its own name.")
         self._originals = {identity(file) for file in self.files}
-        self._stems = collections.Counter(file.with_suffix("") for file in self.files)
+        self._stems = collections.Counter(name.with_suffix("") for name in self.files.values())
         self._quarantine, self._remarks = Quarantine(), Remarks()
         self._rows: list[list[np.ndarray]] = []  # of the contact sheet
         self._made: set[pathlib.Path] = set()
@@ -85,9 +92,9 @@ class PictureJob:
             try:
                 self._stylize(file)
             except ImageRejected as reason:
-                if not self.source.is_dir():
+                if self.alone:
                     raise ValueError(f"{file}: {reason}.") from reason
-                self._quarantine.add(file.relative_to(self.source).as_posix(), reason)
+                self._quarantine.add(self.files[file].as_posix(), reason)
             if len(self.files) > 1:
                 rate = number / (time.monotonic() - began)
                 line = f"{number}/{len(self.files)} pictures, {rate:.1f} pictures/s"
@@ -135,10 +142,8 @@ class PictureJob:
 
     def _place(self, file: pathlib.Path, look: Look, ending: str) -> pathlib.Path:
         """Where a file's result goes. Raises ValueError where an original is."""
-        name = pathlib.Path(file.stem)
-        if self.source.is_dir():
-            name = file.relative_to(self.source).with_suffix("")
-        if self._stems[file.with_suffix("")] > 1:  # x.png beside x.jpg
+        name = self.files[file].with_suffix("")
+        if self._stems[name] > 1:  # x.png beside x.jpg
             name = name.with_name(f"{name.name}_{file.suffix[1:]}")
         classes = self.stylizer.sampler.classes
         out = self.out / name.with_name(result_name(name.name, look, ending, classes))
@@ -150,7 +155,7 @@ class PictureJob:
             self.log(line)
         readable = len(self.files) - len(self._quarantine)
         if not readable:
-            raise ValueError(f"{self.source}: none of its {len(self.files)} images can be read.")
+            raise ValueError(f"none of the {len(self.files)} images can be read.")
         faceless = readable - len(self._made) // len(self.looks)
         if faceless:
             self.log(f"no face in {faceless} of {readable} pictures")
@@ -172,6 +177,10 @@ class PictureJob:
             self.log(f"{place}: {line}")
         if len(self._made) > len(self._rows) * len(self.looks):
             self.log(f"{place} has the first {len(self._rows)} pictures")
+
+
+def _name(file: pathlib.Path, source: pathlib.Path) -> pathlib.Path:
+    return file.relative_to(source) if source.is_dir() else pathlib.Path(file.name)
 
 
 def _files(source: pathlib.Path, out: pathlib.Path, log) -> list[pathlib.Path]:

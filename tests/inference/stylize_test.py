@@ -5,6 +5,7 @@ import pytest
 from gan_jax import algorithms, build, config
 from gan_jax.inference import stylize, tiling
 from gan_jax.inference.sampler import Sampler
+from gan_jax.nn.guided_filter import guided_mix
 
 
 def echo(x):
@@ -50,6 +51,40 @@ def test_strength_mixes_what_is_shown():
     look = stylize.Stylizer(Bright(), strength=0.5)
     found = look(np.zeros((1, 8, 8, 3), np.uint8), stylize.Look("", np.zeros(0, np.float32)))
     assert np.all((found == 127) | (found == 128))
+
+
+def test_a_mixture_follows_the_pictures_own_edges():
+    """At little strength a color is changed up to a contour, and a line that was drawn beside it
+    hardly shows; a mixture of pixels would have it at that strength."""
+    x = np.full((1, 40, 40, 3), -0.5, np.float32)
+    x[:, :, 20:] = 0.5
+    made = x + 0.25
+    made[:, :, 26] = -1.0  # a contour that the picture has not
+    ends = [np.asarray(guided_mix(x, made, s)) for s in (0.0, 1.0)]
+    np.testing.assert_allclose(ends[0], x, atol=1e-6)
+    np.testing.assert_allclose(ends[1], made, atol=1e-6)
+    little = np.asarray(guided_mix(x, made, 0.2))
+    np.testing.assert_allclose(little[:, :, :8], x[:, :, :8] + 0.05, atol=1e-3)
+    assert abs(little[0, 20, 19, 0] - (x[0, 20, 19, 0] + 0.05)) < 0.01  # up to the edge
+    line = little[0, 20, 24, 0] - little[0, 20, 26, 0]
+    assert line < 0.4 * 0.2 * (made[0, 20, 24, 0] - made[0, 20, 26, 0])
+
+
+def test_a_mixture_has_no_seams():
+    """Tiles are mixed one by one: as the picture whole."""
+    x = np.random.default_rng(0).integers(0, 256, (1, 150, 170, 3), np.uint8)
+
+    class Inverse:
+        least, multiple, shape, reads_styles = 1, 1, (8, 8, 3), False
+        restyle = staticmethod(lambda x, style: -x)
+        part_of = staticmethod(lambda whole: lambda x, style: -x)
+
+    look = stylize.Look("", np.zeros(0, np.float32))
+    whole, tiled = (
+        stylize.Stylizer(Inverse(), strength=0.5, tile=tile)(x, look).astype(int)
+        for tile in (1024, 160)
+    )
+    assert np.abs(whole - tiled).max() <= 1
 
 
 def test_a_style_is_found_in_either_form_of_unicode():

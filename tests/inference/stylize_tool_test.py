@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 import av
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from gan_jax.data import clips, decode, faces
 from gan_jax.data.images import as_picture
 from gan_jax.data.scan import scan
 from gan_jax.inference import export, loading, stylize, video_parts
+from gan_jax.nn.guided_filter import guided_mix
 from gan_jax.runtime import workdir
 from tests import runs as runs_module
 from tests.algorithms.starganv2_test import CLASSES, SETTINGS
@@ -73,7 +75,7 @@ def test_every_style_and_a_sheet(tool, runs, tmp_path):
 
 
 def test_strength_mixes_with_the_picture(tool, runs, tmp_path):
-    source = pixels(picture(tmp_path / "me.png", (16, 16))).astype(int)
+    source = pixels(picture(tmp_path / "me.png", (32, 32))).astype(int)
     for strength in ("0", "0.5", "1"):
         flags = ["--style", "dylan", "--strength", strength, "--out", tmp_path / strength]
         assert tool("stylize", runs / "rgb", tmp_path / "me.png", *flags).returncode == 0
@@ -81,9 +83,41 @@ def test_strength_mixes_with_the_picture(tool, runs, tmp_path):
         pixels(tmp_path / s / "me_dylan.png").astype(int) for s in ("0", "0.5", "1")
     )
     np.testing.assert_array_equal(none, source)
-    inside = (full > 0) & (full < 255)
-    assert inside.any()
-    np.testing.assert_allclose(half[inside], (full[inside] + source[inside]) / 2, atol=1)
+    x, made = (jnp.float32(a)[None] / 127.5 - 1 for a in (source, full))
+    expected = (np.asarray(guided_mix(x, made, 0.5))[0] + 1) * 127.5
+    np.testing.assert_allclose(half, np.clip(expected, 0, 255), atol=1.01)
+    assert np.abs(half - source).mean() > 5 and np.abs(half - full).mean() > 5
+
+
+def test_several_pictures_and_folders_share_a_sheet(tool, runs, tmp_path):
+    one = picture(tmp_path / "one.png", (16, 16))
+    other = picture(tmp_path / "more" / "one.png", (12, 16))
+    picture(tmp_path / "more" / "two.png", (16, 12))
+    (tmp_path / "more" / "broken.png").write_text("no")
+    given = [one, tmp_path / "more"]
+    flags = ["--style", "dylan", "--out", tmp_path / "out", *AS_IT_IS]
+    done = tool("stylize", runs / "rgb", one, *given, *flags)
+    assert done.returncode == 1 and "two of the pictures are one.png" in done.stderr, done
+    other.rename(other.with_name("three.png"))
+    done = tool("stylize", runs / "rgb", *given, *flags)
+    assert done.returncode == 0 and "set aside 1" in done.stdout, done
+    names = {path.name for path in (tmp_path / "out").glob("*.png")}
+    assert names == {"one_dylan.png", "two_dylan.png", "three_dylan.png"}
+    assert pixels(tmp_path / "out" / "sheet" / "sheet.png").shape[0] > 3 * 14
+
+
+def test_a_picture_and_a_clip(tool, runs, tmp_path):
+    me = picture(tmp_path / "me.png", (16, 16))
+    clips_test.make(tmp_path / "clip.mp4")
+    given = [me, tmp_path / "clip.mp4"]
+    flags = ["--style", "dylan", "--out", tmp_path / "out", *AS_IT_IS]
+    done = tool("stylize", runs / "rgb", *given, *flags)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
+    assert names == {"me_dylan.png", "clip_dylan.mp4"}
+    shutil.copy(tmp_path / "clip.mp4", tmp_path / "clip.mov")
+    done = tool("stylize", runs / "rgb", tmp_path / "clip.mov", tmp_path / "clip.mp4", *flags)
+    assert "two of the videos are named clip" in done.stderr, done
 
 
 def test_alpha_is_kept_and_what_is_under_it_does_not_matter(runs, tmp_path):
