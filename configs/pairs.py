@@ -14,7 +14,7 @@ def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "pix2pix", "cyclegan"  # whose generator can start as the identity
     c.g, c.d = dict(width=24, blocks=4, residual=True, guided=24, flat=8), dict(width=24, levels=2)
-    c.from_data = ("g.residual", "g.guided", "g.flat")
+    c.from_data = ("g.guided", "g.flat")
     c.data = dict(source="paired", a=side(f"{arg.path}/a"), b=side(f"{arg.path}/b"))
     c.opt_g = c.opt_d = dict(
         name="adam", lr=4e-4, b1=0.5, b2=0.999, schedule="linear", decay_from_kimg=2.0

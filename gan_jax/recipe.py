@@ -114,14 +114,6 @@ def palette(own: object, found: Statistics) -> tuple[int, str]:
     return (2 * (found.pictures.colors + SPARE) if _flat(found) else 0), _why(found)
 
 
-def residual(own: object, found: Statistics) -> tuple[object, str]:
-    if found.difference is None:
-        return own, "of two sets that are no pairs nothing says how far they differ"
-    if found.difference < found.spread:
-        return True, "a target is nearer to its input than to the mean target"
-    return False, "a target is nearer to the mean target than to its input"
-
-
 def augment(own: object, found: Statistics) -> tuple[object, str]:
     if found.count >= AUGMENTED:
         return {}, f"{found.count:,} pictures are many"
@@ -136,5 +128,4 @@ RULES: Mapping[str, Rule] = {
     "g.flat": flat,
     "g.guided": guided,
     "g.palette": palette,
-    "g.residual": residual,
 }
