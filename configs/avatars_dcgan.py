@@ -4,9 +4,9 @@ from gan_jax.config import parse_arg
 
 
 def get_config(arg=None):
-    """A DCGAN on 10,000 embedded portraits in ten drawing styles, 32x32, its critic on pixels.
+    """The default, avatars.py, by a name that stays: on it games from noise are compared.
 
-    Status: trained, about ten minutes on two CPU cores. avatars.py is the better use of them.
+    Status: trained, about ten minutes on two CPU cores.
     """
     arg = parse_arg(arg, batch=32)
     c = ml_collections.ConfigDict()
