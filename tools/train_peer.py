@@ -131,7 +131,8 @@ class Edited(importlib.machinery.SourceFileLoader):
 
 
 def pictures(folder: pathlib.Path):
-    """(uint8 [n, 3, H, W], labels int64 [n], names) of a folder; sub-folders are classes."""
+    """(uint8 [n, 3, H, W], labels int64 [n], names) of a folder; sub-folders are classes. What is
+    transparent is drawn on white, as gan_jax's own source of folders does."""
     import numpy as np
     import torch
     from PIL import Image
@@ -139,7 +140,13 @@ def pictures(folder: pathlib.Path):
     files = sorted(folder.rglob("*.png"))
     if not files:
         raise SystemExit(f"error: {folder}: no PNG files there.")
-    pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+
+    def opaque(file):
+        image = Image.open(file).convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+
+    pixels = np.stack(list(map(opaque, files)))
     classes = sorted({file.parent for file in files})
     labels = torch.tensor([classes.index(file.parent) for file in files])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2), labels, [file.stem for file in files]
