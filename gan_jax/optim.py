@@ -146,14 +146,20 @@ def make(
     lazy = main / steps if main else 1.0
     until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
     start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
-    along = registry.choose(SCHEDULES, schedule, f"{place}.schedule")
-    rate = along(lr * lazy, final_lr * lazy, start, end)
+    shape = registry.choose(SCHEDULES, schedule, f"{place}.schedule")
+    since_start = _as_from_start(phases)
+
+    def along(value: float, final: float) -> optax.Schedule:
+        falls = shape(value, final, start, end)
+        return lambda count: falls(since_start(count))
+
+    rate = along(lr * lazy, final_lr * lazy)
 
     def adam(b2):
         return optax.adam(rate, b1**lazy, b2, eps)
 
     def scheduled_adam():
-        decay = along(b2, final_b2, start, end)
+        decay = along(b2, final_b2)
         return optax.inject_hyperparams(adam)(lambda count: decay(count) ** lazy)
 
     makers = {
@@ -166,6 +172,33 @@ def make(
     before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
     after = [clip_weights(clip_weight)] if clip_weight is not None else []
     return optax.chain(*before, step, *after)
+
+
+def _as_from_start(phases: Sequence[Phase]) -> Callable:
+    """Of the steps that an optimizer has done: how many they were, had all of `phases` played from
+    iteration 0 on. Schedules count images from there, whenever a phase begins.
+
+    Phases only join, so the steps done by an iteration are convex in it, and the reverse is the
+    least of the lines through its pieces.
+    """
+
+    def done(iteration):
+        return sum(max(iteration - p.since, 0) * p.repeat / p.every for p in phases)
+
+    steps = sum(p.repeat / p.every for p in phases)
+    starts = sorted({p.since for p in phases})
+    slopes = [steps / (done(start + 1) - done(start)) for start in starts[:-1]]
+    lines = [
+        (start * steps, done(start), slope)
+        for start, slope in zip(starts, [*slopes, 1.0], strict=False)
+    ]
+
+    def as_from_start(count):
+        return functools.reduce(
+            jnp.minimum, (at + (count - before) * slope for at, before, slope in lines), jnp.inf
+        )
+
+    return as_from_start
 
 
 def _check(settings: Mapping, place: str) -> None:

@@ -107,6 +107,26 @@ def test_schedule_counts_images_whatever_the_critic_repeats():
     np.testing.assert_allclose(moved(250) - moved(251), 0.5, atol=1e-4)  # half of 100 x 5 steps
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_schedule_counts_images_whenever_a_phase_begins(schedule):
+    """From iteration 50 of 100 on, or one phase of two: each of an optimizer's steps has the rate
+    of the iteration that it is played in, `optim.rate`'s."""
+    settings = {"name": "sgd", "lr": 1.0, "schedule": schedule, "decay_from_kimg": 0.25}
+    late = Phase("d", None, since=50, repeat=2)
+    for phases in ((late,), (late, Phase("d", None)), (late, Phase("d", None, since=70))):
+        played = [n for n in range(100) for p in phases if p.due(n) for _ in range(p.repeat)]
+        tx = optim.make(place="", phases=phases, batch=10, total_kimg=1.0, **settings)
+        grads = jnp.float32(1)
+
+        def play(state, _, tx=tx, grads=grads):
+            update, state = tx.update(grads, state, grads)
+            return state, -update
+
+        moved = jax.lax.scan(play, tx.init(grads), None, len(played))[1]
+        wanted = [optim.rate(settings, 1.0, n / 100) for n in played]
+        np.testing.assert_allclose(moved, wanted, atol=0.02)
+
+
 @pytest.mark.parametrize(("steps", "left"), [(0, 1.0), (25, 0.6), (50, 0.2), (80, 0.2)])
 def test_cosine_schedule_ends_where_and_when_it_is_told(steps, left):
     """Over 0.5 of 1 kimg, in batches of 10: 50 steps from 1 to 0.2, then constant."""
