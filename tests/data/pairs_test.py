@@ -211,6 +211,22 @@ def test_pairs_know_their_colors(shared_data):
     np.testing.assert_array_equal(sides.truth.colors["hair"], sides.contents.colors["hair"])
 
 
+def test_windows_of_pairs_are_of_one_size(folders):
+    """A window's width goes by its file's own size, and a picture's partner may have another."""
+    window = {"crop": "random", "widest": 4.0}
+    with pytest.raises(ValueError, match=r"widest=4.0 in a and b.*Set widest=1.0 in both"):
+        opened("paired", folders, window, window)
+    with pytest.raises(ValueError, match=r"a has widest=4.0, b 1.0"):
+        opened("paired", folders, window, {"crop": "random"})
+    assert len(opened("paired", folders, {"widest": 1.0})) == 3
+    # what a source does without being told counts too
+    one = {"source": "single", "path": str(folders / "a" / "x" / "0.png"), "resolution": 4}
+    with pytest.raises(ValueError, match=r"widest=2.0 in a and b"):
+        open_source({"source": "paired", "a": one, "b": one})
+    with pytest.raises(ValueError, match=r"a has widest=2.0, b 1.0"):
+        open_source({"source": "paired", "a": one, "b": one | {"widest": 1.0}})
+
+
 def test_held_out_settings_reach_both_sides():
     assert checks.merged({"a": {"path": "x"}}, {"a": "photos"}) == {"a": "photos"}
     data = {

@@ -8,6 +8,7 @@ import numpy as np
 
 from gan_jax.data import pairs, source
 from gan_jax.data.source import Batch, Outline, Side, fingerprint
+from gan_jax.runtime import registry
 
 # settings that move pixels, and their defaults: both of a pair must be moved alike
 MOVES = {
@@ -16,7 +17,7 @@ MOVES = {
     "crop": "center",
     "enlarge": 1.0,
     "side": None,
-    "widest": None,
+    "widest": 1.0,
 }
 
 
@@ -31,7 +32,8 @@ class Source(source.Source):
     Args:
         a: settings of a source as config.data has them, {"source": "folder", "path": "sketches",
             "resolution": 128}. For side-by-side files both have the same path, one half="left", the
-            other half="right".
+            other half="right". Without `widest`: how wide its windows are depends on each file's
+            own size, so that two of a pair would show different parts.
         b: of another one, whose pictures have the same shape.
     Raises:
         ValueError: a side can't be opened; shapes or augmentations differ; a picture without a
@@ -44,7 +46,7 @@ class Source(source.Source):
     partner = "paired"
 
     def __post_init__(self):
-        check(self.a, self.b)
+        self.outline({"a": self.a, "b": self.b})
         self.a, self.b = pairs.open_sides(self.a, self.b)
         self.rows = matched(self.a, self.b)
         self.shape = self.a.shape
@@ -64,8 +66,9 @@ class Source(source.Source):
 
     @classmethod
     def outline(cls, settings: Mapping) -> Outline:
+        found = pairs.outline(settings, cls.partner)
         check(settings["a"], settings["b"])
-        return pairs.outline(settings, cls.partner)
+        return found
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         """As source.Source.load. Where one of a pair can't be read any more, the next complete
@@ -86,14 +89,23 @@ class Source(source.Source):
 
 
 def check(a: dict, b: dict) -> None:
-    """Raises ValueError where the settings of the two sides move pixels differently."""
+    """Raises ValueError where the settings of the two sides, or their sources' own defaults, move
+    pixels differently."""
+    sides = [registry.defaults(source.source_class(side)[0]) | side for side in (a, b)]
     for name, default in MOVES.items():
-        values = [side.get(name, default) for side in (a, b)]
+        values = [side.get(name, default) for side in sides]
         if values[0] != values[1]:
             raise ValueError(
                 f"config.data: a has {name}={values[0]!r}, b {values[1]!r}. Pairs must be changed"
                 " alike: set both."
             )
+    widest = sides[0].get("widest", MOVES["widest"])
+    if widest > MOVES["widest"]:
+        raise ValueError(
+            f"config.data: widest={widest} in a and b. How wide a window is then depends on a"
+            " file's own size, and pairs would show different parts. Set widest=1.0 in both;"
+            " enlarge is safe."
+        )
 
 
 def matched(a: source.Source, b: source.Source) -> np.ndarray:
