@@ -7,14 +7,15 @@ run's checkpoint is read, but for going on with the training: critic and optimiz
 """
 
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from gan_jax.runtime import files
+from gan_jax.runtime.weights import limits
 
 ZOO = pathlib.Path(__file__).parent.parent / "zoo"
 ABOUT, WEIGHTS, CARD = "model.json", "weights.safetensors", "README.md"
@@ -40,34 +41,43 @@ def is_shared(folder: pathlib.Path) -> bool:
 
 
 def read_meta(folder: pathlib.Path) -> dict:
-    """What stands in ABOUT. Raises ValueError where it is not readable."""
+    """What stands in ABOUT. Raises ValueError where it is not as `share` writes it: the folder may
+    be of anyone."""
     try:
         meta = json.loads((folder / ABOUT).read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{folder}: its {ABOUT} is no JSON ({error}).") from error
-    if not isinstance(meta, dict):
+    kinds = {"config": dict, "shape": list, "classes": list, "step": int, "unused": dict}
+    fits = isinstance(meta, dict) and all(type(meta.get(name)) is x for name, x in kinds.items())
+    if not fits or meta["step"] < 0 or not all(map(_is_shape, meta["unused"].values())):
         raise ValueError(f"{folder}: its {ABOUT} is not as `gan-jax share` writes it.")
     return meta
+
+
+def _is_shape(x: object) -> bool:
+    return isinstance(x, list) and len(x) <= 8 and all(type(n) is int and n >= 0 for n in x)
 
 
 def read(folder: pathlib.Path, prefixes: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict]:
     """As `leaves.read`: the average's leaves, which stand for the generator's own too.
 
     Raises:
-        ValueError: the weights are not those that ABOUT was written for, or can't be read.
+        ValueError: the weights are not those that ABOUT was written for, can't be read, or are to
+            be filled up with more than they can mean.
     """
     meta, file = read_meta(folder), folder / WEIGHTS
     if not file.is_file() or files.sha256(file) != meta.get("sha256"):
         why = "have changed since they were written" if file.is_file() else "are missing"
         raise ValueError(f"{folder}: its weights ({WEIGHTS}) {why}. Get the folder again.")
-    try:
+    unused = meta["unused"]
+    with limits.in_one_line(file):
         stored = safetensors.numpy.load_file(file)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{file}: can't be read: {error}.") from error
+        # an empty side counts too: numpy refuses [0, 2**63]
+        wanted = (4 * math.prod(max(n, 1) for n in shape) for shape in unused.values())
+        limits.bounded(wanted, file.stat().st_size)
     wide = {
         name: x.astype(np.float32) if x.dtype == np.float16 else x for name, x in stored.items()
     }
-    unused = meta.get("unused", {})
     wide |= {name: np.zeros(shape, np.float32) for name, shape in unused.items()}
     own = {name.replace("ema/", "g/", 1): x for name, x in wide.items() if name not in unused}
     return {name: x for name, x in (wide | own).items() if name.startswith(prefixes)}, meta

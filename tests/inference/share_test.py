@@ -82,7 +82,7 @@ def test_weights_that_no_picture_depends_on_are_left_out(tmp_path):
 
 def test_a_value_beyond_float16_stays_as_it_is(tmp_path):
     leaves = {"ema/a": np.array([1e6, 1], np.float32), "ema/b": np.array([1.0], np.float32)}
-    shared.write(tmp_path, leaves, {}, {})
+    shared.write(tmp_path, leaves, {}, {"config": {}, "shape": [], "classes": [], "step": 0})
     assert shared.read(tmp_path, ("ema/",))[0]["ema/a"].tolist() == [1e6, 1]
     assert safetensors.numpy.load_file(tmp_path / shared.WEIGHTS)["ema/b"].dtype == np.float16
 
@@ -104,6 +104,27 @@ def test_what_is_damaged_is_refused(run, tmp_path):
     (tmp_path / "mine" / shared.ABOUT).write_text("[]")
     with pytest.raises(ValueError, match=r"not as `gan-jax share` writes it"):
         gj.load(tmp_path / "mine")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"step": None}, "not as `gan-jax share` writes it"),
+        ({"step": -1}, "not as `gan-jax share` writes it"),
+        ({"config": []}, "not as `gan-jax share` writes it"),
+        ({"shape": None}, "not as `gan-jax share` writes it"),
+        ({"unused": ["ema/x"]}, "not as `gan-jax share` writes it"),
+        ({"unused": {"ema/x": ["a"]}}, "not as `gan-jax share` writes it"),
+        ({"unused": {"ema/x": [10**12]}}, "would unfold into"),
+        ({"unused": {"ema/x": [0, 10**30]}}, "would unfold into"),
+    ],
+)
+def test_what_someone_wrote_into_it_is_checked(run, tmp_path, wrong, message):
+    file = tmp_path / "mine" / shared.ABOUT
+    share.share(loading.load_sampler(run), file.parent)
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    with pytest.raises(ValueError, match=message):
+        gj.load(file.parent)
 
 
 def test_a_name_stands_for_a_run(zoo, run, tool):
