@@ -11,29 +11,36 @@ SHOWN = 16  # pictures in the sheet
 
 
 def compute(given: Given) -> Result:
-    train = given.features["train"]
-    found = manifold.neighbors(train.kept, given.features["fake"].kept)
+    train, fake = given.features["train"], given.features["fake"].kept
+    found = manifold.neighbors(train.kept, fake)
     if "held_out" in given.features:
         real = given.features["held_out"].kept
         name, control = "held_out", manifold.neighbors(train.kept, real).memorised
+        independent = len(real)
     else:
         real = train.kept
         name, control = "training", manifold.memorised_of_training(real)
+        independent = len(real) // 2  # each other's nearest: they come in twos
     values = {"memorised{net}": found.memorised, f"memorised_{name}{{net}}": control}
-    words = verdict(found.memorised, control, len(real))
+    words = verdict(found.memorised, len(fake), control, independent)
     pictures = {"neighbors": lambda: _sheet(given, found)}
     return Result(values, pictures=pictures, notes={"memorised{net}": words})
 
 
-def verdict(share: float, control: float, count: int) -> str:
-    """In words: whether a share is more than its control's, of `count` real pictures, by more than
-    two standard errors of the control."""
-    error = np.sqrt(control * (1 - control) / count)
+def verdict(share: float, generated: int, control: float, real: int) -> str:
+    """In words: whether the share of so many generated pictures is more than the control's, of so
+    many independent real ones, by more than two standard errors of their difference.
+
+    That of two shares of one probability, estimated from both with a success and a failure added:
+    a control of 0 among a few pictures has an error, too.
+    """
+    p = (share * generated + control * real + 1) / (generated + real + 2)
+    error = np.sqrt(p * (1 - p) * (1 / generated + 1 / real))
     if share <= control + 2 * error:
-        return f"no copying seen: of {count} real pictures {control:.2g} lie as near to another"
+        return f"no copying seen: of real pictures {control:.2g} lie as near to another"
     return (
-        f"IT COPIES: of {count} real pictures only {control:.2g} lie as near to another. Take an"
-        " earlier checkpoint, or more pictures"
+        f"it copies: of real pictures only {control:.2g} lie as near to another. Take an earlier"
+        " checkpoint, or more pictures"
     )
 
 
