@@ -49,6 +49,8 @@ def warm_start(
     parts = ("g/params/", "g/mutable/", "d/params/", "d/mutable/", "ema/")
     step = find(path)
     saved, meta = read(step, parts)
+    left_out = meta.get("unused", {})  # of a shared model, whose zeros only fill up
+    saved = {name: x for name, x in saved.items() if name not in left_out}
     own = {name: x for name, x in named(state).items() if name.startswith(parts)}
     fits = {name for name, x in own.items() if name in saved and saved[name].shape == x.shape}
     if not fits:

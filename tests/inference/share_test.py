@@ -162,6 +162,21 @@ def test_a_new_run_starts_from_a_model(zoo, run):
     assert f"initialized from {zoo / 'pets'}" in report[0]
 
 
+def test_a_new_run_takes_no_zeros_for_what_was_left_out(tmp_path):
+    run = untrained(tmp_path / "cycle", CYCLE, [16, 16, 3], ["a", "b"])
+    share.share(gj.load(run), tmp_path / "mine")
+    run_config = config.Config(**CYCLE)
+    game = build.make_game(run_config, (16, 16, 3), 2)
+    new = build.new_state(run_config, game, (16, 16, 3), 2)
+    state, report = checkpoint.warm_start(new, tmp_path / "mine", ["a", "b"])
+    left_out = json.loads((tmp_path / "mine" / shared.ABOUT).read_text())["unused"]
+    before, after = (checkpoint.named({"ema": x.ema}) for x in (new, state))
+    assert left_out and before.keys() > left_out.keys()
+    for name in left_out:
+        np.testing.assert_array_equal(after[name], before[name])
+        assert f"  kept as initialized: {name} is not there" in report
+
+
 @pytest.mark.parametrize("name", shared.names())
 def test_a_model_that_comes_with_the_package(name):
     folder = shared.ZOO / name
