@@ -53,7 +53,7 @@ def run(
     checks.check(protocol, config.data, sampler.game, lenient=not metrics)
     workdir.mkdir(parents=True, exist_ok=True)
     source = _opened(config, sampler)
-    trained = meta["data"]["fingerprint"] == source.fingerprint
+    trained = meta.get("data", {}).get("fingerprint") == source.fingerprint
     evaluator = Evaluator(
         protocol, config.data, source, sampler.game, _log, trained=trained, lenient=not metrics
     )

@@ -15,10 +15,10 @@ from gan_jax import training as train
 from gan_jax.data import corruptions
 from gan_jax.data.source import open_source
 from gan_jax.data.sources.avatars import STYLES
-from gan_jax.evaluation import evaluator, sampler
+from gan_jax.evaluation import evaluator, runs, sampler
 from gan_jax.evaluation import record as recording
 from gan_jax.evaluation.protocol import Protocol
-from gan_jax.inference import loading
+from gan_jax.inference import loading, share
 from gan_jax.metrics import kid
 from gan_jax.reporting.writer import Writer
 from gan_jax.runtime.files import append_line
@@ -214,6 +214,13 @@ def test_a_run_is_measured_by_the_config_that_it_was_made_with(toy, trained):
     found = gan_jax.evaluate(trained, metrics=["kid"])
     assert found["step"] == 20 and found["protocol"]["images"] == 40
     assert records(trained)[0]["values"] == found["values"] and "kid_toy" in found["about"]
+
+
+def test_a_shared_model_is_measured_as_a_run(toy, file, trained, tmp_path):
+    share.share(loading.load_sampler(trained), tmp_path / "mine")
+    settings = config.load(file, ["eval.metrics=('kid',)"])
+    found = runs.run(settings, tmp_path / "out", str(tmp_path / "mine"), ["kid"])
+    assert found["step"] == 20 and "kid_toy" in found["values"]
 
 
 def test_a_checkpoint_brings_no_code_of_others(toy, trained, monkeypatch):
