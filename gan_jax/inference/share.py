@@ -117,16 +117,19 @@ def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int
     ]
     if sampler.classes:
         lines.append(f"* Classes: {', '.join(sampler.classes)}.")
-    return "\n".join([*lines, *_figures(sampler.step.parent.parent), ""])
+    return "\n".join([*lines, *_figures(sampler.step), ""])
 
 
-def _figures(workdir: pathlib.Path) -> list[str]:
-    """The last evaluation of the run, a line a value; nothing where there was none."""
-    file = workdir / "evaluations.jsonl"
-    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
-    if not lines:
+def _figures(step: pathlib.Path) -> list[str]:
+    """The run's last evaluation of just this step, a line a value; nothing where there was none."""
+    file = step.parent.parent / "evaluations.jsonl"
+    if shared.is_shared(step) or not file.is_file():  # whose folder stands anywhere
         return []
-    record = json.loads(lines[-1])
-    values = [f"| {name} | {value:.4g} |" for name, value in record["values"].items()]
-    step = f", step {record['step']:,}" if "step" in record else ""
-    return ["", f"## Figures of the run's last evaluation{step}", "", "| | |", "|---|---|", *values]
+    number = checkpoint.step_of(step)
+    records = map(json.loads, file.read_text("utf-8").splitlines())
+    same = [record["values"] for record in records if record.get("step") == number]
+    if not same:
+        return []
+    values = [f"| {name} | {value:.4g} |" for name, value in same[-1].items()]
+    title = f"## Figures of the run's evaluation at step {number:,}"
+    return ["", title, "", "| | |", "|---|---|", *values]

@@ -1,6 +1,7 @@
 """A run's generator as a small folder, used as a run; the models that come with the package."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -57,6 +58,24 @@ def test_nothing_of_this_machine_is_passed_on(run, tmp_path):
     for file in (shared.ABOUT, shared.CARD):
         text = (tmp_path / "mine" / file).read_text()
         assert "/home/me" not in text and str(tmp_path) not in text and str(run) not in text
+
+
+def test_the_page_has_figures_of_these_weights_alone(run, tmp_path):
+    workdir = shutil.copytree(run, tmp_path / "runs" / "noise")
+    record = lambda step, value: json.dumps({"step": step, "values": {"kid": value}}) + "\n"
+    page = lambda path, name: (
+        share.share(loading.load_sampler(path), tmp_path / name),
+        (tmp_path / name / shared.CARD).read_text(),
+    )[1]
+    (workdir / "evaluations.jsonl").write_text(record(0, 1.0) + record(0, 0.25) + record(5, 0.125))
+    text = page(workdir, "mine")
+    assert "evaluation at step 0\n\n| | |\n|---|---|\n| kid | 0.25 |\n" in text
+    assert "0.125" not in text
+    (workdir / "evaluations.jsonl").write_text(record(5, 0.125))
+    assert "Figures" not in page(workdir, "other")
+    # beside a shared model's folder another run's records may stand
+    (tmp_path.parent / "evaluations.jsonl").write_text(record(0, 0.5))
+    assert "Figures" not in page(tmp_path / "mine", "again")
 
 
 def test_weights_that_no_picture_depends_on_are_left_out(tmp_path):
