@@ -35,6 +35,7 @@ def share(sampler: Sampler, folder: pathlib.Path, words: str | None = None) -> d
         "config": _own(meta["config"]),
         "shape": list(sampler.shape),
         "classes": list(meta["classes"]),
+        "frozen": meta.get("frozen", {}),
         "step": checkpoint.step_of(sampler.step),
         "images": checkpoint.step_of(sampler.step) * sampler.batch,
         "made_by": f"gan_jax {gan_jax.__version__}",
@@ -115,6 +116,8 @@ def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int
         f" run's by at most {about['rounding']} of 255.",
         f"* {about['images']:,} images seen ({about['step']:,} steps of {sampler.batch}).",
     ]
+    for net in about["frozen"].values():
+        lines.append(f"* Trained through the frozen network {net}.")
     if sampler.classes:
         lines.append(f"* Classes: {', '.join(sampler.classes)}.")
     return "\n".join([*lines, *_figures(sampler.step), ""])

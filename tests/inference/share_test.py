@@ -78,6 +78,17 @@ def test_the_page_has_figures_of_these_weights_alone(run, tmp_path):
     assert "Figures" not in page(tmp_path / "mine", "again")
 
 
+def test_it_says_which_frozen_networks_it_was_trained_through(run, tmp_path, monkeypatch):
+    kept, frozen = checkpoint.read, {"eyes": "vgg16 (SHA-256 ab)"}
+    monkeypatch.setattr(
+        checkpoint, "read", lambda *args: (kept(*args)[0], kept(*args)[1] | {"frozen": frozen})
+    )
+    share.share(loading.load_sampler(run), tmp_path / "mine")
+    assert json.loads((tmp_path / "mine" / shared.ABOUT).read_text())["frozen"] == frozen
+    text = (tmp_path / "mine" / shared.CARD).read_text()
+    assert "* Trained through the frozen network vgg16 (SHA-256 ab)." in text
+
+
 def test_weights_that_no_picture_depends_on_are_left_out(tmp_path):
     """CycleGAN's other generator; the rest are enough for the same pictures."""
     run = untrained(tmp_path / "cycle", CYCLE, [16, 16, 3], ["a", "b"])
