@@ -62,9 +62,9 @@ class Extractors:
         self.nets, self.batch, self._made = nets, batch, {}
 
     def of(self, net: Net) -> Extractor:
-        if net.name not in self._made:
-            self._made[net.name] = Extractor(net, self.batch)
-        return self._made[net.name]
+        if net not in self._made:
+            self._made[net] = Extractor(net, self.batch)
+        return self._made[net]
 
 
 class FeatureSet(NamedTuple):

@@ -116,10 +116,10 @@ class Shared:
         self.reference = order(protocol, sets.real)[: protocol.reference]
         self.moments = any(measure.needs.moments for measure, _ in chosen)
         self.logits = any(measure.needs.logits for measure, _ in chosen)
-        self.by = {net.name: Gathering(self, extractors.of(net)) for _, net in chosen}
+        self.by = {net: Gathering(self, extractors.of(net)) for _, net in chosen}
         taken: dict[tuple, list[FeatureSet]] = {}
         for name in SETS:
-            nets = dict.fromkeys(net.name for m, net in chosen if name in m.needs.features)
+            nets = dict.fromkeys(net for m, net in chosen if name in m.needs.features)
             wanted = SETS[name](self) if nets else None
             if wanted is None:
                 continue

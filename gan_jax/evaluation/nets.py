@@ -75,4 +75,6 @@ def load(protocol: Protocol, frozen: Iterable[Net] = ()) -> Nets:
     general.sort(key=lambda net: net.in_training)
     wanted = {name for measure in measures.find(protocol.metrics) for name in measure.nets}
     own = {name: marked(pretrained.load(name, None, "bicubic")) for name in sorted(wanted)}
+    known = {(net.name, net.sha256): net for net in general}  # of equal weights one is enough
+    own = {name: known.get((name, net.sha256), net) for name, net in own.items()}
     return Nets(tuple(general), own, added)

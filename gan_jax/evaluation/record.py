@@ -45,7 +45,7 @@ def measure(
     """
     chosen = checks.chosen(protocol, sets, extractors.nets)
     shared = Shared(protocol, sets, extractors, log, chosen)
-    each = [(measure, shared.by[net.name]) for measure, net in chosen]
+    each = [(measure, shared.by[net]) for measure, net in chosen]
     own = [measure.gather(now) if measure.gather else None for measure, now in each]
     record = {name: {} for name in (*PARTS, "about", "pictures")}
     if jax.process_index() == 0:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax import pretrained
-from gan_jax.evaluation import best, checks, features, nets, record
+from gan_jax.evaluation import best, checks, features, gather, measures, nets, record
 from gan_jax.evaluation.features import Extractor, Extractors
 from gan_jax.evaluation.images import Images, Sets
 from gan_jax.evaluation.protocol import Protocol
@@ -149,6 +149,23 @@ def test_each_net_has_its_own_entry_in_the_cache(tmp_path):
     again = features.cached(tmp_path, pictures(), ids, [one, two], **how)
     np.testing.assert_array_equal(again[1].kept, both[0].kept)
     assert len(said) == 2
+
+
+def test_nets_of_one_name_and_other_weights_are_two():
+    theirs = SMALL["vgg16"]
+    mine = dataclasses.replace(theirs, sha256="b" * 64, params=SMALL["alexnet"].params)
+    pairs = [(measure, net) for measure in measures.find(("kid",)) for net in (mine, theirs)]
+    sets, extractors = Sets(pictures(), pictures()), Extractors(nets.Nets((mine,)), 4)
+    by = gather.Shared(Protocol(), sets, extractors, print, pairs).by
+    for side in ("fake", "real"):
+        kept = [by[net].features[side].kept for net in (mine, theirs)]
+        assert np.abs(kept[0] - kept[1]).max() > 0.01
+
+
+def test_a_measures_own_net_is_the_general_one_of_equal_weights():
+    protocol = Protocol(features="alexnet", metrics=("gram",))
+    own = nets.load(protocol, [SMALL["alexnet"]])
+    assert own.own["alexnet"] in own.general and own.own["vgg16"] in own.general
 
 
 def chosen(name, *frozen, features="efflite0"):

@@ -122,7 +122,7 @@ def test_parts_of_a_sorted_set_stand_for_the_whole(toy, shared_data):
     assert len(set(np.array(seen["ids"]) // 10)) > 6  # of ten classes
     chosen = measures.find(("kid", "memorisation"))
     pairs, own = [(each, toy) for each in chosen], Extractors(Nets((toy,)), 10)
-    now = gather.Shared(Protocol(), Sets(tidy, tidy, tidy), own, print, pairs).by["toy"]
+    now = gather.Shared(Protocol(), Sets(tidy, tidy, tidy), own, print, pairs).by[toy]
     for name in ("fake", "real", "held_out"):
         ids = now.features[name].ids[:30]
         assert len(set(ids // 10)) > 6
