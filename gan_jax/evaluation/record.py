@@ -80,7 +80,8 @@ def _add(record: dict, measure: Measure, result: Result, now: Gathering) -> None
             seen = net if full_name("{net}", net) in name and measure.by_net else None
             record["about"][name] = about(value, found["values"], seen)
             if seen is not None and seen.in_training and not value.control_of:
-                record["notes"].setdefault(name, nets.NOTE)
+                said = record["notes"].get(name)
+                record["notes"][name] = f"{said}; {nets.NOTE}" if said else nets.NOTE
     for name, value in measure.declared_curves(protocol, sets, net).items():
         if name in found["curves"]:  # a value of the same name says more
             record["about"].setdefault(name, about(value, found["values"], net))

@@ -81,9 +81,9 @@ def test_features_and_weights_that_do_not_fit(settings, message):
         Protocol(**settings)
 
 
-def measured(*frozen, **settings):
+def measured(*frozen, metrics=METRICS, **settings):
     """(record, how often each picture was loaded)."""
-    protocol = Protocol(metrics=METRICS, batch=4, features="efflite0,vgg16", **settings)
+    protocol = Protocol(metrics=metrics, batch=4, features="efflite0,vgg16", **settings)
     own = nets.load(protocol, [SMALL[name] for name in frozen])
     counts = np.zeros(37, int)
 
@@ -124,6 +124,13 @@ def test_values_by_a_net_of_training_come_last_and_say_so():
     assert found["protocol"]["features"]["in_training"] == "efflite0"
     lines = record.lines(found)
     assert lines[0].startswith("kid_vgg16") and nets.NOTE in lines[-1]
+
+
+def test_a_measures_own_words_do_not_hide_it():
+    notes = measured("efflite0", metrics=("memorisation",))[0]["notes"]
+    assert notes["memorised_efflite0"].endswith(f"; {nets.NOTE}")
+    assert ": of real pictures" in notes["memorised_efflite0"]
+    assert nets.NOTE not in notes["memorised_vgg16"]
 
 
 def test_the_report_shows_them_last_too():
