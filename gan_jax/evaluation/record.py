@@ -123,6 +123,8 @@ def stamp(protocol: Protocol, own: Nets, images: int, real: int) -> dict:
     seen["dim"] = joined([net.dim for net in own.general])
     if own.in_training:
         seen["in_training"] = ",".join(own.in_training)
+    if own.own:  # those that single measures name for themselves
+        seen["own"] = {name: net.sha256 for name, net in own.own.items()}
     return {
         "images": images,
         "reference": min(protocol.reference, real),

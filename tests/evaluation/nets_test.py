@@ -169,6 +169,13 @@ def test_nets_of_one_name_and_other_weights_are_two():
         assert np.abs(kept[0] - kept[1]).max() > 0.01
 
 
+def test_the_stamp_names_the_weights_of_a_measures_own_nets():
+    protocol = Protocol(features="efflite0", metrics=("gram",))
+    seen = record.stamp(protocol, nets.load(protocol), 37, 37)["features"]
+    assert seen["own"] == {name: SMALL[name].sha256 for name in ("alexnet", "vgg16")}
+    assert "own" not in measured()[0]["protocol"]["features"]
+
+
 def test_a_measures_own_net_is_the_general_one_of_equal_weights():
     protocol = Protocol(features="alexnet", metrics=("gram",))
     own = nets.load(protocol, [SMALL["alexnet"]])
