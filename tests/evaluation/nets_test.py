@@ -169,6 +169,10 @@ def test_nets_of_one_name_and_other_weights_are_two():
         assert np.abs(kept[0] - kept[1]).max() > 0.01
 
 
+def test_mind_says_of_how_many_pictures_it_is():
+    assert measured(metrics=("mind",))[0]["notes"]["mind_vgg16"] == "of 18 pictures a side"
+
+
 def test_the_stamp_names_the_weights_of_a_measures_own_nets():
     protocol = Protocol(features="efflite0", metrics=("gram",))
     seen = record.stamp(protocol, nets.load(protocol), 37, 37)["features"]

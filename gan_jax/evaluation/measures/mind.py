@@ -13,7 +13,8 @@ def compute(given: Given) -> Result:
         {
             "mind{net}": mind.mind(half, fake[:n], seed),
             "mind_real{net}": mind.mind(half, rest, seed),
-        }
+        },
+        notes={"mind{net}": f"of {n:,} pictures a side"},  # it depends on n
     )
 
 
