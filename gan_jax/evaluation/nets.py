@@ -69,12 +69,12 @@ def load(protocol: Protocol, frozen: Iterable[Net] = ()) -> Nets:
     general = [marked(pretrained.load(*net, protocol.resize)) for net in protocol.nets()]
     added = None
     if all(net.in_training for net in general):
-        others = (marked(pretrained.load(name, None, "bicubic")) for name in JUDGES)
+        others = (marked(pretrained.load(name, None, protocol.resize)) for name in JUDGES)
         found = next((net for net in others if not net.in_training), None)
         general, added = [found, *general] if found else general, found and found.name
     general.sort(key=lambda net: net.in_training)
     wanted = {name for measure in measures.find(protocol.metrics) for name in measure.nets}
-    own = {name: marked(pretrained.load(name, None, "bicubic")) for name in sorted(wanted)}
+    own = {name: marked(pretrained.load(name, None, protocol.resize)) for name in sorted(wanted)}
     known = {(net.name, net.sha256): net for net in general}  # of equal weights one is enough
     own = {name: known.get((name, net.sha256), net) for name, net in own.items()}
     return Nets(tuple(general), own, added)

@@ -43,6 +43,16 @@ def test_an_independent_net_is_added_where_there_is_none():
     assert both == (["alexnet", "vgg16", "efflite0"], ["vgg16", "efflite0"], "alexnet")
 
 
+def test_every_net_sees_pictures_of_the_resizing_that_is_set(monkeypatch):
+    def load(name, path, resize):
+        return dataclasses.replace(SMALL[name], resize=resize)
+
+    monkeypatch.setattr(pretrained, "load", load)
+    protocol = Protocol(features="efflite0", metrics=("gram",), resize="tf1_bilinear")
+    own = nets.load(protocol, [SMALL["efflite0"]])
+    assert {net.resize for net in (*own.general, *own.own.values())} == {"tf1_bilinear"}
+
+
 def test_nets_with_the_same_convolutions_are_one():
     assert loaded("vgg16", "lpips_vgg") == (["efflite0", "vgg16"], ["vgg16"], "efflite0")
 
