@@ -6,7 +6,7 @@ judged by it alone.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gan_jax import pretrained
 from gan_jax.evaluation import measures
@@ -69,8 +69,7 @@ def load(protocol: Protocol, frozen: Iterable[Net] = ()) -> Nets:
     general = [marked(pretrained.load(*net, protocol.resize)) for net in protocol.nets()]
     added = None
     if all(net.in_training for net in general):
-        others = (marked(pretrained.load(name, None, protocol.resize)) for name in JUDGES)
-        found = next((net for net in others if not net.in_training), None)
+        found = _judge(protocol, frozen)
         general, added = [found, *general] if found else general, found and found.name
     general.sort(key=lambda net: net.in_training)
     wanted = {name for measure in measures.find(protocol.metrics) for name in measure.nets}
@@ -78,3 +77,20 @@ def load(protocol: Protocol, frozen: Iterable[Net] = ()) -> Nets:
     known = {(net.name, net.sha256): net for net in general}  # of equal weights one is enough
     own = {name: known.get((name, net.sha256), net) for name, net in own.items()}
     return Nets(tuple(general), own, added)
+
+
+def _judge(protocol: Protocol, frozen: Sequence[Net]) -> Net | None:
+    """The first of JUDGES that training did not look through and whose weights are here; None:
+    training looked through all. Raises ValueError where none of the others is here."""
+    refusal = None
+    for name in JUDGES:
+        try:
+            net = pretrained.load(name, None, protocol.resize)
+        except ValueError as error:
+            refusal = refusal or error
+            continue
+        if not any(net.of_one_trunk(other) for other in frozen):
+            return net
+    if refusal is not None:
+        raise refusal
+    return None

@@ -43,6 +43,21 @@ def test_an_independent_net_is_added_where_there_is_none():
     assert both == (["alexnet", "vgg16", "efflite0"], ["vgg16", "efflite0"], "alexnet")
 
 
+def test_a_judge_whose_weights_are_not_here_is_passed_over(monkeypatch):
+    absent = ["vgg16"]
+
+    def load(name, path, resize):
+        if name in absent:
+            raise ValueError(f"features '{name}' needs its weights")
+        return SMALL[name]
+
+    monkeypatch.setattr(pretrained, "load", load)
+    assert loaded("efflite0", "efflite0") == (["alexnet", "efflite0"], ["efflite0"], "alexnet")
+    absent.append("alexnet")
+    with pytest.raises(ValueError, match="features 'vgg16' needs its weights"):
+        loaded("efflite0", "efflite0")
+
+
 def test_every_net_sees_pictures_of_the_resizing_that_is_set(monkeypatch):
     def load(name, path, resize):
         return dataclasses.replace(SMALL[name], resize=resize)
