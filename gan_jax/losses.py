@@ -100,13 +100,9 @@ def content(a: Maps, b: Maps) -> Float[Array, ""]:
     return sum(l1(a[name], b[name]) for name in _same_names(a, b))
 
 
-def content_squared(a: Maps, b: Maps) -> Float[Array, ""]:
-    """Mean squared difference. Johnson et al. 2016, arXiv:1603.08155, eq. 2."""
-    return sum(jnp.mean(jnp.square(a[name] - b[name])) for name in _same_names(a, b))
-
-
 def gram(x: Float[Array, "n H W C"]) -> Float[Array, "n C C"]:
-    """Products of channels summed over the places, divided by H * W * C. Ibid., eq. 3."""
+    """Products of channels summed over the places, divided by H * W * C.
+    Johnson et al. 2016, arXiv:1603.08155, eq. 3."""
     places = x.reshape(x.shape[0], -1, x.shape[3])
     return jnp.einsum("npc,npd->ncd", places, places) / (places.shape[1] * x.shape[3])
 
@@ -117,13 +113,6 @@ def style(a: Maps, b: Maps) -> Float[Array, ""]:
     Maps may differ in size. Picture i is compared with picture i, or with the one that there is.
     """
     return sum(jnp.mean(jnp.abs(gram(a[name]) - gram(b[name]))) for name in _same_names(a, b))
-
-
-def style_squared(a: Maps, b: Maps) -> Float[Array, ""]:
-    """Squared Frobenius norm of the difference of Gram matrices: a sum, where `style` has a mean.
-    Johnson et al. 2016, eq. 4; otherwise as `style`."""
-    differences = (gram(a[name]) - gram(b[name]) for name in _same_names(a, b))
-    return sum(jnp.mean(jnp.sum(jnp.square(d), (1, 2))) for d in differences)
 
 
 def total_variation(x: Float[Array, "n H W C"]) -> Float[Array, ""]:
