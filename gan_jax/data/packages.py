@@ -257,6 +257,11 @@ def _in_deb(path, wanted):
             raise ValueError("no Debian package")
         while head := file.read(60):
             size = int(head[48:58])
+            if head.startswith(b"data.tar.zst"):
+                raise ValueError(
+                    "it is packed by zstd, which is not read here: unpack it (dpkg-deb -x"
+                    f" {path.name} FOLDER) and give the folder"
+                )
             if head.startswith(b"data.tar"):
                 with tarfile.open(fileobj=io.BytesIO(file.read(size))) as archive:
                     yield from _members(archive, wanted, "")

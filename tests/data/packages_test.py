@@ -32,8 +32,9 @@ def tar(files, mode="w:gz"):
     return stream.getvalue()
 
 
-def deb(files):
-    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", "data.tar.xz": tar(files, "w:xz")}
+def deb(files, kind="xz"):
+    data = tar(files, "w:xz")  # whatever it is called
+    parts = {"debian-binary": b"2.0\n", "control.tar.xz": b"odd", f"data.tar.{kind}": data}
     packed = b"!<arch>\n"
     for name, data in parts.items():
         head = f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode()
@@ -100,6 +101,12 @@ def test_frames_of_a_clip_are_a_group_a_second(tmp_path, monkeypatch):
     assert len(found) == -(-len(frames) // 2) and found[0].group == "bigbuckbunny_0"
     for picture, frame in zip(found, frames[::2], strict=True):
         np.testing.assert_array_equal(picture.read(None), frame)
+
+
+def test_a_debian_package_by_zstd_says_what_to_do(tmp_path):
+    (tmp_path / "new.deb").write_bytes(deb({"fruits.jpg": b""}, "zst"))
+    with pytest.raises(ValueError, match=r"packed by zstd.*dpkg-deb -x new.deb FOLDER"):
+        taken([tmp_path / "new.deb"], "photos")
 
 
 def test_faces_are_cut_out_with_what_is_around_them(given, monkeypatch):
