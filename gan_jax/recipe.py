@@ -16,6 +16,7 @@ FLAT = 0.05  # of Look.flat: pictures with less are shaded, or photographs
 AUGMENTED = 10_000  # fewer pictures are augmented where a config has an augmentation
 SHAPES = ("g.palette",)  # names of rules that decide the shapes of weights
 SPARE = 2  # colors of a drawing beyond those that have areas of their own
+MOST = 32  # colors: of pictures with more, as pixel art may have, a generator's cost is too high
 
 
 def decide(config: Config, source: Source) -> tuple[Config, list[str]]:
@@ -32,8 +33,8 @@ def decide(config: Config, source: Source) -> tuple[Config, list[str]]:
     for name in config.from_data:
         own = _at(dataclasses.asdict(config), name)
         values[name], why = RULES[name](own.get(name), found)
-        off = f"{type(values[name])()} turns that off" if values[name] else "... turns it on"
-        lines.append(f"config.{name}={values[name]}: {why}; --config.{name}={off}.")
+        change = f"; --config.{name}={type(values[name])()} turns that off" if values[name] else ""
+        lines.append(f"config.{name}={values[name]}: {why}{change}.")
     return _with(config, values), lines
 
 
@@ -103,7 +104,7 @@ def _why(found: Statistics) -> str:
 
 
 def flat(own: object, found: Statistics) -> tuple[int, str]:
-    return (found.pictures.colors + SPARE if _flat(found) else 0), _why(found)
+    return (min(found.pictures.colors + SPARE, MOST) if _flat(found) else 0), _why(found)
 
 
 def guided(own: object, found: Statistics) -> tuple[object, str]:
@@ -111,7 +112,7 @@ def guided(own: object, found: Statistics) -> tuple[object, str]:
 
 
 def palette(own: object, found: Statistics) -> tuple[int, str]:
-    return (2 * (found.pictures.colors + SPARE) if _flat(found) else 0), _why(found)
+    return (min(2 * (found.pictures.colors + SPARE), MOST) if _flat(found) else 0), _why(found)
 
 
 def augment(own: object, found: Statistics) -> tuple[object, str]:

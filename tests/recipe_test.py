@@ -41,14 +41,12 @@ def test_flat_targets_are_drawn_flat_and_shaded_ones_never(measured):
     measured(pictures=SHADED, difference=40, spread=60)
     shaded, lines = recipe.decide(run, None)
     assert shaded.g == dict(width=24, blocks=4, residual=True, guided=0, flat=0)
-    assert lines[1] == (
-        "config.g.guided=0: they are not drawn in flat colors; --config.g.guided=... turns it on."
-    )
+    assert lines[1] == "config.g.guided=0: they are not drawn in flat colors."
 
 
 def test_a_palette_has_twice_the_colors_and_shaded_pictures_have_none(measured):
     run = dataclasses.replace(config.load(PAIRS), from_data=("g.palette",))
-    for pictures, colors in ((DRAWN, 16), (SHADED, 0)):
+    for pictures, colors in ((DRAWN, 16), (SHADED, 0), (Look(0.5, 300, None), recipe.MOST)):
         measured(pictures=pictures)
         assert recipe.decide(run, None)[0].g["palette"] == colors
 

@@ -263,7 +263,7 @@ def _in_deb(path, wanted):
                     f" {path.name} FOLDER) and give the folder"
                 )
             if head.startswith(b"data.tar"):
-                with tarfile.open(fileobj=io.BytesIO(file.read(size))) as archive:
+                with tarfile.open(None, "r:*", io.BytesIO(file.read(size))) as archive:
                     yield from _members(archive, wanted, "")
                 return
             file.seek(size + size % 2, io.SEEK_CUR)

@@ -26,7 +26,8 @@ def share(sampler: Sampler, folder: pathlib.Path, words: str | None = None) -> d
     Raises:
         ValueError: something stands in `folder` that is no shared model.
     """
-    if folder.exists() and not shared.is_shared(folder) and any(folder.iterdir()):
+    own = shared.is_shared(folder) and not (folder / "checkpoints").exists()
+    if folder.exists() and not own and any(folder.iterdir()):
         raise ValueError(f"--out={folder}: it holds other files. Give a new folder.")
     leaves, meta = checkpoint.read(sampler.step, ("ema/",))
     needed = used(sampler, len(meta["classes"]))

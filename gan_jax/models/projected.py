@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from gan_jax.nn import conv
@@ -90,7 +91,9 @@ class Mixing(nn.Module):
             mixed.append(smaller)
         return mixed[::-1]
 
-    def fixed(self, name: str, rows: int, columns: int, dtype) -> tuple[Array, Array]:
+    def fixed(
+        self, name: str, rows: int, columns: int, dtype: DTypeLike
+    ) -> tuple[Float[Array, "{rows} {columns}"], Float[Array, " {columns}"]]:
         """A random kernel [rows, columns] and a bias [columns]."""
 
         def draw(first, n):

@@ -11,6 +11,7 @@ import jax
 
 from gan_jax import build, checkpoint, optim, recipe
 from gan_jax.build import Experiment
+from gan_jax.checkpoint import shared
 from gan_jax.config import Config, as_json, current, differences
 from gan_jax.runtime import registry, workdir
 from gan_jax.state import TrainState
@@ -29,9 +30,14 @@ def open_store(config: Config, folder: pathlib.Path, restart: bool) -> checkpoin
     restart: what is in the workdir is moved aside first.
 
     Raises:
-        ValueError: the run has begun before and no checkpoint of it can be used: to begin again
-            would drop its log.
+        ValueError: the folder is a shared model; or the run has begun before and no checkpoint of
+            it can be used: to begin again would drop its log.
     """
+    if shared.is_shared(folder):
+        raise ValueError(
+            f"--workdir={folder}: a shared model, with which no training goes on. Begin a run from"
+            f" it in another folder, by --config.init_from={folder}."
+        )
     first, place = jax.process_index() == 0, folder / "checkpoints"
     if restart and first and (moved := workdir.move_aside(folder)):
         logging.warning("what was in %s is in %s now.", folder, moved)

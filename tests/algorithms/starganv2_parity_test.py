@@ -151,7 +151,7 @@ def variables(game):
     g, d, carry = jax.eval_shape(
         game.init, jax.random.key(0), game.example((SIDE, SIDE, 3), CLASSES, N)
     )
-    assert carry == {}
+    assert not jax.tree.leaves(carry)
     fill = lambda variables: {
         who: filled(who, params) for who, params in variables["params"].items()
     }

@@ -76,7 +76,7 @@ def test_evaluations_help_names_measures_and_nets(capsys):
     with pytest.raises(SystemExit):
         commands.main(["evaluate", "--help"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "of: kid, fid, is, precision_recall," in said and "of: efflite0, inception," in said
+    assert "of: kid, mind, fid, is, precision_recall," in said and "of: efflite0, vgg16," in said
     assert "style" not in said and "docs/" not in said
 
 

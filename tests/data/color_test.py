@@ -75,9 +75,9 @@ def patch(value, mode="RGB", size=(16, 16)):
     return Image.new(mode, size, value)
 
 
-def shown(file, channels=3, **options):
+def shown(file, channels=3, remark=pytest.fail, **options):
     """The color of a file all of one color."""
-    image = decode.decode(file, channels=channels, remark=pytest.fail, **options)
+    image = decode.decode(file, channels=channels, remark=remark, **options)
     assert (image == image[0, 0]).all()
     return image[0, 0].astype(int)
 
@@ -99,7 +99,10 @@ def test_alpha_palettes_gray_and_backgrounds_keep_their_meaning():
     clear = encoded(patch((*red, 51), "RGBA"), icc_profile=P3)
     np.testing.assert_allclose(shown(clear, 4), (*made, 51), atol=1)
     on_green = np.rint(np.array(made) * 0.2 + np.array((0, 255, 0)) * 0.8)  # the background is sRGB
-    np.testing.assert_allclose(shown(clear, background=(0, 255, 0)), on_green, atol=1)
+    remarks = []
+    drawn = shown(clear, background=(0, 255, 0), remark=remarks.append)
+    np.testing.assert_allclose(drawn, on_green, atol=1)
+    assert remarks == ["transparency, drawn on the background (channels=4 keeps it)"]
     luma = shown(encoded(patch(red), icc_profile=P3), 1)
     np.testing.assert_allclose(luma, [np.dot(made, (0.299, 0.587, 0.114))], atol=1)
     palette = patch(0, "P")

@@ -69,6 +69,8 @@ NO_ROWS = {  # functions that may draw an array of their own, and of what
     "SpectralNorm": "the vector u",
     "ModulatedConv": "the layer's own picture of noise",
     "patch_nce": "places, the same in every picture",
+    "views": "weights of gray, the same for every picture",
+    "own_noise": "the layer's own picture of noise, in sampling",
 }
 
 

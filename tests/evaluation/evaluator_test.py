@@ -260,7 +260,10 @@ def test_eval_mode_measures_all_there_is_enough_for(file, trained, capsys):
     (row,) = record["tables"]["usefulness"]["rows"]
     assert row[0] == 20 and "±" in row[1]
     saw = "flatters: the generator was trained on 300 labeled real pictures, its control on "
-    assert record["notes"] == {"gain_at_20": f"{saw}20", "cas_real": f"{saw}40"}
+    notes = dict(record["notes"])
+    assert notes.pop("memorised_toy").startswith("no copying seen: of real pictures ")
+    assert notes.pop("mind_toy") == "of 25 pictures a side"
+    assert notes == {"gain_at_20": f"{saw}20", "cas_real": f"{saw}40"}
     assert f"({saw}20)" in out
     width, height = Image.open(workdir / record["pictures"]["neighbors"]["file"]).size
     assert (width, height) == (4 * (3 * 10 + 8), 4 * 10)

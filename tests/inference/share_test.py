@@ -12,6 +12,7 @@ from gan_jax import build, checkpoint, config
 from gan_jax.checkpoint import shared
 from gan_jax.data.images import save_png
 from gan_jax.inference import loading, share
+from gan_jax.start import resume
 from tests.runs import untrained
 
 RUN = {"data": {"source": "folder", "path": "/home/me/photos"}, "batch": 4, "total_kimg": 1.0}
@@ -224,3 +225,12 @@ def test_a_folder_with_other_files_is_left_alone(run, tmp_path, tool):
     done = tool("share", run, "--out", tmp_path / "pictures")
     assert done.returncode == 1 and "it holds other files" in done.stderr
     assert "no such file" in tool("share", run, "--out", "x", "--card", "none.md").stderr
+
+
+def test_a_model_is_no_runs_folder(run, tmp_path, tool):
+    mine = tmp_path / "mine"
+    assert tool("share", run, "--out", mine).returncode == 0
+    with pytest.raises(ValueError, match="mine: a shared model.* --config.init_from="):
+        resume.open_store(config.Config(**NOISE), mine, restart=False)
+    (mine / "checkpoints").mkdir()
+    assert "it holds other files" in tool("share", run, "--out", mine).stderr
