@@ -55,7 +55,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
 
     Raises:
         ValueError: the settings, the data and the devices don't fit together; in one line. Of
-            several processes all raise it where they have different data.
+            several processes all raise it where they have different data, or frozen networks.
     """
     parallel = Parallel(config.parallel)
     check(config, parallel, new=new)
@@ -68,8 +68,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     game = make_game(config, source.shape, len(source.classes))
     check_partner(config, game, source)
     check_targets(config, game, source)
-    if game.nets:
-        agreement.agree({"the SHA-256 of config.game's networks": frozen_hashes(game)})
+    agree_on_frozen(game)
     names = reference_names(game.references)
     samples = domains.Domains(source, names) if names else source
     return Experiment(
@@ -102,6 +101,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     if about.shape is None:
         return
     game = make_game(config, about.shape, about.classes)
+    agree_on_frozen(game)
     check_partner(config, game, about)
     make_iteration(config, game, parallel)
     if "." in config.model:
@@ -250,6 +250,21 @@ def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int
 def frozen_weights(game: Game) -> dict[str, PyTree]:
     """The weights of the game's frozen networks, on the host, as TrainState.frozen has them."""
     return {name: net.params for name, net in game.frozen.items()}
+
+
+def agree_on_frozen(game: Game) -> None:
+    """Raises ValueError in every process where the game's frozen networks can't be read in one of
+    them, or are not the same in all."""
+    if not game.nets:
+        return
+    missing = None
+    try:
+        found = frozen_hashes(game)
+    except ValueError as error:
+        missing, found = error, {name: str(error) for name in game.nets}
+    agreement.agree({"config.game's networks": found})
+    if missing is not None:
+        raise missing
 
 
 def frozen_hashes(game: Game) -> dict[str, str]:

@@ -13,6 +13,7 @@ from gan_jax import algorithms, build, checkpoint, config, pretrained, training
 from gan_jax.algorithms import noise_to_image
 from gan_jax.algorithms.base import to_float
 from gan_jax.commands import describe
+from gan_jax.distributed import agreement
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.inference import loading
 from gan_jax.start import resume, summary
@@ -115,6 +116,23 @@ def test_an_unknown_network_is_refused_before_data_is_opened():
     wrong = dataclasses.replace(RUN, game=RUN.game | {"features": "tinny"})
     with pytest.raises(ValueError, match="config.game: features='tinny' is.*Did you mean 'tiny'"):
         build.check(wrong, Parallel("jit"), new=True)
+
+
+def test_processes_compare_networks_before_one_that_lacks_its_file_leaves(monkeypatch):
+    """Or the others would wait for it."""
+    compared = []
+    monkeypatch.setattr(agreement, "agree", compared.append)
+    build.check(RUN, Parallel("jit"), new=True)
+
+    def lacking(name, *_):
+        raise ValueError(f"{name}: no such file")
+
+    monkeypatch.setitem(pretrained.NETS, "tiny", lacking)
+    with pytest.raises(ValueError, match="config.game: tiny: no such file"):
+        build.check(RUN, Parallel("jit"), new=True)
+    there, lacks = (facts["config.game's networks"] for facts in compared)
+    assert there == {"eyes": "tiny (SHA-256 seed0)"}
+    assert lacks == {"eyes": "config.game: tiny: no such file"}
 
 
 @pytest.mark.parametrize("kind", ["jit", "pmap"])
