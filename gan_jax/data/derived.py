@@ -1,6 +1,5 @@
 """Further pictures that are made of a sample's own, for games that name them in `Game.views`."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +8,6 @@ from scipy import ndimage
 from gan_jax.data.images import as_rgb, in_channels
 from gan_jax.data.source import Batch, Source
 from gan_jax.runtime import registry
-
-KEEP_BYTES = 1 << 27  # of made pictures, for each process that loads
 
 EDGES = 100, 200  # thresholds of Canny's gradients, of 8 bits
 AROUND = 5  # pixels, the side of what around an edge is blurred
@@ -24,8 +21,7 @@ class Derived(Source):
     """A source, its samples with further pictures, made by the threads or processes that load it.
 
     Adds to a batch for each of `names`, keys of VIEWS, uint8 [n, H, W, C]. They depend on the
-    pictures that are loaded and on nothing else. Those made are kept, up to KEEP_BYTES, for
-    pictures that come again: of data without chance each is made once.
+    pictures that are loaded and on nothing else. None is kept: of random windows none comes again.
     """
 
     def __init__(self, source: Source, names: Sequence[str]):
@@ -34,29 +30,19 @@ class Derived(Source):
         self.classes, self.targets = source.classes, source.targets
         self.views = {name: registry.choose(VIEWS, name, "Game.views") for name in names}
         _scikit_image()
-        self._kept: dict[bytes, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.source)
 
     def load(self, ids: np.ndarray, seeds: np.ndarray) -> Batch:
         batch = self.source.load(ids, seeds)
-        for name, (made_of, _) in self.views.items():
+        for name, (made_of, make) in self.views.items():
             if made_of not in batch:
                 raise ValueError(
                     f"Game.views: {name} is made of a {made_of}, and the data has none."
                 )
-            batch[name] = np.stack([self._view(name, picture) for picture in batch[made_of]])
+            batch[name] = np.stack([make(picture) for picture in batch[made_of]])
         return batch
-
-    def _view(self, name: str, picture: np.ndarray) -> np.ndarray:
-        key = hashlib.blake2b(np.ascontiguousarray(picture), key=name.encode()).digest()
-        if key in self._kept:
-            return self._kept[key]
-        made = self.views[name][1](picture)
-        if (len(self._kept) + 1) * made.nbytes <= KEEP_BYTES:
-            self._kept[key] = made
-        return made
 
 
 def smoothed_edges(picture: np.ndarray) -> np.ndarray:
