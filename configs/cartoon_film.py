@@ -10,7 +10,7 @@ def get_config(arg=None):
     sets/photos and sets/film. Its windows are of 96 pixels, its feature map is VGG16's conv3_3, and
     its generator starts as the photograph itself, without the first phase. Status: not yet run.
     """
-    arg = parse_arg(arg, batch=4, photos="sets/photos", style="sets/film/train")
+    arg = parse_arg(arg, batch=4, photos="sets/photos/train", style="sets/film/train")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "animegan", "animegan"
     c.g, c.d = dict(width=16, residual=True), dict(width=16)
@@ -18,7 +18,7 @@ def get_config(arg=None):
     window = dict(source="folder", resolution=96, crop="random", flip=True, enlarge=2.5)
     c.data = dict(
         source="unpaired",
-        a=dict(window, path=f"{arg.photos}/train"),
+        a=dict(window, path=arg.photos),
         b=dict(window, path=arg.style),
     )
     c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.999)

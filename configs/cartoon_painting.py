@@ -10,7 +10,7 @@ def get_config(arg=None):
     sets/photos and sets/painting. Johnson et al. 2016, arXiv:1603.08155. Status: short runs
     only.
     """
-    arg = parse_arg(arg, batch=4, photos="sets/photos", style="sets/painting/train")
+    arg = parse_arg(arg, batch=4, photos="sets/photos/train", style="sets/painting/train")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "perceptual", "cut"
     c.g = dict(width=24, blocks=4, residual=True)
@@ -18,7 +18,7 @@ def get_config(arg=None):
     window = dict(source="folder", resolution=96, crop="random", flip=True)
     c.data = dict(
         source="unpaired",
-        a=dict(window, path=f"{arg.photos}/train", enlarge=2.5),
+        a=dict(window, path=arg.photos, enlarge=2.5),
         b=dict(window, path=arg.style, enlarge=3.0),
     )
     c.opt_g = dict(name="adam", lr=3e-4, b1=0.9, b2=0.999, schedule="linear", decay_from_kimg=6.0)

@@ -10,7 +10,9 @@ def get_config(arg=None):
     sets/photos and sets/portraits. Its windows are of 96 pixels, its feature map is VGG16's
     conv3_3, and its generator starts as the photograph itself. Status: short runs only.
     """
-    arg = parse_arg(arg, batch=4, photos="sets/photos", style="sets/portraits/train/adventurer")
+    arg = parse_arg(
+        arg, batch=4, photos="sets/photos/train", style="sets/portraits/train/adventurer"
+    )
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "white_box", "white_box"
     c.g, c.d = dict(width=24, residual=True), dict(width=16)
@@ -18,7 +20,7 @@ def get_config(arg=None):
     window = dict(source="folder", resolution=96, crop="random", flip=True)
     c.data = dict(
         source="unpaired",
-        a=dict(window, path=f"{arg.photos}/train", enlarge=2.5),
+        a=dict(window, path=arg.photos, enlarge=2.5),
         b=dict(window, path=arg.style, enlarge=2.0),
     )
     c.opt_g = c.opt_d = dict(name="adam", lr=4e-4, b1=0.5, b2=0.99)

@@ -85,6 +85,8 @@ def _summary(found: Statistics) -> str:
         " four pictures have as many)",
         f"{look.colors} such colors a picture",
     ]
+    if not _flat(found):
+        parts.append("drawings saved as JPEG have no such areas, as PNG they keep them")
     if look.alpha is not None:
         parts.append(f"{look.alpha:.0%} of the pixels not opaque")
     if found.difference is not None:

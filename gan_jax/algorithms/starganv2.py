@@ -37,7 +37,9 @@ class Algorithm(base.Translator):
             stay where they were.
         temporal: weight of regularizers.crop_consistency in the step with styles of noise, for
             video.
-        together: one step of each player, not two: every other style is a picture's.
+        together: one step of each player, not two: every other style is a picture's. No gradient
+            runs through that style, but the terms `style` and `cycle` of its pictures move the
+            encoder, which the official step with styles of pictures leaves alone.
         features, weights, features_side: of the frozen network that the critic sees pictures by,
             as in `projected`, whose critic it then is; None: it sees them by itself, as published.
         augment: what the critic's pictures go through, real and generated; config.augment.
@@ -169,7 +171,7 @@ class Algorithm(base.Translator):
         return self.loss_g(params_g, state, batch, s, s_other, "reference", rng)
 
     def loss_g_both(self, params_g, state, batch, rng):
-        """The same with every other style of a picture, which moves G alone."""
+        """The same with every other style of a picture, taken as it is."""
         k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
         s = self.styles_of_both(params_g, batch, k_one, "target")
         s_other = self.styles_of_both(params_g, batch, k_other, "target2")

@@ -10,6 +10,7 @@ import numpy as np
 from gan_jax import checkpoint
 from gan_jax.algorithms.base import Game, Variables
 from gan_jax.data.source import Source, open_source
+from gan_jax.distributed import agreement
 from gan_jax.evaluation import checks, measures, nets, record
 from gan_jax.evaluation.checks import merged, plain, varied
 from gan_jax.evaluation.features import Extractors
@@ -61,6 +62,7 @@ class Evaluator:
         """
         self.log = log
         self.nets = nets.load(protocol, game.frozen.values())
+        agreement.agree({"networks of config.eval": self.nets.hashes()})
         if self.nets.added:
             log(self.nets.why_added())
         settings = plain(merged(data, protocol.data))

@@ -1,5 +1,6 @@
 """Pictures of another program, measured as a run's own are."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -8,7 +9,9 @@ import numpy as np
 
 from gan_jax.algorithms import make_game
 from gan_jax.config import Config
+from gan_jax.data import image_file
 from gan_jax.data.images import grid, save_png
+from gan_jax.data.quarantine import ImageRejected
 from gan_jax.data.source import open_source
 from gan_jax.data.sources import folder as folder_source
 from gan_jax.evaluation import checks, nets, record
@@ -63,6 +66,12 @@ def measure(config: Config, pictures: pathlib.Path, sheet: pathlib.Path, log: Lo
     real = sides(source, game.contents or "a").real
     *size, channels = source.shape
     view = {"resolution": tuple(size), "channels": channels}
+    if others := other_sizes(pictures, tuple(size)):
+        wanted = "x".join(map(str, size))
+        log(
+            f"{pictures}: {len(others):,} pictures are not {wanted}, {others[0]} for one: they are"
+            " cropped and resized, which changes their numbers."
+        )
     fake = chosen(of_source(folder_source.Source(path=str(pictures), **view)), protocol.images)
     sets = Sets(fake, real)
     own = nets.load(protocol)
@@ -84,6 +93,17 @@ def measure(config: Config, pictures: pathlib.Path, sheet: pathlib.Path, log: Lo
         "weights": f"pictures in {pictures}",
     }
     return found | {"protocol": about}
+
+
+def other_sizes(pictures: pathlib.Path, size: tuple[int, int]) -> list[str]:
+    """Names of the folder's files that have another size than (H, W); those that can't be read are
+    not among them."""
+    found = []
+    for file in folder_source.scan(pictures)[0]:
+        with contextlib.suppress(ImageRejected):  # the source sets it aside and logs that
+            if image_file.header(file)[:2] != size:
+                found.append(file.name)
+    return found
 
 
 def chosen(images: Images, n: int) -> Images:

@@ -43,6 +43,10 @@ class Nets:
         """Names of those that training looked through."""
         return [net.name for net in self.general if net.in_training]
 
+    def hashes(self) -> dict[str, str]:
+        """{name: SHA-256 of its weights}: the same on all processes, or sums would mix."""
+        return {net.name: net.sha256 for net in (*self.general, *self.own.values())}
+
     def why_added(self) -> str:
         """What the log says of the one that was added."""
         seen = " and ".join(self.in_training)

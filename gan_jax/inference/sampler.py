@@ -220,6 +220,12 @@ def algorithm_of(game: Game) -> str:
     return type(game).__module__.rpartition(".")[2]
 
 
+def translators() -> list[str]:
+    """The algorithms whose generators turn pictures into pictures."""
+    found = registry.modules("algorithms", "Algorithm")
+    return [each.__name__.rpartition(".")[2] for each in found if each.Algorithm.translates]
+
+
 def check_kind(game: Game, step: pathlib.Path, *, translates: bool) -> None:
     """Raises ValueError where a translator is asked for new pictures, or the reverse."""
     if game.translates == translates:
@@ -228,7 +234,7 @@ def check_kind(game: Game, step: pathlib.Path, *, translates: bool) -> None:
         "turns pictures into pictures, and draws none from noise: use `gan-jax stylize`"
         if game.translates
         else "draws new pictures from noise, and can't change one of yours. `gan-jax sample` draws"
-        " with it; for `gan-jax stylize` train a translator: cut, cyclegan, pix2pix or starganv2"
+        f" with it; for `gan-jax stylize` train a translator: {', '.join(translators())}"
     )
     raise ValueError(f"{step}: this run's {algorithm_of(game)} {does}.")
 

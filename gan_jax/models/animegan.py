@@ -12,7 +12,7 @@ from gan_jax.nn.layers import Conv
 from gan_jax.nn.norms import LayerNorm
 from gan_jax.nn.resample import double_at_corners, pad_to, reflect
 
-CORNER = ((1, 0), (1, 0))  # zeros of a halving convolution: none at the bottom and right edge
+TOP_LEFT = ((1, 0), (1, 0))  # zeros of a halving convolution: none at the bottom and right edge
 
 
 class Generator(nn.Module):
@@ -112,7 +112,7 @@ class Discriminator(nn.Module):
         """Pictures in [-1, 1] -> logits."""
 
         def conv(h, features, name, stride=1):
-            padding = CORNER if stride == 2 else 1
+            padding = TOP_LEFT if stride == 2 else 1
             how = {"spectral_norm": True, "bias": False, "stride": stride, "padding": padding}
             return Conv(features, self.initializer, name=name, **how)(h, train=train)
 

@@ -12,7 +12,7 @@ from gan_jax.nn.guided_filter import guided_filter
 from gan_jax.nn.layers import Conv
 from gan_jax.nn.resample import double_at_corners, pad_to
 
-CORNER = ((0, 1), (0, 1))  # zeros of a halving convolution: at the bottom and right edge only
+BOTTOM_RIGHT = ((0, 1), (0, 1))  # zeros of a halving convolution: at the bottom and right edge only
 
 
 class Generator(nn.Module):
@@ -64,7 +64,7 @@ class Generator(nn.Module):
         return picture if train else jnp.clip(picture, -1, 1)
 
     def _layer(self, x, features: int, name: str, kernel_size: int = 3, stride: int = 1):
-        padding = CORNER if stride == 2 else (kernel_size - 1) // 2
+        padding = BOTTOM_RIGHT if stride == 2 else (kernel_size - 1) // 2
         how = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "name": name}
         return nn.leaky_relu(Conv(features, self.initializer, **how)(x), 0.2)
 
@@ -95,6 +95,6 @@ class Discriminator(nn.Module):
         h = x.astype(self.dtype)
         for level in range(self.levels):
             width = self.width << level
-            h = nn.leaky_relu(conv(h, width, f"down{level}", stride=2, padding=CORNER), 0.2)
+            h = nn.leaky_relu(conv(h, width, f"down{level}", stride=2, padding=BOTTOM_RIGHT), 0.2)
             h = nn.leaky_relu(conv(h, width, f"level{level}"), 0.2)
         return conv(h.astype(jnp.float32), 1, "logits", kernel_size=1, padding=0)[..., 0]

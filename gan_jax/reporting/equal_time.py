@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gan_jax.reporting.comparison import Known, Values, unknown
-from gan_jax.reporting.json_values import as_number
+from gan_jax.reporting.json_values import as_mapping, as_number
 from gan_jax.reporting.runs import Run
+
+MARK = "*"
+NOTE = "training looked through the network of this value: no independent judge."
 
 
 class Row(NamedTuple):
@@ -36,7 +39,8 @@ def rows(runs: Mapping[str, Run], failed: Mapping[str, str], names: Sequence[str
 
 
 def table(rows: Sequence[Row], known: Known = unknown) -> str:
-    """As Markdown, each value with its error."""
+    """As Markdown, each value with its error; those by a network that the run was trained through
+    are marked."""
     values = Values([row.run for row in rows if row.run], known)
     shown = [name for name, about in values.items() if not about.control_of]
     head = ["run", "minutes", "compiling, s", "images", "images/s", *shown]
@@ -47,13 +51,23 @@ def table(rows: Sequence[Row], known: Known = unknown) -> str:
         if row.failed:
             cells[-len(shown) or len(cells) :] = [f"failed: {row.failed}"]
         lines.append([row.name, *("" if cell == "nan" else cell for cell in cells)])
-    return "".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |\n" for line in lines)
+    cells = "".join(f"| {' | '.join(c.replace('|', '/') for c in line)} |\n" for line in lines)
+    marked = any(_in_training(row, name) for row in rows for name in shown)
+    return cells + (f"\n{MARK} {NOTE}\n" if marked else "")
+
+
+def _in_training(row: Row, name: str) -> bool:
+    of = row.run.of("about") if row.run else {}
+    return as_mapping(of.get(name)).get("in_training") is True
 
 
 def _value(row: Row, name: str, values: Values) -> str:
     found = as_number(row.run.of("values").get(name)) if row.run else math.nan
     error = values.error(row.run.last, name) if row.run else 0.0
-    return f"{found:.4g}" + (f" ± {error:.2g}" if error else "")
+    if math.isnan(found):
+        return "nan"
+    mark = f" {MARK}" if _in_training(row, name) else ""
+    return f"{found:.4g}" + (f" ± {error:.2g}" if error else "") + mark
 
 
 def results(rows: Sequence[Row]) -> dict:
@@ -66,6 +80,11 @@ def results(rows: Sequence[Row]) -> dict:
             "images_per_second": _finite(row.rate),
             "failed": row.failed,
             "values": row.run.of("values") if row.run else {},
+            "in_training": [
+                name
+                for name in (row.run.of("values") if row.run else {})
+                if _in_training(row, name)
+            ],
         }
         for row in rows
     }

@@ -114,7 +114,10 @@ def state_of(game, layers_g, critics):
     for ours, (name, layers) in critics.items():
         d["params"][ours] = filled(name, layers, d["params"][ours])
         d["mutable"][ours] = largest(d["params"][ours], d["mutable"][ours])
-    player = lambda v: Player(v["params"], v["mutable"], {})
+
+    def player(v):
+        return Player(v["params"], v["mutable"], {})
+
     rng = jax.random.key_data(jax.random.key(0))
     frozen = {name: net.params for name, net in game.frozen.items()}
     return TrainState(jnp.int32(0), rng, player(g), player(d), {}, carry, frozen)
@@ -180,7 +183,10 @@ def test_animegan():
     game = animegan.Algorithm(*nets, features="eyes", layer="map", **weights)
     state = state_of(game, ANIME_G, critics)
     batch = {"image": image("x"), "target": image("y"), "target_smooth": image("smooth")}
-    wanted = lambda name: REFERENCE[f"animegan/{name}"]
+
+    def wanted(name):
+        return REFERENCE[f"animegan/{name}"]
+
     ((loss, aux), grads), of_g, fake = values(game, state, batch)
     close(loss, wanted("d"), "d")
     for ours, name in (
@@ -216,7 +222,10 @@ def test_white_box(monkeypatch):
     monkeypatch.setattr(white_box.jax.random, "uniform", lambda *_, **__: drawn)
     state = state_of(game, WHITE_G, critics)
     batch = {"image": image("x"), "target": image("y"), "superpixels": image("superpixels")}
-    wanted = lambda name: REFERENCE[f"white_box/{name}"]
+
+    def wanted(name):
+        return REFERENCE[f"white_box/{name}"]
+
     ((loss, aux), grads), of_g, fake = values(game, state, batch)
     close(loss, wanted("d"), "d")
     for ours, (name, layers) in critics.items():

@@ -45,7 +45,10 @@ def game(module, **settings):
 
 def state_of(one):
     g, d, carry = one.init(jax.random.key(0), one.example(SHAPE, 0))
-    player = lambda v: Player(v["params"], v["mutable"], {})
+
+    def player(v):
+        return Player(v["params"], v["mutable"], {})
+
     rng = jax.random.key_data(jax.random.key(0))
     frozen = {name: net.params for name, net in one.frozen.items()}
     return TrainState(jnp.int32(0), rng, player(g), player(d), {}, carry, frozen)
@@ -80,7 +83,10 @@ def test_at_first_the_generator_learns_alone(module, settings):
 
 def test_an_iteration_leaves_out_what_has_not_begun():
     """since, with every: 4 and 6 of steps 0 to 6."""
-    loss = lambda params, state, batch, rng: (0.0, None)
+
+    def loss(params, state, batch, rng):
+        return 0.0, None
+
     parallel = types.SimpleNamespace(compile=lambda f: f)
     phases = Phase("d", loss, every=2, since=3), Phase("g", loss)
     steps = Iteration(phases, {"d": None, "g": None}, parallel, batch=1, average=Average(1))
@@ -96,7 +102,10 @@ def test_perceptual_style_in_closed_form():
     x_fake = one.translated(state.g.params, x)
     of_x, of_y, of_fake = seen(one, x), seen(one, y[:1]), seen(one, x_fake)
     content = np.square(of_fake - of_x).mean() / np.square(of_x).mean()
-    gram = lambda h: np.einsum("nhwc,nhwd->ncd", h, h) / h[0].size
+
+    def gram(h):
+        return np.einsum("nhwc,nhwd->ncd", h, h) / h[0].size
+
     distance = np.square(gram(of_fake) - gram(of_y)).sum((1, 2)).mean()
     style = distance / np.square(gram(of_y)).sum()
     np.testing.assert_allclose(aux.metrics["g/content"], content, rtol=1e-4)

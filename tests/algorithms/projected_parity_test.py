@@ -27,8 +27,8 @@ LEAVES = {"kernel": "weight_orig", "bias": "bias", "u": "weight_u", "scale": "we
 
 def maps():
     rng = np.random.default_rng(7)
-    draw = lambda c, side: rng.normal(size=(3, c, side, side)).astype(np.float32)
-    return [draw(c, side).transpose(0, 2, 3, 1) for c, side in zip(CHANNELS, SIDES, strict=True)]
+    sizes = [(3, c, side, side) for c, side in zip(CHANNELS, SIDES, strict=True)]
+    return [rng.normal(size=size).astype(np.float32).transpose(0, 2, 3, 1) for size in sizes]
 
 
 def drawn(name, shape):

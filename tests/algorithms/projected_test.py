@@ -86,7 +86,10 @@ def test_one_step_of_each_player_is_the_written_rule():
         )
     assert equal(after_d.g, state.g) and equal(after_g.d, after_d.d)
     assert not equal(after_g.g.params, state.g.params) and jnp.isfinite(of_g["g/loss"])
-    fixed = lambda state: state.d.mutable["d"]["fixed"]
+
+    def fixed(state):
+        return state.d.mutable["d"]["fixed"]
+
     assert equal(fixed(after_g), fixed(state)) and equal(after_g.frozen, state.frozen)
     assert not equal(after_d.d.mutable["d"]["spectral"], state.d.mutable["d"]["spectral"])
 

@@ -265,12 +265,15 @@ def light_batch():
     return batch | {"label": jnp.array([0, 1, 2, 0]), "target_label": jnp.array([1, 2, 0, 0])}
 
 
-def test_together_every_other_style_is_a_pictures_and_moves_no_encoder():
+def test_together_every_other_style_is_a_pictures_and_taken_as_it_is():
     game, batch = light_game(together=True), light_batch()
     assert [phase.who for phase in game.phases] == ["d", "g"]
     noise = game.styles_from_noise(LIGHT, batch, jax.random.key(0))
     seen = game.styles_from_images(LIGHT, batch, "target")
-    styles = lambda params: game.styles_of_both(params, batch, jax.random.key(0), "target")
+
+    def styles(params):
+        return game.styles_of_both(params, batch, jax.random.key(0), "target")
+
     np.testing.assert_allclose(styles(LIGHT), jnp.stack([noise[0], seen[1], noise[2], seen[3]]))
     grads = jax.grad(lambda params: styles(params).sum())(LIGHT)
     assert grads["encoder"]["w"] == 0 and grads["mapping"]["w"] != 0

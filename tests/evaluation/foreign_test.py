@@ -33,6 +33,21 @@ def test_a_folder_is_measured_by_the_protocol_of_a_run(file, toy, tmp_path):
     assert comparison.serious_differences(protocols) == {}
 
 
+def test_pictures_of_another_size_are_named(file, toy, tmp_path):
+    save(tmp_path / "made", avatars(resolution=8).load(np.arange(40)))
+    said = []
+    foreign.measure(
+        config.load(file, [MEASURES]), tmp_path / "made", tmp_path / "x.png", said.append
+    )
+    assert not [line for line in said if "cropped" in line]
+    Image.new("RGB", (9, 8)).save(tmp_path / "made" / "wide.png")
+    foreign.measure(
+        config.load(file, [MEASURES]), tmp_path / "made", tmp_path / "x.png", said.append
+    )
+    (line,) = [line for line in said if "cropped" in line]
+    assert "1 pictures are not 8x8, wide.png for one" in line
+
+
 def test_too_few_pictures_are_an_error(file, tmp_path):
     save(tmp_path / "few", avatars(resolution=8).load(np.arange(5)))
     message = "5 pictures, and the runs are measured on 40: give as many, or --set eval.images=5."

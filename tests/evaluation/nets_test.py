@@ -43,6 +43,12 @@ def test_an_independent_net_is_added_where_there_is_none():
     assert both == (["alexnet", "vgg16", "efflite0"], ["vgg16", "efflite0"], "alexnet")
 
 
+def test_processes_compare_the_networks_that_measure():
+    """One that lacks a file may take another judge, and pictures' features would mix."""
+    own = nets.load(Protocol(features="efflite0"), [SMALL["efflite0"]])
+    assert own.hashes() == {name: SMALL[name].sha256 for name in ("vgg16", "efflite0")}
+
+
 def test_a_judge_whose_weights_are_not_here_is_passed_over(monkeypatch):
     absent = ["vgg16"]
 
