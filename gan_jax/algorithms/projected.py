@@ -119,7 +119,7 @@ class Algorithm(base.FromNoise):
         """(logits f32 [B, L], D's new mutable {"d": ...}).
         Every pass of a step starts from the stored one."""
         maps = base.feature_maps(self.frozen["eyes"], state.frozen["eyes"], x, self.features_side)
-        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], maps, y)
+        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], maps, y, x)
         return logits, {"d": mutable}
 
     def init(self, rng, batch):
@@ -128,7 +128,7 @@ class Algorithm(base.FromNoise):
         net, side = self.frozen["eyes"], self.features_side
         shapes = jax.eval_shape(lambda: base.feature_maps(net, net.params, x, side))
         maps = [jnp.zeros(found.shape) for found in shapes]
-        params, mutable = base.init_network(self.d, k_d, maps, y)
+        params, mutable = base.init_network(self.d, k_d, maps, y, x)
         d = base.variables({"d": params}, {"d": mutable})
         return self.init_generator(k_g, batch), d, self.terms.init_carry()
 

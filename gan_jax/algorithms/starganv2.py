@@ -254,22 +254,24 @@ class Algorithm(base.Translator):
     def critic(self, params_d, state, x, y, rng):
         """(logits f32 [B, ...], D's new mutable {"d": ...}).
         Every pass of a step starts from the stored one."""
-        x = self.seen(state.frozen, self.augment(state.carry["augment"], rng, x))
-        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
+        seen = self.seen(state.frozen, self.augment(state.carry["augment"], rng, x), y)
+        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], *seen)
         return logits, {"d": mutable}
 
-    def seen(self, frozen, x):
-        """Pictures f32 [B, H, W, C] as the critic takes them: themselves, or their feature maps."""
+    def seen(self, frozen, x, y):
+        """What the critic takes: pictures f32 [B, H, W, C] and labels, or feature maps of the
+        pictures, labels and the pictures."""
         if not self.features:
-            return x
-        return base.feature_maps(self.frozen["eyes"], frozen["eyes"], x, self.features_side)
+            return x, y
+        maps = base.feature_maps(self.frozen["eyes"], frozen["eyes"], x, self.features_side)
+        return maps, y, x
 
     def init(self, rng, batch):
         *_, k_d = jax.random.split(jax.random.clone(rng), 4)
         x, y = base.to_float(batch["image"]), batch["label"]
         weights = {name: net.params for name, net in self.frozen.items()}
-        seen = jax.tree.map(jnp.zeros_like, jax.eval_shape(self.seen, weights, x))
-        params, mutable = base.init_network(self.d, k_d, seen, y)
+        seen = jax.tree.map(jnp.zeros_like, jax.eval_shape(self.seen, weights, x, y))
+        params, mutable = base.init_network(self.d, k_d, *seen)
         d = base.variables({"d": params}, {"d": mutable})
         return self.init_generator(rng, batch), d, {"augment": self.augment.init()}
 

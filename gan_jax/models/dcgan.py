@@ -14,7 +14,7 @@ from gan_jax.nn import init
 from gan_jax.nn.flat_colors import Palette, check_colors
 from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
-from gan_jax.nn.resample import depth_to_space
+from gan_jax.nn.resample import depth_to_space, space_to_depth
 from gan_jax.runtime import registry
 
 UP = {
@@ -60,7 +60,7 @@ class Generator(nn.Module):
         registry.choose(UP, self.up, "config.g.up")
         levels, grid = start_grid(self.shape)
         colors = check_colors(self.palette, "palette")
-        levels -= patch_levels(self.patch, levels)
+        levels -= patch_levels(self.patch, levels, "config.g.patch")
         channels = [min(self.width << level, self.widest) for level in range(levels, -1, -1)]
         x = Dense(grid[0] * grid[1] * channels[0], self.initializer)(z.astype(self.dtype))
         x = x.reshape(-1, *grid, channels[0])
@@ -94,6 +94,8 @@ class Discriminator(nn.Module):
         norm: "batch" after every convolution, or "none".
         spectral_norm: of every layer.
         slope: of the leaky ReLU; 0 is ReLU.
+        patch: squares of patch x patch pixels become channels first, so that no convolution works
+            at full size. A power of two; the first level is then that many times smaller.
     """
 
     shape: tuple[int, int, int]
@@ -101,6 +103,7 @@ class Discriminator(nn.Module):
     dtype: str = "float32"
     width: int = 64
     widest: int = 512
+    patch: int = 1
     block: str = "double"
     norm: str = "batch"
     spectral_norm: bool = False
@@ -116,13 +119,14 @@ class Discriminator(nn.Module):
         registry.choose(BLOCKS, self.block, "config.d.block")
         registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
         levels, _ = start_grid(self.shape)
+        levels -= patch_levels(self.patch, levels, "config.d.patch")
 
         def layer(h, channels, **shape):
             h = Conv(channels, self.initializer, self.spectral_norm, **shape)(h, train=train)
             h = BatchNorm()(h, train=train) if self.norm == "batch" else h
             return nn.leaky_relu(h, self.slope) if self.slope else nn.relu(h)
 
-        h = x.astype(self.dtype)
+        h = space_to_depth(x.astype(self.dtype), self.patch)
         for level in range(levels):
             channels = min(self.width << level, self.widest)
             h = layer(h, channels) if self.block == "double" else h
@@ -153,14 +157,15 @@ def start_grid(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
     return levels, (height >> levels, width >> levels)
 
 
-def patch_levels(patch: int, levels: int) -> int:
-    """How many of a generator's doublings squares of patch x patch pixels save.
+def patch_levels(patch: int, levels: int, setting: str) -> int:
+    """How many of `levels` doublings or halvings squares of patch x patch pixels save.
 
     Raises:
-        ValueError: not a power of two, or larger than what `levels` doublings give.
+        ValueError: not a power of two, or larger than what `levels` doublings give; names the
+            setting.
     """
     sides = [1 << n for n in range(levels + 1)]
     if patch not in sides:
         known = ", ".join(map(str, sides))
-        raise ValueError(f"config.g.patch={patch}: for pictures of this size it must be {known}.")
+        raise ValueError(f"{setting}={patch}: for pictures of this size it must be {known}.")
     return sides.index(patch)

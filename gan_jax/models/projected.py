@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from gan_jax.models import dcgan
 from gan_jax.nn import conv
 from gan_jax.nn.layers import Conv, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm
@@ -28,6 +29,12 @@ class Discriminator(nn.Module):
         dtype: of the activations.
         width: channels of the largest map once it is mixed, and of its head's first layer; 64 as
             published.
+        pixels: width of one more critic, on the pixels themselves (dcgan.Discriminator, spectral
+            norm, squares of 2x2): for details that the frozen network does not see. Its logit is
+            repeated, so that it counts as much as all heads. 0, as published: none.
+        smallest: pixels a side below which a head halves its map no further, so that its logits
+            are of places, not of the whole picture, where the network sees small pictures: 7 gives
+            as many as the published heads have at 224. 1: as often as published.
         separable: whether heads convolve each channel by itself, then 1x1, then average: less
             work, though no faster on a CPU. Published beside StyleGAN2's generator.
     """
@@ -35,14 +42,21 @@ class Discriminator(nn.Module):
     n_classes: int = 0
     dtype: str = "float32"
     width: int = 64
+    pixels: int = 0
+    smallest: int = 1
     separable: bool = False
 
     @nn.compact
     def __call__(
-        self, maps: Sequence[Map], y: Int[Array, " B"] | None = None, *, train: bool = False
+        self,
+        maps: Sequence[Map],
+        y: Int[Array, " B"] | None = None,
+        picture: Float[Array, "B H W C"] | None = None,
+        *,
+        train: bool = False,
     ) -> Float[Array, "B L"]:
-        """Maps from large to small, each about half as large as the one before; labels -> the
-        logits of all heads, one for each place.
+        """Maps from large to small, each about half as large as the one before; labels; the picture
+        itself, which only `pixels` needs -> the logits of all heads, one for each place.
 
         Raises:
             ValueError: maps too small to be halved as often as the heads do.
@@ -50,15 +64,22 @@ class Discriminator(nn.Module):
         check_labels(y, self.n_classes)
         maps = Mixing(self.width, name="mixing")([x.astype(self.dtype) for x in maps])
         widths, logits = [self.width << k for k in range(len(maps))], []
+        of_all = self.n_classes, self.separable, self.smallest
         for k, x in enumerate(maps):
-            if min(x.shape[1:3]) >> len(widths[k:]) < 1:
+            if self.smallest == 1 and min(x.shape[1:3]) >> len(widths[k:]) < 1:
                 raise ValueError(
                     "config.game.features_side: the critic's feature maps are too small; set it to"
                     f" {2 ** (len(maps) + 1)} or more."
                 )
-            head = Head(tuple(widths[k:]), self.n_classes, self.separable, name=f"head{k}")
+            head = Head(tuple(widths[k:]), *of_all, name=f"head{k}")
             logits.append(head(x, y, train=train))
-        return jnp.concatenate(logits, 1)
+        logits = jnp.concatenate(logits, 1)
+        if not self.pixels:
+            return logits
+        own = dict(block="single", norm="none", spectral_norm=True, slope=0.1, patch=2)
+        shape = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
+        logit = dcgan.Discriminator(**shape, **own, name="pixels")(picture, y, train=train)
+        return jnp.concatenate([logits, jnp.broadcast_to(logit[:, None], logits.shape)], 1)
 
 
 class Mixing(nn.Module):
@@ -116,10 +137,13 @@ class Head(nn.Module):
     widths: tuple[int, ...]
     n_classes: int
     separable: bool
+    smallest: int
 
     @nn.compact
     def __call__(self, x: Map, y: Int[Array, " B"] | None, *, train: bool) -> Float[Array, "B _"]:
         for n, channels in enumerate(self.widths):
+            if n and min(x.shape[1:3]) < 2 * self.smallest:
+                break
             x = self.halve(f"down{n}", x, channels, train)
         x, taps = x.astype(jnp.float32), min(LAST, *x.shape[1:3])
         last = dict(kernel_size=taps, padding=0, bias=False, name="last")
@@ -132,8 +156,12 @@ class Head(nn.Module):
         return jnp.einsum("bpc,bc->bp", x, label) * PROJECTED**-0.5
 
     def halve(self, name: str, x: Map, channels: int, train: bool) -> Map:
-        """Stride 2, or a separable convolution and 2x2 averages; batch norm, leaky ReLU."""
-        if self.separable:
+        """Stride 2, or a separable convolution and 2x2 averages; batch norm, leaky ReLU. A map too
+        small to be halved is convolved 3x3."""
+        small = min(x.shape[1:3]) < 2 * self.smallest
+        if small:
+            x = Conv(channels, START, True, kernel_size=3, name=name)(x, train=train)
+        elif self.separable:
             each = dict(groups=x.shape[3], bias=False, name=f"{name}_depthwise")
             x = Conv(x.shape[3], START, True, **each)(x, train=train)
             one = dict(kernel_size=1, padding=0, bias=False, name=f"{name}_pointwise")
@@ -142,7 +170,7 @@ class Head(nn.Module):
             four = dict(kernel_size=4, stride=2, name=name)
             x = Conv(channels, START, True, **four)(x, train=train)
         x = nn.leaky_relu(BatchNorm(eps=1e-5, name=f"{name}_norm")(x, train=train), 0.2)
-        return conv.pool(x) if self.separable else x
+        return conv.pool(x) if self.separable and not small else x
 
 
 def enlarge(x: Map, height: int, width: int) -> Map:

@@ -10,8 +10,10 @@ import optax
 import pytest
 
 from gan_jax import algorithms, build, config, pretrained
+from gan_jax.algorithms import base
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.distributed.parallel import Parallel
+from gan_jax.models import projected
 from gan_jax.step import make_step
 from tests.nets import tiny_net
 
@@ -113,6 +115,32 @@ def test_maps_too_small_for_the_heads_are_refused():
     maps = [jnp.zeros((2, 1, 1, 4))] * 2
     with pytest.raises(ValueError, match="config.game.features_side: .*too small; set it to 8"):
         jax.eval_shape(lambda: game.d.init(jax.random.key(0), maps))
+
+
+@pytest.mark.parametrize(("smallest", "count"), [(1, 1 + 1), (5, 25 + 25)])
+def test_heads_stop_halving_where_a_map_is_small(smallest, count):
+    maps = [jnp.zeros((2, side, side, 4)) for side in (8, 4)]  # the mixing doubles them
+    d = projected.Discriminator(width=2, smallest=smallest)
+    logits = jax.eval_shape(lambda: d.init_with_output(jax.random.key(0), maps, train=True)[0])
+    assert logits.shape == (2, count)
+
+
+def test_the_pixels_critic_counts_as_much_as_all_heads():
+    rng = np.random.default_rng(0)
+    maps = [rng.normal(size=(2, side, side, 4)).astype(np.float32) for side in (8, 4)]
+    a, b = rng.normal(size=(2, 2, 16, 16, 3)).astype(np.float32)
+    d = projected.Discriminator(CLASSES, width=2, pixels=2)
+    y = jnp.array([0, 1])
+
+    @jax.jit
+    def see():
+        params, mutable = base.init_network(d, jax.random.key(1), maps, y, a)
+        return [base.forward(d, params, mutable, maps, y, x)[0] for x in (a, b)]
+
+    of_a, of_b = map(np.asarray, see())
+    assert of_a.shape == (2, 2 + 2)
+    np.testing.assert_array_equal(of_a[:, :2], of_b[:, :2])
+    assert (of_a[:, 2] == of_a[:, 3]).all() and not np.allclose(of_a[:, 2], of_b[:, 2])
 
 
 @pytest.mark.parametrize(

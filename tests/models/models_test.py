@@ -187,6 +187,21 @@ def test_dcgan_draws_squares_of_pixels_and_a_palette(patch, palette):
     assert mixtures_of_two == (palette == 2)
 
 
+def test_dcgans_critic_sees_squares_of_pixels_as_channels():
+    x = jax.random.normal(jax.random.key(0), (2, 16, 16, 3))
+    squares = x.reshape(2, 8, 2, 8, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 8, 8, 12)
+    same = dict(width=4, block="single", norm="none")
+    d = dcgan.Discriminator((16, 16, 3), patch=2, **same)
+
+    @jax.jit
+    def logits(rng):
+        params, mutable = init_network.__wrapped__(d, rng, x)
+        plain = dcgan.Discriminator((8, 8, 12), **same)
+        return forward(d, params, mutable, x)[0], forward(plain, params, mutable, squares)[0]
+
+    np.testing.assert_allclose(*logits(jax.random.key(1)), rtol=1e-5)
+
+
 def test_fastgans_noise_is_drawn_in_training_and_fixed_in_sampling():
     g = fastgan.Generator((32, 32, 3), 3, width=1)
     z, y = jax.random.normal(jax.random.key(0), (2, 5)), jnp.array([0, 2])
@@ -211,6 +226,8 @@ def test_a_patch_that_does_not_halve_the_picture_is_refused(patch):
         ValueError, match=f"config.g.patch={patch}: for pictures of this size it must be 1, 2, 4"
     ):
         shapes(dcgan.Generator((16, 16, 3), patch=patch), jnp.zeros((2, 4)))
+    with pytest.raises(ValueError, match=f"config.d.patch={patch}: "):
+        shapes(dcgan.Discriminator((16, 16, 3), patch=patch), jnp.zeros((2, 16, 16, 3)))
 
 
 @pytest.mark.parametrize("name", INITIALIZERS)
