@@ -10,23 +10,24 @@ def get_config(arg=None):
     sets/photos and sets/painting. Johnson et al. 2016, arXiv:1603.08155. Status: short runs
     only.
     """
-    arg = parse_arg(arg, batch=4, photos="sets/photos/train", style="sets/painting/train")
+    arg = parse_arg(arg, batch=2, photos="sets/photos/train", style="sets/painting/train")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "perceptual", "cut"
-    c.g = dict(width=24, blocks=4, residual=True)
+    c.g = dict(width=16, blocks=4)
     c.game = dict(content=1.0, style=5.0, tv=0.1)
+    c.game.style_layers = ("relu1_2", "relu2_2", "relu3_3")
     window = dict(source="folder", resolution=96, crop="random", flip=True)
     c.data = dict(
         source="unpaired",
         a=dict(window, path=arg.photos, enlarge=2.5),
-        b=dict(window, path=arg.style, enlarge=3.0),
+        b=dict(window, path=arg.style, enlarge=4.0),
     )
-    c.opt_g = dict(name="adam", lr=3e-4, b1=0.9, b2=0.999, schedule="linear", decay_from_kimg=6.0)
-    c.batch, c.total_kimg = arg.batch, 12.0
+    c.opt_g = dict(name="adam", lr=1e-3, b1=0.9, b2=0.999, schedule="linear", decay_from_kimg=4.0)
+    c.batch, c.total_kimg = arg.batch, 8.0
     c.log_every_kimg, c.sample_every_kimg = 0.2, 2.0
     c.save_every_kimg, c.ema_halflife_kimg = 1.0, 0.1
     if arg.smoke:
-        c.g = dict(width=4, blocks=1, residual=True)
+        c.g = dict(width=4, blocks=1)
         c.game.update(features="efflite0", content_layer="stage1", style_layers=("stage1",))
         avatars = dict(source="avatars", labels=None, identities=24, resolution=32)
         c.data = dict(

@@ -16,14 +16,14 @@ def get_config(arg=None):
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "white_box", "white_box"
     c.g, c.d = dict(width=24, residual=True), dict(width=16)
-    c.game = dict(surface=0.5, texture=1.0, structure=400.0, tv=1e4, layer="conv3_3")
+    c.game = dict(surface=1.0, texture=2.0, content=40.0, structure=300.0, tv=1e4, layer="conv3_3")
     window = dict(source="folder", resolution=96, crop="random", flip=True)
     c.data = dict(
         source="unpaired",
         a=dict(window, path=arg.photos, enlarge=2.5),
         b=dict(window, path=arg.style, enlarge=2.0),
     )
-    c.opt_g = c.opt_d = dict(name="adam", lr=4e-4, b1=0.5, b2=0.99)
+    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.5, b2=0.99)
     c.batch, c.total_kimg = arg.batch, 16.0
     c.log_every_kimg, c.sample_every_kimg = 0.2, 2.0
     c.save_every_kimg, c.ema_halflife_kimg = 1.0, 0.2

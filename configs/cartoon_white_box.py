@@ -12,7 +12,7 @@ def get_config(arg=None):
     arg = parse_arg(arg, batch=16, photos="sets/photos/train", style="sets/film/train")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "white_box", "white_box"
-    c.game = dict(surface=0.1, texture=1.0, structure=200.0, tv=1e4, first_kimg=800.0)
+    c.game = dict(surface=0.1, texture=1.0, tv=1e4, first_kimg=800.0)
     window = dict(source="folder", resolution=256, crop="random")
     c.data = dict(
         source="unpaired", a=dict(window, path=arg.photos), b=dict(window, path=arg.style)

@@ -83,7 +83,7 @@ def _summary(found: Statistics) -> str:
     parts = [
         f"{look.flat:.0%} of the pixels, their grounds aside, lie in areas of one color (three of"
         " four pictures have as many)",
-        f"{look.colors} such colors a picture",
+        f"{look.colors} such {'color' if look.colors == 1 else 'colors'} a picture",
     ]
     if not _flat(found):
         parts.append("drawings saved as JPEG have no such areas, as PNG they keep them")

@@ -254,11 +254,12 @@ class Algorithm(base.Translator):
     def critic(self, params_d, state, x, y, rng):
         """(logits f32 [B, ...], D's new mutable {"d": ...}).
         Every pass of a step starts from the stored one."""
-        seen = self.seen(state.frozen, self.augment(state.carry["augment"], rng, x), y)
-        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], *seen)
+        x = self.augment(state.carry["augment"], rng, x)
+        inputs = self.critic_inputs(state.frozen, x, y)
+        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], *inputs)
         return logits, {"d": mutable}
 
-    def seen(self, frozen, x, y):
+    def critic_inputs(self, frozen, x, y):
         """What the critic takes: pictures f32 [B, H, W, C] and labels, or feature maps of the
         pictures, labels and the pictures."""
         if not self.features:
@@ -270,8 +271,9 @@ class Algorithm(base.Translator):
         *_, k_d = jax.random.split(jax.random.clone(rng), 4)
         x, y = base.to_float(batch["image"]), batch["label"]
         weights = {name: net.params for name, net in self.frozen.items()}
-        seen = jax.tree.map(jnp.zeros_like, jax.eval_shape(self.seen, weights, x, y))
-        params, mutable = base.init_network(self.d, k_d, *seen)
+        shapes = jax.eval_shape(self.critic_inputs, weights, x, y)
+        inputs = jax.tree.map(lambda found: jnp.zeros(found.shape, found.dtype), shapes)
+        params, mutable = base.init_network(self.d, k_d, *inputs)
         d = base.variables({"d": params}, {"d": mutable})
         return self.init_generator(rng, batch), d, {"augment": self.augment.init()}
 

@@ -25,14 +25,15 @@ class Algorithm(base.Translator):
     network compares it with the photograph and its superpixels.
 
     G minimizes `surface` (D_surface(S(G(x))) - 1)^2 + `texture` (D_texture(R(G(x))) - 1)^2 +
-    `structure` (|F(x) - F(G(x))| + |F(superpixels of x) - F(G(x))|) / (h w c) + `tv` total
-    variation; S is a picture filtered by itself, R its gray by random weights, F feature maps [h,
-    w, c] of a frozen network. Each critic minimizes half its least-squares loss. At first G learns
-    to give x.
+    (`content` |F(x) - F(G(x))| + `structure` |F(superpixels of x) - F(G(x))|) / (h w c) + `tv`
+    total variation; S is a picture filtered by itself, R its gray by random weights, F feature maps
+    [h, w, c] of a frozen network. Each critic minimizes half its least-squares loss. At first G
+    learns to give x.
 
     Attributes:
         g, d: picture -> picture; picture of any channels -> a logit for each patch. Two of d.
-        surface, texture, structure, tv: weights of the terms above.
+        surface, texture, content, structure, tv: weights of the terms above. The less `content`
+            weighs beside `structure`, the flatter the regions; the paper has one weight for both.
         first_kimg: length of the first phase, in thousands of images; official: 50,000 iterations.
         features, weights: the frozen network, a name in pretrained.NETS, and its file (None: of the
             installed package).
@@ -54,6 +55,7 @@ class Algorithm(base.Translator):
     d: nn.Module
     surface: float = 0.1
     texture: float = 1.0
+    content: float = 200.0
     structure: float = 200.0
     tv: float = 1e4
     first_kimg: float = 0.0
@@ -64,7 +66,7 @@ class Algorithm(base.Translator):
     batch: int = 0
 
     def __post_init__(self):
-        names = "surface", "texture", "structure", "tv", "first_kimg", "temporal"
+        names = "surface", "texture", "content", "structure", "tv", "first_kimg", "temporal"
         base.check_weights(self, *names)
 
     @property
@@ -108,15 +110,16 @@ class Algorithm(base.Translator):
             logits, _ = self.logits(state.d.params, state.d.mutable, name, view(x_fake))
             adversarial[name] = losses.least_squares_g(None, logits)
         of_x, of_regions, of_fake = (self.maps(state, images) for images in (x, regions, x_fake))
-        differences = losses.content(of_x, of_fake) + losses.content(of_regions, of_fake)
-        structure = differences / of_x[self.layer][0].size
+        size = of_x[self.layer][0].size
+        content = losses.content(of_x, of_fake) / size
+        structure = losses.content(of_regions, of_fake) / size
         height, width, channels = x_fake.shape[1:]
         tv = 2 * losses.total_variation(x_fake) / (height * width * channels)
         loss = self.surface * adversarial["surface"] + self.texture * adversarial["texture"]
-        loss += self.structure * structure + self.tv * tv
+        loss += self.content * content + self.structure * structure + self.tv * tv
         loss = jnp.where(state.step < self.first_steps, losses.l1(x_fake, x), loss)
         metrics = {f"g/{name}_loss": value for name, value in adversarial.items()}
-        metrics |= {"g/structure": structure, "g/tv": tv}
+        metrics |= {"g/content": content, "g/structure": structure, "g/tv": tv}
         if self.temporal:
 
             def translate(part):

@@ -200,7 +200,8 @@ def _reasons(rejects: Quarantine) -> tuple[str, ...]:
         name: reason for name, reason in rejects.files.items() if not reason.startswith(_COPY)
     }
     copies = len(rejects) - len(others)
-    return (*([f"set aside {copies} near-copies"] if copies else []), *others.lines())
+    word = "near-copy" if copies == 1 else "near-copies"
+    return (*([f"set aside {copies} {word}"] if copies else []), *others.lines())
 
 
 _COPY = "a near-copy of"  # how such a picture's reason begins

@@ -95,7 +95,8 @@ class Discriminator(nn.Module):
         spectral_norm: of every layer.
         slope: of the leaky ReLU; 0 is ReLU.
         patch: squares of patch x patch pixels become channels first, so that no convolution works
-            at full size. A power of two; the first level is then that many times smaller.
+            at full size. A power of two; the first level is then that many times smaller, and at
+            least one is left.
     """
 
     shape: tuple[int, int, int]
@@ -119,7 +120,7 @@ class Discriminator(nn.Module):
         registry.choose(BLOCKS, self.block, "config.d.block")
         registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
         levels, _ = start_grid(self.shape)
-        levels -= patch_levels(self.patch, levels, "config.d.patch")
+        levels -= patch_levels(self.patch, levels - 1, "config.d.patch")  # one is left to halve
 
         def layer(h, channels, **shape):
             h = Conv(channels, self.initializer, self.spectral_norm, **shape)(h, train=train)

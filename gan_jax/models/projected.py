@@ -32,11 +32,12 @@ class Discriminator(nn.Module):
         pixels: width of one more critic, on the pixels themselves (dcgan.Discriminator, spectral
             norm, squares of 2x2): for details that the frozen network does not see. Its logit is
             repeated, so that it counts as much as all heads. 0, as published: none.
-        smallest: pixels a side below which a head halves its map no further, so that its logits
-            are of places, not of the whole picture, where the network sees small pictures: 7 gives
-            as many as the published heads have at 224. 1: as often as published.
-        separable: whether heads convolve each channel by itself, then 1x1, then average: less
-            work, though no faster on a CPU. Published beside StyleGAN2's generator.
+        smallest: no head halves its map to fewer pixels a side, so that logits are of places, not
+            of the whole picture, where the network sees small pictures: of 64 pixels 7 leaves maps
+            of 8, 8, 8 and 4. 1: halved as often as published.
+        separable: whether heads convolve each channel by itself, then 1x1, then average (not where
+            `smallest` forbids it): less work, though no faster on a CPU. Published beside
+            StyleGAN2's generator.
     """
 
     n_classes: int = 0
@@ -56,29 +57,37 @@ class Discriminator(nn.Module):
         train: bool = False,
     ) -> Float[Array, "B L"]:
         """Maps from large to small, each about half as large as the one before; labels; the picture
-        itself, which only `pixels` needs -> the logits of all heads, one for each place.
+        itself in [-1, 1], which only `pixels` needs -> the logits of all heads, one for each place,
+        and with `pixels` as many copies of that critic's.
 
         Raises:
-            ValueError: maps too small to be halved as often as the heads do.
+            ValueError: maps too small to be halved as often as the heads do; a setting out of
+                range.
         """
         check_labels(y, self.n_classes)
+        if self.smallest < 1:
+            raise ValueError(f"config.d.smallest={self.smallest}: it must be at least 1 (pixels).")
+        if self.pixels < 0:
+            raise ValueError(f"config.d.pixels={self.pixels}: it must be 0 or more (channels).")
         maps = Mixing(self.width, name="mixing")([x.astype(self.dtype) for x in maps])
         widths, logits = [self.width << k for k in range(len(maps))], []
-        of_all = self.n_classes, self.separable, self.smallest
+        settings = self.n_classes, self.separable, self.smallest
         for k, x in enumerate(maps):
             if self.smallest == 1 and min(x.shape[1:3]) >> len(widths[k:]) < 1:
                 raise ValueError(
                     "config.game.features_side: the critic's feature maps are too small; set it to"
                     f" {2 ** (len(maps) + 1)} or more."
                 )
-            head = Head(tuple(widths[k:]), *of_all, name=f"head{k}")
+            head = Head(tuple(widths[k:]), *settings, name=f"head{k}")
             logits.append(head(x, y, train=train))
         logits = jnp.concatenate(logits, 1)
         if not self.pixels:
             return logits
-        own = dict(block="single", norm="none", spectral_norm=True, slope=0.1, patch=2)
-        shape = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
-        logit = dcgan.Discriminator(**shape, **own, name="pixels")(picture, y, train=train)
+        kind = dict(block="single", norm="none", spectral_norm=True, slope=0.1)
+        kind["patch"] = 1 + (min(picture.shape[1:3]) >= 16)  # smaller ones halve only once
+        size = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
+        own = dcgan.Discriminator(**size, **kind, dtype=self.dtype, name="pixels")
+        logit = own(picture, y, train=train)
         return jnp.concatenate([logits, jnp.broadcast_to(logit[:, None], logits.shape)], 1)
 
 
@@ -127,8 +136,8 @@ class Mixing(nn.Module):
 
 
 class Head(nn.Module):
-    """A map -> logits, one for each place: halved once for each of `widths`, then a 4x4
-    convolution, or one of the whole map where that is smaller.
+    """A map -> logits, one for each place: halved once for each of `widths`, to `smallest` pixels a
+    side at the least, then a 4x4 convolution, or one of the whole map where that is smaller.
 
     With labels the last convolution gives features instead, and a logit is their product with the
     label's embedding (after Miyato & Koyama 2018, arXiv:1802.05637).

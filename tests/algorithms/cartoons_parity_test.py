@@ -231,9 +231,12 @@ def test_white_box(monkeypatch):
     for ours, (name, layers) in critics.items():
         check_gradients("white_box", name, layers, grads[ours])
     (loss, aux), grads = of_g
-    close(aux.metrics["g/structure"], wanted("photo") + wanted("superpixels"), "structure")
+    close(aux.metrics["g/content"], wanted("photo"), "content")
+    close(aux.metrics["g/structure"], wanted("superpixels"), "structure")
     for name in ("tv", "surface_loss", "texture_loss"):
         close(aux.metrics[f"g/{name}"], wanted(name.removesuffix("_loss")), name)
     close(loss, wanted("g"), "g")
     check_gradients("white_box", "generator", WHITE_G, grads["g"])
+    (without, _), _ = values(dataclasses.replace(game, content=0.0), state, batch)[1]
+    close(loss - without, 200 * wanted("photo"), "content")
     close(fake[:, ::4, ::4], wanted("fake"), "fake")

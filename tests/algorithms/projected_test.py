@@ -117,12 +117,32 @@ def test_maps_too_small_for_the_heads_are_refused():
         jax.eval_shape(lambda: game.d.init(jax.random.key(0), maps))
 
 
-@pytest.mark.parametrize(("smallest", "count"), [(1, 1 + 1), (5, 25 + 25)])
-def test_heads_stop_halving_where_a_map_is_small(smallest, count):
-    maps = [jnp.zeros((2, side, side, 4)) for side in (8, 4)]  # the mixing doubles them
-    d = projected.Discriminator(width=2, smallest=smallest)
-    logits = jax.eval_shape(lambda: d.init_with_output(jax.random.key(0), maps, train=True)[0])
+@pytest.mark.parametrize(("setting", "value"), [("smallest", 0), ("pixels", -1)])
+def test_the_critics_settings_are_checked(setting, value):
+    d = projected.Discriminator(width=2, **{setting: value})
+    with pytest.raises(ValueError, match=f"config.d.{setting}={value}: it must be"):
+        jax.eval_shape(lambda: d.init(jax.random.key(0), [jnp.zeros((2, 8, 8, 4))] * 2))
+
+
+@pytest.mark.parametrize(
+    ("smallest", "count", "small"),
+    [(1, 1 + 1, ()), (4, 1 + 1, ()), (5, 25 + 25, (1,))],
+)
+@pytest.mark.parametrize("separable", [False, True])
+def test_heads_stop_halving_where_a_map_is_small(smallest, count, small, separable):
+    """The mixing doubles the maps, to 16 and 8 pixels; one too small to be halved is convolved
+    3x3 once."""
+    maps = [jnp.zeros((2, side, side, 4)) for side in (8, 4)]
+    d = projected.Discriminator(width=2, smallest=smallest, separable=separable)
+
+    def start():
+        return d.init_with_output(jax.random.key(0), maps, train=True)
+
+    logits, variables = jax.eval_shape(start)
     assert logits.shape == (2, count)
+    plain = [k for k in (0, 1) if "down0" in variables["params"][f"head{k}"]]
+    three = [k for k in plain if variables["params"][f"head{k}"]["down0"]["kernel"].shape[0] == 3]
+    assert three == list(small) and (separable or plain == [0, 1])
 
 
 def test_the_pixels_critic_counts_as_much_as_all_heads():
@@ -135,12 +155,16 @@ def test_the_pixels_critic_counts_as_much_as_all_heads():
     @jax.jit
     def see():
         params, mutable = base.init_network(d, jax.random.key(1), maps, y, a)
-        return [base.forward(d, params, mutable, maps, y, x)[0] for x in (a, b)]
+        seen = [base.forward(d, params, mutable, maps, *of) for of in ((y, a), (y, b), (1 - y, a))]
+        return mutable, seen
 
-    of_a, of_b = map(np.asarray, see())
+    mutable, ((of_a, after), (of_b, _), (of_others, _)) = see()
     assert of_a.shape == (2, 2 + 2)
     np.testing.assert_array_equal(of_a[:, :2], of_b[:, :2])
-    assert (of_a[:, 2] == of_a[:, 3]).all() and not np.allclose(of_a[:, 2], of_b[:, 2])
+    assert (of_a[:, 2] == of_a[:, 3]).all()
+    assert not np.allclose(of_a[:, 2], of_b[:, 2]), "the picture makes no difference"
+    assert not np.allclose(of_a[:, 2], of_others[:, 2]), "the label makes no difference"
+    assert not equal(after["spectral"]["pixels"], mutable["spectral"]["pixels"])
 
 
 @pytest.mark.parametrize(

@@ -280,16 +280,18 @@ def test_together_every_other_style_is_a_pictures_and_taken_as_it_is():
 
 
 class Looker(nn.Module):
-    """A critic of feature maps: the mean of the last of two, times a weight; it counts its passes
-    in training."""
+    """A critic of feature maps and pictures: the mean of the last map of two and of the picture,
+    times a weight; it counts its passes in training."""
 
     @nn.compact
-    def __call__(self, maps, y, *, train=False):
+    def __call__(self, maps, y, picture, *, train=False):
         passes = self.variable("batch_stats", "passes", jnp.zeros, ())
         passes.value += 1.0 * (train and not self.is_initializing())
         half, quarter = maps
         assert half.shape[1] == 2 * quarter.shape[1] == 8  # pictures of 8 pixels, enlarged to 16
-        return self.param("w", nn.initializers.ones, ()) * quarter.mean((1, 2, 3))
+        assert picture.shape[1] == 8
+        mean = quarter.mean((1, 2, 3)) + picture.mean((1, 2, 3))
+        return self.param("w", nn.initializers.ones, ()) * mean
 
 
 def test_a_critic_that_sees_pictures_by_a_frozen_network(monkeypatch):
@@ -314,7 +316,8 @@ def test_a_critic_that_sees_pictures_by_a_frozen_network(monkeypatch):
     loss, aux = jax.jit(lambda: game.loss_d_both(LIGHT, state, batch, jax.random.key(0)))()
     x = jax.image.resize(base.to_float(batch["image"]), (4, 16, 16, 3), "bilinear")
     seen = jnp.maximum(((x + 1) * 127.5 - 127) @ tiny_net().params["kernel"], 0)
-    np.testing.assert_allclose(aux.metrics["d/real"], seen.mean(), rtol=1e-5)
+    want = seen.mean() + base.to_float(batch["image"]).mean()
+    np.testing.assert_allclose(aux.metrics["d/real"], want, rtol=1e-5)
     assert loss == aux.metrics["d/loss"] and "d/r1" not in aux.metrics
     assert aux.mutable["d"]["batch_stats"]["passes"] == 1
     slope = jax.grad(lambda params: game.loss_g_both(params, state, batch, jax.random.key(0))[0])(

@@ -226,7 +226,12 @@ def test_a_patch_that_does_not_halve_the_picture_is_refused(patch):
         ValueError, match=f"config.g.patch={patch}: for pictures of this size it must be 1, 2, 4"
     ):
         shapes(dcgan.Generator((16, 16, 3), patch=patch), jnp.zeros((2, 4)))
-    with pytest.raises(ValueError, match=f"config.d.patch={patch}: "):
+
+
+@pytest.mark.parametrize("patch", [0, 3, 4])
+def test_a_critics_patch_leaves_a_level_to_halve(patch):
+    words = rf"config.d.patch={patch}: for pictures of this size it must be 1, 2\."
+    with pytest.raises(ValueError, match=words):
         shapes(dcgan.Discriminator((16, 16, 3), patch=patch), jnp.zeros((2, 16, 16, 3)))
 
 
