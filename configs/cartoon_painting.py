@@ -7,14 +7,14 @@ def get_config(arg=None):
     """Photographs in the manner of one painting: feed-forward perceptual style.
 
     --config configs/cartoon_painting.py:style=FOLDER, of one picture. `gan-jax prepare` makes
-    sets/photos and sets/painting. Johnson et al. 2016, arXiv:1603.08155. Status: short runs
-    only.
+    sets/photos and sets/painting. Johnson et al. 2016, arXiv:1603.08155. Status: trained,
+    half an hour on one CPU core; the model cartoon-starry-night is one.
     """
     arg = parse_arg(arg, batch=2, photos="sets/photos/train", style="sets/painting/train")
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "perceptual", "cut"
     c.g = dict(width=16, blocks=4)
-    c.game = dict(content=1.0, style=5.0, tv=0.1)
+    c.game = dict(content=4.0, style=5.0, tv=0.1)
     c.game.style_layers = ("relu1_2", "relu2_2", "relu3_3")
     window = dict(source="folder", resolution=96, crop="random", flip=True)
     c.data = dict(

@@ -23,6 +23,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # trained in tests/algorithms; run these with -m slow.
 ALIKE = {
     "avatars_dcgan",
+    "avatars_projected",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",

@@ -176,8 +176,8 @@ def test_another_comparison_is_not_taken_for_this_one(compared, words, minutes, 
     ("words", "message"),
     [
         (
-            ["avatars:smoke", "small=avatars:smoke data.resolution=32"],
-            "small is of pictures of [32, 32, 3], avatars,smoke of [64, 64, 3]",
+            ["avatars:smoke", "big=avatars:smoke data.resolution=64"],
+            "big is of pictures of [64, 64, 3], avatars,smoke of [32, 32, 3]",
         ),
         (["x=avatars:smoke opt_g.lrr=1"], "x: config.opt_g.lrr: no such setting."),
     ],
