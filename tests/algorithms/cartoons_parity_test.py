@@ -196,13 +196,17 @@ def test_animegan():
         ("smooth", "smooth"),
     ):
         close(aux.metrics[f"d/{ours}"], wanted(name).mean(), name)
-    check_gradients("animegan", "discriminator", ANIME_D, grads["d"])
+    # below its last layers activations lie within rounding of the leaky ReLU's kink: on two kinds
+    # of CPU ours differ by up to 8e-3
+    last = {name: grads["d"].pop(name) for name in ("last", "logits")}
+    check_gradients("animegan", "discriminator", ANIME_D, last)
+    check_gradients("animegan", "discriminator", ANIME_D, grads["d"], tolerance=2e-2)
     (loss, aux), grads = of_g
     for name in ("content", "style", "color", "tv"):
         close(aux.metrics[f"g/{name}"], wanted(name), name)
     close(loss, wanted("g"), "g")
-    # below its last layers activations lie within rounding of the leaky ReLU's kink: the official
-    # code's own gradients differ by up to 5e-2 with and without TensorFlow's oneDNN
+    # the same: the official code's own gradients differ by up to 5e-2 with and without TensorFlow's
+    # oneDNN
     last = {name: grads["g"].pop(name) for name in ("full3", "last", "colors")}
     check_gradients("animegan", "generator", ANIME_G, last)
     check_gradients("animegan", "generator", ANIME_G, grads["g"], tolerance=5e-2)

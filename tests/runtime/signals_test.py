@@ -20,12 +20,15 @@ def send(name):
 
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_stops_at_once_and_gives_the_shells_status(name, status):
-    old = signal.getsignal(signal.Signals[name])
-    with pytest.raises(Stopped, match=f"stopped by {name}") as stopped, Signals():
-        send(name)
-        time.sleep(5)
-    assert stopped.value.status == status
-    assert signal.getsignal(signal.Signals[name]) is old
+    before = signal.signal(signal.Signals[name], signal.default_int_handler)  # nohup ignores SIGHUP
+    try:
+        with pytest.raises(Stopped, match=f"stopped by {name}") as stopped, Signals():
+            send(name)
+            time.sleep(5)
+        assert stopped.value.status == status
+        assert signal.getsignal(signal.Signals[name]) is signal.default_int_handler
+    finally:
+        signal.signal(signal.Signals[name], before)
 
 
 def test_what_the_garbage_collectors_callback_swallows_is_raised_again(capsys):
