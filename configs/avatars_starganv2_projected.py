@@ -7,8 +7,8 @@ def get_config(arg=None):
     """StarGAN v2 on the embedded portraits: ten drawing styles, with smooth contours.
 
     Its critic is Projected GAN's, on feature maps of EfficientNet-Lite0, and one on the pixels.
-    Status: trained, an hour on one CPU core. Contours are smooth, but faces less complete and styles
-    less distinct than those of `avatars_starganv2`.
+    Status: trained, an hour on one CPU core. Contours are smooth, but faces less complete and
+    styles less distinct than those of `avatars_starganv2`.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
