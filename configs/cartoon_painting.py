@@ -7,8 +7,8 @@ def get_config(arg=None):
     """Photographs in the manner of one painting: feed-forward perceptual style.
 
     --config configs/cartoon_painting.py:style=FOLDER, of one picture. `gan-jax prepare` makes
-    sets/photos and sets/painting. Johnson et al. 2016, arXiv:1603.08155. Status: trained,
-    half an hour on one CPU core; the model cartoon-starry-night is one.
+    sets/photos and sets/painting. Johnson et al. 2016, arXiv:1603.08155. Status: trained
+    for half its length, a quarter of an hour on one CPU core: the model cartoon-starry-night.
     """
     arg = parse_arg(arg, batch=2, photos="sets/photos/train", style="sets/painting/train")
     c = ml_collections.ConfigDict()

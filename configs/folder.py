@@ -8,7 +8,7 @@ def get_config(arg=None):
 
     Its critics see the pixels and a pretrained network's feature maps, augmented where there are
     fewer than 10,000 pictures; drawings get a palette. An hour on two CPU cores. data.labels=True
-    takes sub-folders as classes. Status: short runs only; how well depends on your pictures.
+    takes sub-folders as classes. Status: not yet run with its critic on the pixels.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()

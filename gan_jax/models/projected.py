@@ -83,8 +83,8 @@ class Discriminator(nn.Module):
         logits = jnp.concatenate(logits, 1)
         if not self.pixels:
             return logits
-        kind = dict(block="single", norm="none", spectral_norm=True, slope=0.1)
-        kind["patch"] = 1 + (min(picture.shape[1:3]) >= 16)  # smaller ones halve only once
+        patch = 2 if min(picture.shape[1:3]) >= 16 else 1  # smaller pictures halve only once
+        kind = dict(block="single", norm="none", spectral_norm=True, slope=0.1, patch=patch)
         size = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
         own = dcgan.Discriminator(**size, **kind, dtype=self.dtype, name="pixels")
         logit = own(picture, y, train=train)

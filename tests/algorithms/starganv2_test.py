@@ -1,6 +1,7 @@
 """StarGAN v2's networks and game, on networks of a few thousand weights."""
 
 import dataclasses
+import functools
 import itertools
 import types
 
@@ -97,12 +98,11 @@ def test_sides_to_compile_for_are_what_the_generator_halves():
 @pytest.mark.parametrize("patch", [2, 4])
 def test_a_critic_of_squares_has_the_same_grid_on_top(patch):
     x, y = jnp.zeros((2, 32, 48, 3)), jnp.zeros(2, jnp.int32)
-    shapes = lambda patch, side: jax.eval_shape(
-        starganv2.Discriminator((32, 48, 3), 3, width=4, widest=4, patch=patch).init,
-        jax.random.key(0),
-        x[:, :side],
-        y,
-    )["params"]
+
+    def shapes(patch, side):
+        d = starganv2.Discriminator((32, 48, 3), 3, width=4, widest=4, patch=patch)
+        return jax.eval_shape(d.init, jax.random.key(0), x[:, :side], y)["params"]
+
     assert shapes(patch, 32)["grid"]["kernel"].shape == shapes(1, 32)["grid"]["kernel"].shape
     assert shapes(4, 8)["from_image"]["kernel"].shape[2] == 48  # the smallest pictures there are
 
@@ -168,9 +168,11 @@ def played():
 
 def moved(before, after):
     """Names of the networks whose weights differ."""
-    differ = lambda a, b: any(
-        bool((x != y).any()) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True)
-    )
+
+    def differ(a, b):
+        pairs = zip(*map(jax.tree.leaves, (a, b)), strict=True)
+        return any(bool((x != y).any()) for x, y in pairs)
+
     return {name for name in before.params if differ(before.params[name], after.params[name])}
 
 
@@ -183,20 +185,17 @@ def test_who_moves_in_each_step(played):
 
 def test_the_reference_step_leaves_the_others_optimizers_alone(played):
     _, states = played
-    count = lambda state, name: int(state.g.opt[name][0][0].count)
-    assert [count(states[-1], name) for name in ("g", "mapping", "encoder")] == [2, 1, 1]
+    opt = states[-1].g.opt
+    assert [int(opt[name][0][0].count) for name in ("g", "mapping", "encoder")] == [2, 1, 1]
 
 
 def test_the_mapping_has_its_own_learning_rate(played):
     _, (*_, before, after, _) = played
-    far = lambda name: max(
-        float(jnp.abs(a - b).max())
-        for a, b in zip(
-            jax.tree.leaves(before.g.params[name]),
-            jax.tree.leaves(after.g.params[name]),
-            strict=True,
-        )
-    )
+
+    def far(name):
+        both = (jax.tree.leaves(state.g.params[name]) for state in (before, after))
+        return max(float(jnp.abs(a - b).max()) for a, b in zip(*both, strict=True))
+
     assert far("encoder") == pytest.approx(1e-3, rel=0.1)  # Adam's first step
     assert far("mapping") == pytest.approx(1e-5, rel=0.1)
 
@@ -221,7 +220,7 @@ def test_diversity_and_color_enter_by_their_weights_alone():
     batch, found = light_batch(), {}
     for weights in ({}, {"color": 3.0}, {"diversity": 2.0}):
         game = light_game(**{"diversity": 0.0} | weights)
-        loss = lambda rng, game=game: game.loss_g_latent(LIGHT, LIGHT_STATE, batch, rng)
+        loss = functools.partial(game.loss_g_latent, LIGHT, LIGHT_STATE, batch)
         found[tuple(weights)] = jax.jit(loss)(jax.random.key(0))
     loss, aux = found[()]
     assert not {"g/latent_color", "g/latent_diversity"} & aux.metrics.keys()
@@ -243,15 +242,11 @@ def test_the_other_picture_of_the_diversity_term_is_frozen(diversity):
         "label": jnp.zeros(4),
         "target_label": jnp.zeros(4),
     }
-    loss = lambda params: game.loss_g(
-        params,
-        LIGHT_STATE,
-        batch,
-        jnp.full((4, 1), 3.0),
-        jnp.ones((4, 1)),
-        "latent",
-        jax.random.key(0),
-    )[0]
+    s, s_other = jnp.full((4, 1), 3.0), jnp.ones((4, 1))
+
+    def loss(params):
+        return game.loss_g(params, LIGHT_STATE, batch, s, s_other, "latent", jax.random.key(0))[0]
+
     logit = base.to_float(batch["image"]).mean() + 3
     adversarial = -3 * jax.nn.sigmoid(-logit)
     np.testing.assert_allclose(
