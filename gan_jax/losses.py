@@ -124,6 +124,11 @@ def total_variation(x: Float[Array, "n H W C"]) -> Float[Array, ""]:
     return (jnp.mean(jnp.square(down)) + jnp.mean(jnp.square(right))) / 2
 
 
+def gray(x: Float[Array, "n H W 3"]) -> Float[Array, "n H W 3"]:
+    """RGB -> its luma, three times."""
+    return jnp.broadcast_to(x @ jnp.asarray(YUV[0], x.dtype)[:, None], x.shape)
+
+
 def color(a: Float[Array, "n H W 3"], b: Float[Array, "n H W 3"]) -> Float[Array, ""]:
     """Of pictures in [-1, 1], in YUV: mean |dY| + Huber(dU) + Huber(dV), whose corner is at 1.
     AnimeGANv2's."""

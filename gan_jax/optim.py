@@ -141,8 +141,9 @@ def make(
         ValueError: an unknown name, or a number out of its range.
     """
     _check(locals(), place)
-    steps = sum(phase.repeat / phase.every for phase in phases)  # an iteration
-    main = sum(phase.repeat for phase in phases if phase.every == 1)
+    lasting = [phase for phase in phases if phase.until is None]
+    steps = sum(phase.repeat / phase.every for phase in lasting)  # an iteration
+    main = sum(phase.repeat for phase in lasting if phase.every == 1)
     lazy = main / steps if main else 1.0
     until = total_kimg if decay_kimg is None else decay_from_kimg + decay_kimg
     start, end = (round(kimg * 1000 * steps / batch) for kimg in (decay_from_kimg, until))
@@ -175,28 +176,33 @@ def make(
 
 
 def _as_from_start(phases: Sequence[Phase]) -> Callable:
-    """Of the steps that an optimizer has done: how many they were, had all of `phases` played from
-    iteration 0 on. Schedules count images from there, whenever a phase begins.
-
-    Phases only join, so the steps done by an iteration are convex in it, and the reverse is the
-    least of the lines through its pieces.
+    """Of the steps that an optimizer has done: how many they were, had those of `phases` that play
+    to the end, and no others, played from iteration 0 on. Schedules count images from there,
+    whenever a phase begins or ends.
     """
+    turns = sorted({p.since for p in phases} | {p.until for p in phases if p.until is not None})
+    turns = [0] + [turn for turn in turns if turn > 0]
 
-    def done(iteration):
-        return sum(max(iteration - p.since, 0) * p.repeat / p.every for p in phases)
+    def rate(iteration):
+        """Optimizer steps an iteration, from this turn on."""
+        return sum(
+            p.repeat / p.every
+            for p in phases
+            if p.since <= iteration and (p.until is None or iteration < p.until)
+        )
 
-    steps = sum(p.repeat / p.every for p in phases)
-    starts = sorted({p.since for p in phases})
-    slopes = [steps / (done(start + 1) - done(start)) for start in starts[:-1]]
-    lines = [
-        (start * steps, done(start), slope)
-        for start, slope in zip(starts, [*slopes, 1.0], strict=False)
-    ]
+    steps = rate(turns[-1])
 
     def as_from_start(count):
-        return functools.reduce(
-            jnp.minimum, (at + (count - before) * slope for at, before, slope in lines), jnp.inf
-        )
+        found, done = 0.0, 0.0
+        for turn, following in zip(turns, [*turns[1:], jnp.inf], strict=True):
+            length = (following - turn) * steps
+            if rate(turn):
+                found += jnp.clip((count - done) * (steps / rate(turn)), 0, length)
+                done += (following - turn) * rate(turn)
+            else:  # it rests
+                found += jnp.where(count >= done, length, 0)
+        return found
 
     return as_from_start
 

@@ -62,7 +62,9 @@ class Phase(NamedTuple):
     repeat: int = 1  # optimizer steps an iteration, one batch each: n_critic
     only: tuple[str, ...] | None = None  # names of the player's networks that move; None: all
     since: int = 0  # the first iteration in which it plays
+    until: int | None = None  # the first in which it no longer does; None: it plays to the end
 
     def due(self, step: int) -> bool:
         """Whether it plays in this iteration."""
-        return step >= self.since and step % self.every == 0
+        over = self.until is not None and step >= self.until
+        return step >= self.since and not over and step % self.every == 0

@@ -108,12 +108,19 @@ def test_schedule_counts_images_whatever_the_critic_repeats():
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_schedule_counts_images_whenever_a_phase_begins(schedule):
+def test_schedule_counts_images_whenever_a_phase_begins_or_ends(schedule):
     """From iteration 50 of 100 on, or one phase of two: each of an optimizer's steps has the rate
     of the iteration that it is played in, `optim.rate`'s."""
     settings = {"name": "sgd", "lr": 1.0, "schedule": schedule, "decay_from_kimg": 0.25}
     late = Phase("d", None, since=50, repeat=2)
-    for phases in ((late,), (late, Phase("d", None)), (late, Phase("d", None, since=70))):
+    early = Phase("d", None, until=30)
+    for phases in (
+        (late,),
+        (late, Phase("d", None)),
+        (late, Phase("d", None, since=70)),
+        (early, late),
+        (early, Phase("d", None, since=30)),
+    ):
         played = [n for n in range(100) for p in phases if p.due(n) for _ in range(p.repeat)]
         tx = optim.make(place="", phases=phases, batch=10, total_kimg=1.0, **settings)
         grads = jnp.float32(1)

@@ -22,8 +22,6 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # Their games are those of another config, which is always tried, and their networks are too or are
 # trained in tests/algorithms; run these with -m slow.
 ALIKE = {
-    "avatars_dcgan",
-    "avatars_projected",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",

@@ -88,7 +88,7 @@ class Algorithm(base.Translator):
         x, y = base.to_float(batch["image"]), base.to_float(batch["target"])
         smooth = base.to_float(batch["target_smooth"])
         x_fake = self.translated(state.g.params, x)
-        seen = jnp.concatenate([y, x_fake, gray(y), gray(smooth)])
+        seen = jnp.concatenate([y, x_fake, losses.gray(y), losses.gray(smooth)])
         logits, mutable = self.logits(params_d, state.d.mutable, seen)
         real, fake, of_gray, of_smooth = jnp.split(logits, 4)
         w_real, w_fake, w_gray, w_smooth = self.critic
@@ -106,7 +106,9 @@ class Algorithm(base.Translator):
         """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
         x, y = base.to_float(batch["image"]), base.to_float(batch["target"])
         x_fake = self.translated(params_g, x)
-        of_x, of_gray, of_fake = (self.maps(state, images) for images in (x, gray(y), x_fake))
+        of_x, of_gray, of_fake = (
+            self.maps(state, images) for images in (x, losses.gray(y), x_fake)
+        )
         content = losses.content(of_x, of_fake)
         style = losses.style(of_gray, of_fake)
         color, tv = losses.color(x, x_fake), losses.total_variation(x_fake)
@@ -152,8 +154,3 @@ class Algorithm(base.Translator):
 
     def apply_generator(self, ema, more, x, style):
         return base.forward(self.g, ema["params"]["g"], more, x, train=False)
-
-
-def gray(x: jax.Array) -> jax.Array:
-    """RGB f32 [B, H, W, 3] -> its luma, three times."""
-    return jnp.broadcast_to(x @ jnp.asarray(losses.YUV[0], x.dtype)[:, None], x.shape)

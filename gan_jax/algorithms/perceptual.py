@@ -20,18 +20,21 @@ class Algorithm(base.Translator):
 
     G minimizes `content` mean (F(x) - F(G(x)))^2 / mean F(x)^2, of the layer `content_layer`, +
     `style` |Gram(F(G(x))) - Gram(F(y))|^2 / |Gram(F(y))|^2, the mean over `style_layers`, + `tv`
-    total variation. F are feature maps of a frozen network.
+    total variation. F are feature maps of a frozen network. With several pictures of a style,
+    Gram(F(y)) is the mean over the batch's.
 
     Attributes:
         g: picture -> picture.
         content, style, tv: weights of the terms above.
+        luma: whether G draws only how light a pixel is, and colors stay the photograph's: the
+            frozen network then sees gray pictures (Gatys et al. 2016, arXiv:1606.05897).
         content_layer, style_layers: the frozen network's feature maps that are looked at.
         features, weights: the frozen network, a name in pretrained.NETS, and its file (None: of the
             installed package).
         temporal: weight of regularizers.crop_consistency, for video.
     Differs: the terms of content and style are divided by the size of what G's are compared with,
-        so that weights mean the same for any network and style. Style is the first "target" of a
-        batch: the picture, or a window of it.
+        so that weights mean the same for any network and style. Windows of the style picture, and of
+        several, may be learned from.
     """
 
     calls = (("g", "x"),)
@@ -41,6 +44,7 @@ class Algorithm(base.Translator):
     content: float = 1.0
     style: float = 5.0
     tv: float = 0.1
+    luma: bool = False
     content_layer: str = "relu3_3"
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     features: str = "vgg16"
@@ -62,15 +66,18 @@ class Algorithm(base.Translator):
 
     def loss_g(self, params_g, state, batch, rng):
         """Minimized over params_g. Returns (f32 [], Aux). Eq. 2, 4 and 5."""
-        x, y = base.to_float(batch["image"]), base.to_float(batch["target"][:1])
+        x, y = base.to_float(batch["image"]), base.to_float(batch["target"])
         x_fake = self.translated(params_g, x)
-        of_x = self.maps(state, x, (self.content_layer,))[self.content_layer]
-        of_y = self.maps(state, y, self.style_layers)
-        of_fake = self.maps(state, x_fake, (*self.style_layers, self.content_layer))
+        see = losses.gray if self.luma else lambda pictures: pictures
+        of_x = self.maps(state, see(x), (self.content_layer,))[self.content_layer]
+        of_y = self.maps(state, see(y), self.style_layers)
+        of_fake = self.maps(state, see(x_fake), (*self.style_layers, self.content_layer))
         change = of_fake[self.content_layer] - of_x
         content = jnp.mean(jnp.square(change)) / jnp.mean(jnp.square(of_x))
         style = sum(
-            gram_distance(losses.gram(of_fake[name]), losses.gram(of_y[name]))
+            gram_distance(
+                losses.gram(of_fake[name]), losses.gram(of_y[name]).mean(0, keepdims=True)
+            )
             for name in self.style_layers
         ) / len(self.style_layers)
         tv = losses.total_variation(x_fake)
@@ -92,7 +99,11 @@ class Algorithm(base.Translator):
 
     def translated(self, params_g, x):
         """G's translations of x f32 [B, H, W, C]."""
-        return base.forward(self.g, params_g["g"], {}, x)[0]
+        return self.colored(x, base.forward(self.g, params_g["g"], {}, x)[0])
+
+    def colored(self, x, drawn):
+        """G's drawing, with `luma` in the colors of x."""
+        return x + losses.gray(drawn - x) if self.luma else drawn
 
     def init(self, rng, batch):
         x = base.to_float(batch["image"])
@@ -101,7 +112,8 @@ class Algorithm(base.Translator):
         return g, base.variables({}), {}
 
     def apply_generator(self, ema, more, x, style):
-        return base.forward(self.g, ema["params"]["g"], more, x, train=False)
+        drawn, made = base.forward(self.g, ema["params"]["g"], more, x, train=False)
+        return jnp.clip(self.colored(x, drawn), -1, 1), made
 
 
 def gram_distance(gram, style):

@@ -1,5 +1,5 @@
 """Projected GAN: the critic sees pictures by a frozen network's feature maps. Sauer et al. 2021,
-arXiv:2111.01007."""
+arXiv:2111.01007. With a critic on the pixels too, if wanted."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from gan_jax import losses, pretrained
+from gan_jax import losses, pretrained, regularizers
 from gan_jax.algorithms import base, critic_terms
 from gan_jax.models import projected
 from gan_jax.runtime import registry
@@ -16,7 +16,7 @@ from gan_jax.state import Aux, Phase
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.FromNoise):
-    """min over G, max over D of any adversarial loss of D(mixed feature maps); no penalty.
+    """min over G, max over D of any adversarial loss of D(mixed feature maps, pixels).
 
     Attributes:
         z_dim: dimension of the latent z ~ N(0, I).
@@ -27,6 +27,11 @@ class Algorithm(base.FromNoise):
         weights: its file; None: that of the installed package.
         features_side: pictures are resized before the network sees them, bilinearly, so that their
             shorter side has so many pixels; 224 as published. The fewer, the faster.
+        gamma: weight of R1 of the critic on pixels; the heads, whose batch norms mix pictures, have
+            none. It has steps of its own every `gamma_every` iterations, so many times as heavy.
+        pixels_kimg: for so many thousand images at first, the critic is that on the pixels alone
+            (config.d.pixels): it teaches where things are, cheaply; the network then makes them
+            clean.
         batch: images an iteration.
         terms: see critic_terms.CriticTerms, whose settings stand among these.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's
@@ -45,13 +50,23 @@ class Algorithm(base.FromNoise):
     features: str = "efflite0"
     weights: str | None = None
     features_side: int = 224
+    gamma: float = 0.0
+    gamma_every: int = 4
+    pixels_kimg: float = 0.0
     batch: int = 0
     terms: critic_terms.CriticTerms = critic_terms.NONE
 
     def __post_init__(self):
         registry.choose(losses.LOSSES, self.loss, "config.game.loss")
         registry.choose(pretrained.NETS, self.features, "config.game.features")
-        base.check_counts(self, "z_dim", "n_critic", "features_side")
+        base.check_counts(self, "z_dim", "n_critic", "features_side", "gamma_every")
+        base.check_weights(self, "gamma", "pixels_kimg")
+        for name in ("gamma", "pixels_kimg"):
+            if getattr(self, name) and not self.d.pixels:
+                raise ValueError(
+                    f"config.game.{name}={getattr(self, name)}: there is no critic on pixels; set"
+                    f" config.d.pixels to its width, such as 64, or {name} to 0."
+                )
 
     @classmethod
     def own_critic(cls, settings):
@@ -63,21 +78,48 @@ class Algorithm(base.FromNoise):
 
     @property
     def phases(self):
-        return Phase("d", self.loss_d, repeat=self.n_critic), Phase("g", self.loss_g)
+        both = [Phase("d", self.loss_d, repeat=self.n_critic), Phase("g", self.loss_g)]
+        first = round(1000 * self.pixels_kimg / max(self.batch, 1))
+        if first:
+            alone = Phase("d", self.loss_d_pixels, repeat=self.n_critic, only=("pixels",))
+            pixels = [alone, Phase("g", self.loss_g_pixels)]
+            both = [phase._replace(since=first) for phase in both]
+            both = [phase._replace(until=first) for phase in pixels] + both
+        if self.gamma:
+            both.append(Phase("d", self.penalty_d, every=self.gamma_every, only=("pixels",)))
+        return tuple(both)
 
-    def loss_d(self, params_d, state, batch, rng):
+    def loss_d_pixels(self, params_d, state, batch, rng):
+        """The same as loss_d, of the critic on pixels alone."""
+        return self.loss_d(params_d, state, batch, rng, heads=False)
+
+    def penalty_d(self, params_d, state, batch, rng):
+        """R1 of the critic on pixels, `gamma_every` times as heavy. Returns (f32 [], Aux)."""
+        x_real, y = base.to_float(batch["image"]), batch.get("label")
+
+        def critic(x):
+            return self.critic(params_d, state, x, y, heads=False)[0][:, 0]
+
+        r1 = self.gamma / 2 * jnp.mean(regularizers.grad_penalty(critic, x_real))
+        return self.gamma_every * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
+
+    def loss_g_pixels(self, params_g, state, batch, rng):
+        """The same as loss_g, by the critic on pixels alone."""
+        return self.loss_g(params_g, state, batch, rng, heads=False)
+
+    def loss_d(self, params_d, state, batch, rng, heads=True):
         """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake, *k_perturb = jax.random.split(rng, 5)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
         x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0])
         augmented_real = self.terms.augmented(state, k_real, x_real)
         augmented_fake = self.terms.augmented(state, k_fake, x_fake)
-        logits_real, mutable = self.critic(params_d, state, augmented_real, y)
-        logits_fake, _ = self.critic(params_d, state, augmented_fake, y)
+        logits_real, mutable = self.critic(params_d, state, augmented_real, y, heads)
+        logits_fake, _ = self.critic(params_d, state, augmented_fake, y, heads)
         logits = logits_real, logits_fake
 
         def critic(x):
-            return self.critic(params_d, state, x, y)[0]
+            return self.critic(params_d, state, x, y, heads)[0]
 
         adversarial = losses.LOSSES[self.loss].d(*logits)
         metrics = {
@@ -93,7 +135,7 @@ class Algorithm(base.FromNoise):
         aux = Aux(mutable, carry, metrics | of_lecam | of_consistency | strength)
         return adversarial + lecam + consistency, aux
 
-    def loss_g(self, params_g, state, batch, rng):
+    def loss_g(self, params_g, state, batch, rng, heads=True):
         """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
         x_real, y = base.to_float(batch["image"]), batch.get("label")
@@ -102,8 +144,8 @@ class Algorithm(base.FromNoise):
         augmented_real = self.terms.augmented(state, k_real, x_real)
         augmented_fake = self.terms.augmented(state, k_fake, x_fake)
         # only relativistic losses read the reals' logits
-        logits_real, _ = self.critic(state.d.params, state, augmented_real, y)
-        logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y)
+        logits_real, _ = self.critic(state.d.params, state, augmented_real, y, heads)
+        logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y, heads)
         adversarial = losses.LOSSES[self.loss].g(logits_real, logits_fake)
         return adversarial, Aux(mutable, state.carry, {"g/loss": adversarial})
 
@@ -115,11 +157,16 @@ class Algorithm(base.FromNoise):
         images, mutable = base.forward(self.g, params, mutable, z, y, rngs=rngs)
         return images, {"g": mutable}
 
-    def critic(self, params_d, state, x, y):
-        """(logits f32 [B, L], D's new mutable {"d": ...}).
+    def critic(self, params_d, state, x, y, heads=True):
+        """(logits f32 [B, L], D's new mutable {"d": ...}); without heads, of the critic on pixels.
         Every pass of a step starts from the stored one."""
-        maps = base.feature_maps(self.frozen["eyes"], state.frozen["eyes"], x, self.features_side)
-        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], maps, y, x)
+        maps = ()
+        if heads:
+            eyes = self.frozen["eyes"], state.frozen["eyes"]
+            maps = base.feature_maps(*eyes, x, self.features_side)
+        # two networks for the optimizer, one module
+        params = params_d["d"] | {name: params_d[name] for name in params_d if name != "d"}
+        logits, mutable = base.forward(self.d, params, state.d.mutable["d"], maps, y, x)
         return logits, {"d": mutable}
 
     def init(self, rng, batch):
@@ -129,7 +176,8 @@ class Algorithm(base.FromNoise):
         shapes = jax.eval_shape(lambda: base.feature_maps(net, net.params, x, side))
         maps = [jnp.zeros(found.shape) for found in shapes]
         params, mutable = base.init_network(self.d, k_d, maps, y, x)
-        d = base.variables({"d": params}, {"d": mutable})
+        pixels = {"pixels": params.pop("pixels")} if self.d.pixels else {}
+        d = base.variables({"d": params} | pixels, {"d": mutable})
         return self.init_generator(k_g, batch), d, self.terms.init_carry()
 
     def init_generator(self, rng, batch):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from gan_jax.nn import init
-from gan_jax.nn.flat_colors import Palette, check_colors
+from gan_jax.nn.flat_colors import Colors, check_colors, in_colors
 from gan_jax.nn.layers import Conv, ConvTranspose, Dense, Embed, check_labels
 from gan_jax.nn.norms import BatchNorm, ConditionalBatchNorm
 from gan_jax.nn.resample import depth_to_space, space_to_depth
@@ -38,7 +38,8 @@ class Generator(nn.Module):
         patch: the last convolution gives squares of patch x patch pixels, so that none works at
             full size, where convolutions have few channels, which is slow on a CPU. A power of two;
             the last level is then that many times smaller.
-        palette: number of colors that a picture is drawn in (Palette); 0: any.
+        palette: number of colors that a picture is drawn in, made of the noise and the label
+            (Colors, in_colors); 0: any.
     """
 
     shape: tuple[int, int, int]
@@ -75,11 +76,12 @@ class Generator(nn.Module):
                 x = BatchNorm()(x, train=train)
             x = nn.relu(x)
         start = self.initializer if self.patch == 1 else init.subpixel(self.patch)
-        x = Conv((self.shape[2] + colors) * self.patch**2, start)(x)
+        x = Conv((colors or self.shape[2]) * self.patch**2, start)(x)
         x = depth_to_space(x, self.patch).astype(jnp.float32)
-        drawing, logits = jnp.split(x, [self.shape[2]], -1)
-        drawing = jnp.tanh(drawing)
-        return Palette(name="palette")(drawing, logits, train=train) if colors else drawing
+        if not colors:
+            return jnp.tanh(x)
+        palette = Colors(colors, self.shape[2], self.n_classes, name="colors")
+        return in_colors(x, palette(z.astype(jnp.float32), y), soft=train)
 
 
 class Discriminator(nn.Module):

@@ -29,9 +29,10 @@ class Discriminator(nn.Module):
         dtype: of the activations.
         width: channels of the largest map once it is mixed, and of its head's first layer; 64 as
             published.
-        pixels: width of one more critic, on the pixels themselves (dcgan.Discriminator, spectral
-            norm, squares of 2x2): for details that the frozen network does not see. Its logit is
+        pixels: width of one more critic, on the pixels themselves (dcgan.Discriminator, squares
+            of 2x2): for details that the frozen network does not see. Its logit is
             repeated, so that it counts as much as all heads. 0, as published: none.
+        pixels_spectral_norm: of that critic's layers; without it, the game's R1 takes its place.
         smallest: no head halves its map to fewer pixels a side, so that logits are of places, not
             of the whole picture, where the network sees small pictures: of 64 pixels 7 leaves maps
             of 8, 8, 8 and 4. 1: halved as often as published.
@@ -44,6 +45,7 @@ class Discriminator(nn.Module):
     dtype: str = "float32"
     width: int = 64
     pixels: int = 0
+    pixels_spectral_norm: bool = True
     smallest: int = 1
     separable: bool = False
 
@@ -58,7 +60,7 @@ class Discriminator(nn.Module):
     ) -> Float[Array, "B L"]:
         """Maps from large to small, each about half as large as the one before; labels; the picture
         itself in [-1, 1], which only `pixels` needs -> the logits of all heads, one for each place,
-        and with `pixels` as many copies of that critic's.
+        and with `pixels` as many copies of that critic's. Without maps, that critic's alone.
 
         Raises:
             ValueError: maps too small to be halved as often as the heads do; a setting out of
@@ -69,6 +71,19 @@ class Discriminator(nn.Module):
             raise ValueError(f"config.d.smallest={self.smallest}: it must be at least 1 (pixels).")
         if self.pixels < 0:
             raise ValueError(f"config.d.pixels={self.pixels}: it must be 0 or more (channels).")
+        logits = self.heads(maps, y, train) if maps else jnp.zeros((len(picture), 1))
+        if not self.pixels:
+            return logits
+        patch = 2 if min(picture.shape[1:3]) >= 16 else 1  # smaller pictures halve only once
+        kind = dict(block="single", norm="none", slope=0.1, patch=patch)
+        kind["spectral_norm"] = self.pixels_spectral_norm
+        size = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
+        own = dcgan.Discriminator(**size, **kind, dtype=self.dtype, name="pixels")
+        logit = jnp.broadcast_to(own(picture, y, train=train)[:, None], logits.shape)
+        return jnp.concatenate([logits, logit], 1) if maps else logit
+
+    def heads(self, maps, y, train):
+        """The logits of all heads [B, L]."""
         maps = Mixing(self.width, name="mixing")([x.astype(self.dtype) for x in maps])
         widths, logits = [self.width << k for k in range(len(maps))], []
         settings = self.n_classes, self.separable, self.smallest
@@ -80,15 +95,7 @@ class Discriminator(nn.Module):
                 )
             head = Head(tuple(widths[k:]), *settings, name=f"head{k}")
             logits.append(head(x, y, train=train))
-        logits = jnp.concatenate(logits, 1)
-        if not self.pixels:
-            return logits
-        patch = 2 if min(picture.shape[1:3]) >= 16 else 1  # smaller pictures halve only once
-        kind = dict(block="single", norm="none", spectral_norm=True, slope=0.1, patch=patch)
-        size = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
-        own = dcgan.Discriminator(**size, **kind, dtype=self.dtype, name="pixels")
-        logit = own(picture, y, train=train)
-        return jnp.concatenate([logits, jnp.broadcast_to(logit[:, None], logits.shape)], 1)
+        return jnp.concatenate(logits, 1)
 
 
 class Mixing(nn.Module):

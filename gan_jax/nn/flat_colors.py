@@ -5,7 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gan_jax.nn import conv
 from gan_jax.nn.resample import double
@@ -46,12 +46,55 @@ class Palette(nn.Module):
         def means():
             return jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
 
-        colors = cached_colors(self, means)
-        if train and not self.sharp:
-            shares = jnp.exp(shares)
-        else:
-            shares = conv.pool(nn.softmax(SHARPER * double(logits)))
-        return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
+        return in_colors(logits, cached_colors(self, means), soft=train and not self.sharp)
+
+
+class Colors(nn.Module):
+    """Noise, labels -> the K colors of a picture: two dense layers.
+
+    They start far apart, so that shapes can be learned from the first step; a Palette's start
+    alike, near the drawing's mean. They are not bounded while they learn: where tanh is flat they
+    would stay at black and white.
+
+    Attributes:
+        colors: K.
+        channels: numbers of a color.
+        n_classes: number of labels; 0: none.
+        width: of the hidden layer.
+    """
+
+    colors: int
+    channels: int = 3
+    n_classes: int = 0
+    width: int = 64
+
+    @nn.compact
+    def __call__(
+        self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None
+    ) -> Float[Array, "B {self.colors} {self.channels}"]:
+        if self.n_classes:
+            z = jnp.concatenate([z, jax.nn.one_hot(y, self.n_classes)], 1)
+        h = nn.relu(nn.Dense(self.width)(z))
+
+        def apart(key, shape, dtype=jnp.float32):
+            return jax.random.uniform(key, shape, dtype, -1, 1)
+
+        small = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
+        h = nn.Dense(self.colors * self.channels, kernel_init=small, bias_init=apart)(h)
+        return h.reshape(-1, self.colors, self.channels)
+
+
+def in_colors(
+    logits: Float[Array, "B H W K"], colors: Float[Array, "B K C"], *, soft: bool
+) -> Float[Array, "B H W C"]:
+    """Each pixel a mixture of the colors, whose shares are a softmax of its logits.
+
+    soft: shares as they are, as in training; else nearly 0 or 1, with smooth contours (see
+    Palette), and nothing beyond [-1, 1].
+    """
+    colors = colors if soft else jnp.clip(colors, -1, 1)
+    shares = nn.softmax(logits) if soft else conv.pool(nn.softmax(SHARPER * double(logits)))
+    return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
 
 
 class Flat(nn.Module):

@@ -61,6 +61,7 @@ def _order(phases: Sequence[Phase]) -> str:
         + phase.who
         + (f" every {phase.every} iterations" if phase.every > 1 else "")
         + (f" from iteration {phase.since:,}" if phase.since else "")
+        + (f" until iteration {phase.until:,}" if phase.until is not None else "")
         for phase in phases
     ]
     return f"optimizer steps of an iteration: {', '.join(steps)}"

@@ -82,35 +82,58 @@ def test_at_first_the_generator_learns_alone(module, settings):
 
 
 def test_an_iteration_leaves_out_what_has_not_begun():
-    """since, with every: 4 and 6 of steps 0 to 6."""
+    """since, with every: 4 and 6 of steps 0 to 6; until, the others before."""
 
     def loss(params, state, batch, rng):
         return 0.0, None
 
     parallel = types.SimpleNamespace(compile=lambda f: f)
-    phases = Phase("d", loss, every=2, since=3), Phase("g", loss)
+    phases = Phase("d", loss, every=2, since=3), Phase("g", loss, until=2)
     steps = Iteration(phases, {"d": None, "g": None}, parallel, batch=1, average=Average(1))
     assert [step for step in range(7) if 0 in steps.due(step)] == [4, 6]
+    assert [step for step in range(7) if 1 in steps.due(step)] == [0, 1]
 
 
 def test_perceptual_style_in_closed_form():
-    """Both terms by their definition, of the batch's first style picture."""
+    """Both terms by their definition; of the style, the batch's mean Gram matrix."""
     one = game(perceptual, content=2.0, style=3.0, tv=0.0)
     state, batch = state_of(one), one.example(SHAPE, 0)
     loss, aux = jax.jit(one.loss_g)(state.g.params, state, batch, jax.random.key(0))
     x, y = (base.to_float(batch[name]) for name in ("image", "target"))
     x_fake = one.translated(state.g.params, x)
-    of_x, of_y, of_fake = seen(one, x), seen(one, y[:1]), seen(one, x_fake)
+    of_x, of_y, of_fake = (seen(one, pictures) for pictures in (x, y, x_fake))
     content = np.square(of_fake - of_x).mean() / np.square(of_x).mean()
 
     def gram(h):
         return np.einsum("nhwc,nhwd->ncd", h, h) / h[0].size
 
-    distance = np.square(gram(of_fake) - gram(of_y)).sum((1, 2)).mean()
-    style = distance / np.square(gram(of_y)).sum()
+    of_style = gram(of_y).mean(0, keepdims=True)
+    distance = np.square(gram(of_fake) - of_style).sum((1, 2)).mean()
+    style = distance / np.square(of_style).sum()
     np.testing.assert_allclose(aux.metrics["g/content"], content, rtol=1e-4)
     np.testing.assert_allclose(aux.metrics["g/style"], style, rtol=1e-4)
     np.testing.assert_allclose(loss, 2 * content + 3 * style, rtol=1e-4)
+
+
+def test_with_luma_a_photograph_keeps_its_colors():
+    """U and V of YUV are the photograph's; Y is what G draws, and nothing but Y is taught."""
+    one, plain = game(perceptual, luma=True), game(perceptual)
+    state, batch = state_of(one), one.example(SHAPE, 0)
+    x = base.to_float(batch["image"])
+    drawn, made = plain.translated(state.g.params, x), one.translated(state.g.params, x)
+    yuv = np.asarray(losses.YUV)
+    wanted = np.concatenate([drawn @ yuv[:1].T, x @ yuv[1:].T], 3)
+    np.testing.assert_allclose(made @ yuv.T, wanted, atol=1e-5)
+    loss, _ = jax.jit(one.loss_g)(state.g.params, state, batch, jax.random.key(0))
+    levels = {name: losses.gray(base.to_float(batch[name])) for name in ("image", "target")}
+    maps = {name: seen(plain, levels[name]) for name in levels} | {
+        "fake": seen(plain, losses.gray(drawn))
+    }
+    content = np.square(maps["fake"] - maps["image"]).mean() / np.square(maps["image"]).mean()
+    of_style = np.asarray(losses.gram(maps["target"])).mean(0, keepdims=True)
+    style = perceptual.gram_distance(losses.gram(maps["fake"]), of_style)
+    tv = losses.total_variation(made)
+    np.testing.assert_allclose(loss, content + 5 * style + 0.1 * tv, rtol=1e-4)
 
 
 @pytest.mark.parametrize("module", [animegan, white_box, perceptual])

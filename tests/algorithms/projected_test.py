@@ -167,9 +167,37 @@ def test_the_pixels_critic_counts_as_much_as_all_heads():
     assert not equal(after["spectral"]["pixels"], mutable["spectral"]["pixels"])
 
 
+def test_at_first_the_critic_on_pixels_plays_alone():
+    """For 3 iterations of 4 pictures. Its step and R1 leave the heads as they are."""
+    plain = changed(pixels_kimg=0.012, gamma=2.0, gamma_every=2)
+    run = dataclasses.replace(plain, d={"width": 2, "pixels": 2, "pixels_spectral_norm": False})
+    game, state = game_and_state(run, CLASSES)
+    plays = [[phase.who for phase in game.phases if phase.due(step)] for step in range(5)]
+    assert plays == [["d", "g", "d"], ["d", "g"], ["d", "g", "d"], ["d", "g"], ["d", "g", "d"]]
+    assert [phase.due(2) for phase in game.phases] == [True, True, False, False, True]
+    assert [phase.due(3) for phase in game.phases] == [False, False, True, True, False]
+    batch, tx = example_batch(SHAPE, CLASSES, 4), build.make_optimizers(run, game)
+    for n, moves in ((0, False), (2, True), (4, False)):
+        phase = game.phases[n]
+        after, metrics = jax.jit(make_step(phase, tx["d"]))(state, batch, jnp.int32(0))
+        assert equal(after.d.params["d"], state.d.params["d"]) != moves
+        assert not equal(after.d.params["pixels"], state.d.params["pixels"])
+    x, y = to_float(batch["image"]), batch["label"]
+
+    def logit(x, y):
+        params = {"pixels": state.d.params["pixels"]}
+        return game.d.apply({"params": params}, (), y[None], x[None], train=True)[0, 0]
+
+    slopes = jax.vmap(jax.jit(jax.grad(logit)))(x, y)
+    r1 = 2.0 / 2 * np.square(slopes).sum((1, 2, 3)).mean()
+    np.testing.assert_allclose(metrics["d/r1"], r1, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"gamma": 1.0}, "config.game.gamma=1.0: there is no critic on pixels.*config.d.pixels"),
+        ({"pixels_kimg": 1.0}, "config.game.pixels_kimg=1.0: there is no critic on pixels"),
         ({"features": "eflite0"}, "config.game.features='eflite0'.*Did you mean 'efflite0'"),
         ({"features_side": 2}, "features 'tiny': pictures of 2x2 are too small for quarter"),
         ({"features_side": 0}, "config.game.features_side=0: it must be at least 1"),

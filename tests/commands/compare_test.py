@@ -64,15 +64,15 @@ def compared(tmp_path, monkeypatch, capsys):
 
 
 def test_runs_take_the_same_time_and_stand_side_by_side(compared, tmp_path):
-    status, printed, lines = compared("avatars:smoke", "big=avatars:smoke batch=4")
+    status, printed, lines = compared("avatars_dcgan:smoke", "big=avatars_dcgan:smoke batch=4")
     assert status == 0
-    assert [line.split()[0] for line in lines] == ["speed", "avatars,smoke", "speed", "big"]
+    assert [line.split()[0] for line in lines] == ["speed", "avatars_dcgan,smoke", "speed", "big"]
     # 800 and 400 images/s: 48,000 and 24,000 in a minute
     assert "--config.total_kimg=48 " in lines[1] and "--config.total_kimg=24 " in lines[3]
     assert not (tmp_path / "out" / ".speed").exists()
     rows = (tmp_path / "out" / "table.md").read_text().splitlines()
     assert rows[0] == "| run | minutes | compiling, s | images | images/s | kid_toy |"
-    assert rows[2] == "| avatars,smoke | 1.01 | 9.5 | 48,000 | 794 | 0.8 ± 0.01 |"
+    assert rows[2] == "| avatars_dcgan,smoke | 1.01 | 9.5 | 48,000 | 794 | 0.8 ± 0.01 |"
     assert rows[3] == "| big | 1.01 | 9.5 | 24,000 | 397 | 0.4 ± 0.01 |"
     assert "\n".join(rows) in printed
     page = (tmp_path / "out" / "report.html").read_text()
@@ -97,14 +97,14 @@ def test_all_durations_of_a_config_are_scaled_alike(compared):
 
 
 def test_the_same_command_goes_on_where_it_was(compared, tmp_path):
-    words = ["avatars:smoke", "b=avatars:smoke seed=1"]
+    words = ["avatars_dcgan:smoke", "b=avatars_dcgan:smoke seed=1"]
     compared(*words)
     assert compared(*words)[2] == []
     out = tmp_path / "out"
     (out / "b" / "checkpoints" / "6000").rename(out / "b" / "gone")
-    status, printed, lines = compared(*words, "c=avatars:smoke seed=2")
+    status, printed, lines = compared(*words, "c=avatars_dcgan:smoke seed=2")
     assert status == 0 and [line.split()[0] for line in lines] == ["b", "speed", "c"]
-    assert "avatars,smoke, 48 thousand images: finished before" in printed
+    assert "avatars_dcgan,smoke, 48 thousand images: finished before" in printed
     # measured once more by another protocol only
     count = lambda: len((out / "b" / "evaluations.jsonl").read_text().splitlines())
     assert count() == 1
@@ -113,13 +113,13 @@ def test_the_same_command_goes_on_where_it_was(compared, tmp_path):
 
 
 def test_minutes_that_came_out_otherwise_are_said(compared):
-    printed = compared("avatars:smoke", "slow=avatars:smoke seed=6")[1]
+    printed = compared("avatars_dcgan:smoke", "slow=avatars_dcgan:smoke seed=6")[1]
     assert printed.endswith("slow: 2.01 minutes, not 1.\n") and printed.count(", not 1.") == 1
 
 
 def test_what_fails_is_named_and_the_others_go_on(compared, tmp_path):
-    broken = [f"s{n}=avatars:smoke seed={n}" for n in (9, 8, 7)]
-    status, printed, lines = compared(*broken, "avatars:smoke")
+    broken = [f"s{n}=avatars_dcgan:smoke seed={n}" for n in (9, 8, 7)]
+    status, printed, lines = compared(*broken, "avatars_dcgan:smoke")
     assert status == 1 and len(lines) == 1 + 2 + 2 + 2
     page = (tmp_path / "out" / "report.html").read_text()
     for name, why in (
@@ -162,12 +162,20 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, words, message)
 @pytest.mark.parametrize(
     ("words", "minutes", "message"),
     [
-        (["avatars:smoke"], "2", "an earlier comparison is of 1 minutes. Give another --out."),
-        (["avatars,smoke=avatars:smoke batch=4"], "1", "another config: config.batch: 8 -> 4."),
+        (
+            ["avatars_dcgan:smoke"],
+            "2",
+            "an earlier comparison is of 1 minutes. Give another --out.",
+        ),
+        (
+            ["avatars_dcgan,smoke=avatars_dcgan:smoke batch=4"],
+            "1",
+            "another config: config.batch: 8 -> 4.",
+        ),
     ],
 )
 def test_another_comparison_is_not_taken_for_this_one(compared, words, minutes, message):
-    compared("avatars:smoke")
+    compared("avatars_dcgan:smoke")
     with pytest.raises(ValueError, match=re.escape(message)):
         compared(*words, minutes=minutes)
 
@@ -176,10 +184,10 @@ def test_another_comparison_is_not_taken_for_this_one(compared, words, minutes, 
     ("words", "message"),
     [
         (
-            ["avatars:smoke", "big=avatars:smoke data.resolution=64"],
-            "big is of pictures of [64, 64, 3], avatars,smoke of [32, 32, 3]",
+            ["avatars_dcgan:smoke", "big=avatars_dcgan:smoke data.resolution=64"],
+            "big is of pictures of [64, 64, 3], avatars_dcgan,smoke of [32, 32, 3]",
         ),
-        (["x=avatars:smoke opt_g.lrr=1"], "x: config.opt_g.lrr: no such setting."),
+        (["x=avatars_dcgan:smoke opt_g.lrr=1"], "x: config.opt_g.lrr: no such setting."),
     ],
 )
 def test_runs_are_checked_together(tmp_path, words, message):

@@ -8,6 +8,7 @@ import pytest
 
 from gan_jax.algorithms.base import forward, init_network
 from gan_jax.models import dcgan, fastgan, mlp, sngan
+from gan_jax.nn import flat_colors
 from gan_jax.nn.init import INITIALIZERS
 from gan_jax.runtime import registry
 
@@ -185,6 +186,28 @@ def test_dcgan_draws_squares_of_pixels_and_a_palette(patch, palette):
     apart = np.linalg.svd(x.reshape(2, -1, 3) - x.mean((1, 2))[:, None], compute_uv=False)
     mixtures_of_two = bool((apart[:, 1] < 1e-4 * apart[:, 0]).all())
     assert mixtures_of_two == (palette == 2)
+
+
+def test_the_colors_of_dcgans_palette_start_apart_and_follow_noise_and_label():
+    colors = flat_colors.Colors(8, n_classes=3)
+    z, y = jax.random.normal(jax.random.key(0), (3, 5)), jnp.array([0, 0, 1])
+    z = z.at[2].set(z[1])
+    found = np.asarray(colors.init_with_output(jax.random.key(1), z, y)[0])
+    assert found.shape == (3, 8, 3) and np.abs(found).max() < 2
+    assert found.std(1).mean() > 0.3, "the colors of a picture start alike"
+    assert not np.allclose(found[0], found[1]) and not np.allclose(found[1], found[2])
+
+
+def test_in_sampling_pixels_are_of_one_color_but_for_smooth_contours():
+    logits = np.zeros((1, 8, 8, 2), np.float32)
+    logits[:, :, :4, 0] = logits[:, :, 4:, 1] = 4
+    colors = jnp.array([[[1.0, 0, 0], [0, 0, 1.0]]])  # in training they may lie beyond
+    beyond = flat_colors.in_colors(jnp.asarray(logits), 2 * colors, soft=False)
+    assert 0.99 < beyond[0, 0, 0, 0] <= 1
+    soft, sharp = (flat_colors.in_colors(logits, colors, soft=soft) for soft in (True, False))
+    np.testing.assert_allclose(soft[0, 0, 0], [0.982, 0, 0.018], atol=1e-3)
+    np.testing.assert_allclose(sharp[0, :, :3], np.broadcast_to([1, 0, 0], (8, 3, 3)), atol=1e-3)
+    assert 0.5 < sharp[0, 4, 3, 0] < 1, "the contour is not smooth"
 
 
 def test_dcgans_critic_sees_squares_of_pixels_as_channels():
