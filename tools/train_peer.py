@@ -76,6 +76,7 @@ def main() -> None:
     add("--out", type=path, required=True, help="folder of the pictures")
     add("--seed", type=int, default=0, help="of the peer's noise (default %(default)s)")
     flags = parser.parse_args()
+    sys.path.pop(0)  # this folder, whose models.py would hide a peer's
 
     import numpy as np
     import torch
