@@ -141,7 +141,8 @@ def make(
         ValueError: an unknown name, or a number out of its range.
     """
     _check(locals(), place)
-    lasting = [phase for phase in phases if phase.until is None]
+    last = max(phase.until or math.inf for phase in phases)
+    lasting = [phase for phase in phases if (phase.until or math.inf) == last]
     steps = sum(phase.repeat / phase.every for phase in lasting)  # an iteration
     main = sum(phase.repeat for phase in lasting if phase.every == 1)
     lazy = main / steps if main else 1.0
@@ -178,20 +179,16 @@ def make(
 def _as_from_start(phases: Sequence[Phase]) -> Callable:
     """Of the steps that an optimizer has done: how many they were, had those of `phases` that play
     to the end, and no others, played from iteration 0 on. Schedules count images from there,
-    whenever a phase begins or ends.
+    whenever a phase begins or ends. Where all end, of those that end last.
     """
     turns = sorted({p.since for p in phases} | {p.until for p in phases if p.until is not None})
     turns = [0] + [turn for turn in turns if turn > 0]
 
     def rate(iteration):
         """Optimizer steps an iteration, from this turn on."""
-        return sum(
-            p.repeat / p.every
-            for p in phases
-            if p.since <= iteration and (p.until is None or iteration < p.until)
-        )
+        return sum(p.repeat / p.every for p in phases if p.plays(iteration))
 
-    steps = rate(turns[-1])
+    steps = [rate(turn) for turn in turns if rate(turn)][-1]
 
     def as_from_start(count):
         found, done = 0.0, 0.0
@@ -200,7 +197,7 @@ def _as_from_start(phases: Sequence[Phase]) -> Callable:
             if rate(turn):
                 found += jnp.clip((count - done) * (steps / rate(turn)), 0, length)
                 done += (following - turn) * rate(turn)
-            else:  # it rests
+            elif following != jnp.inf:  # it rests
                 found += jnp.where(count >= done, length, 0)
         return found
 

@@ -64,7 +64,10 @@ class Phase(NamedTuple):
     since: int = 0  # the first iteration in which it plays
     until: int | None = None  # the first in which it no longer does; None: it plays to the end
 
+    def plays(self, step: int) -> bool:
+        """Whether it has begun and not ended by this iteration."""
+        return self.since <= step and (self.until is None or step < self.until)
+
     def due(self, step: int) -> bool:
         """Whether it plays in this iteration."""
-        over = self.until is not None and step >= self.until
-        return step >= self.since and not over and step % self.every == 0
+        return self.plays(step) and step % self.every == 0

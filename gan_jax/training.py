@@ -184,7 +184,8 @@ class Trainer:
             with jax.transfer_guard("disallow"):
                 state, metrics = iteration(state, placed, step)
             self.window.add(step + 1, metrics)
-        everything = len(self.compiled - {"grid"}) == len(iteration.steps)
+        playing = {n for n, (phase, _) in enumerate(iteration.steps) if phase.plays(step)}
+        everything = playing <= self.compiled
         self.profiler.after_iteration(everything, self.window.wait)
         return state
 

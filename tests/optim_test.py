@@ -120,6 +120,8 @@ def test_schedule_counts_images_whenever_a_phase_begins_or_ends(schedule):
         (late, Phase("d", None, since=70)),
         (early, late),
         (early, Phase("d", None, since=30)),
+        (Phase("d", None, until=60),),
+        (early, Phase("d", None, since=40, until=60)),
     ):
         played = [n for n in range(100) for p in phases if p.due(n) for _ in range(p.repeat)]
         tx = optim.make(place="", phases=phases, batch=10, total_kimg=1.0, **settings)

@@ -51,6 +51,7 @@ ALIKE = {
 # Of games that keep more than weights between iterations: what makes them use it within two
 # iterations, and after them.
 KEEPS = {
+    "avatars": ["game.gamma_every=2"],  # stopped where its critic's other part joins
     "avatars_biggan": [],
     "avatars_stylegan2": ["game.path_every=2", "game.r1_every=2"],
     "avatars_r3gan": [

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from gan_jax import losses, regularizers
 from gan_jax.algorithms import base
+from gan_jax.distributed import collectives
 from gan_jax.state import Aux, Phase
 
 
@@ -33,8 +34,8 @@ class Algorithm(base.Translator):
             installed package).
         temporal: weight of regularizers.crop_consistency, for video.
     Differs: the terms of content and style are divided by the size of what G's are compared with,
-        so that weights mean the same for any network and style. Windows of the style picture, and of
-        several, may be learned from.
+        so that weights mean the same for any network and style. In place of the style picture
+        there may be windows of it, and several pictures.
     """
 
     calls = (("g", "x"),)
@@ -75,9 +76,7 @@ class Algorithm(base.Translator):
         change = of_fake[self.content_layer] - of_x
         content = jnp.mean(jnp.square(change)) / jnp.mean(jnp.square(of_x))
         style = sum(
-            gram_distance(
-                losses.gram(of_fake[name]), losses.gram(of_y[name]).mean(0, keepdims=True)
-            )
+            gram_distance(losses.gram(of_fake[name]), mean_gram(of_y[name]))
             for name in self.style_layers
         ) / len(self.style_layers)
         tv = losses.total_variation(x_fake)
@@ -114,6 +113,11 @@ class Algorithm(base.Translator):
     def apply_generator(self, ema, more, x, style):
         drawn, made = base.forward(self.g, ema["params"]["g"], more, x, train=False)
         return jnp.clip(self.colored(x, drawn), -1, 1), made
+
+
+def mean_gram(maps):
+    """The mean Gram matrix of the batch's pictures, on all devices: f32 [1, C, C]."""
+    return collectives.mean(losses.gram(maps).mean(0, keepdims=True))
 
 
 def gram_distance(gram, style):

@@ -30,8 +30,8 @@ class Algorithm(base.FromNoise):
         gamma: weight of R1 of the critic on pixels; the heads, whose batch norms mix pictures, have
             none. It has steps of its own every `gamma_every` iterations, so many times as heavy.
         pixels_kimg: for so many thousand images at first, the critic is that on the pixels alone
-            (config.d.pixels): it teaches where things are, cheaply; the network then makes them
-            clean.
+            (config.d.pixels): it teaches where things are, cheaply; then the frozen network's
+            critics join, which make areas and contours even.
         batch: images an iteration.
         terms: see critic_terms.CriticTerms, whose settings stand among these.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's
@@ -61,6 +61,16 @@ class Algorithm(base.FromNoise):
         registry.choose(pretrained.NETS, self.features, "config.game.features")
         base.check_counts(self, "z_dim", "n_critic", "features_side", "gamma_every")
         base.check_weights(self, "gamma", "pixels_kimg")
+        if self.pixels_kimg and self.batch and not self.pixels_steps:
+            raise ValueError(
+                f"config.game.pixels_kimg={self.pixels_kimg}: that is less than an iteration of"
+                f" {self.batch} images (in thousands); set it to 0 for none."
+            )
+        if self.d.pixels and not (self.d.pixels_spectral_norm or self.gamma):
+            raise ValueError(
+                "config.d.pixels_spectral_norm=False: the critic on pixels needs that or R1; set"
+                " config.game.gamma to its weight, such as 0.5."
+            )
         for name in ("gamma", "pixels_kimg"):
             if getattr(self, name) and not self.d.pixels:
                 raise ValueError(
@@ -79,7 +89,7 @@ class Algorithm(base.FromNoise):
     @property
     def phases(self):
         both = [Phase("d", self.loss_d, repeat=self.n_critic), Phase("g", self.loss_g)]
-        first = round(1000 * self.pixels_kimg / max(self.batch, 1))
+        first = self.pixels_steps
         if first:
             alone = Phase("d", self.loss_d_pixels, repeat=self.n_critic, only=("pixels",))
             pixels = [alone, Phase("g", self.loss_g_pixels)]
@@ -88,6 +98,11 @@ class Algorithm(base.FromNoise):
         if self.gamma:
             both.append(Phase("d", self.penalty_d, every=self.gamma_every, only=("pixels",)))
         return tuple(both)
+
+    @property
+    def pixels_steps(self) -> int:
+        """Iterations in which the critic on pixels is alone."""
+        return round(1000 * self.pixels_kimg / max(self.batch, 1))
 
     def loss_d_pixels(self, params_d, state, batch, rng):
         """The same as loss_d, of the critic on pixels alone."""

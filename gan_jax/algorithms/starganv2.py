@@ -85,6 +85,10 @@ class Algorithm(base.Translator):
                     f"config.game.gamma={self.gamma}: the critic of config.game.features has batch"
                     " norms, which mix pictures: R1 is not defined there. Set it to 0."
                 )
+            if self.d.pixels and not self.d.pixels_spectral_norm:
+                raise ValueError(
+                    "config.d.pixels_spectral_norm=False: there is no R1 to take its place."
+                )
         if self.z_dim < 1:
             raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
         base.check_weights(self, "gamma", "style", "cycle", "diversity", "color", "temporal")

@@ -83,10 +83,12 @@ def measure(flags: argparse.Namespace) -> dict:
     parallel = Parallel(config.parallel)
     game = algorithms.make_game(config, shape, n_classes)
     iteration = build.make_iteration(config, game, parallel)
+    late = max(phase.since for phase in game.phases)  # all have begun; those that end are left out
+    iteration.steps = [(phase, step) for phase, step in iteration.steps if phase.plays(late)]
     state = parallel.replicate(build.new_state(config, game, shape, n_classes))
     batch = parallel.put(game.example(shape, n_classes, config.batch))
     compile_s = compile_steps(iteration, parallel, state, batch)
-    cycles, iterations = times(iteration, state, batch, flags.warmup, flags.iterations)
+    cycles, iterations = times(iteration, state, batch, late, flags.warmup, flags.iterations)
     programs = [program for _, program in iteration.steps]
     flops = parallel.size * sum(
         phase.repeat / phase.every * cost(program).get("flops", 0.0)
@@ -125,18 +127,18 @@ def compile_steps(iteration, parallel, state, batch) -> float:
     return time.perf_counter() - began
 
 
-def times(iteration, state, batch, warmup: int, least: int) -> tuple[list[float], int]:
-    """(mean milliseconds of an iteration in each cycle, timed iterations), `least` or more."""
+def times(iteration, state, batch, late: int, warmup: int, least: int) -> tuple[list[float], int]:
+    """(mean milliseconds of an iteration in each cycle, timed iterations), `least` or more, from
+    iteration `late` on."""
     import jax
 
     # iterations after which all lazy steps have come once
     cycle = math.lcm(*(phase.every for phase, _ in iteration.steps))
     count = -(-least // cycle) * cycle
     batches, found = [batch] * iteration.batches, []
-    late = max(phase.since for phase, _ in iteration.steps)  # all phases have begun
     for step in range(-warmup, count):
         began = time.perf_counter()
-        state, metrics = iteration(state, batches, late + step)
+        state, metrics = iteration(state, batches, late + warmup + step)
         jax.block_until_ready((state, metrics))
         found.append(1e3 * (time.perf_counter() - began))
     found = found[warmup:]

@@ -1,8 +1,9 @@
 """Trains configs for the same time on this machine, one after the other, and compares what they
 draw:
-gan-jax compare avatars 'big=avatars_biggan batch=32' --minutes 10 --out comparisons/games
+gan-jax compare avatars_dcgan 'big=avatars_biggan batch=32' --minutes 10 --out comparisons/games
 
-First the speed of each is measured, for a twentieth of the minutes. Then it is trained from the
+First the speed of each is measured, for a twentieth of the minutes; where its game changes on the
+way (game.*_kimg), of a whole run in small. Then it is trained from the
 beginning on as many images as fit into the minutes: all durations of its config (*_kimg) become
 longer or shorter alike, so that its schedules end with it. Compiling and evaluating are not
 counted. All are measured by the first config's eval.
@@ -14,6 +15,7 @@ table.md and comparison.json.
 import argparse
 import functools
 import json
+import math
 import pathlib
 import re
 import shutil
@@ -38,6 +40,7 @@ RECORD = "comparison.json"  # in --out: what was asked, and what came of it
 EXPECTED = (ValueError, OSError, FloatingPointError, RuntimeError)  # JAX's own are RuntimeErrors
 PROTOCOL = {"metrics": ("kid", "precision_recall"), "features": "vgg16,efflite0"}
 SHARE = 0.05  # of the minutes: how long a speed is measured
+WINDOWS = 8 * 16  # iterations of a whole run in small, at least
 TOLERANCE = 0.1  # by how much the minutes may differ unsaid
 FOLDER = re.compile(r"(?P<name>[^=]+)=(?P<path>.+) minutes=(?P<minutes>\S+) images=(?P<images>\S+)")
 
@@ -242,7 +245,13 @@ def train(run: Run, flags: argparse.Namespace, record: dict, where: str) -> None
         scratch = flags.out / ".speed"
         overrides = [*run.overrides, *fitting.to_measure(run.config["batch"])]
         command = sweep.command(run.spec, scratch, overrides)
-        kept["images_per_second"] = fitting.speed(command, scratch, SHARE * 60 * flags.minutes)
+        rate = fitting.speed(command, scratch, SHARE * 60 * flags.minutes)
+        if any(fitting.durations(run.config["game"])):
+            kimg = max(rate * SHARE * 60 * flags.minutes, WINDOWS * run.config["batch"]) / 1000
+            small = fitting.scaled(run.config, kimg / run.config["total_kimg"])
+            overrides = [*run.overrides, *small, *fitting.to_measure(run.config["batch"], kimg)]
+            rate = fitting.speed(sweep.command(run.spec, scratch, overrides), scratch, math.inf)
+        kept["images_per_second"] = rate
         kept["total_kimg"] = kept["images_per_second"] * flags.minutes * 60 / 1000
         save(record, flags.out)
     overrides = fitted(run, kept)

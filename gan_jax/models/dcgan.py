@@ -26,7 +26,7 @@ BLOCKS = {"double": "a 3x3 and a 4x4 convolution of stride 2 a level", "single":
 
 class Generator(nn.Module):
     """Noise -> picture: dense to the start grid, x2 with batch norm and ReLU at each level, 3x3 to
-    the picture, tanh.
+    the picture, tanh; or 3x3 to the shares of a palette.
 
     StudioGAN's at 32x32 are the defaults: 512-256-128-64.
     Attributes:
@@ -80,8 +80,10 @@ class Generator(nn.Module):
         x = depth_to_space(x, self.patch).astype(jnp.float32)
         if not colors:
             return jnp.tanh(x)
-        palette = Colors(colors, self.shape[2], self.n_classes, name="colors")
-        return in_colors(x, palette(z.astype(jnp.float32), y), soft=train)
+        made = Colors(colors, self.shape[2], self.n_classes, name="colors")(
+            z.astype(jnp.float32), y
+        )
+        return in_colors(x, made if train else jnp.clip(made, -1, 1), soft=train)
 
 
 class Discriminator(nn.Module):

@@ -89,10 +89,8 @@ def in_colors(
 ) -> Float[Array, "B H W C"]:
     """Each pixel a mixture of the colors, whose shares are a softmax of its logits.
 
-    soft: shares as they are, as in training; else nearly 0 or 1, with smooth contours (see
-    Palette), and nothing beyond [-1, 1].
+    soft: shares as they are, as in training; else nearly 0 or 1, with smooth contours: see Palette.
     """
-    colors = colors if soft else jnp.clip(colors, -1, 1)
     shares = nn.softmax(logits) if soft else conv.pool(nn.softmax(SHARPER * double(logits)))
     return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
 

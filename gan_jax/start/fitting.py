@@ -14,10 +14,10 @@ WINDOW = 16  # iterations a log window: the laziest phases of games come once in
 ENDLESS = 1e5  # thousand images
 
 
-def to_measure(batch: int) -> list[str]:
-    """Overrides of a run whose speed is measured: it ends by a signal only."""
+def to_measure(batch: int, total_kimg: float = ENDLESS) -> list[str]:
+    """Overrides of a run whose speed is measured; by default it ends by a signal only."""
     settings = {
-        "total_kimg": ENDLESS,
+        "total_kimg": total_kimg,
         "sample_every_kimg": ENDLESS,
         "save_every_kimg": ENDLESS,
         "eval_every_kimg": None,
@@ -31,7 +31,7 @@ def speed(command: Sequence[str], workdir: pathlib.Path, seconds: float) -> floa
 
     Args:
         command: trains into `workdir`, with the overrides of `to_measure`.
-        seconds: how long it is measured, at least one log window.
+        seconds: how long it is measured, at least one log window; or to its end.
     Raises:
         ValueError: the training ended before; says by which error.
     """
@@ -42,8 +42,8 @@ def speed(command: Sequence[str], workdir: pathlib.Path, seconds: float) -> floa
             try:
                 while process.poll() is None and not (clock.images and clock.seconds >= seconds):
                     time.sleep(0.1)
-                    if runs.has_results(workdir):
-                        clock = runs.read([workdir])[0].steady
+                    clock = _clock(workdir) or clock
+                clock = _clock(workdir) or clock  # where it ended by itself
             finally:
                 process.terminate()  # it saves its state first; Popen waits for it
         said.seek(0)
@@ -53,6 +53,10 @@ def speed(command: Sequence[str], workdir: pathlib.Path, seconds: float) -> floa
         error = next((line for line in last if line.startswith("error: ")), "it ended at once.")
         raise ValueError(f"its speed can't be measured: {error.removeprefix('error: ')}")
     return clock.images / clock.seconds
+
+
+def _clock(workdir: pathlib.Path) -> runs.Clock | None:
+    return runs.read([workdir])[0].steady if runs.has_results(workdir) else None
 
 
 def scaled(settings: Mapping, factor: float) -> list[str]:

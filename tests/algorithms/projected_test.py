@@ -167,35 +167,59 @@ def test_the_pixels_critic_counts_as_much_as_all_heads():
     assert not equal(after["spectral"]["pixels"], mutable["spectral"]["pixels"])
 
 
-def test_at_first_the_critic_on_pixels_plays_alone():
-    """For 3 iterations of 4 pictures. Its step and R1 leave the heads as they are."""
+@pytest.mark.parametrize("classes", [0, CLASSES])
+def test_at_first_the_critic_on_pixels_plays_alone(classes):
+    """For 3 iterations of 4 pictures. Its step and R1 leave the heads as they are, and G learns
+    nothing through the network."""
     plain = changed(pixels_kimg=0.012, gamma=2.0, gamma_every=2)
     run = dataclasses.replace(plain, d={"width": 2, "pixels": 2, "pixels_spectral_norm": False})
-    game, state = game_and_state(run, CLASSES)
+    game, state = game_and_state(run, classes)
     plays = [[phase.who for phase in game.phases if phase.due(step)] for step in range(5)]
     assert plays == [["d", "g", "d"], ["d", "g"], ["d", "g", "d"], ["d", "g"], ["d", "g", "d"]]
     assert [phase.due(2) for phase in game.phases] == [True, True, False, False, True]
     assert [phase.due(3) for phase in game.phases] == [False, False, True, True, False]
-    batch, tx = example_batch(SHAPE, CLASSES, 4), build.make_optimizers(run, game)
+    batch, tx = example_batch(SHAPE, classes, 4), build.make_optimizers(run, game)
     for n, moves in ((0, False), (2, True), (4, False)):
         phase = game.phases[n]
         after, metrics = jax.jit(make_step(phase, tx["d"]))(state, batch, jnp.int32(0))
         assert equal(after.d.params["d"], state.d.params["d"]) != moves
         assert not equal(after.d.params["pixels"], state.d.params["pixels"])
-    x, y = to_float(batch["image"]), batch["label"]
+        assert equal(after.d.opt["d"], state.d.opt["d"]) != moves
+        assert jax.tree.structure(after.d.mutable) == jax.tree.structure(state.d.mutable)
+        assert equal(after.d.mutable["d"], state.d.mutable["d"]) != moves
+    blind = state.replace(frozen={"eyes": {"kernel": jnp.zeros((3, 4))}})
+    slopes = [
+        jax.jit(jax.grad(game.phases[n].loss, has_aux=True))(
+            s.g.params, s, batch, jax.random.key(0)
+        )
+        for n in (1, 3)
+        for s in (state, blind)
+    ]
+    alone, alone_blind, both, both_blind = (slope for slope, _ in slopes)
+    assert equal(alone, alone_blind) and not equal(both, both_blind)
 
-    def logit(x, y):
-        params = {"pixels": state.d.params["pixels"]}
-        return game.d.apply({"params": params}, (), y[None], x[None], train=True)[0, 0]
+    x, y = to_float(batch["image"]), batch.get("label")
 
-    slopes = jax.vmap(jax.jit(jax.grad(logit)))(x, y)
-    r1 = 2.0 / 2 * np.square(slopes).sum((1, 2, 3)).mean()
-    np.testing.assert_allclose(metrics["d/r1"], r1, rtol=1e-4)
+    def logit(params, x, y):
+        y = None if y is None else y[None]
+        return game.d.apply({"params": params}, (), y, x[None], train=True)[0, 0]
+
+    def r1(params):
+        slopes = jax.vmap(jax.grad(logit, 1), (None, 0, None if y is None else 0))(params, x, y)
+        return 2.0 / 2 * jnp.square(slopes).sum((1, 2, 3)).mean()
+
+    found, slope = jax.jit(jax.value_and_grad(r1))({"pixels": state.d.params["pixels"]})
+    np.testing.assert_allclose(metrics["d/r1"], found, rtol=1e-4)
+    lazy = jax.jit(jax.grad(game.penalty_d, has_aux=True))
+    twice = lazy(state.d.params, state, batch, jax.random.key(0))[0]["pixels"]
+    for a, b in zip(*map(jax.tree.leaves, (twice, slope["pixels"])), strict=True):
+        np.testing.assert_allclose(a, 2 * b, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"pixels_kimg": 0.001}, "config.game.pixels_kimg=0.001: that is less than an iteration"),
         ({"gamma": 1.0}, "config.game.gamma=1.0: there is no critic on pixels.*config.d.pixels"),
         ({"pixels_kimg": 1.0}, "config.game.pixels_kimg=1.0: there is no critic on pixels"),
         ({"features": "eflite0"}, "config.game.features='eflite0'.*Did you mean 'efflite0'"),
