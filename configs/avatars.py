@@ -7,8 +7,8 @@ def get_config(arg=None):
     """A projected GAN on 10,000 embedded portraits in ten drawing styles, 64x64: the default.
 
     DCGAN's generator, in 16 flat colors. The critic sees the pixels, and after three quarters of
-    the images the feature maps of EfficientNet-Lite0 too. Status: trained, eleven minutes on two CPU
-    cores.
+    the images the feature maps of EfficientNet-Lite0 too. Status: trained, eleven minutes on two
+    CPU cores.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
