@@ -83,7 +83,8 @@ def test_runs_take_the_same_time_and_stand_side_by_side(compared, tmp_path):
 
 def test_all_durations_of_a_config_are_scaled_alike(compared):
     own = "opt_g.decay_from_kimg=64 opt_g.schedule=cosine total_kimg=128 save_every_kimg=16"
-    words = [f"{name}=avatars_dcgan {own} ema_rampup={ramp}" for name, ramp in (("a", 0.1), ("b", None))]
+    ramps = {"a": 0.1, "b": None}
+    words = [f"{name}=avatars_dcgan {own} ema_rampup={ramp}" for name, ramp in ramps.items()]
     lines = compared(*words, "--set", "batch=32", "--set", "ema_halflife_kimg=4")[2]
     assert "--config.total_kimg=100000.0" in lines[0]
     for line, half_life in ((lines[1], 4), (lines[3], 6)):  # of the first it is bounded
