@@ -85,7 +85,8 @@ class Algorithm(base.Translator):
                     f"config.game.gamma={self.gamma}: the critic of config.game.features has batch"
                     " norms, which mix pictures: R1 is not defined there. Set it to 0."
                 )
-            if self.d.pixels and not self.d.pixels_spectral_norm:
+            own = isinstance(self.d, projected.Discriminator)
+            if own and self.d.pixels and not self.d.pixels_spectral_norm:
                 raise ValueError(
                     "config.d.pixels_spectral_norm=False: there is no R1 to take its place."
                 )
