@@ -82,8 +82,10 @@ class Discriminator(nn.Module):
         logit = jnp.broadcast_to(own(picture, y, train=train)[:, None], logits.shape)
         return jnp.concatenate([logits, logit], 1) if maps else logit
 
-    def heads(self, maps, y, train):
-        """The logits of all heads [B, L]."""
+    def heads(
+        self, maps: Sequence[Map], y: Int[Array, " B"] | None, train: bool
+    ) -> Float[Array, "B L"]:
+        """The logits of all heads."""
         maps = Mixing(self.width, name="mixing")([x.astype(self.dtype) for x in maps])
         widths, logits = [self.width << k for k in range(len(maps))], []
         settings = self.n_classes, self.separable, self.smallest

@@ -77,7 +77,7 @@ class Colors(nn.Module):
         h = nn.relu(nn.Dense(self.width)(z))
 
         def apart(key, shape, dtype=jnp.float32):
-            return jax.random.uniform(key, shape, dtype, -1, 1)
+            return nn.initializers.uniform(2.0)(key, shape, dtype) - 1
 
         small = nn.initializers.variance_scaling(0.1, "fan_in", "normal")
         h = nn.Dense(self.colors * self.channels, kernel_init=small, bias_init=apart)(h)
