@@ -22,6 +22,8 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # Their games are those of another config, which is always tried, and their networks are too or are
 # trained in tests/algorithms; run these with -m slow.
 ALIKE = {
+    "avatars_dcgan",  # in tests/readme_test.py
+    "cartoon_comic",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",
