@@ -7,7 +7,7 @@ def get_config(arg=None):
     """A projected GAN at 64x64 on your own pictures, thirty or many: --config.data.path=photos.
 
     Its critic sees the pixels, later a pretrained network's feature maps too, augmented where there
-    are fewer than 10,000 pictures; drawings get a palette. An hour on two CPU cores.
+    are fewer than 10,000 pictures; drawings get a palette. An hour on one CPU core.
     data.labels=True takes sub-folders as classes. Status: trained, on a hundred portraits.
     """
     arg = parse_arg(arg, batch=16)

@@ -88,22 +88,28 @@ def test_updates_are_the_published_ones(name):
 @pytest.mark.parametrize(("steps", "left"), [(50, 1.0), (75, 0.5), (100, 0.0)])
 def test_linear_schedule_counts_images(steps, left):
     """1 kimg in batches of 10 is 100 steps; the rate falls from 0.5 kimg on."""
-    tx = lambda n: step(
-        jnp.array(1.0),
-        jnp.array(0.0),
-        name="sgd",
-        lr=1.0,
-        schedule="linear",
-        decay_from_kimg=0.5,
-        steps=n,
-    )
+
+    def tx(n):
+        return step(
+            jnp.array(1.0),
+            jnp.array(0.0),
+            name="sgd",
+            lr=1.0,
+            schedule="linear",
+            decay_from_kimg=0.5,
+            steps=n,
+        )
+
     np.testing.assert_allclose(tx(steps) - tx(steps + 1), left, atol=1e-4)
 
 
 def test_schedule_counts_images_whatever_the_critic_repeats():
     five = (Phase("d", None, repeat=5),)
     sgd = {"name": "sgd", "lr": 1.0, "schedule": "linear", "phases": five}
-    moved = lambda n: step(jnp.array(1.0), jnp.array(0.0), steps=n, **sgd)
+
+    def moved(n):
+        return step(jnp.array(1.0), jnp.array(0.0), steps=n, **sgd)
+
     np.testing.assert_allclose(moved(250) - moved(251), 0.5, atol=1e-4)  # half of 100 x 5 steps
 
 
@@ -140,7 +146,10 @@ def test_schedule_counts_images_whenever_a_phase_begins_or_ends(schedule):
 def test_cosine_schedule_ends_where_and_when_it_is_told(steps, left):
     """Over 0.5 of 1 kimg, in batches of 10: 50 steps from 1 to 0.2, then constant."""
     settings = {"name": "sgd", "lr": 1.0, "schedule": "cosine", "final_lr": 0.2, "decay_kimg": 0.5}
-    moved = lambda n: step(jnp.array(1.0), jnp.array(0.0), steps=n, **settings)
+
+    def moved(n):
+        return step(jnp.array(1.0), jnp.array(0.0), steps=n, **settings)
+
     np.testing.assert_allclose(moved(steps) - moved(steps + 1), left, atol=1e-4)
 
 

@@ -16,7 +16,8 @@ from gan_jax.state import Aux, Phase
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.FromNoise):
-    """min over G, max over D of any adversarial loss of D(mixed feature maps, pixels).
+    """min over G, max over D of any adversarial loss of D(mixed feature maps, pixels), with R1
+    (`gamma`) of the critic on pixels.
 
     Attributes:
         z_dim: dimension of the latent z ~ N(0, I).
@@ -104,24 +105,6 @@ class Algorithm(base.FromNoise):
         """Iterations in which the critic on pixels is alone."""
         return round(1000 * self.pixels_kimg / max(self.batch, 1))
 
-    def loss_d_pixels(self, params_d, state, batch, rng):
-        """The same as loss_d, of the critic on pixels alone."""
-        return self.loss_d(params_d, state, batch, rng, heads=False)
-
-    def penalty_d(self, params_d, state, batch, rng):
-        """R1 of the critic on pixels, `gamma_every` times as heavy. Returns (f32 [], Aux)."""
-        x_real, y = base.to_float(batch["image"]), batch.get("label")
-
-        def critic(x):
-            return self.critic(params_d, state, x, y, heads=False)[0][:, 0]
-
-        r1 = self.gamma / 2 * jnp.mean(regularizers.grad_penalty(critic, x_real))
-        return self.gamma_every * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
-
-    def loss_g_pixels(self, params_g, state, batch, rng):
-        """The same as loss_g, by the critic on pixels alone."""
-        return self.loss_g(params_g, state, batch, rng, heads=False)
-
     def loss_d(self, params_d, state, batch, rng, heads=True):
         """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake, *k_perturb = jax.random.split(rng, 5)
@@ -163,6 +146,24 @@ class Algorithm(base.FromNoise):
         logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y, heads)
         adversarial = losses.LOSSES[self.loss].g(logits_real, logits_fake)
         return adversarial, Aux(mutable, state.carry, {"g/loss": adversarial})
+
+    def penalty_d(self, params_d, state, batch, rng):
+        """R1 of the critic on pixels, `gamma_every` times as heavy. Returns (f32 [], Aux)."""
+        x_real, y = base.to_float(batch["image"]), batch.get("label")
+
+        def critic(x):
+            return self.critic(params_d, state, x, y, heads=False)[0][:, 0]
+
+        r1 = self.gamma / 2 * jnp.mean(regularizers.grad_penalty(critic, x_real))
+        return self.gamma_every * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
+
+    def loss_d_pixels(self, params_d, state, batch, rng):
+        """The same as loss_d, of the critic on pixels alone."""
+        return self.loss_d(params_d, state, batch, rng, heads=False)
+
+    def loss_g_pixels(self, params_g, state, batch, rng):
+        """The same as loss_g, by the critic on pixels alone."""
+        return self.loss_g(params_g, state, batch, rng, heads=False)
 
     def fake(self, player, rng, y, n):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""

@@ -34,7 +34,10 @@ def lines(experiment: Experiment, state: TrainState, folder: pathlib.Path, step:
 
 def _networks(experiment: Experiment, state: TrainState) -> Iterator[tuple[str, str]]:
     config, game, parallel = experiment.config, experiment.game, experiment.parallel
-    yield "game", f"{config.algorithm}, networks of {config.model}; {_order(game.phases)}"
+    yield (
+        "game",
+        f"{config.algorithm}, networks of {config.model}; {_order(game.phases, config.total_steps)}",
+    )
     yield "generator", parameters(state.g)
     yield "critic", parameters(state.d)
     for name, net in game.frozen.items():
@@ -54,13 +57,14 @@ def parameters(player: Player) -> str:
     return f"{sum(counts.values()):,} parameters" + (f" ({each})" if len(counts) > 1 else "")
 
 
-def _order(phases: Sequence[Phase]) -> str:
+def _order(phases: Sequence[Phase], end: int) -> str:
     """ "5 x d, g, d every 16 iterations": the optimizer steps of an iteration."""
     steps = [
         (f"{phase.repeat} x " if phase.repeat > 1 else "")
         + phase.who
         + (f" every {phase.every} iterations" if phase.every > 1 else "")
         + (f" from iteration {phase.since:,}" if phase.since else "")
+        + (", which this run does not reach" if phase.since >= end else "")
         + (f" until iteration {phase.until:,}" if phase.until is not None else "")
         for phase in phases
     ]

@@ -117,8 +117,11 @@ def test_the_same_command_goes_on_where_it_was(compared, tmp_path):
     status, printed, lines = compared(*words, "c=avatars_dcgan:smoke seed=2")
     assert status == 0 and [line.split()[0] for line in lines] == ["b", "speed", "c"]
     assert "avatars_dcgan,smoke, 48 thousand images: finished before" in printed
+
     # measured once more by another protocol only
-    count = lambda: len((out / "b" / "evaluations.jsonl").read_text().splitlines())
+    def count():
+        return len((out / "b" / "evaluations.jsonl").read_text().splitlines())
+
     assert count() == 1
     compared(*words, "--set", "eval.images=4")
     assert count() == 2

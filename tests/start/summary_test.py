@@ -40,6 +40,11 @@ def test_many_classes_take_a_few_lines():
 
 def test_steps_of_an_iteration_say_how_often():
     phases = Phase("d", None, repeat=5), Phase("g", None), Phase("d", None, every=16)
-    assert summary._order(phases) == (
+    assert summary._order(phases, 100) == (
         "optimizer steps of an iteration: 5 x d, g, d every 16 iterations"
     )
+    phases = Phase("g", None, until=100), Phase("g", None, since=100)
+    for end, more in ((101, ""), (100, ", which this run does not reach")):
+        assert summary._order(phases, end) == (
+            f"optimizer steps of an iteration: g until iteration 100, g from iteration 100{more}"
+        )
