@@ -34,10 +34,8 @@ def lines(experiment: Experiment, state: TrainState, folder: pathlib.Path, step:
 
 def _networks(experiment: Experiment, state: TrainState) -> Iterator[tuple[str, str]]:
     config, game, parallel = experiment.config, experiment.game, experiment.parallel
-    yield (
-        "game",
-        f"{config.algorithm}, networks of {config.model}; {_order(game.phases, config.total_steps)}",
-    )
+    order = _order(game.phases, config.total_steps)
+    yield "game", f"{config.algorithm}, networks of {config.model}; {order}"
     yield "generator", parameters(state.g)
     yield "critic", parameters(state.d)
     for name, net in game.frozen.items():
