@@ -37,7 +37,6 @@ ALIKE = {
     "projected_ffhq256",
     "starganv2_afhq",
     "starganv2_celeba_hq",
-    "avatars_starganv2_projected",
     "pix2pix_facades",
     "emoji_pix2pix",
     "cyclegan_horse2zebra",

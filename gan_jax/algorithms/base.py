@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gan_jax import pretrained
+from gan_jax import models, pretrained
 from gan_jax.distributed import collectives
+from gan_jax.nn import alpha
 from gan_jax.runtime import registry
 from gan_jax.state import Phase, PyTree
 
@@ -36,7 +37,6 @@ class Game(abc.ABC):
             `style_from_noise`), or draws them from noise (`sample`).
         contents: of data with two sides (data/pairs.py), the side that `restyle` takes, "a" or "b";
             None: the generator takes no pictures.
-        mixes_styles: whether it has `styles` and `render`, a style for each layer.
         reads_styles: whether it has `style_from_picture`.
         labeled: whether it needs data with classes; of a translator: whether they are its styles.
         references: pictures of another class that go with each picture of a batch; see
@@ -58,7 +58,6 @@ class Game(abc.ABC):
 
     translates = False
     contents: str | None = None
-    mixes_styles = False
     reads_styles = False
     labeled = False
     references = 0
@@ -170,16 +169,10 @@ class Game(abc.ABC):
         called once before pictures are made with them."""
         return ema
 
-    def styles(
-        self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None
-    ) -> jax.Array:
-        """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W], a style for each of L layers. Only
-        where `mixes_styles`."""
-        raise NotImplementedError(f"{type(self).__module__} has no styles of layers.")
-
-    def render(self, ema: Variables, ws: jax.Array) -> jax.Array:
-        """ws f32 [n, L, W] -> images f32 [n, H, W, C] in [-1, 1]. Only where `mixes_styles`."""
-        raise NotImplementedError(f"{type(self).__module__} has no styles of layers.")
+    @property
+    def mixes_styles(self) -> bool:
+        """Whether it has `styles` and `render`, a style for each layer of its generator."""
+        return False
 
     def style_from_picture(self, ema: Variables, x: jax.Array, y: jax.Array) -> jax.Array:
         """x f32 [n, H, W, C] in [-1, 1], y int32 [n], their classes -> styles f32 [n, S]. Only
@@ -217,6 +210,42 @@ class FromNoise(Game):
 
     def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
         return self.sample(ema, z, y, truncation)
+
+    @property
+    def mixes_styles(self):
+        how = models.traits(self.g)
+        return how.mapping is not None and how.synthesis is not None
+
+    def styles(
+        self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None
+    ) -> jax.Array:
+        """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W], a style for each of L layers. Only
+        where `mixes_styles`.
+
+        truncation: psi; w becomes w_avg + psi (w - w_avg). 0 gives the average picture, 1 changes
+            nothing, below 0 are opposites. None: 1.
+        Raises:
+            ValueError: psi is no finite number.
+        """
+        if truncation is not None and not (
+            isinstance(truncation, numbers.Real) and math.isfinite(truncation)
+        ):
+            raise ValueError(
+                f"truncation={truncation!r}: psi must be a finite number, such as 0.7; None for"
+                " none."
+            )
+        params, mutable = ema["params"]["g"], ema["mutable"]["g"]
+        ws, _ = forward(self.g, params, mutable, z, y, train=False, method="mapping")
+        average = mutable["average"]["mapping"]["w_avg"].reshape(1, 1, -1)
+        return ws if truncation is None else average + truncation * (ws - average)
+
+    def render(self, ema: Variables, ws: jax.Array) -> jax.Array:
+        """ws f32 [n, L, W] -> images f32 [n, H, W, C] in [-1, 1], with the constant noise of each
+        layer. Only where `mixes_styles`."""
+        params, mutable = ema["params"]["g"], ema["mutable"]["g"]
+        return alpha.straight(
+            forward(self.g, params, mutable, ws, train=False, method="synthesis")[0]
+        )
 
 
 class Translator(Game):
@@ -335,6 +364,12 @@ def forward(
 def to_float(images: jax.Array) -> jax.Array:
     """uint8 [B, H, W, C] -> f32 in [-1, 1]."""
     return images.astype(jnp.float32) / 127.5 - 1
+
+
+def real(batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array | None]:
+    """(a batch's pictures f32 [B, H, W, C] in [-1, 1], those with alpha premultiplied; their labels
+    int32 [B] or None)."""
+    return alpha.premultiplied(to_float(batch["image"])), batch.get("label")
 
 
 def feature_maps(net: pretrained.Net, weights: PyTree, x: jax.Array, side: int) -> list[jax.Array]:

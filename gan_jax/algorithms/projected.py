@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gan_jax import losses, pretrained, regularizers
 from gan_jax.algorithms import base, critic_terms
 from gan_jax.models import projected
+from gan_jax.nn import alpha
 from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
@@ -36,7 +37,8 @@ class Algorithm(base.FromNoise):
         batch: images an iteration.
         terms: see critic_terms.CriticTerms, whose settings stand among these.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's
-    labels.
+    labels. Pictures with alpha are learned premultiplied; the frozen network sees each, real or
+    generated, over a color at random.
     Differs: pictures larger than 224 are resized too. The network's weights are other people's
     conversion of the same TensorFlow ones.
     """
@@ -108,16 +110,16 @@ class Algorithm(base.FromNoise):
     def loss_d(self, params_d, state, batch, rng, heads=True):
         """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake, *k_perturb = jax.random.split(rng, 5)
-        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_real, y = base.real(batch)
         x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0])
         augmented_real = self.terms.augmented(state, k_real, x_real)
         augmented_fake = self.terms.augmented(state, k_fake, x_fake)
-        logits_real, mutable = self.critic(params_d, state, augmented_real, y, heads)
-        logits_fake, _ = self.critic(params_d, state, augmented_fake, y, heads)
+        logits_real, mutable = self.critic(params_d, state, augmented_real, y, k_real, heads)
+        logits_fake, _ = self.critic(params_d, state, augmented_fake, y, k_fake, heads)
         logits = logits_real, logits_fake
 
         def critic(x):
-            return self.critic(params_d, state, x, y, heads)[0]
+            return self.critic(params_d, state, x, y, k_real, heads)[0]
 
         adversarial = losses.LOSSES[self.loss].d(*logits)
         metrics = {
@@ -136,23 +138,23 @@ class Algorithm(base.FromNoise):
     def loss_g(self, params_g, state, batch, rng, heads=True):
         """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake = jax.random.split(rng, 3)
-        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_real, y = base.real(batch)
         player = state.g.replace(params=params_g)
         x_fake, mutable = self.fake(player, k_z, y, x_real.shape[0])
         augmented_real = self.terms.augmented(state, k_real, x_real)
         augmented_fake = self.terms.augmented(state, k_fake, x_fake)
         # only relativistic losses read the reals' logits
-        logits_real, _ = self.critic(state.d.params, state, augmented_real, y, heads)
-        logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y, heads)
+        logits_real, _ = self.critic(state.d.params, state, augmented_real, y, k_real, heads)
+        logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y, k_fake, heads)
         adversarial = losses.LOSSES[self.loss].g(logits_real, logits_fake)
         return adversarial, Aux(mutable, state.carry, {"g/loss": adversarial})
 
     def penalty_d(self, params_d, state, batch, rng):
         """R1 of the critic on pixels, `gamma_every` times as heavy. Returns (f32 [], Aux)."""
-        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_real, y = base.real(batch)
 
         def critic(x):
-            return self.critic(params_d, state, x, y, heads=False)[0][:, 0]
+            return self.critic(params_d, state, x, y, rng, heads=False)[0][:, 0]
 
         r1 = self.gamma / 2 * jnp.mean(regularizers.grad_penalty(critic, x_real))
         return self.gamma_every * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
@@ -173,13 +175,16 @@ class Algorithm(base.FromNoise):
         images, mutable = base.forward(self.g, params, mutable, z, y, rngs=rngs)
         return images, {"g": mutable}
 
-    def critic(self, params_d, state, x, y, heads=True):
+    def critic(self, params_d, state, x, y, rng, heads=True):
         """(logits f32 [B, L], D's new mutable {"d": ...}); without heads, of the critic on pixels.
         Every pass of a step starts from the stored one."""
         maps = ()
         if heads:
-            eyes = self.frozen["eyes"], state.frozen["eyes"]
-            maps = base.feature_maps(*eyes, x, self.features_side)
+            eyes, opaque = (self.frozen["eyes"], state.frozen["eyes"]), x
+            if x.shape[-1] == 4:
+                color = base.uniform(jax.random.fold_in(rng, 2), len(x), 1, 1, 3)
+                opaque = alpha.over(x, 2 * color - 1)
+            maps = base.feature_maps(*eyes, opaque, self.features_side)
         # two networks for the optimizer, one module
         params = params_d["d"] | {name: params_d[name] for name in params_d if name != "d"}
         logits, mutable = base.forward(self.d, params, state.d.mutable["d"], maps, y, x)
@@ -187,9 +192,9 @@ class Algorithm(base.FromNoise):
 
     def init(self, rng, batch):
         k_g, k_d = jax.random.split(rng)
-        x, y = base.to_float(batch["image"]), batch.get("label")
+        x, y = base.real(batch)
         net, side = self.frozen["eyes"], self.features_side
-        shapes = jax.eval_shape(lambda: base.feature_maps(net, net.params, x, side))
+        shapes = jax.eval_shape(lambda: base.feature_maps(net, net.params, x[..., :3], side))
         maps = [jnp.zeros(found.shape) for found in shapes]
         params, mutable = base.init_network(self.d, k_d, maps, y, x)
         pixels = {"pixels": params.pop("pixels")} if self.d.pixels else {}
@@ -203,7 +208,14 @@ class Algorithm(base.FromNoise):
         return base.variables({"g": params}, {"g": mutable})
 
     def latent(self, rng, n, truncation=None):
-        return base.truncated_normal(rng, (n, self.z_dim), truncation)
+        # of a generator with styles truncation is of w, and left to `sample`
+        return base.truncated_normal(
+            rng, (n, self.z_dim), None if self.mixes_styles else truncation
+        )
 
     def sample(self, ema, z, y, truncation=None):
-        return base.forward(self.g, ema["params"]["g"], ema["mutable"]["g"], z, y, train=False)[0]
+        if self.mixes_styles:
+            return self.render(ema, self.styles(ema, z, y, truncation))
+        mutable = ema["mutable"]["g"]
+        made, _ = base.forward(self.g, ema["params"]["g"], mutable, z, y, train=False)
+        return alpha.straight(made)

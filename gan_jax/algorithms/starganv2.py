@@ -1,6 +1,7 @@
 """StarGAN v2: one generator for many styles. Choi et al. 2020, arXiv:1912.01865."""
 
 import dataclasses
+import functools
 import math
 
 import flax.linen as nn
@@ -10,7 +11,6 @@ import jax.numpy as jnp
 from gan_jax import losses, pretrained, regularizers
 from gan_jax.algorithms import base
 from gan_jax.augment import NONE, Augment
-from gan_jax.models import projected
 from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
@@ -24,10 +24,14 @@ class Algorithm(base.Translator):
 
     G minimizes adversarial + `style` |E(G(x, s)) - s| - diversity |G(x, s) - G(x, s')| + `cycle`
     |G(G(x, s), E(x)) - x|, D the logistic loss and R1 on the reals; each of them twice an
-    iteration, with styles of noise and with styles of pictures.
+    iteration, with styles of noise and with styles of pictures. A second critic can join, `heads`
+    on the feature maps of a frozen network, with the logistic loss too: D says what is where and
+    of which class, the heads make areas and contours even.
 
     Attributes:
         g, mapping, encoder, d: (x, s) -> picture; (z, y) -> s; (x, y) -> s; (x, y) -> logit.
+        heads: (feature maps, y) -> logits; Projected GAN's (models.projected). Only with
+            `features`.
         z_dim: dimension of the latent z ~ N(0, I) of a style.
         gamma: R1's; D's loss has gamma / 2 times the squared slope at reals.
         style, cycle: weights of the terms above.
@@ -40,9 +44,10 @@ class Algorithm(base.Translator):
         together: one step of each player, not two: every other style is a picture's. No gradient
             runs through that style, but the terms `style` and `cycle` of its pictures move the
             encoder, which the official step with styles of pictures leaves alone.
-        features, weights, features_side: of the frozen network that the critic sees pictures by,
-            as in `projected`, whose critic it then is; None: it sees them by itself, as published.
-        augment: what the critic's pictures go through, real and generated; config.augment.
+        features, weights, features_side: of the frozen network that the second critic sees pictures
+            by, as in `projected`; None: there is no second critic, as published.
+        features_from_kimg: after so many thousand images the second critic joins.
+        augment: what the critics' pictures go through, real and generated; config.augment.
         batch: images an iteration.
     Labels say which class a picture is of; each is taken to a class that was drawn evenly, with two
     pictures of it. The step with styles of pictures moves G alone (`only`), as in the official
@@ -61,6 +66,7 @@ class Algorithm(base.Translator):
     d: nn.Module
     mapping: nn.Module
     encoder: nn.Module
+    heads: nn.Module | None = None
     z_dim: int = 16
     gamma: float = 1.0
     style: float = 1.0
@@ -73,6 +79,7 @@ class Algorithm(base.Translator):
     features: str | None = None
     weights: str | None = None
     features_side: int = 64
+    features_from_kimg: float = 0.0
     augment: Augment = NONE
     batch: int = 0
 
@@ -80,19 +87,24 @@ class Algorithm(base.Translator):
         if self.features is not None:
             registry.choose(pretrained.NETS, self.features, "config.game.features")
             base.check_counts(self, "features_side")
-            if self.gamma:
+            if self.heads is None:
                 raise ValueError(
-                    f"config.game.gamma={self.gamma}: the critic of config.game.features has batch"
-                    " norms, which mix pictures: R1 is not defined there. Set it to 0."
+                    "config.game.features: the model's NETWORKS has no 'heads', which see by it."
                 )
-            own = isinstance(self.d, projected.Discriminator)
-            if own and self.d.pixels and not self.d.pixels_spectral_norm:
+            if not self.together:
                 raise ValueError(
-                    "config.d.pixels_spectral_norm=False: there is no R1 to take its place."
+                    "config.game.together=False: with config.game.features it must be True."
                 )
+        elif self.features_from_kimg:
+            raise ValueError(
+                f"config.game.features_from_kimg={self.features_from_kimg}: there is no second"
+                " critic; set config.game.features to the network it sees by, such as 'efflite0',"
+                " or features_from_kimg to 0."
+            )
         if self.z_dim < 1:
             raise ValueError(f"config.game.z_dim={self.z_dim}: it must be at least 1.")
-        base.check_weights(self, "gamma", "style", "cycle", "diversity", "color", "temporal")
+        weights = "gamma", "style", "cycle", "diversity", "color", "temporal"
+        base.check_weights(self, *weights, "features_from_kimg")
         if self.diversity_kimg is not None and not (
             0 < self.diversity_kimg < math.inf and self.batch
         ):
@@ -101,10 +113,6 @@ class Algorithm(base.Translator):
                 " of images), or None."
             )
 
-    @classmethod
-    def own_critic(cls, settings):
-        return projected.Discriminator if settings.get("features") else None
-
     @property
     def nets(self):
         return {"eyes": (self.features, self.weights)} if self.features else {}
@@ -112,7 +120,15 @@ class Algorithm(base.Translator):
     @property
     def phases(self):
         if self.together:
-            return Phase("d", self.loss_d_both), Phase("g", self.loss_g_both)
+            joins = round(1000 * self.features_from_kimg / max(self.batch, 1))
+            alone = Phase("d", self.loss_d_both, only=("d",)), Phase("g", self.loss_g_both)
+            if not self.features:
+                return alone
+            joined = Phase("d", self.loss_d_joined), Phase("g", self.loss_g_joined)
+            if not joins:
+                return joined
+            first = [phase._replace(until=joins) for phase in alone]
+            return (*first, *(phase._replace(since=joins) for phase in joined))
         return (
             Phase("d", self.loss_d_latent),
             Phase("d", self.loss_d_reference),
@@ -131,13 +147,18 @@ class Algorithm(base.Translator):
         s = self.styles_from_images(state.g.params, batch, "target")
         return self.loss_d(params_d, state, batch, s, rng)
 
-    def loss_d_both(self, params_d, state, batch, rng):
+    def loss_d_both(self, params_d, state, batch, rng, joined=False):
         """The same; every other fake has the style of a picture."""
         s = self.styles_of_both(state.g.params, batch, rng, "target")
-        return self.loss_d(params_d, state, batch, s, rng)
+        return self.loss_d(params_d, state, batch, s, rng, joined)
 
-    def loss_d(self, params_d, state, batch, s, rng):
-        """The critic's loss at fakes of style s [B, S]. Eq. 1, and R1."""
+    def loss_d_joined(self, params_d, state, batch, rng):
+        """The same, of both critics."""
+        return self.loss_d_both(params_d, state, batch, rng, joined=True)
+
+    def loss_d(self, params_d, state, batch, s, rng, joined=False):
+        """The critic's loss at fakes of style s [B, S], eq. 1 and R1; `joined`: and the second
+        critic's."""
         x_real, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.translated(state.g.params, x_real, s)
         k_real, k_fake = jax.random.split(jax.random.fold_in(rng, 1))
@@ -145,7 +166,7 @@ class Algorithm(base.Translator):
         def critic(x):
             return self.critic(params_d, state, x, y, k_real)[0]
 
-        logits_real, mutable = self.critic(params_d, state, x_real, y, k_real)
+        logits_real, moved = self.critic(params_d, state, x_real, y, k_real)
         logits_fake, _ = self.critic(params_d, state, x_fake, y_new, k_fake)
         loss = adversarial = losses.logistic_d(logits_real, logits_fake)
         metrics = {
@@ -157,6 +178,14 @@ class Algorithm(base.Translator):
             r1 = jnp.mean(regularizers.grad_penalty(critic, x_real))
             loss += self.gamma / 2 * r1
             metrics["d/r1"] = r1
+        mutable = state.d.mutable | {"d": moved}
+        if joined:
+            heads_real, moved = self.second_critic(params_d, state, x_real, y, k_real)
+            heads_fake, _ = self.second_critic(params_d, state, x_fake, y_new, k_fake)
+            heads = losses.logistic_d(heads_real, heads_fake)
+            loss += heads
+            metrics["d/heads_loss"] = heads
+            mutable |= {"heads": moved}
         images = (state.step + 1.0) * self.batch
         carry = {"augment": self.augment.observe(state.carry["augment"], logits_real, images)}
         return loss, Aux(mutable, carry, metrics)
@@ -175,17 +204,22 @@ class Algorithm(base.Translator):
         s_other = self.styles_from_images(params_g, batch, "target2")
         return self.loss_g(params_g, state, batch, s, s_other, "reference", rng)
 
-    def loss_g_both(self, params_g, state, batch, rng):
+    def loss_g_both(self, params_g, state, batch, rng, joined=False):
         """The same with every other style of a picture, taken as it is."""
         k_one, k_other, *k_crop = jax.random.split(rng, 3 if self.temporal else 2)
         s = self.styles_of_both(params_g, batch, k_one, "target")
         s_other = self.styles_of_both(params_g, batch, k_other, "target2")
-        return self.loss_g(params_g, state, batch, s, s_other, "both", rng, *k_crop)
+        return self.loss_g(params_g, state, batch, s, s_other, "both", rng, *k_crop, joined=joined)
 
-    def loss_g(self, params_g, state, batch, s, s_other, kind, rng, k_crop=None):
+    def loss_g_joined(self, params_g, state, batch, rng):
+        """The same, by both critics."""
+        return self.loss_g_both(params_g, state, batch, rng, joined=True)
+
+    def loss_g(self, params_g, state, batch, s, s_other, kind, rng, k_crop=None, joined=False):
         """The generator's loss at style s [B, S], with s_other [B, S] to be unlike: eq. 1 to 4.
 
         k_crop: key of the crop where the loss is to have the term `temporal`.
+        joined: whether it is to please the second critic too.
         """
         x, y, y_new = base.to_float(batch["image"]), batch["label"], batch["target_label"]
         x_fake = self.translated(params_g, x, s)
@@ -195,6 +229,11 @@ class Algorithm(base.Translator):
         style = losses.l1(self.encode(params_g, x_fake, y_new), s)
         loss = adversarial + self.style * style
         metrics = {"loss": adversarial, "style": style}
+        if joined:
+            logits, _ = self.second_critic(state.d.params, state, x_fake, y_new, k_critic)
+            heads = losses.non_saturating_g(None, logits)
+            loss += heads
+            metrics["heads_loss"] = heads
         if self.cycle:
             cycle = losses.l1(self.translated(params_g, x_fake, self.encode(params_g, x, y)), x)
             loss += self.cycle * cycle
@@ -257,29 +296,31 @@ class Algorithm(base.Translator):
         return base.forward(self.g, params_g["g"], {}, x, s)[0]
 
     def critic(self, params_d, state, x, y, rng):
-        """(logits f32 [B, ...], D's new mutable {"d": ...}).
-        Every pass of a step starts from the stored one."""
-        x = self.augment(state.carry["augment"], rng, x)
-        inputs = self.critic_inputs(state.frozen, x, y)
-        logits, mutable = base.forward(self.d, params_d["d"], state.d.mutable["d"], *inputs)
-        return logits, {"d": mutable}
+        """(logits f32 [B] of pictures x of classes y, augmented; the critic's new mutable). Every
+        pass of a step starts from the stored one."""
+        x = self.augment(state.carry["augment"], jax.random.clone(rng), x)
+        return base.forward(self.d, params_d["d"], state.d.mutable["d"], x, y)
 
-    def critic_inputs(self, frozen, x, y):
-        """What the critic takes: pictures f32 [B, H, W, C] and labels, or feature maps of the
-        pictures, labels and the pictures."""
-        if not self.features:
-            return x, y
-        maps = base.feature_maps(self.frozen["eyes"], frozen["eyes"], x, self.features_side)
-        return maps, y, x
+    def second_critic(self, params_d, state, x, y, rng):
+        """(logits f32 [B, L], the heads' new mutable), in the same way: given the same key, of the
+        same augmented pictures."""
+        x = self.augment(state.carry["augment"], jax.random.clone(rng), x)
+        eyes = self.frozen["eyes"], state.frozen["eyes"]
+        maps = base.feature_maps(*eyes, x, self.features_side)
+        return base.forward(self.heads, params_d["heads"], state.d.mutable["heads"], maps, y)
 
     def init(self, rng, batch):
         *_, k_d = jax.random.split(jax.random.clone(rng), 4)
         x, y = base.to_float(batch["image"]), batch["label"]
-        weights = {name: net.params for name, net in self.frozen.items()}
-        shapes = jax.eval_shape(self.critic_inputs, weights, x, y)
-        inputs = jax.tree.map(lambda found: jnp.zeros(found.shape, found.dtype), shapes)
-        params, mutable = base.init_network(self.d, k_d, *inputs)
-        d = base.variables({"d": params}, {"d": mutable})
+        params, mutable = base.init_network(self.d, k_d, x, y)
+        params, mutable = {"d": params}, {"d": mutable}
+        if self.features:
+            eyes = self.frozen["eyes"]
+            find = functools.partial(base.feature_maps, eyes, eyes.params, side=self.features_side)
+            maps = [jnp.zeros(found.shape) for found in jax.eval_shape(find, x)]
+            k_heads = jax.random.fold_in(k_d, 1)
+            params["heads"], mutable["heads"] = base.init_network(self.heads, k_heads, maps, y)
+        d = base.variables(params, mutable)
         return self.init_generator(rng, batch), d, {"augment": self.augment.init()}
 
     def init_generator(self, rng, batch):

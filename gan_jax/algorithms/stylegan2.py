@@ -2,8 +2,6 @@
 arXiv:2006.06676."""
 
 import dataclasses
-import math
-import numbers
 
 import flax.linen as nn
 import jax
@@ -12,6 +10,7 @@ import jax.numpy as jnp
 from gan_jax import losses, models, regularizers
 from gan_jax.algorithms import base, critic_terms
 from gan_jax.distributed import collectives
+from gan_jax.nn import alpha
 from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
@@ -32,13 +31,12 @@ class Algorithm(base.FromNoise):
         batch: images an iteration.
         terms: see critic_terms.CriticTerms, whose settings stand among these.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's
-    labels.
+    labels. Pictures with alpha are learned premultiplied.
     Differs: the running average of w moves in G's steps, not in D's too, for a step writes to its
     own player only. With `config.parallel="pmap"` the path length's pictures are 1 / `path_shrink`
     of each device's rows, at least one.
     """
 
-    mixes_styles = True
     parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module
@@ -64,8 +62,7 @@ class Algorithm(base.FromNoise):
                 f"config.d.mbstd_group={group}: config.batch={self.batch} images don't split into"
                 " such groups. Use a number that divides it."
             )
-        styles = models.traits(self.g)
-        if styles.mapping is None or styles.synthesis is None:
+        if not self.mixes_styles:
             raise ValueError(
                 "config.algorithm='stylegan2': its generator has methods mapping and synthesis,"
                 f" {type(self.g).__module__}.{type(self.g).__name__} lacks them. Set"
@@ -112,7 +109,7 @@ class Algorithm(base.FromNoise):
     def loss_d(self, params_d, state, batch, rng):
         """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
         k_fake, k_real_augment, k_fake_augment, *k_perturb = jax.random.split(rng, 5)
-        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_real, y = base.real(batch)
         x_fake, _ = self.fake(state.g.params, state, k_fake, y, x_real.shape[0])
         augmented_real = self.terms.augmented(state, k_real_augment, x_real)
         augmented_fake = self.terms.augmented(state, k_fake_augment, x_fake)
@@ -142,7 +139,7 @@ class Algorithm(base.FromNoise):
 
         The gradient is that of the picture before it is augmented.
         """
-        x_real, y = base.to_float(batch["image"]), batch.get("label")
+        x_real, y = base.real(batch)
 
         def critic(x):
             return self.critic(params_d, state, self.terms.augmented(state, rng, x), y)[0]
@@ -186,7 +183,7 @@ class Algorithm(base.FromNoise):
 
     def init(self, rng, batch):
         k_g, k_d, k_z = jax.random.split(rng, 3)
-        x, y = base.to_float(batch["image"]), batch.get("label")
+        x, y = base.real(batch)
         params_g, mutable_g = base.init_network(self.g, k_g, self.latent(k_z, x.shape[0]), y)
         if "w_avg" not in mutable_g.get("average", {}).get("mapping", {}):
             raise ValueError(
@@ -209,38 +206,14 @@ class Algorithm(base.FromNoise):
     def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
         """Images of z with noise that is fresh in every one, as the official measures' are."""
 
+        params, mutable = ema["params"]["g"], ema["mutable"]["g"]
+
         def render(ws, key):
             how = {"rngs": {"noise": key}, "method": "synthesis"}
-            return base.forward(self.g, *_of(ema), ws[None], **how)[0][0]
+            made, _ = base.forward(self.g, params, mutable, ws[None], **how)
+            return alpha.straight(made[0])
 
         return jax.vmap(render)(self.styles(ema, z, y, truncation), keys)
-
-    def styles(self, ema, z, y, truncation=None):
-        """z [n, Z], y int32 [n] or None -> ws f32 [n, L, W].
-
-        truncation: psi; w becomes w_avg + psi (w - w_avg). 0 gives the average picture, 1 changes
-            nothing, below 0 are opposites. None: 1.
-        Raises:
-            ValueError: psi is no finite number.
-        """
-        if truncation is not None and not (
-            isinstance(truncation, numbers.Real) and math.isfinite(truncation)
-        ):
-            raise ValueError(
-                f"truncation={truncation!r}: psi must be a finite number, such as 0.7; None for"
-                " none."
-            )
-        ws, _ = base.forward(self.g, *_of(ema), z, y, train=False, method="mapping")
-        average = ema["mutable"]["g"]["average"]["mapping"]["w_avg"].reshape(1, 1, -1)
-        return ws if truncation is None else average + truncation * (ws - average)
-
-    def render(self, ema, ws):
-        """ws f32 [n, L, W] -> images f32 [n, H, W, C], with the constant noise of each layer."""
-        return base.forward(self.g, *_of(ema), ws, train=False, method="synthesis")[0]
-
-
-def _of(ema):
-    return ema["params"]["g"], ema["mutable"]["g"]
 
 
 def preset(name: str, resolution: int = 256, devices: int = 1) -> dict:

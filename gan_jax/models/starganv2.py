@@ -1,5 +1,5 @@
-"""StarGAN v2's four networks. Choi et al. 2020, arXiv:1912.01865, appendix; layer for layer the
-official ones.
+"""StarGAN v2's four networks, layer for layer the official ones, and Projected GAN's heads as a
+second critic. Choi et al. 2020, arXiv:1912.01865, appendix.
 
 Pictures of any size: they are padded by reflection to what halves evenly, and the generator's
 result is cut back. `patch`, 1 in the paper: a network's first convolution sees squares of
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, Key
 
+from gan_jax.models import projected
 from gan_jax.nn import conv, init
 from gan_jax.nn.flat_colors import Palette, check_colors
 from gan_jax.nn.layers import Conv, Dense
@@ -290,4 +291,4 @@ def halvings(size: tuple[int, int]) -> int:
     return (min(size) // 4).bit_length() - 1
 
 
-NETWORKS = {"mapping": Mapping, "encoder": StyleEncoder}
+NETWORKS = {"mapping": Mapping, "encoder": StyleEncoder, "heads": projected.Discriminator}

@@ -14,8 +14,10 @@ from jaxtyping import Array, Float, Int
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
 from gan_jax.nn.equalized import FIR, Conv, Dense, Embed, normalize
+from gan_jax.nn.flat_colors import Colors, check_colors, in_colors
 from gan_jax.nn.layers import check_labels
 from gan_jax.nn.modulated import ModulatedConv, ToRGB
+from gan_jax.nn.resample import depth_to_space
 from gan_jax.runtime import registry
 
 NOISES = {"random": "fresh in every image", "const": "each layer's own picture", "none": "no noise"}
@@ -25,10 +27,18 @@ ARCHITECTURES = {"resnet": "residual blocks", "orig": "plain ones, the cifar pre
 class Generator(nn.Module):
     """Noise -> w (`mapping`) -> picture (`synthesis`), unbounded: about [-1, 1] once trained.
 
+    With a palette `synthesis` gives `shares` first, what each pixel has of each color, which can be
+    enlarged before they are drawn in those `colors`: contours stay sharp at any size.
+
     Attributes:
         w_dim: width of w.
         map_layers: dense layers of the mapping network.
         channel_base, channel_max: level l has min(channel_base // l, channel_max) channels.
+        patch: the last level gives squares of patch x patch pixels, so that none works at full
+            size, where convolutions have few channels, which is slow on a CPU. 1, as published:
+            none.
+        palette: number of colors that a picture is drawn in (in_colors), made of the last layer's w
+            (Colors). 0, as published: any.
         conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or
             bfloat16.
         dtype: of the synthesis network's activations.
@@ -41,23 +51,32 @@ class Generator(nn.Module):
     map_layers: int = 8
     channel_base: int = 32768
     channel_max: int = 512
+    patch: int = 1
+    palette: int = 0
     conv_clamp: float | None = None
     dtype: str = "float32"
     remat: bool = False
 
     def setup(self) -> None:
-        levels = channels_of(self.shape, self.channel_base, self.channel_max, "config.g")
+        (height, width, channels), n = self.shape, self.patch
+        if n < 1 or height % n or width % n:
+            raise ValueError(f"config.g.patch={n}: it must divide the sides, {height} and {width}.")
+        k = check_colors(self.palette, "palette")
+        drawn = height // n, width // n, (k or channels) * n**2
+        levels = channels_of(drawn, self.channel_base, self.channel_max, "config.g")
         self.to_ws = Mapping(
             self.w_dim, self.map_layers, self.n_classes, n_ws=2 * len(levels), name="mapping"
         )
         self.to_image = Synthesis(
-            self.shape,
+            drawn,
             tuple(levels.items()),
             self.conv_clamp,
             self.dtype,
             self.remat,
             name="synthesis",
         )
+        if k:
+            self.to_colors = Colors(k, channels, name="colors")
 
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
@@ -75,7 +94,24 @@ class Generator(nn.Module):
         self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
     ) -> Float[Array, "B H W C"]:
         """noise: a name in NOISES; None: random in training, otherwise const."""
-        return self.to_image(ws, noise or ("random" if train else "const"))
+        made = self.shares(ws, noise=noise, train=train)
+        if not self.palette:
+            return made
+        return in_colors(made, self.colors(ws, train=train), soft=train)
+
+    def shares(
+        self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
+    ) -> Float[Array, "B H W K"]:
+        """What each pixel has of each color, as logits; without a palette the picture itself."""
+        made = self.to_image(ws, noise or ("random" if train else "const"))
+        return depth_to_space(made, self.patch)
+
+    def colors(
+        self, ws: Float[Array, "B L {self.w_dim}"], *, train: bool = False
+    ) -> Float[Array, "B K C"]:
+        """The palette, in [-1, 1] but in training."""
+        made = self.to_colors(ws[:, -1], None)
+        return made if train else jnp.clip(made, -1, 1)
 
 
 class Mapping(nn.Module):

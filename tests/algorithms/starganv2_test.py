@@ -1,6 +1,5 @@
 """StarGAN v2's networks and game, on networks of a few thousand weights."""
 
-import dataclasses
 import functools
 import itertools
 import types
@@ -16,7 +15,7 @@ from gan_jax.algorithms import base
 from gan_jax.algorithms import starganv2 as starganv2_game
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.inference.sampler import Sampler
-from gan_jax.models import projected, starganv2
+from gan_jax.models import starganv2
 from gan_jax.nn import resample
 from gan_jax.state import Player
 from tests.nets import tiny_net
@@ -275,63 +274,90 @@ def test_together_every_other_style_is_a_pictures_and_taken_as_it_is():
 
 
 class Looker(nn.Module):
-    """A critic of feature maps and pictures: the mean of the last map of two and of the picture,
-    times a weight; it counts its passes in training."""
+    """Feature maps -> a weight times the mean of the second; counts its passes in training."""
 
     @nn.compact
-    def __call__(self, maps, y, picture, *, train=False):
+    def __call__(self, maps, y, *, train=False):
         passes = self.variable("batch_stats", "passes", jnp.zeros, ())
         passes.value += 1.0 * (train and not self.is_initializing())
         half, quarter = maps
         assert half.shape[1] == 2 * quarter.shape[1] == 8  # pictures of 8 pixels, enlarged to 16
-        assert picture.shape[1] == 8
-        mean = quarter.mean((1, 2, 3)) + picture.mean((1, 2, 3))
-        return self.param("w", nn.initializers.ones, ()) * mean
+        return self.param("w", nn.initializers.ones, ()) * quarter.mean((1, 2, 3))
 
 
-def test_a_critic_that_sees_pictures_by_a_frozen_network(monkeypatch):
-    """Logits are of the network's maps of the enlarged picture; D's pass moves the critic's state,
-    G's does not; there is no R1."""
+def test_a_second_critic_that_sees_pictures_by_a_frozen_network(monkeypatch):
+    """Its logits are of the network's maps of the enlarged picture; D's pass moves its state, G's
+    does not; both players' losses have it beside the first critic's, which keeps R1."""
     monkeypatch.setitem(pretrained.NETS, "tiny", lambda name, *_: tiny_net(name))
-    game = light_game(features="tiny", features_side=16, gamma=0.0, together=True)
-    game = dataclasses.replace(game, d=Looker())
+    game = light_game(
+        features="tiny", features_side=16, together=True, heads=Looker(), gamma=0.5, cycle=0.0
+    )
     run = config.Config(**SETTINGS | {"game": {}})
     state = jax.eval_shape(lambda: build.new_state(run, game, (8, 8, 3), 3))
-    assert state.d.mutable == {
-        "d": {"batch_stats": {"passes": jax.ShapeDtypeStruct((), "float32")}}
-    }
+    assert state.d.params.keys() == {"d", "heads"}
+    stats = {"batch_stats": {"passes": jax.ShapeDtypeStruct((), "float32")}}
+    assert state.d.mutable == {"d": {}, "heads": stats}
+
+    params_d = LIGHT | {"heads": {"w": jnp.float32(1)}}
     state = types.SimpleNamespace(
         g=LIGHT_STATE.g.replace(params=LIGHT),
-        d=Player(LIGHT, {"d": {"batch_stats": {"passes": 0.0}}}, None),
+        d=Player(params_d, {"d": {}, "heads": {"batch_stats": {"passes": 0.0}}}, None),
         carry={"augment": {}},
         step=jnp.int32(0),
         frozen={"eyes": tiny_net().params},
     )
     batch = light_batch()
-    loss, aux = jax.jit(lambda: game.loss_d_both(LIGHT, state, batch, jax.random.key(0)))()
-    x = jax.image.resize(base.to_float(batch["image"]), (4, 16, 16, 3), "bilinear")
-    seen = jnp.maximum(((x + 1) * 127.5 - 127) @ tiny_net().params["kernel"], 0)
-    want = seen.mean() + base.to_float(batch["image"]).mean()
-    np.testing.assert_allclose(aux.metrics["d/real"], want, rtol=1e-5)
-    assert loss == aux.metrics["d/loss"] and "d/r1" not in aux.metrics
-    assert aux.mutable["d"]["batch_stats"]["passes"] == 1
-    slope = jax.grad(lambda params: game.loss_g_both(params, state, batch, jax.random.key(0))[0])(
-        LIGHT
-    )
-    blind = types.SimpleNamespace(
-        **vars(state) | {"frozen": {"eyes": {"kernel": jnp.zeros((3, 4))}}}
-    )
-    without = jax.grad(lambda params: game.loss_g_both(params, blind, batch, jax.random.key(0))[0])(
-        LIGHT
-    )
-    assert slope["g"]["w"] != without["g"]["w"]
+
+    def key():
+        return jax.random.key(0)
+
+    def seen(x):
+        x = jax.image.resize(x, (4, 16, 16, 3), "bilinear")
+        mapped = jnp.maximum(((x + 1) * 127.5 - 127) @ tiny_net().params["kernel"], 0)
+        return mapped.mean((1, 2, 3))
+
+    real = base.to_float(batch["image"])
+    fake = game.translated(LIGHT, real, game.styles_of_both(LIGHT, batch, key(), "target"))
+    alone, _ = jax.jit(lambda: game.loss_d_both(params_d, state, batch, key()))()
+    loss, aux = jax.jit(lambda: game.loss_d_joined(params_d, state, batch, key()))()
+    want = jax.nn.softplus(-seen(real)).mean() + jax.nn.softplus(seen(fake)).mean()
+    np.testing.assert_allclose(aux.metrics["d/heads_loss"], want, rtol=1e-5)
+    np.testing.assert_allclose(loss - alone, want, rtol=1e-5)
+    assert "d/r1" in aux.metrics and aux.mutable["heads"]["batch_stats"]["passes"] == 1
+
+    def of_g(params, joined):
+        return game.loss_g_both(params, state, batch, key(), joined)
+
+    (loss, aux), slope = jax.value_and_grad(of_g, has_aux=True)(LIGHT, True)
+    (alone, _), without = jax.value_and_grad(of_g, has_aux=True)(LIGHT, False)
+    k_fake = jax.random.split(key())[0]
+    fake = game.translated(LIGHT, real, game.styles_of_both(LIGHT, batch, k_fake, "target"))
+    want = jax.nn.softplus(-seen(fake)).mean()
+    np.testing.assert_allclose(loss - alone, want, rtol=1e-4)
+    assert slope["g"]["w"] != without["g"]["w"] and aux.mutable == state.g.mutable
 
 
-def test_features_choose_projected_gans_critic():
-    assert starganv2_game.Algorithm.own_critic({"features": None}) is None
-    assert starganv2_game.Algorithm.own_critic({"features": "efflite0"}) is projected.Discriminator
+def test_when_the_second_critic_joins():
+    def schedule(**settings):
+        game = light_game(together=True, heads=Looker(), **settings)
+        return [(p.who, p.only, p.since, p.until) for p in game.phases]
+
+    first = [("d", ("d",), 0, None), ("g", None, 0, None)]
+    both = [("d", None, 0, None), ("g", None, 0, None)]
+    assert schedule() == first
+    assert schedule(features="vgg16") == both
+    joins = {"features": "vgg16", "features_from_kimg": 0.04, "batch": 4}
+    assert schedule(**joins) == [
+        ("d", ("d",), 0, 10),
+        ("g", None, 0, 10),
+        ("d", None, 10, None),
+        ("g", None, 10, None),
+    ]
+
+
+def test_the_frozen_network_is_the_second_critics():
     assert light_game().nets == {}
-    game = light_game(features="vgg16", weights="file", gamma=0.0)
+    game = light_game(features="vgg16", weights="file", together=True, heads=Looker())
     assert game.nets == {"eyes": ("vgg16", "file")}
 
 
@@ -358,14 +384,19 @@ def test_the_critics_pictures_are_augmented():
     ("changes", "classes", "message"),
     [
         (
-            {"game": {"features": "vgg61"}, "d": {}},
+            {"game": {"features": "vgg61"}},
             3,
             r"config.game.features='vgg61' is not known. Did you mean 'vgg16'\?",
         ),
         (
-            {"game": {"features": "vgg16"}, "d": {}},
+            {"game": {"features": "vgg16"}},
             3,
-            r"config.game.gamma=1.0: the critic of config.game.features has batch norms",
+            r"config.game.together=False: with config.game.features it must be True",
+        ),
+        (
+            {"game": {"features_from_kimg": 4.0}},
+            3,
+            r"config.game.features_from_kimg=4.0: there is no second critic; set config.game.feat",
         ),
         (
             {},
