@@ -14,6 +14,7 @@ training
 start
 build
 evaluation
+personalize
 inference
 reporting interop
 algorithms recipe

@@ -9,6 +9,9 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Sequence
+
+from gan_jax.runtime import registry
 
 SKINS = {
     "porcelain": "f8d9c0",
@@ -80,8 +83,16 @@ def person(identity: int) -> tuple[int, int]:
     return identity % len(SKINS), (identity + identity // 24) % len(HAIRS)
 
 
-def draw(style: str, identity: int, size: int) -> bytes:
-    """A person in a style, as PNG bytes of `size` x `size` RGBA."""
+def draw(
+    style: str, identity: int, size: int, variant: int | None = None, vary: Sequence[str] = ()
+) -> bytes:
+    """A person in a style, as PNG bytes of `size` x `size` RGBA.
+
+    variant: the parts `vary` of the drawing ("mouth", "eyes") are those of another person, and all
+        else stays; None: all is the person's own.
+    Raises:
+        ValueError: the style has no such part.
+    """
     import dicebear
     import resvg_py
 
@@ -102,7 +113,18 @@ def draw(style: str, identity: int, size: int) -> bytes:
         "translateX": round((0.5 - recipe.x) / recipe.side * 100, 2),
         "translateY": round((0.5 - recipe.y) / recipe.side * 100, 2),
     }
-    svg = dicebear.Avatar(definition, options | chosen | recipe.options).to_string()
+    options |= chosen | recipe.options
+    if variant is not None:
+        for part in vary:
+            registry.choose(components, part, f"a part of {style}")
+        own = dicebear.Avatar(definition, options).to_json()["options"]
+        options |= {"seed": f"person-{identity}-{variant}"}
+        options |= {name: value for name, value in own.items() if name.endswith("Color")}
+        for part in set(components) - set(vary):
+            there = f"{part}Variant" in own
+            options |= {f"{part}Probability": 100} if there else {f"{part}Probability": 0}
+            options |= {f"{part}Variant": [own[f"{part}Variant"]]} if there else {}
+    svg = dicebear.Avatar(definition, options).to_string()
     svg = svg.replace(VEIL, 'fill="none"')
     return bytes(
         resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)

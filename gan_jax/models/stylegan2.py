@@ -21,6 +21,7 @@ from gan_jax.nn.resample import depth_to_space
 from gan_jax.runtime import registry
 
 NOISES = {"random": "fresh in every image", "const": "each layer's own picture", "none": "no noise"}
+SMOOTH = (1, 2, 1)  # taps
 ARCHITECTURES = {"resnet": "residual blocks", "orig": "plain ones, the cifar preset's"}
 
 
@@ -104,7 +105,11 @@ class Generator(nn.Module):
     ) -> Float[Array, "B H W K"]:
         """What each pixel has of each color, as logits; without a palette the picture itself."""
         made = self.to_image(ws, noise or ("random" if train else "const"))
-        return depth_to_space(made, self.patch)
+        if self.patch == 1:
+            return made
+        # smoothed, for the pixels of a square need not agree: its highest frequency becomes 0
+        made = jnp.pad(depth_to_space(made, self.patch), ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+        return conv.resample(made, SMOOTH)
 
     def colors(
         self, ws: Float[Array, "B L {self.w_dim}"], *, train: bool = False

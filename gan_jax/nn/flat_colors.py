@@ -95,6 +95,21 @@ def in_colors(
     return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
 
 
+def in_colors_enlarged(
+    logits: Float[Array, "B H W K"], colors: Float[Array, "B K C"], times: int
+) -> Float[Array, "B {times}*H {times}*W C"]:
+    """The same picture `times` as large in each direction, contours as sharp as there are pixels.
+
+    Logits are smooth where shares are not: they are enlarged (cubic), and each of four
+    points of a pixel takes the color with the largest; their mean is the pixel.
+    """
+    b, h, w, k = logits.shape
+    height, width, fine = h * times, w * times, 2
+    logits = jax.image.resize(logits, (b, height * fine, width * fine, k), "cubic")
+    drawn = jnp.einsum("bhwk,bkc->bhwc", jax.nn.one_hot(logits.argmax(-1), k), colors)
+    return drawn.reshape(b, height, fine, width, fine, -1).mean((2, 4))
+
+
 class Flat(nn.Module):
     """A picture redrawn in a few of its own colors, the k-means of its pixels: without shading.
 

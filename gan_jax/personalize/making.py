@@ -1,0 +1,165 @@
+"""Pictures of one person -> that person's generator: read, inverted, tuned, looked at, kept."""
+
+import pathlib
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+import gan_jax
+from gan_jax import pretrained
+from gan_jax.data import geometry
+from gan_jax.data.images import grid, save_sheet, to_uint8
+from gan_jax.nn import alpha
+from gan_jax.personalize import person, prior
+from gan_jax.personalize.base import Base
+from gan_jax.personalize.inversion import Inversion
+from gan_jax.personalize.person import Person
+from gan_jax.personalize.pictures import Pictures, two_groups
+from gan_jax.personalize.tuning import Tuning
+
+KEPT_SIDE = 64  # pixels of the pictures that the person's folder keeps
+SHOWN = 16  # pictures on a sheet, at most
+ALONE = 0.3  # of the spread of W: how far samples of a person of one picture wander
+QUANTILE = 95  # per cent of a person's own pictures that are accepted
+
+
+def make(
+    base: Base,
+    pictures: Pictures,
+    out: pathlib.Path,
+    *,
+    space: str = "w",
+    steps: int = 200,
+    rounds: int = 100,
+    locality: float = 0.1,
+    seed: int = 0,
+    log: Callable[[str], None] = print,
+) -> Person:
+    """Makes a person of `pictures` in the folder `out`: its files, sheet/pictures.png (each
+    picture, its inversion, and how the tuned generator draws it) and sheet/samples.png.
+
+    Args:
+        space, steps: of the inversion.
+        rounds, locality: of the tuning.
+        log: takes lines of progress and of what was found.
+    """
+    for line in pictures.notes:
+        log(line)
+    n = len(pictures)
+    log(f"{n} pictures; inverting to {space} on {base.sampler.step}")
+    if n == 1:
+        log("one picture: the person can be drawn as on it; ten or more show how they vary")
+
+    def of_inversion(step, near):
+        log(f"  step {step}/{steps}: LPIPS {near.mean():.3f} (worst {near.max():.3f})")
+
+    found = Inversion(base, space, steps)(pictures.values, seed=seed, log=of_inversion)
+    for line in two_groups(found.ws.mean(1), pictures.names):
+        log(line)
+
+    def of_tuning(number, near):
+        if number % 10 == 0:
+            log(f"  round {number}/{rounds}: LPIPS {near.mean():.3f} (worst {near.max():.3f})")
+
+    log("tuning")
+    tuning = Tuning(base, rounds, locality=locality)
+    tuned = tuning(pictures.values, found.ws, seed=seed, log=of_tuning)
+    log(
+        f"LPIPS to the pictures: {found.start.mean():.3f} at the start, {found.distance.mean():.3f}"
+        f" inverted ({found.net.split()[0]}); {tuned.start.mean():.3f} to"
+        f" {tuned.distance.mean():.3f} tuned ({tuned.net.split()[0]})"
+    )
+    kept = np.asarray(alpha.straight(jnp.asarray(pictures.values)))
+    side = min(KEPT_SIDE, *base.shape[:2])
+    small = np.stack([geometry.fit(x, (side, side), "center") for x in to_uint8(kept)])
+    person.write(
+        out,
+        base,
+        tuned.params,
+        found.ws,
+        small,
+        {
+            "made_by": f"gan_jax {gan_jax.__version__}",
+            "made_from": [
+                {"file": name, "sha256": digest}
+                for name, digest in zip(pictures.names, pictures.hashes, strict=True)
+            ],
+            "seed": seed,
+            "space": space,
+            "inversion": {
+                "net": found.net,
+                "steps": found.steps,
+                "distance": [round(float(x), 5) for x in found.distance],
+                "offset": [round(float(x), 5) for x in found.offset],
+            },
+            "tuning": {
+                "net": tuned.net,
+                "rounds": tuned.rounds,
+                "locality": locality,
+                "distance": [round(float(x), 5) for x in tuned.distance],
+            },
+        },
+    )
+    made = person.read(out, base)
+    rows = [to_uint8(kept)[:SHOWN], base.pictures(found.ws[:SHOWN])]
+    rows.append(base.pictures(made.ws[:SHOWN], made.params))
+    save_sheet(out, "pictures.png", grid(np.concatenate(rows), min(n, SHOWN)))
+    new, taken = sample(made, SHOWN, seed)
+    save_sheet(out, "samples.png", grid(base.pictures(base_styles(base, new), made.params), 4))
+    log(taken)
+    log(f"{out}: {(out / person.WEIGHTS).stat().st_size / 1e6:.2f} MB; pictures in {out}/sheet")
+    return made
+
+
+def base_styles(base: Base, w: np.ndarray) -> np.ndarray:
+    """w [n, W] -> ws [n, L, W]."""
+    return np.repeat(w[:, None], base.layers, 1)
+
+
+def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
+    """(n styles [n, W] of the person, a line that says how many were drawn for them).
+
+    Mixtures of the anchors (prior.samples), of a person of one picture that style and its
+    neighbors. Each is drawn as a picture and accepted where it is no farther from the mean of the
+    person's own pictures than QUANTILE of those are; the farthest apart among the accepted are
+    taken, greedily.
+    """
+    base, pool = made.base, 4 * n
+    if len(made.anchors) == 1:
+        rng = np.random.default_rng(seed)
+        away = rng.standard_normal((pool, made.anchors.shape[1])) / made.anchors.shape[1] ** 0.5
+        ws = made.anchors + ALONE * base.statistics.std * away
+        return ws[:n].astype(np.float32), f"{n} samples around the one picture's style"
+    ws = prior.samples(made.anchors, pool, seed)
+    own, new = (
+        embed(x) for x in (made.pictures, base.pictures(base_styles(base, ws), made.params))
+    )
+    # of each picture to the mean of the others, so that a picture is not measured by itself
+    others = (own.sum(0) - own) / max(len(own) - 1, 1)
+    limit = np.percentile(np.linalg.norm(own - others, axis=1), QUANTILE)
+    fits = np.linalg.norm(new - own.mean(0), axis=1) <= limit
+    rows = np.flatnonzero(fits) if fits.any() else np.arange(pool)
+    chosen = farthest(new[rows], n)
+    words = f"{fits.mean():.0%} of {pool} samples are as near to the person as the pictures are"
+    if not fits.any():
+        words += (
+            "; all were taken nevertheless, with care: the pictures may be too few or too alike"
+        )
+    return ws[rows[chosen]], words
+
+
+def embed(pictures: np.ndarray) -> np.ndarray:
+    """uint8 [n, H, W, C] -> [n, F], by EfficientNet-Lite0."""
+    net = pretrained.load("efflite0")
+    return np.concatenate([np.asarray(net(x[None]).features) for x in pictures])
+
+
+def farthest(features: np.ndarray, n: int) -> np.ndarray:
+    """Rows of [m, F]: the one nearest to the mean, then each the farthest from all before, n."""
+    rows = [int(np.linalg.norm(features - features.mean(0), axis=1).argmin())]
+    near = np.linalg.norm(features - features[rows[0]], axis=1)
+    while len(rows) < min(n, len(features)):
+        rows.append(int(near.argmax()))
+        near = np.minimum(near, np.linalg.norm(features - features[rows[-1]], axis=1))
+    return np.array(rows)

@@ -1,0 +1,95 @@
+"""A person -> a pack of stickers: which of their styles are drawn, and how large."""
+
+import math
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from gan_jax.data import geometry
+from gan_jax.personalize import directions, making, person, stickers
+from gan_jax.personalize.directions import Direction
+from gan_jax.personalize.person import Person
+from gan_jax.personalize.stickers import SIDE, Sticker
+
+FRAMES = 24  # of an animated sticker
+MILLISECONDS = 60  # a frame
+
+
+def make(
+    made: Person,
+    out: pathlib.Path,
+    *,
+    count: int = 12,
+    messenger: str = "whatsapp",
+    emoji: Sequence[str] = ("🙂",),
+    edits: Mapping[str, float] | None = None,
+    by_name: Mapping[str, Direction] | None = None,
+    loop: bool = False,
+    outline: int = stickers.OUTLINE,
+    seed: int = 0,
+    log: Callable[[str], None] = print,
+) -> list[pathlib.Path]:
+    """Draws a pack of `count` stickers; see stickers.write_pack, which raises what is wrong of it.
+
+    Args:
+        emoji: of the stickers, in turn.
+        edits, by_name: as directions.apply has them, of all stickers.
+        loop: each goes to the next one's style and back, without a jump at its end.
+    Raises:
+        ValueError: the base has no alpha.
+    """
+    base = made.base
+    if not base.has_alpha:
+        raise ValueError(
+            f"{base.sampler.step}: its pictures have no alpha, and stickers need one; take a base"
+            " that was trained with config.data.channels=4, such as avatars-base."
+        )
+    w, words = making.sample(made, count, seed)
+    log(words)
+    if len(w) < count:
+        log(f"{len(w)} of {count} stickers: no more samples were near enough")
+    ws = making.base_styles(base, w)
+    ws, notes = directions.apply(ws, edits or {}, by_name or {})
+    for line in notes:
+        log(line)
+    drawn = []
+    for k in range(len(ws)):
+        path = _there_and_back(ws[k], ws[(k + 1) % len(ws)]) if loop else ws[k : k + 1]
+        drawn.append(
+            Sticker(
+                f"{k + 1:02d}",
+                (emoji[k % len(emoji)].strip(),),
+                tuple(large(made, path)),
+                {"sample": k, "edits": dict(edits or {})},
+            )
+        )
+    about = {
+        "seed": seed,
+        "base": {"name": str(base.sampler.step), "sha256": base.sha256},
+        "person": made.about["sha256"],
+        "license": "as the base's and the person's pictures allow",
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    person.mark_output(out, made)
+    return stickers.write_pack(
+        drawn, out, messenger, about, outline=outline, milliseconds=MILLISECONDS, log=log
+    )
+
+
+def large(made: Person, ws: np.ndarray) -> np.ndarray:
+    """ws [n, L, W] -> uint8 [n, h, w, 4] of SIDE pixels or a little more: drawn at that size where
+    the base draws in colors, else enlarged."""
+    base = made.base
+    times = max(1, math.ceil(SIDE / max(base.shape[:2])))
+    if base.draws_colors:
+        return base.large(ws, times, made.params)
+    pictures = base.pictures(ws, made.params)
+    size = tuple(n * times for n in base.shape[:2])
+    return np.stack([geometry.fit(x, size, "stretch") for x in pictures])
+
+
+def _there_and_back(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """FRAMES styles from a to b and back, slow at both ends: the last leads to the first."""
+    t = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAMES) / FRAMES)
+    return (a + t[:, None, None] * (b - a)).astype(np.float32)
