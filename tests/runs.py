@@ -11,13 +11,16 @@ import numpy as np
 from gan_jax import algorithms, build, checkpoint, config
 
 
-def untrained(workdir, settings, shape, classes=()):
-    """Makes the folder the workdir of a run at its start. settings: of config.Config."""
+def untrained(workdir, settings, shape, classes=(), fill=None):
+    """Makes the folder the workdir of a run at its start.
+
+    settings: of config.Config. fill: (path, shape) -> array of each leaf; None: `_filled`.
+    """
     run = config.Config(**settings)
     game = algorithms.make_game(run, shape, len(classes))
     new = lambda: build.new_state(run, game, shape, len(classes)).saved()
     shapes = jax.eval_shape(new)
-    state = jax.tree_util.tree_map_with_path(_filled, shapes)
+    state = jax.tree_util.tree_map_with_path(fill or _filled, shapes)
     meta = {"config": dataclasses.asdict(run), "shape": shape, "classes": classes}
     with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
         assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()

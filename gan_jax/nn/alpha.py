@@ -30,9 +30,10 @@ def straight(x: Float[Array, "*B C"]) -> Float[Array, "*B C"]:
 
 
 def over(x: Float[Array, "*B 4"], background: Float[Array, "*b 3"]) -> Float[Array, "*B 3"]:
-    """Premultiplied RGBA over a background in [-1, 1]."""
+    """Premultiplied RGBA over a background in [-1, 1], one color or one a picture."""
     color, alpha = _unit(x)
-    return 2 * (color + (background + 1) / 2 * (1 - alpha)) - 1
+    behind = (background.reshape(*(1,) * (x.ndim - background.ndim), *background.shape) + 1) / 2
+    return 2 * (color + behind * (1 - alpha)) - 1
 
 
 def _unit(x):

@@ -117,7 +117,7 @@ class Projection:
 
     def styles(self, found: PyTree, anchors: Float[Array, "N W"]) -> Float[Array, "L W"]:
         """A style for each layer, of weights that are -beta at the least and sum to 1."""
-        raw = found["shares"] + found["delta"]
+        raw = found["shares"][None] + found["delta"]
         kept = softplus(raw + self.beta) - self.beta
         return kept / kept.sum(1, keepdims=True) @ anchors
 

@@ -106,7 +106,11 @@ def framed(drawing: np.ndarray, side: int = SIDE, outline: int = OUTLINE) -> np.
         np.asarray(Image.fromarray(values[..., k]).resize(size[::-1], Image.Resampling.LANCZOS))
         for k in range(4)
     ]
-    values = np.clip(np.stack(bands, -1), 0, 255)
+    values = np.stack(bands, -1)
+    # the filter overshoots alike in color and alpha: divided first, clipped then
+    color = np.clip(255 * values[..., :3] / np.maximum(values[..., 3:], 1), 0, 255)
+    values[..., 3:] = np.clip(values[..., 3:], 0, 255)
+    values[..., :3] = color * values[..., 3:] / 255
     whole = np.zeros((side, side, 4), np.float32)
     top, left = ((side - n) // 2 for n in size)
     whole[top : top + size[0], left : left + size[1]] = values
@@ -149,7 +153,7 @@ def encoded(
         if moving:
             options |= {
                 "save_all": True, "append_images": pictures[1:], "duration": milliseconds,
-                "loop": 0, "minimize_size": True,
+                "loop": 0,
             }  # fmt: skip
         pictures[0].save(file, "WEBP", **options)
         if file.tell() <= limit:

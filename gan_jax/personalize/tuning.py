@@ -115,7 +115,8 @@ class Tuning:
 
     def _measured(self, weights, params, ws, wanted) -> np.ndarray:
         """LPIPS of each picture, [n]."""
-        found = [_distance(self, weights, params, ws[i : i + 1], wanted[i]) for i in range(len(ws))]
+        rows = (slice(i, i + 1) for i in range(len(ws)))
+        found = [_distance(self, weights, params, ws[k], wanted[k]) for k in rows]
         return np.concatenate(found)
 
     def loss(self, moving, weights, part):

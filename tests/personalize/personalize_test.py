@@ -1,0 +1,535 @@
+"""Inversion, tuning, a person's file, its prior, on a generator of a few hundred weights."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gan_jax import pretrained
+from gan_jax.data.images import save_png
+from gan_jax.inference import loading
+from gan_jax.nn import alpha, flat_colors
+from gan_jax.personalize import directions, making, person, pictures, prior
+from gan_jax.personalize.base import Base, reduced, seen
+from gan_jax.personalize.inversion import Inversion, _correlation, _normalized
+from gan_jax.personalize.prior import Projection
+from gan_jax.personalize.tuning import Tuning
+from gan_jax.pretrained import Features, Net
+from tests.runs import untrained
+
+RUN = {"algorithm": "stylegan2", "model": "stylegan2", "data": {}, "batch": 4, "total_kimg": 1.0}
+RUN |= {
+    "g": {"w_dim": 6, "map_layers": 1, "channel_base": 64, "channel_max": 8, "patch": 2},
+    "d": {"channel_base": 32, "channel_max": 4},
+    "game": {"z_dim": 4},
+}
+PALETTE = RUN | {"g": RUN["g"] | {"palette": 4}}
+
+
+def pixel_net(name, *_):
+    """Pictures -> their pixels, averaged over squares of 2: the squared distance is 4 times the
+    mean squared difference of those."""
+
+    def forward(params, x):
+        n, h, w, c = x.shape
+        x = x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4)) / 127.5
+        return Features(2 * x.reshape(n, -1) / np.sqrt(x[0].size), None)
+
+    return Net(name, f"_{name}", 0, 0, None, "none", "0", {}, forward, squared_distance=True)
+
+
+def lively(path, x):
+    """Weights as StyleGAN2's start, and colors far apart: pictures depend on their styles."""
+    name = jax.tree_util.keystr(path)
+    draw = np.random.default_rng(list(name.encode()))
+    if "colors" in name and "bias" in name:
+        return jnp.asarray(draw.uniform(-1, 1, x.shape).astype(np.float32))
+    if x.ndim < 2:
+        return jnp.asarray(np.full(x.shape, "affine" in name, x.dtype))
+    scale = 100 if "mapping" in name else 0.1 if "colors" in name else 1
+    return jnp.asarray(draw.normal(0, scale, x.shape).astype(x.dtype))
+
+
+@pytest.fixture(autouse=True)
+def nets(monkeypatch):
+    for name in ("lpips_vgg", "lpips_alex", "efflite0"):
+        monkeypatch.setitem(pretrained.NETS, name, pixel_net)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Untrained runs: "colors" draws in a palette with alpha, "plain" RGB without."""
+    root = tmp_path_factory.mktemp("runs")
+    untrained(root / "colors", PALETTE, [16, 16, 4], ["a", "b"], lively)
+    untrained(root / "plain", RUN, [16, 16, 3], (), lively)
+    return root
+
+
+@pytest.fixture(scope="module")
+def base(runs):
+    return Base(loading.load_sampler(runs / "colors"))
+
+
+@pytest.fixture(scope="module")
+def plain(runs):
+    return Base(loading.load_sampler(runs / "plain"))
+
+
+def drawn(base, rows):
+    """(w, pictures) of the base's samples."""
+    w = base.statistics.ws[rows]
+    return w, np.asarray(base.draw(base.params, base.repeat(jnp.asarray(w))))
+
+
+# --- the base
+
+
+def test_statistics_of_w(base):
+    found = base.statistics
+    np.testing.assert_allclose(found.mean, found.ws.mean(0), rtol=1e-5)
+    square = np.square(found.ws - found.mean).sum(1).mean()
+    assert found.std == pytest.approx(square**0.5, rel=1e-5)
+    assert np.bincount(found.labels).tolist() == [1000, 1000]
+    assert found.thumbnails.shape == (2000, 16, 16, 3)
+
+
+def test_the_hash_is_of_the_weights(runs, base):
+    again = Base(loading.load_sampler(runs / "colors"))
+    assert again.sha256 == base.sha256
+    other = jax.tree.map(lambda x: x + 1e-3, base.ema)
+    assert Base(dataclasses.replace(base.sampler, ema=other)).sha256 != base.sha256
+
+
+def test_a_generator_without_styles_is_refused(tmp_path):
+    plain = {"algorithm": "noise_to_image", "model": "mlp", "g": {"widths": (4,)}}
+    plain |= {
+        "d": {"widths": (4,)},
+        "data": {},
+        "batch": 4,
+        "total_kimg": 1.0,
+        "game": {"z_dim": 2},
+    }
+    run = untrained(tmp_path / "run", plain, [8, 8, 3])
+    with pytest.raises(ValueError, match="personalization needs a generator with styles"):
+        Base(loading.load_sampler(run))
+
+
+def test_alpha_straight_and_premultiplied():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (2, 3, 3, 4)).astype(np.float32)
+    x[0, 0, 0, 3] = -1
+    both = np.asarray(alpha.premultiplied(x))
+    assert (both[0, 0, 0] == -1).all()  # what nobody sees is black
+    back = np.asarray(alpha.straight(both))
+    np.testing.assert_allclose(back[1:], x[1:], atol=1e-5)
+    ground = np.array([0.5, -0.5, 1], np.float32)
+    a = (x[..., 3:] + 1) / 2
+    np.testing.assert_allclose(
+        alpha.over(both, ground), x[..., :3] * a + ground * (1 - a), atol=1e-6
+    )
+    rgb = x[..., :3]
+    assert alpha.premultiplied(rgb) is rgb and alpha.straight(rgb) is rgb
+
+
+def test_a_drawing_larger_has_its_colors_and_sharp_contours():
+    logits = np.full((1, 8, 8, 2), -5, np.float32)
+    logits[:, :, :4, 0] = logits[:, :, 4:, 1] = 5
+    colors = np.array([[[1, 0, 0.0], [0, 1, 0]]], np.float32)
+    large = np.asarray(flat_colors.in_colors_enlarged(logits, colors, 8))
+    assert large.shape == (1, 64, 64, 3)
+    np.testing.assert_array_equal(large[:, :, :32], np.broadcast_to([1, 0, 0], (1, 64, 32, 3)))
+    np.testing.assert_array_equal(large[:, :, 32:], np.broadcast_to([0, 1, 0], (1, 64, 32, 3)))
+
+
+def test_large_pictures_are_the_small_ones(base):
+    ws = np.asarray(base.repeat(jnp.asarray(base.statistics.ws[:2])))
+    small, large = base.pictures(ws), base.large(ws, 4)
+    assert large.shape == (2, 64, 64, 4) and base.draws_colors
+    mean = large.reshape(2, 16, 4, 16, 4, 4).mean((2, 4))
+    assert np.abs(mean - small).mean() < 25
+
+
+def test_larger_pictures_are_reduced_by_areas():
+    x = np.arange(2 * 512 * 512, dtype=np.float32).reshape(2, 512, 512, 1)
+    want = x.reshape(2, 256, 2, 256, 2, 1).mean((2, 4))
+    np.testing.assert_allclose(reduced(x), want)
+    assert reduced(x[:, :256, :256]) is not None and reduced(x[:, :300]).shape == (2, 300, 512, 1)
+
+
+# --- inversion
+
+
+def test_generated_pictures_are_found_again(base):
+    """They come within a hundredth of where the search starts, far from it."""
+    _, target = drawn(base, [5, 6, 7])
+    inversion = Inversion(base, steps=150, wander=0.0)
+    start = jnp.asarray(base.statistics.ws[100:103])
+    object.__setattr__(inversion, "starts", lambda target: start)
+    looks = []
+    found = inversion(target, log=lambda step, near: looks.append((step, near.mean())))
+    assert found.ws.shape == (3, base.layers, 6)
+    assert (found.distance < 0.05 * found.start).all() and (found.offset == 0).all()
+    assert [step for step, _ in looks[:2]] == [25, 50] and looks[-1][1] < looks[0][1]
+    made = base.draw(base.params, jnp.asarray(found.ws))
+    want = 4 * np.square(_halved(made) - _halved(target)).mean((1, 2, 3))
+    np.testing.assert_allclose(found.distance, want, rtol=1e-3, atol=1e-6)
+
+
+def _halved(x):
+    x = alpha.over(jnp.asarray(x), jnp.ones(3))
+    return np.asarray(x.reshape(len(x), 8, 2, 8, 2, 3).mean((2, 4)))
+
+
+def test_the_search_starts_at_the_sample_most_like_the_picture(base):
+    w, target = drawn(base, [30, 31])
+    np.testing.assert_array_equal(Inversion(base).starts(jnp.asarray(target)), w)
+
+
+def test_pictures_do_not_depend_on_each_other(base):
+    target = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 4)).astype(np.float32)
+    search = Inversion(base, steps=5, wander=0.0)
+    both, one = search(target), search(target[:1])
+    np.testing.assert_allclose(both.ws[0], one.ws[0], atol=1e-3)
+
+
+def test_a_style_for_each_layer_comes_nearer_and_says_how_far_apart(base):
+    target = np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 4)).astype(np.float32)
+    target[..., 3] = 1
+    one, each = (Inversion(base, space, steps=90)(target) for space in ("w", "w+"))
+    assert each.distance[0] < one.distance[0] and each.offset[0] > 0 == one.offset[0]
+
+
+def test_it_ends_where_nothing_gets_nearer(base):
+    _, target = drawn(base, [9])
+    found = Inversion(base, steps=2000, lr=0.0)(target)
+    assert found.steps == 100
+
+
+def test_noise_maps(plain):
+    rng = np.random.default_rng(0)
+    target = rng.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
+    found = Inversion(plain, steps=4, noise_maps=True)(target)
+    for x in jax.tree.leaves(found.noise):
+        assert len(x) == 2
+        np.testing.assert_allclose(x.mean((1, 2)), 0, atol=1e-5)
+        np.testing.assert_allclose(np.square(x).mean((1, 2)), 1, rtol=1e-4)
+    waves = jnp.asarray(np.tile([1.0, -1.0], (1, 16, 8)))
+    assert _correlation(waves) == pytest.approx(2.0)  # -1 along x, 1 along y; 0 once averaged
+    shifted = _normalized({"a": waves * 3 + 2})["a"]
+    np.testing.assert_allclose(shifted, waves, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"space": "z"}, "space='z' is not known"), ({"steps": 0}, "steps=0: it must be at least 1")],
+)
+def test_bad_settings_of_an_inversion(base, settings, message):
+    with pytest.raises(ValueError, match=message):
+        Inversion(base, **settings)
+
+
+# --- tuning
+
+
+@pytest.fixture(scope="module")
+def tuned(base):
+    """(target, ws, tuned without locality, and with)."""
+    pretrained.NETS, kept = dict(pretrained.NETS), pretrained.NETS
+    pretrained.NETS |= dict.fromkeys(("lpips_vgg", "lpips_alex"), pixel_net)
+    _, target = drawn(base, [5, 6, 7])
+    target = target.copy()
+    target[:, 2:14, 2:10] = [0.9, -0.9, 0.9, 1]
+    ws = np.asarray(base.repeat(jnp.asarray(base.statistics.ws[5:8])))
+    looks = []
+    made = [
+        Tuning(base, rounds=40, locality=k, batch=2, lr=1e-2)(
+            target, ws, log=lambda number, near: looks.append(number)
+        )
+        for k in (0.0, 20.0)
+    ]
+    pretrained.NETS = kept
+    assert looks[:3] == [1, 2, 3]
+    return target, ws, *made
+
+
+def test_tuning_draws_what_the_base_can_not(base, tuned):
+    *_, free, _ = tuned
+    assert (free.distance < 0.6 * free.start).all() and free.rounds == 40
+    before, after = base.params["mapping"], free.params["mapping"]
+    assert all((x == y).all() for x, y in zip(*map(jax.tree.leaves, (before, after)), strict=True))
+
+
+def test_the_locality_term_keeps_others_as_they_were(base, tuned):
+    *_, free, held = tuned
+    ws = np.asarray(base.repeat(jnp.asarray(base.statistics.ws[50:70])))
+
+    def off(found):
+        return np.abs(base.pictures(ws, found.params).astype(int) - base.pictures(ws)).mean()
+
+    assert off(held) < 0.7 * off(free)
+
+
+def test_tuning_ends_once_all_are_near_enough(base):
+    _, target = drawn(base, [5])
+    ws = np.asarray(base.repeat(jnp.asarray(base.statistics.ws[5:6])))
+    found = Tuning(base, rounds=10)(target, ws)
+    assert found.rounds == 0 and found.distance[0] < 1e-6
+    assert all(
+        (x == y).all()
+        for x, y in zip(*map(jax.tree.leaves, (base.params, found.params)), strict=True)
+    )
+
+
+# --- a person
+
+
+def test_samples_are_mixtures_of_three_anchors():
+    anchors = np.eye(5, dtype=np.float32)
+    found = prior.samples(anchors, 40, seed=1)
+    np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
+    assert found.min() >= 0 and ((found > 0).sum(1) == 3).all()
+    assert (prior.samples(anchors, 40, seed=1) == found).all()
+    assert len(np.unique(np.argmax(found, 1))) == 5
+    np.testing.assert_allclose(prior.samples(anchors[:1], 2), anchors[[0, 0]])
+
+
+def test_an_edit_ends_where_the_person_does():
+    anchors = np.eye(3, dtype=np.float32)
+    shares = np.array([0.2, 0.3, 0.5])
+    moved, gone = prior.edited(anchors, shares, np.array([1, -1, 0.0]), 0.1)
+    np.testing.assert_allclose(moved, [0.3, 0.2, 0.5], atol=1e-4)
+    assert gone == pytest.approx(0.1)
+    moved, gone = prior.edited(anchors, shares, np.array([1, -1, 0.0]), 5.0, beta=0.02)
+    np.testing.assert_allclose(moved, [0.52, -0.02, 0.5], atol=1e-4)
+    assert gone == pytest.approx(0.32, abs=1e-4) and moved.sum() == pytest.approx(1)
+
+
+def test_what_is_lost_of_a_picture_does_not_matter_to_its_projection(base):
+    anchors = base.statistics.ws[[5, 6, 7, 8]]
+    truth = np.array([0.7, 0.1, 0.1, 0.1]) @ anchors
+    _, (picture,) = (
+        anchors,
+        np.asarray(base.draw(base.params, base.repeat(jnp.asarray(truth[None])))),
+    )
+    project = Projection(base, base.params, anchors, steps=60)
+    mask = np.ones((16, 16), np.float32)
+    mask[:8] = 0
+    broken = picture.copy()
+    broken[:8] = 1
+    ws, near = project(broken, mask=mask)
+    same, _ = project(picture, mask=mask)
+    np.testing.assert_array_equal(ws, same)
+    made = np.asarray(base.draw(base.params, jnp.asarray(ws)[None]))[0]
+    middle = np.asarray(base.draw(base.params, base.repeat(jnp.asarray(anchors.mean(0)[None]))))[0]
+    assert np.abs(made - picture).mean() < 0.5 * np.abs(middle - picture).mean() and near < 0.05
+    small = picture.reshape(8, 2, 8, 2, 4).mean((1, 3))
+    ws, _ = project(small, times=2)
+    made = np.asarray(base.draw(base.params, jnp.asarray(ws)[None]))[0]
+    assert np.abs(made - picture).mean() < 0.5 * np.abs(middle - picture).mean()
+
+
+@pytest.fixture
+def made(base, tuned, tmp_path):
+    """A person's folder."""
+    _, ws, free, _ = tuned
+    small = base.pictures(ws)
+    about = {"made_from": [{"file": "a.png", "sha256": "0"}], "seed": 0}
+    person.write(tmp_path / "anna", base, free.params, ws, small, about)
+    return tmp_path / "anna"
+
+
+def test_a_persons_file(base, tuned, made):
+    """The difference in bfloat16; what did not change is not in it."""
+    _, ws, free, _ = tuned
+    again = person.read(made, base)
+    np.testing.assert_array_equal(again.ws, ws)
+    for x, y, z in zip(
+        *map(jax.tree.leaves, (again.params, free.params, base.params)), strict=True
+    ):
+        np.testing.assert_allclose(x - z, y - z, rtol=0.01, atol=1e-7)
+    np.testing.assert_allclose(again.anchors, ws[:, 0], rtol=1e-6)
+    import safetensors.numpy
+
+    names = safetensors.numpy.load_file(made / person.WEIGHTS)
+    assert not [name for name in names if "mapping" in name]
+    assert json.loads((made / person.ABOUT).read_text())["made_from"][0]["file"] == "a.png"
+
+
+def test_a_persons_file_for_another_base(plain, made):
+    with pytest.raises(ValueError, match=r"anna: made on the base .*colors.*which is not .*plain"):
+        person.read(made, plain)
+
+
+def test_a_damaged_persons_file(base, made, tmp_path):
+    (made / person.WEIGHTS).write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"person.safetensors has changed since it was written"):
+        person.read(made, base)
+    (made / person.ABOUT).write_text("{")
+    with pytest.raises(ValueError, match="is no JSON"):
+        person.read(made, base)
+    (made / person.ABOUT).write_text("{}")
+    with pytest.raises(ValueError, match="is not as `gan-jax personalize` writes it"):
+        person.read(made, base)
+    with pytest.raises(ValueError, match="no person there"):
+        person.read(tmp_path, base)
+
+
+def test_forgetting_removes_what_was_made_of_the_person_and_nothing_else(base, made, tmp_path):
+    found = person.read(made, base)
+    own, moved, others = (tmp_path / name for name in ("pack", "moved", "others"))
+    for folder in (own, moved, others):
+        folder.mkdir()
+        person.mark_output(folder, found)
+    (moved / "made_of.json").unlink()
+    (others / "made_of.json").write_text('{"person": "another"}')
+    (tmp_path / "photo.png").write_bytes(b"mine")
+    assert person.forget(made) == [own, made]
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["moved", "others", "photo.png"]
+
+
+def test_samples_are_accepted_by_the_persons_own_pictures(base, made):
+    found = person.read(made, base)
+    ws, words = making.sample(found, 4, seed=0)
+    assert ws.shape[1] == 6 and "% of 16 samples are as near to the person" in words
+    alone = found._replace(ws=found.ws[:1])
+    ws, words = making.sample(alone, 4, seed=0)
+    assert ws.shape == (4, 6) and words == "4 samples around the one picture's style"
+    away = np.linalg.norm(ws - alone.anchors, axis=1).mean()
+    assert away == pytest.approx(making.ALONE * base.statistics.std, rel=0.5)
+
+
+def test_farthest_apart():
+    features = np.array([[0.0], [0.1], [0.2], [5], [-5]])
+    assert making.farthest(features, 3).tolist() == [1, 4, 3]
+    assert sorted(making.farthest(features, 9)) == [0, 1, 2, 3, 4]
+
+
+# --- its pictures
+
+
+def test_a_plain_ground_becomes_clear():
+    picture = np.full((32, 32, 3), 240, np.uint8)
+    picture[8:24, 8:24] = [200, 40, 40]
+    picture[8:24, 7] = [220, 140, 140]  # half and half
+    picture[14:18, 14:18] = 240  # white inside, as an eye has it
+    made = pictures.cut_out(picture)
+    assert (made[:8, :, 3] == 0).all() and (made[9:23, 9:23, 3] == 255).all()
+    assert 100 < made[12, 7, 3] < 155 and made[12, 7, :3].tolist() == [200, 40, 40]
+    noisy = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    assert (pictures.cut_out(noisy)[..., 3] == 255).all()
+
+
+def test_pictures_of_a_person_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        save_png(tmp_path / f"{k}.png", rng.integers(0, 255, (20, 30, 3), np.uint8))
+    (tmp_path / "copy.png").write_bytes((tmp_path / "0.png").read_bytes())
+    (tmp_path / "broken.png").write_bytes(b"no")
+    (tmp_path / "words.txt").write_text("no")
+    found = pictures.read([tmp_path], (16, 16, 3))
+    assert found.values.shape == (6, 16, 16, 3) and found.values.dtype == np.float32
+    assert found.names == [f"{k}.png" for k in range(6)] and len(set(found.hashes)) == 6
+    notes = "\n".join(found.notes)
+    assert "the same picture as 0.png': copy.png" in notes and "broken.png" in notes
+    assert "passed over 1 file: 1 .txt" in notes
+    few = pictures.read([tmp_path / f"{k}.png" for k in range(6)], (16, 16, 3), most=2)
+    assert few.names == ["0.png", "5.png"]
+    assert few.notes == ["6 pictures: 2 of them are taken, evenly"]
+    clear = pictures.read([tmp_path / "0.png"], (16, 16, 4))
+    assert clear.values.shape == (1, 16, 16, 4)
+    assert "1 of 1 pictures have neither transparency nor a plain ground" in clear.notes[-1]
+    with pytest.raises(ValueError, match="no picture left. set aside 1"):
+        pictures.read([tmp_path / "broken.png"], (16, 16, 3))
+
+
+def test_which_face_is_taken_is_said(tmp_path, monkeypatch):
+    save_png(tmp_path / "two.png", np.zeros((40, 60, 3), np.uint8))
+    both = [pictures.faces.Face(20, 20, 20, 0), pictures.faces.Face(45, 20, 10, 0)]
+    monkeypatch.setattr(pictures.faces, "find", lambda picture: both)
+    found = pictures.read([tmp_path], (16, 16, 3), find_faces=True)
+    assert "several faces, of which number 1 by size is taken" in found.notes[-1]
+    with pytest.raises(ValueError, match="it has 2 faces, and --face asks for number 3"):
+        pictures.read([tmp_path], (16, 16, 3), find_faces=True, face=3)
+    monkeypatch.setattr(pictures.faces, "find", lambda picture: [])
+    with pytest.raises(ValueError, match="no face found"):
+        pictures.read([tmp_path], (16, 16, 3), find_faces=True)
+
+
+def test_two_persons_are_told_apart():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(0, 1, (8, 4)), rng.normal(0, 1, (3, 4)) + 12
+    names = [f"{k}.png" for k in range(11)]
+    (line,) = pictures.two_groups(np.concatenate([one, other]), names)
+    assert "8 and 3 (8.png, 9.png, 10.png)" in line
+    assert pictures.two_groups(one, names[:8]) == []
+    assert pictures.two_groups(np.concatenate([one, other[:1]]), names[:9]) == []
+
+
+# --- directions
+
+
+def test_directions_of_the_samples(base):
+    first, second, *_ = directions.pca(base)
+    ws = base.statistics.ws - base.statistics.mean
+    along = ws @ first.vector / (first.vector @ first.vector)
+    assert along.std() == pytest.approx(1, rel=1e-3)  # an amount of 1 is a standard deviation
+    assert abs(first.vector @ second.vector) < 1e-5
+    assert first.least == pytest.approx(np.percentile(along, 1), rel=1e-3)
+    (weights,) = directions.sefa(base, 1)
+    columns = np.concatenate(directions._affines(base.params["synthesis"]), 1)
+    columns /= np.linalg.norm(columns, axis=0)
+    gain = [np.linalg.norm(v @ columns) / np.linalg.norm(v) for v in np.eye(6)]
+    own = weights.vector / np.linalg.norm(weights.vector)
+    assert np.linalg.norm(own @ columns) > max(gain)
+
+
+def test_a_direction_from_labels():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    ws = rng.normal(0, 1, (200, 5)) * [1, 1, 1, 1, 8] + np.outer(labels, [3, 0, 0, 0, 4])
+    found = directions.from_labels(ws.astype(np.float32), labels)
+    assert found.accuracy > 0.9
+    means = [found.direction @ ws[labels == k].mean(0) for k in (0, 1)]
+    assert means[1] - means[0] == pytest.approx(found.direction @ found.direction, rel=1e-3)
+    assert abs(found.direction[4]) < abs(found.direction[0])  # the noisy number counts for less
+    chance = directions.from_labels(rng.normal(0, 1, (200, 5)), labels)
+    assert 0.35 < chance.accuracy < 0.65
+    with pytest.raises(ValueError, match="1 pictures with and 3 without"):
+        directions.from_labels(ws[:4], np.array([0, 0, 0, 1]))
+    kept = directions.without(np.array([1.0, 1, 0]), [np.array([0, 2.0, 0])])
+    np.testing.assert_allclose(kept, [1, 0, 0], atol=1e-12)
+
+
+def test_edits_by_name(base, plain, tmp_path):
+    found = directions.Separated(np.arange(6, dtype=np.float32), 0.9)
+    directions.save(tmp_path / "smile.json", base, "smile", found, "3 and 3 pictures")
+    by_name = directions.known(base, [tmp_path / "smile.json"])
+    assert {"smile", "a", "b", "pca5", "sefa5"} <= by_name.keys()
+    ws = np.zeros((2, base.layers, 6), np.float32)
+    moved, notes = directions.apply(ws, directions.parse("pca0=0.5, b=-1"), by_name)
+    want = 0.5 * by_name["pca0"].vector - by_name["b"].vector
+    np.testing.assert_allclose(moved, np.broadcast_to(want, ws.shape), rtol=1e-5)
+    assert notes == [] and (ws == 0).all()
+    moved, notes = directions.apply(ws, {"pca0": 1000.0}, by_name)
+    span = by_name["pca0"].most - by_name["pca0"].least
+    np.testing.assert_allclose(moved[0, 0], span * by_name["pca0"].vector, rtol=1e-5)
+    assert "pca0=1000: the base's samples span" in notes[0]
+    with pytest.raises(ValueError, match="--edit='smlie' is not known. Did you mean 'smile'"):
+        directions.apply(ws, {"smlie": 1.0}, by_name)
+    with pytest.raises(ValueError, match="'smile' is not as smile=1.5"):
+        directions.parse("smile")
+    with pytest.raises(ValueError, match="a direction of another base"):
+        directions.load(tmp_path / "smile.json", plain)
+    (tmp_path / "bad.json").write_text("[]")
+    with pytest.raises(ValueError, match="no direction as `gan-jax direction` writes it"):
+        directions.load(tmp_path / "bad.json", base)
+
+
+def test_what_lpips_sees_of_alpha_lies_over_white(base):
+    x = np.full((1, 16, 16, 4), -1, np.float32)  # all clear
+    np.testing.assert_allclose(
+        seen(pixel_net("a"), {}, jnp.asarray(x)), seen(pixel_net("a"), {}, jnp.ones((1, 16, 16, 3)))
+    )
