@@ -23,6 +23,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # trained in tests/algorithms; run these with -m slow.
 ALIKE = {
     "avatars_dcgan",  # in tests/readme_test.py
+    "avatars_stylegan2_rgba64",
     "cartoon_comic",
     "avatars_biggan",
     "wgan_gp_cifar10",

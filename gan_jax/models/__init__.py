@@ -17,6 +17,9 @@ class Traits(NamedTuple):
             into such groups.
         scales_biases: of a critic: its call takes `scale` f32 [B], which multiplies all biases.
         mapping, synthesis: of a generator with styles: its methods noise -> ws and ws -> picture.
+        palette: number of colors that a generator draws in; 0: any.
+        shares, colors: of a generator with styles and a palette: its methods ws -> what each pixel
+            has of each color, as logits, and ws -> the colors.
     """
 
     sampling_settings: tuple[str, ...] = ()
@@ -25,6 +28,9 @@ class Traits(NamedTuple):
     scales_biases: bool = False
     mapping: Callable | None = None
     synthesis: Callable | None = None
+    palette: int = 0
+    shares: Callable | None = None
+    colors: Callable | None = None
 
 
 def traits(net: Any) -> Traits:

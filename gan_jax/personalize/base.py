@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from gan_jax import checkpoint, pretrained
+from gan_jax import checkpoint, models, pretrained
 from gan_jax.algorithms.base import Variables, forward
 from gan_jax.inference.sampler import Sampler
 from gan_jax.nn import alpha, flat_colors
@@ -139,7 +139,8 @@ class Base:
     @property
     def draws_colors(self) -> bool:
         """Whether its generator draws in a palette, and so at any size."""
-        return bool(getattr(self.sampler.game.g, "palette", 0))
+        how = models.traits(self.sampler.game.g)
+        return how.palette > 0 and how.shares is not None
 
     def large(self, ws: np.ndarray, times: int, params: PyTree | None = None) -> np.ndarray:
         """The same pictures `times` as large, uint8 [n, times H, times W, C], contours sharp. Only

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
@@ -283,7 +283,7 @@ def check_pack(folder: pathlib.Path) -> list[str]:
     for entry in listed:
         file = folder / entry["file"]
         with Image.open(file) as picture:
-            frames = getattr(picture, "n_frames", 1)
+            frames = sum(1 for _ in ImageSequence.Iterator(picture))
             limit = kind.animated_bytes if frames > 1 else kind.most_bytes
             if picture.format != kind.format:
                 wrong.append(f"{file.name}: {picture.format}, not {kind.format}")
