@@ -12,9 +12,17 @@ def get_config(arg=None):
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
     c.algorithm, c.model = "projected", "stylegan2"
-    c.g = dict(w_dim=128, map_layers=2, channel_base=2048, channel_max=128, patch=2, palette=16)
+    c.g = dict(
+        w_dim=128,
+        map_layers=2,
+        channel_base=2048,
+        channel_max=128,
+        patch=2,
+        palette=16,
+        noise=False,
+    )
     c.d = dict(width=32, pixels=64, pixels_spectral_norm=False, smallest=7)
-    c.game = dict(z_dim=64, features_side=64, gamma=0.5, pixels_kimg=60.0)
+    c.game = dict(z_dim=64, features_side=64, gamma=0.5, pixels_kimg=40.0)
     c.data = dict(source="avatars", resolution=64, channels=4, labels="style")
     c.augment = dict(name="diffaugment", policy="translation,cutout")
     adam = dict(name="adam", b1=0.0, b2=0.99, schedule="linear", decay_from_kimg=80.0)

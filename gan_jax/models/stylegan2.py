@@ -40,6 +40,7 @@ class Generator(nn.Module):
             none.
         palette: number of colors that a picture is drawn in (in_colors), made of the last layer's w
             (Colors). 0, as published: any.
+        noise: whether the layers add noise, as published; flat drawings have no use for it.
         conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or
             bfloat16.
         dtype: of the synthesis network's activations.
@@ -54,6 +55,7 @@ class Generator(nn.Module):
     channel_max: int = 512
     patch: int = 1
     palette: int = 0
+    noise: bool = True
     conv_clamp: float | None = None
     dtype: str = "float32"
     remat: bool = False
@@ -94,7 +96,7 @@ class Generator(nn.Module):
     def synthesis(
         self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
     ) -> Float[Array, "B H W C"]:
-        """noise: a name in NOISES; None: random in training, otherwise const."""
+        """noise: a name in NOISES; None: random in training, otherwise const, or none."""
         made = self.shares(ws, noise=noise, train=train)
         if not self.palette:
             return made
@@ -104,7 +106,8 @@ class Generator(nn.Module):
         self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
     ) -> Float[Array, "B H W K"]:
         """What each pixel has of each color, as logits; without a palette the picture itself."""
-        made = self.to_image(ws, noise or ("random" if train else "const"))
+        own = "none" if not self.noise else "random" if train else "const"
+        made = self.to_image(ws, noise or own)
         if self.patch == 1:
             return made
         # smoothed, for the pixels of a square need not agree: its highest frequency becomes 0

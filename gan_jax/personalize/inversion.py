@@ -101,14 +101,18 @@ class Inversion:
         pictures: Float[np.ndarray, "n H W C"],
         *,
         seed: int = 0,
+        known: np.ndarray | None = None,
         log: Callable[[int, np.ndarray], None] | None = None,
     ) -> Inverted:
         """Inverts pictures of the base's shape in [-1, 1], premultiplied where they have alpha.
 
-        log: takes (step, LPIPS [n]), now and then.
+        Args:
+            known: of pictures that are samples of the base's statistics, the row of each, at which
+                its search does not start; for measuring.
+            log: takes (step, LPIPS [n]), now and then.
         """
         n, target = len(pictures), jnp.asarray(pictures)
-        found = {"w": self.starts(target)[:, None]}
+        found = {"w": self.starts(target, known)[:, None]}
         if self.noise_maps:
             found["noise"] = self.new_noise(jax.random.key(seed), n)
         weights = {"net": self.net.params, "g": self.base.params}
@@ -148,12 +152,15 @@ class Inversion:
             f"{self.net.name} (SHA-256 {self.net.sha256})",
         )
 
-    def starts(self, target: jax.Array) -> jax.Array:
-        """The samples most like pictures [n, H, W, C]: w [n, W]."""
+    def starts(self, target: jax.Array, known: np.ndarray | None = None) -> jax.Array:
+        """The samples most like pictures [n, H, W, C], but for those of the rows `known`:
+        w [n, W]."""
         samples = self.base.statistics
         wanted = np.asarray(thumbnails(target)).reshape(len(target), -1)
         known = samples.thumbnails.reshape(len(samples.ws), -1)
         far = (wanted**2).sum(1)[:, None] + (known**2).sum(1)[None] - 2 * wanted @ known.T
+        if known is not None:
+            far[np.arange(len(known)), known] = np.inf
         return jnp.asarray(samples.ws[far.argmin(1)])
 
     def new_noise(self, rng: jax.Array, n: int) -> PyTree:

@@ -167,7 +167,7 @@ def test_generated_pictures_are_found_again(base):
     _, target = drawn(base, [5, 6, 7])
     inversion = Inversion(base, steps=150, wander=0.0)
     start = jnp.asarray(base.statistics.ws[100:103])
-    object.__setattr__(inversion, "starts", lambda target: start)
+    object.__setattr__(inversion, "starts", lambda target, known: start)
     looks = []
     found = inversion(target, log=lambda step, near: looks.append((step, near.mean())))
     assert found.ws.shape == (3, base.layers, 6)
