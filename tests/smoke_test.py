@@ -25,6 +25,7 @@ ALIKE = {
     "avatars_dcgan",  # in tests/readme_test.py
     "avatars_stylegan2_rgba64",
     "cartoon_comic",
+    "folder",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",

@@ -211,10 +211,12 @@ class FromNoise(Game):
     def sample_to_measure(self, ema, keys, z, y, truncation=None, x=None):
         return self.sample(ema, z, y, truncation)
 
+    learns_styles = False  # whether a generator with styles is sampled by them
+
     @property
     def mixes_styles(self):
         how = models.traits(self.g)
-        return how.mapping is not None and how.synthesis is not None
+        return self.learns_styles and how.mapping is not None and how.synthesis is not None
 
     def styles(
         self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None

@@ -43,6 +43,7 @@ class Algorithm(base.FromNoise):
     conversion of the same TensorFlow ones.
     """
 
+    learns_styles = True
     parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module

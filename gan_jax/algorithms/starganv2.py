@@ -307,7 +307,7 @@ class Algorithm(base.Translator):
         x = self.augment(state.carry["augment"], jax.random.clone(rng), x)
         eyes = self.frozen["eyes"], state.frozen["eyes"]
         maps = base.feature_maps(*eyes, x, self.features_side)
-        return base.forward(self.heads, params_d["heads"], state.d.mutable["heads"], maps, y)
+        return base.forward(self.heads, params_d["heads"], state.d.mutable["heads"], maps, y, x)
 
     def init(self, rng, batch):
         *_, k_d = jax.random.split(jax.random.clone(rng), 4)
@@ -319,7 +319,7 @@ class Algorithm(base.Translator):
             find = functools.partial(base.feature_maps, eyes, eyes.params, side=self.features_side)
             maps = [jnp.zeros(found.shape) for found in jax.eval_shape(find, x)]
             k_heads = jax.random.fold_in(k_d, 1)
-            params["heads"], mutable["heads"] = base.init_network(self.heads, k_heads, maps, y)
+            params["heads"], mutable["heads"] = base.init_network(self.heads, k_heads, maps, y, x)
         d = base.variables(params, mutable)
         return self.init_generator(rng, batch), d, {"augment": self.augment.init()}
 

@@ -37,6 +37,7 @@ class Algorithm(base.FromNoise):
     of each device's rows, at least one.
     """
 
+    learns_styles = True
     parts = (("terms", critic_terms.CriticTerms),)
 
     g: nn.Module

@@ -39,13 +39,14 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.personalize.inversion import Inversion
 
     base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
+    invert = Inversion(base, steps=flags.steps)
     ws, labels = [], []
     for label, folder in ((1, flags.with_it), (0, flags.without_it)):
         found = pictures.read([folder], base.shape, find_faces=flags.faces)
         for line in found.notes:
             print(line)
         print(f"{folder}: inverting {len(found)} pictures")
-        ws.append(Inversion(base, steps=flags.steps)(found.values).ws[:, 0])
+        ws.append(invert(found.values).ws[:, 0])
         labels += [label] * len(found)
     separated = directions.from_labels(np.concatenate(ws), np.array(labels))
     made_of = f"{len(ws[0])} pictures with and {len(ws[1])} without"

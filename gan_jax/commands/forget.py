@@ -1,7 +1,7 @@
 """Removes a person that gan-jax personalize made, and the packs and sheets that were made of it:
 gan-jax forget anna.
 
-The person's own pictures are left alone.
+The person's own pictures, and other files in these folders, are left alone.
 """
 
 import pathlib
@@ -16,5 +16,5 @@ def main(argv: list[str] | None = None) -> None:
 
     from gan_jax.personalize import person
 
-    for folder in person.forget(flags.person):
-        print(f"removed {folder}")
+    for line in person.forget(flags.person):
+        print(line)

@@ -19,8 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.personalize import making, person, pictures
     from gan_jax.personalize.base import Base
 
-    if flags.out.exists() and any(flags.out.iterdir()) and not person.is_person(flags.out):
-        raise ValueError(f"--out={flags.out}: it holds other files. Give a new folder.")
+    person.check_place(flags.out)
     base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
     found = pictures.read(
         flags.input, base.shape, find_faces=flags.faces, face=flags.face, most=flags.most

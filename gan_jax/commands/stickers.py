@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> None:
         outline=flags.outline,
         seed=flags.seed,
     )
-    for line in stickers.check_pack(flags.out):
-        raise ValueError(f"{flags.out}: {line}")
+    wrong = stickers.check_pack(flags.out)
+    if wrong:
+        raise ValueError(f"{flags.out}: {'; '.join(wrong)}")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -83,6 +84,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         raise ValueError(f"--count={flags.count}: it must be at least 1.")
     if not 0 <= flags.outline <= 64:
         raise ValueError(f"--outline={flags.outline}: it must be 0 to 64 pixels.")
+    for symbol in flags.emoji.split(","):
+        if not symbol.strip() or any(c.isalpha() for c in symbol):
+            raise ValueError(f"--emoji={flags.emoji}: emoji by comma, as in 😀,😢.")
     if flags.loop and flags.messenger == "telegram":
         raise ValueError("--loop: Telegram takes WebM videos, which is not written; use whatsapp.")
     return flags

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from gan_jax.runtime.files import replace_bytes
 
@@ -75,23 +76,30 @@ def grid(images: np.ndarray, cols: int) -> np.ndarray:
     )
 
 
-def png_bytes(image: np.ndarray) -> bytes:
-    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as a PNG file has it."""
-    file = io.BytesIO()
-    as_picture(image).save(file, format="PNG")
+def png_bytes(image: np.ndarray, xmp: bytes = b"") -> bytes:
+    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as a PNG file has it.
+
+    xmp: a packet of metadata; empty: none.
+    """
+    file, info = io.BytesIO(), PngInfo()
+    if xmp:
+        info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    as_picture(image).save(file, format="PNG", pnginfo=info)
     return file.getvalue()
 
 
-def save_png(path: str | pathlib.Path, image: np.ndarray) -> None:
+def save_png(path: str | pathlib.Path, image: np.ndarray, xmp: bytes = b"") -> None:
     """Writes uint8 [H, W, C] as `png_bytes` has it, the whole file or nothing.
 
     Raises:
         OSError: the folder can't be written, or the disk is full.
     """
-    replace_bytes(pathlib.Path(path), png_bytes(image))
+    replace_bytes(pathlib.Path(path), png_bytes(image, xmp))
 
 
-def save_sheet(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Path:
+def save_sheet(
+    folder: pathlib.Path, name: str, image: np.ndarray, xmp: bytes = b""
+) -> pathlib.Path:
     """Writes a grid of the pictures in `folder` to folder/sheet/<name>, marked so that no set of
     pictures takes it in.
 
@@ -103,5 +111,5 @@ def save_sheet(folder: pathlib.Path, name: str, image: np.ndarray) -> pathlib.Pa
         place = place.with_name(f"{place.name}_")
     place.mkdir(parents=True, exist_ok=True)
     (place / MARK).touch()
-    save_png(place / name, image)
+    save_png(place / name, image, xmp)
     return place / name

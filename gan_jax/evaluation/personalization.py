@@ -10,15 +10,17 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.data import drawings
-from gan_jax.data.images import as_array
-from gan_jax.data.source import open_source
+from gan_jax.data.images import as_array, to_uint8
+from gan_jax.data.source import Source, open_source
 from gan_jax.evaluation.probes import Labeled, Usefulness
+from gan_jax.nn import alpha
 from gan_jax.personalize import making, pictures, prior
 from gan_jax.personalize.base import Base, seen
 from gan_jax.personalize.inversion import Inversion, psnr
 from gan_jax.personalize.tuning import Tuning
 from gan_jax.pretrained.perceptual import distance
 
+PEOPLE = 1200  # of the embedded portraits, as configs have them
 OTHERS = 16  # samples of everybody else, to see how far they move
 
 
@@ -40,14 +42,17 @@ def of_samples(base: Base, n: int, steps: int) -> dict[str, float]:
 
 
 def of_held_out(
-    base: Base, n: int, steps: int, rounds: int, localities: Sequence[float], tuned: int
+    base: Base,
+    n: int,
+    steps: int,
+    rounds: int,
+    localities: Sequence[float],
+    tuned: int,
+    identities: int = PEOPLE,
 ) -> dict[str, float]:
     """Held-out portraits: LPIPS and PSNR in W, in W+, and after pivotal tuning of `tuned` of them,
     each by itself; and how far everybody else's pictures move by it, LPIPS."""
-    held = open_source(
-        {"source": "avatars", "resolution": base.shape[0], "channels": base.shape[2],
-         "labels": "style", "split": "test"}
-    )  # fmt: skip
+    held = _avatars(base, identities, labels="style", split="test")
     rows = np.linspace(0, len(held) - 1, n).round().astype(int)
     given = held.load(rows, np.zeros(n, np.uint32))["image"]
     target = np.stack([pictures.fitted(x, base.shape) for x in given])
@@ -61,13 +66,14 @@ def of_held_out(
     values["offset_w+"] = float(found["w+"].offset.mean())
     rng = np.random.default_rng(0)
     others = base.statistics.ws[rng.choice(len(base.statistics.ws), OTHERS, replace=False)]
-    ws = jnp.asarray(making.base_styles(base, others))
+    ws = base.repeat(jnp.asarray(others))
     net = Inversion(base).net
     for locality in localities:
+        tuning = Tuning(base, rounds, locality=locality, batch=1)
         near, power, moved = [], [], []
         for k in range(tuned):
             one, w = target[k : k + 1], found["w"].ws[k : k + 1]
-            made = Tuning(base, rounds, locality=locality, batch=1)(one, w)
+            made = tuning(one, w)
             drawn = base.draw(made.params, jnp.asarray(w))
             near.append(_lpips(net, drawn, one))
             power.append(float(psnr(drawn, jnp.asarray(one)).mean()))
@@ -96,6 +102,7 @@ def of_person(
     steps: int = 200,
     rounds: int = 100,
     drawn: int = 200,
+    identities: int = PEOPLE,
     log: Callable[[str], None] = print,
 ) -> dict[int, dict[str, float]]:
     """One drawn person with other mouths and eyes, made from so many pictures each: what share of
@@ -104,14 +111,19 @@ def of_person(
     same of held-back pictures of the person."""
     size = base.shape[0]
 
+    def as_drawn(shown):
+        """As the base has pictures: its size, its channels."""
+        values = np.stack([pictures.fitted(x, base.shape) for x in shown])
+        return to_uint8(np.asarray(alpha.straight(jnp.asarray(values))))
+
     def person(variants):
         parts = ("mouth", "eyes", "eyebrows")
         files = (drawings.draw(style, identity, size, k, parts) for k in variants)
         return np.stack([as_array(Image.open(io.BytesIO(file))) for file in files])
 
-    probes = {name: _probe(base, style, name) for name in ("skin", "hair")}
+    probes = {name: _probe(base, style, name, identities) for name in ("skin", "hair")}
     wanted = dict(zip(probes, drawings.person(identity), strict=True))
-    held = person(range(1000, 1000 + 40))
+    held = as_drawn(person(range(1000, 1000 + 40)))
     values = {}
     for count in counts:
         own = person(range(count))
@@ -119,13 +131,14 @@ def of_person(
         found = Inversion(base, steps=steps)(target)
         tuned = Tuning(base, rounds)(target, found.ws)
         w = prior.samples(found.ws[:, 0], drawn)
-        new = base.pictures(making.base_styles(base, w), tuned.params)
+        new = base.pictures(np.asarray(base.repeat(jnp.asarray(w))), tuned.params)
         each = {"lpips": float(tuned.distance.mean())}
         for name, (probe, variables) in probes.items():
             for kind, shown in (("", new), ("_real", held)):
                 right = probe.probabilities(variables, shown).argmax(1) == wanted[name]
                 each[f"{name}_kept{kind}"] = float(right.mean())
-        features = {k: making.embed(x) for k, x in (("own", own), ("new", new), ("held", held))}
+        sets = {"own": as_drawn(own), "new": new, "held": held}
+        features = {name: making.embed(x) for name, x in sets.items()}
         for name in ("new", "held"):
             far = _far(features[name], features["own"])
             each[f"nearest_own_{name}"] = float(far.min(1).mean())
@@ -140,13 +153,17 @@ def _far(a, b):
     return np.linalg.norm(a[:, None] - b[None], axis=2)
 
 
-def _probe(base: Base, style: str, name: str):
+def _probe(base: Base, style: str, name: str, identities: int):
     """(how it was trained, a classifier of skin or hair on drawings of a style)."""
-    source = open_source(
-        {"source": "avatars", "resolution": base.shape[0], "channels": base.shape[2],
-         "styles": (style,), "labels": name}
-    )  # fmt: skip
+    source = _avatars(base, identities, labels=name, styles=(style,))
     batch = source.load(np.arange(len(source)), np.zeros(len(source), np.uint32))
     probe = Usefulness()
     sets = [Labeled(batch["image"], batch["label"])]
     return probe, probe.fit(sets, len(source.classes), seed=0)
+
+
+def _avatars(base: Base, identities: int, **settings) -> Source:
+    """The embedded portraits as the base draws them."""
+    side, _, channels = base.shape
+    sizes = {"resolution": side, "channels": channels, "identities": identities}
+    return open_source({"source": "avatars"} | sizes | settings)

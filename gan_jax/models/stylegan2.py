@@ -117,9 +117,9 @@ class Generator(nn.Module):
     def colors(
         self, ws: Float[Array, "B L {self.w_dim}"], *, train: bool = False
     ) -> Float[Array, "B K C"]:
-        """The palette, in [-1, 1] but in training."""
+        """The palette, in [-1, 1] but in training; its gradient as if it were not clipped."""
         made = self.to_colors(ws[:, -1], None)
-        return made if train else jnp.clip(made, -1, 1)
+        return made if train else made + lax.stop_gradient(jnp.clip(made, -1, 1) - made)
 
 
 class Mapping(nn.Module):

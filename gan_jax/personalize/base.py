@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from gan_jax import checkpoint, models, pretrained
 from gan_jax.algorithms.base import Variables, forward
+from gan_jax.inference import notebook
 from gan_jax.inference.sampler import Sampler
 from gan_jax.nn import alpha, flat_colors
 from gan_jax.state import PyTree
@@ -67,6 +68,11 @@ class Base:
     @property
     def has_alpha(self) -> bool:
         return self.shape[2] == 4
+
+    @property
+    def name(self) -> str:
+        """Of the run and its step, or of the shared model; no place on this machine."""
+        return notebook.name_of(self.sampler.step)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -184,13 +190,14 @@ def _large(base, times, params, ws):
 
 
 def seen(net: pretrained.Net, params: PyTree, x: Float[Array, "n H W C"]) -> Float[Array, "n F"]:
-    """What LPIPS compares of pictures, over white; of more than 256 pixels a side, reduced by areas
+    """What LPIPS compares of pictures, over white; of 512 pixels a side and more, reduced by areas
     first. The squared distance of two rows is LPIPS."""
     return net.apply(params, reduced(visible(x))).features
 
 
 def reduced(x: Float[Array, "n H W C"], side: int = 256) -> Float[Array, "n h w C"]:
-    """Pictures of more than `side` pixels a side -> that many, the mean over areas."""
+    """Pictures of twice `side` pixels a side or more -> half as many, a third and so on, but not
+    fewer than `side`: the mean over areas."""
     times = max(1, min(x.shape[1:3]) // side)
     if times == 1:
         return x

@@ -16,14 +16,14 @@ from gan_jax.runtime import files, registry
 COUNT = 10  # of "pca" and "sefa" that have names
 SHRINK = 0.1  # of the within-class covariance towards a multiple of the identity
 FOLDS = 5  # of the held-out accuracy
-QUANTILE = 99  # per cent of the samples within which an edit stays
+EDGE = 1  # per cent of the samples that lie beyond where edits end, at either end
 
 
 class Direction(NamedTuple):
     """Attributes:
     vector: f32 [W]; an amount of 1 is one step of it.
     layers: the first and the last of the generator's layers that it moves, from 0; None: all.
-    least, most: amounts within which the samples' projections lie, measured from w_avg.
+    least, most: amounts, from w_avg, between which all but EDGE of the samples lie at either end.
     about: how it was found.
     """
 
@@ -136,19 +136,11 @@ def _fisher(ws, labels):
     return np.linalg.solve(within, between), means.mean(0), between
 
 
-def without(a: Float[np.ndarray, " W"], others: Sequence[np.ndarray]) -> np.ndarray:
-    """Direction a made orthogonal to others, so that those stay as they are."""
-    if not others:
-        return a
-    basis, _ = np.linalg.qr(np.stack(others, 1))
-    return a - basis @ (basis.T @ a)
-
-
 def _limited(base: Base, vector, layers, about) -> Direction:
     """With the amounts that the samples have."""
     vector = np.asarray(vector, np.float32)
     along = (base.statistics.ws - base.statistics.mean) @ vector / max(vector @ vector, 1e-12)
-    least, most = np.percentile(along, [100 - QUANTILE, QUANTILE])
+    least, most = np.percentile(along, [EDGE, 100 - EDGE])
     return Direction(vector, layers, float(least), float(most), about)
 
 
@@ -178,11 +170,22 @@ def load(path: pathlib.Path, base: Base) -> tuple[str, Direction]:
 
 
 def known(base: Base, paths: Sequence[pathlib.Path] = ()) -> dict[str, Direction]:
-    """The directions of a base by their names: of files, classes, "pca0", "sefa0" and so on."""
-    found = dict(load(path, base) for path in paths)
-    found |= {name: of_class(base, name) for name in base.sampler.classes if name not in found}
+    """The directions of a base by their names: of files, classes, "pca0", "sefa0" and so on.
+
+    Raises:
+        ValueError: a file whose direction has another's name.
+    """
+    found = {name: of_class(base, name) for name in base.sampler.classes}
     found |= {f"pca{k}": each for k, each in enumerate(pca(base))}
-    return found | {f"sefa{k}": each for k, each in enumerate(sefa(base))}
+    found |= {f"sefa{k}": each for k, each in enumerate(sefa(base))}
+    for path in paths:
+        name, each = load(path, base)
+        if name in found:
+            raise ValueError(
+                f"{path}: there is another direction named {name}. Make it anew as --name."
+            )
+        found[name] = each
+    return found
 
 
 def parse(text: str) -> dict[str, float]:
@@ -193,33 +196,40 @@ def parse(text: str) -> dict[str, float]:
     """
     edits = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        match = re.fullmatch(r"([^=]+)=([+-]?\d+(?:\.\d+)?)", part)
+        match = re.fullmatch(r"([^=]+)=([+-]?(?:\d+\.?\d*|\.\d+))", part)
         if match is None:
             raise ValueError(f"--edit={text!r}: {part!r} is not as smile=1.5 or pca0=-2.")
+        if match[1].strip() in edits:
+            raise ValueError(f"--edit={text!r}: {match[1].strip()} is given twice.")
         edits[match[1].strip()] = float(match[2])
     return edits
 
 
 def apply(
-    ws: Float[np.ndarray, "n L W"], edits: Mapping[str, float], by_name: Mapping[str, Direction]
+    base: Base,
+    ws: Float[np.ndarray, "n L W"],
+    edits: Mapping[str, float],
+    by_name: Mapping[str, Direction],
 ) -> tuple[np.ndarray, list[str]]:
-    """(ws moved by so many steps along each direction, lines on amounts beyond what the base's
-    samples have, which go only as far as those).
+    """(ws moved by so many steps along each direction, lines on styles that went less far). None
+    goes beyond what the base's samples span, but one that lies there already stays.
 
     Raises:
         ValueError: an unknown direction; lists those there are.
     """
     made, notes = np.array(ws, np.float32), []
     for name, amount in edits.items():
-        each = (
-            by_name.get(name) or by_name[registry.choose({n: n for n in by_name}, name, "--edit")]
-        )
-        span = each.most - each.least
-        kept = float(np.clip(amount, -span, span))
-        if kept != amount:
-            notes.append(
-                f"{name}={amount:g}: the base's samples span {span:.1f}; {kept:.1f} is taken"
-            )
+        each = registry.choose(by_name, name, "--edit")
         first, last = each.layers or (0, made.shape[1] - 1)
-        made[:, first : last + 1] += kept * each.vector
+        moved = made[:, first : last + 1]
+        at = (moved.mean(1) - base.statistics.mean) @ each.vector
+        at = at / max(float(each.vector @ each.vector), 1e-12)
+        gone = np.clip(at + amount, np.minimum(at, each.least), np.maximum(at, each.most)) - at
+        moved += gone[:, None, None] * each.vector
+        short = np.abs(gone - amount) > 1e-6
+        if short.any():
+            notes.append(
+                f"{name}={amount:g}: {short.sum()} of {len(made)} go only as far as the base's"
+                f" samples do, {gone[short].mean():.2g} on average"
+            )
     return made, notes

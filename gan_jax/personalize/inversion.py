@@ -27,6 +27,7 @@ SPACES = {
 }
 LOOK = 25  # steps between two looks at the distance
 PATIENCE = 100  # steps without a hundredth of progress, after which it ends
+TOGETHER = 32 * 64 * 64  # pixels that are searched for at a time, by what LPIPS sees
 NOISE_SMALLEST = 8  # pixels a side of the last scale of the noise maps' penalty
 
 
@@ -73,7 +74,8 @@ class Inversion:
         features: the network of the distance.
     Differs: the search starts at that of 2,000 samples which is most like the picture at 16 x 16
     pixels, not at the mean of W; `pixels`, of which the official code has none; noise maps only on
-    demand; "w+" starts with a third of its steps in "w".
+    demand; the noise on w is divided by the root of its length; "w+" starts with a third of its
+    steps in "w"; the nearest that was seen is kept, not the last.
     """
 
     base: Base
@@ -109,8 +111,36 @@ class Inversion:
         Args:
             known: of pictures that are samples of the base's statistics, the row of each, at which
                 its search does not start; for measuring.
-            log: takes (step, LPIPS [n]), now and then.
+            log: takes (step, LPIPS [m]), now and then; of many pictures a part at a time.
         """
+        side = min(256, *self.base.shape[:2])
+        parts = -(-len(pictures) * side**2 // TOGETHER)
+        size = -(-len(pictures) // parts)
+        found = []
+        for start in range(0, len(pictures), size):
+            rows = np.arange(start, start + size) % len(pictures)  # all parts of one shape
+            found.append(
+                self.search(pictures[rows], seed, None if known is None else known[rows], log)
+            )
+        cut = [min(size, len(pictures) - start) for start in range(0, len(pictures), size)]
+        *arrays, noise = (
+            jax.tree.map(
+                lambda *x: np.concatenate([v[:n] for v, n in zip(x, cut, strict=True)]), *y
+            )
+            for y in zip(
+                *((f.ws, f.start, f.distance, f.offset, f.noise) for f in found), strict=True
+            )
+        )
+        return Inverted(*arrays, noise, max(f.steps for f in found), found[0].net)
+
+    def search(
+        self,
+        pictures: Float[np.ndarray, "n H W C"],
+        seed: int,
+        known: np.ndarray | None,
+        log: Callable[[int, np.ndarray], None] | None,
+    ) -> Inverted:
+        """`__call__`, of all pictures at once."""
         n, target = len(pictures), jnp.asarray(pictures)
         found = {"w": self.starts(target, known)[:, None]}
         if self.noise_maps:
@@ -118,36 +148,37 @@ class Inversion:
         weights = {"net": self.net.params, "g": self.base.params}
         wanted = target, _seen(self, weights, target)
         start = np.asarray(_distances(self, weights, found, wanted))
+        best, kept, progress = start, found, 0
         opt, key, done = _optimizer().init(found), jax.random.key(seed), 0
-        best, best_step, now = start.copy(), 0, start
-        wide = self.steps // 3 if self.space == "w+" else self.steps + 1
+        wide = self.steps // 3 if self.space == "w+" else None
         for step in range(self.steps):
             if step == wide:
-                found["w"] = jnp.repeat(found["w"], self.base.layers, 1)
-                opt = _optimizer().init(found)
+                found, kept = ({**x, "w": self.whole(x["w"])} for x in (found, kept))
+                opt, progress = _optimizer().init(found), step
             t = step / self.steps
             rate = self.lr * min(1.0, t / 0.05 + 1 / self.steps, 0.5 - 0.5 * _cos(t))
             wander = self.wander * max(0.0, 1 - t / 0.75) ** 2 * self.base.statistics.std
             key, k_step = jax.random.split(key)
             found, opt = _step(self, weights, found, opt, wanted, k_step, rate, wander)
             done = step + 1
-            if done % LOOK == 0:
-                now = np.asarray(_distances(self, weights, found, wanted))
-                if log is not None:
-                    log(done, now)
-                if (now < 0.99 * best).any():
-                    best, best_step = np.minimum(now, best), done
-                elif done - best_step >= PATIENCE and (done > wide or self.space == "w"):
-                    break
-        ws = self.whole(found["w"])
-        now = np.asarray(_distances(self, weights, found, wanted))
+            if done % LOOK and done < self.steps:
+                continue
+            now = np.asarray(_distances(self, weights, found, wanted))
+            if log is not None:
+                log(done, now)
+            progress = done if (now < 0.99 * best).any() else progress
+            nearer = now < best
+            kept, best = _better(nearer, found, kept), np.minimum(now, best)
+            if done - progress >= PATIENCE and (wide is None or done > wide):
+                break
+        ws = self.whole(kept["w"])
         apart = jnp.linalg.norm(ws - ws.mean(1, keepdims=True), axis=-1).mean(1)
         return Inverted(
             np.asarray(ws),
             start,
-            now,
+            best,
             np.asarray(apart / self.base.statistics.std),
-            jax.device_get(found["noise"]) if self.noise_maps else None,
+            jax.device_get(kept["noise"]) if self.noise_maps else None,
             done,
             f"{self.net.name} (SHA-256 {self.net.sha256})",
         )
@@ -157,8 +188,8 @@ class Inversion:
         w [n, W]."""
         samples = self.base.statistics
         wanted = np.asarray(thumbnails(target)).reshape(len(target), -1)
-        known = samples.thumbnails.reshape(len(samples.ws), -1)
-        far = (wanted**2).sum(1)[:, None] + (known**2).sum(1)[None] - 2 * wanted @ known.T
+        small = samples.thumbnails.reshape(len(samples.ws), -1)
+        far = (wanted**2).sum(1)[:, None] + (small**2).sum(1)[None] - 2 * wanted @ small.T
         if known is not None:
             far[np.arange(len(known)), known] = np.inf
         return jnp.asarray(samples.ws[far.argmin(1)])
@@ -202,6 +233,15 @@ class Inversion:
         if "noise" in found:
             loss += self.quiet * sum(map(_correlation, jax.tree.leaves(found["noise"])))
         return loss
+
+
+def _better(nearer: np.ndarray, found: PyTree, kept: PyTree) -> PyTree:
+    """Of each picture what was found, where it is nearer, else what was kept."""
+
+    def chosen(new, old):
+        return jnp.where(nearer.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(chosen, found, kept)
 
 
 def _cos(t: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 import gan_jax
 from gan_jax import pretrained
-from gan_jax.data import geometry
+from gan_jax.data import generated, geometry
 from gan_jax.data.images import grid, save_sheet, to_uint8
 from gan_jax.nn import alpha
 from gan_jax.personalize import person, prior
@@ -44,6 +44,7 @@ def make(
         rounds, locality: of the tuning.
         log: takes lines of progress and of what was found.
     """
+    person.check_place(out)
     for line in pictures.notes:
         log(line)
     n = len(pictures)
@@ -71,8 +72,7 @@ def make(
         f" {tuned.distance.mean():.3f} tuned ({tuned.net.split()[0]})"
     )
     kept = np.asarray(alpha.straight(jnp.asarray(pictures.values)))
-    side = min(KEPT_SIDE, *base.shape[:2])
-    small = np.stack([geometry.fit(x, (side, side), "center") for x in to_uint8(kept)])
+    small = kept_size(to_uint8(kept))
     person.write(
         out,
         base,
@@ -104,48 +104,52 @@ def make(
     made = person.read(out, base)
     rows = [to_uint8(kept)[:SHOWN], base.pictures(found.ws[:SHOWN])]
     rows.append(base.pictures(made.ws[:SHOWN], made.params))
-    save_sheet(out, "pictures.png", grid(np.concatenate(rows), min(n, SHOWN)))
+    mark = generated.xmp(f"gan_jax {gan_jax.__version__}")
+    save_sheet(out, "pictures.png", grid(np.concatenate(rows), min(n, SHOWN)), mark)
     new, taken = sample(made, SHOWN, seed)
-    save_sheet(out, "samples.png", grid(base.pictures(base_styles(base, new), made.params), 4))
+    save_sheet(out, "samples.png", grid(base.pictures(new, made.params), 4), mark)
     log(taken)
     log(f"{out}: {(out / person.WEIGHTS).stat().st_size / 1e6:.2f} MB; pictures in {out}/sheet")
     return made
 
 
-def base_styles(base: Base, w: np.ndarray) -> np.ndarray:
-    """w [n, W] -> ws [n, L, W]."""
-    return np.repeat(w[:, None], base.layers, 1)
+def kept_size(pictures: np.ndarray) -> np.ndarray:
+    """uint8 [n, H, W, C] -> of KEPT_SIDE pixels on the shorter side, where they have more."""
+    height, width = pictures.shape[1:3]
+    scale = min(1, KEPT_SIDE / min(height, width))
+    size = round(height * scale), round(width * scale)
+    return np.stack([geometry.fit(x, size, "stretch") for x in pictures])
 
 
 def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
-    """(n styles [n, W] of the person, a line that says how many were drawn for them).
+    """(n styles [n, L, W] of the person, a line that says how many were drawn for them).
 
     Mixtures of the anchors (prior.samples), of a person of one picture that style and its
     neighbors. Each is drawn as a picture and accepted where it is no farther from the mean of the
     person's own pictures than QUANTILE of those are; the farthest apart among the accepted are
     taken, greedily.
     """
-    base, pool = made.base, 4 * n
-    if len(made.anchors) == 1:
-        rng = np.random.default_rng(seed)
-        away = rng.standard_normal((pool, made.anchors.shape[1])) / made.anchors.shape[1] ** 0.5
-        ws = made.anchors + ALONE * base.statistics.std * away
-        return ws[:n].astype(np.float32), f"{n} samples around the one picture's style"
-    ws = prior.samples(made.anchors, pool, seed)
-    own, new = (
-        embed(x) for x in (made.pictures, base.pictures(base_styles(base, ws), made.params))
-    )
+    base, anchors = made.base, made.ws
+    if len(anchors) == 1:
+        rng, width = np.random.default_rng(seed), anchors.shape[2]
+        away = rng.standard_normal((n, 1, width)) / width**0.5 * base.statistics.std
+        return (anchors + ALONE * away).astype(
+            np.float32
+        ), f"{n} samples around the one picture's style"
+    pool = 4 * n
+    ws = prior.samples(anchors.reshape(len(anchors), -1), pool, seed)
+    ws = ws.reshape(pool, *anchors.shape[1:])
+    own, new = embed(made.pictures), embed(kept_size(base.pictures(ws, made.params)))
     # of each picture to the mean of the others, so that a picture is not measured by itself
     others = (own.sum(0) - own) / max(len(own) - 1, 1)
     limit = np.percentile(np.linalg.norm(own - others, axis=1), QUANTILE)
-    fits = np.linalg.norm(new - own.mean(0), axis=1) <= limit
-    rows = np.flatnonzero(fits) if fits.any() else np.arange(pool)
+    away = np.linalg.norm(new - own.mean(0), axis=1)
+    fits = away <= limit
+    rows = np.flatnonzero(fits) if fits.sum() >= n else away.argsort()[:n]
     chosen = farthest(new[rows], n)
     words = f"{fits.mean():.0%} of {pool} samples are as near to the person as the pictures are"
-    if not fits.any():
-        words += (
-            "; all were taken nevertheless, with care: the pictures may be too few or too alike"
-        )
+    if fits.sum() < n:
+        words += f"; the {n} nearest are taken. More pictures, or more various ones, would help"
     return ws[rows[chosen]], words
 
 

@@ -5,12 +5,13 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from rich.progress import track
 
 from gan_jax.data import geometry
 from gan_jax.personalize import directions, making, person, stickers
 from gan_jax.personalize.directions import Direction
 from gan_jax.personalize.person import Person
-from gan_jax.personalize.stickers import SIDE, Sticker
+from gan_jax.personalize.stickers import MARGIN, SIDE, Sticker
 
 FRAMES = 24  # of an animated sticker
 MILLISECONDS = 60  # a frame
@@ -42,51 +43,45 @@ def make(
     base = made.base
     if not base.has_alpha:
         raise ValueError(
-            f"{base.sampler.step}: its pictures have no alpha, and stickers need one; take a base"
-            " that was trained with config.data.channels=4, such as avatars-base."
+            f"{base.name}: its pictures have no alpha, and stickers need one; take a base that was"
+            " trained with config.data.channels=4, as configs/avatars_stylegan2_rgba64.py has it."
         )
-    w, words = making.sample(made, count, seed)
+    stickers.check_count(messenger, count)
+    person.check_output(out, made.folder)
+    ws, words = making.sample(made, count, seed)
     log(words)
-    if len(w) < count:
-        log(f"{len(w)} of {count} stickers: no more samples were near enough")
-    ws = making.base_styles(base, w)
-    ws, notes = directions.apply(ws, edits or {}, by_name or {})
+    ws, notes = directions.apply(base, ws, edits or {}, by_name or {})
     for line in notes:
         log(line)
     drawn = []
-    for k in range(len(ws)):
-        path = _there_and_back(ws[k], ws[(k + 1) % len(ws)]) if loop else ws[k : k + 1]
-        drawn.append(
-            Sticker(
-                f"{k + 1:02d}",
-                (emoji[k % len(emoji)].strip(),),
-                tuple(large(made, path)),
-                {"sample": k, "edits": dict(edits or {})},
-            )
-        )
+    for k in track(range(count), "stickers"):
+        path = _there_and_back(ws[k], ws[(k + 1) % count]) if loop else ws[k : k + 1]
+        about = {"sample": k, "edits": dict(edits or {})}
+        symbol = (emoji[k % len(emoji)].strip(),)
+        drawn.append(Sticker(f"{k + 1:02d}", symbol, tuple(large(made, path)), about))
+    person.mark_output(out, made)
     about = {
         "seed": seed,
-        "base": {"name": str(base.sampler.step), "sha256": base.sha256},
-        "person": made.about["sha256"],
+        "base": {"name": base.name, "sha256": base.sha256},
+        "person": made.about["id"],
         "license": "as the base's and the person's pictures allow",
     }
-    out.mkdir(parents=True, exist_ok=True)
-    person.mark_output(out, made)
-    return stickers.write_pack(
-        drawn, out, messenger, about, outline=outline, milliseconds=MILLISECONDS, log=log
-    )
+    how = {"outline": outline, "milliseconds": MILLISECONDS, "log": log}
+    return stickers.write_pack(drawn, out, messenger, about, **how)
 
 
 def large(made: Person, ws: np.ndarray) -> np.ndarray:
-    """ws [n, L, W] -> uint8 [n, h, w, 4] of SIDE pixels or a little more: drawn at that size where
-    the base draws in colors, else enlarged."""
+    """ws [n, L, W] -> uint8 [n, h, w, 4], whose drawn part fills a sticker or more: drawn at that
+    size where the base draws in colors, else enlarged."""
     base = made.base
-    times = max(1, math.ceil(SIDE / max(base.shape[:2])))
+    small = base.pictures(ws, made.params)
+    box = stickers.box_of([stickers.cleaned(x) for x in small])
+    part = max(each.stop - each.start for each in box)
+    times = max(1, math.ceil((SIDE - 2 * MARGIN) / part))
     if base.draws_colors:
         return base.large(ws, times, made.params)
-    pictures = base.pictures(ws, made.params)
     size = tuple(n * times for n in base.shape[:2])
-    return np.stack([geometry.fit(x, size, "stretch") for x in pictures])
+    return np.stack([geometry.fit(x, size, "stretch") for x in small])
 
 
 def _there_and_back(a: np.ndarray, b: np.ndarray) -> np.ndarray:

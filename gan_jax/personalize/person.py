@@ -7,6 +7,7 @@ kept beside one base.
 import json
 import pathlib
 import shutil
+import uuid
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,13 +17,17 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
+from gan_jax.data import images
 from gan_jax.personalize.base import Base
+from gan_jax.personalize.stickers import files_of as pack_files
 from gan_jax.runtime import files
 from gan_jax.runtime.weights import limits
 from gan_jax.state import PyTree
 
 ABOUT, WEIGHTS = "person.json", "person.safetensors"
-KINDS = {"base": dict, "made_from": list, "outputs": list, "sha256": str, "seed": int}
+MARK = "made_of.json"  # in the folder of a pack: of which person it is
+SHEETS = ("pictures.png", "samples.png")
+KINDS = {"id": str, "base": dict, "made_from": list, "outputs": list, "sha256": str, "seed": int}
 
 
 class Person(NamedTuple):
@@ -42,11 +47,6 @@ class Person(NamedTuple):
     about: dict
     folder: pathlib.Path
 
-    @property
-    def anchors(self) -> np.ndarray:
-        """[n, W]: of the first layer, as of all where they were inverted to W."""
-        return self.ws.mean(1)
-
 
 def write(
     folder: pathlib.Path,
@@ -56,7 +56,8 @@ def write(
     pictures: np.ndarray,
     about: Mapping[str, Any],
 ) -> None:
-    """Writes a person's folder; its files replace those of an earlier one.
+    """Writes a person's folder; its files replace those of an earlier one, which keeps its name and
+    the list of what was made of it.
 
     about: what else is to be said; "made_from": [{"file", "sha256"}] is.
     """
@@ -68,12 +69,22 @@ def write(
         if change.any():
             leaves[f"change/{name}"] = np.asarray(change, jnp.bfloat16)
     files.replace_bytes(folder / WEIGHTS, safetensors.numpy.save(leaves))
+    earlier = read_about(folder) if is_person(folder) else {"id": uuid.uuid4().hex, "outputs": []}
     own = {
-        "base": {"name": str(base.sampler.step), "sha256": base.sha256},
-        "outputs": [],
+        "id": earlier["id"],
+        "base": {"name": base.name, "sha256": base.sha256},
+        "outputs": earlier["outputs"],
         "sha256": files.sha256(folder / WEIGHTS),
     }
     files.replace_text(folder / ABOUT, json.dumps(dict(about) | own, indent=1) + "\n")
+
+
+def check_place(folder: pathlib.Path) -> None:
+    """Raises ValueError where a person's folder would hold other files."""
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out={folder}: it is no folder.")
+    if folder.exists() and any(folder.iterdir()) and not is_person(folder):
+        raise ValueError(f"--out={folder}: it holds other files. Give a new folder.")
 
 
 def is_person(folder: pathlib.Path) -> bool:
@@ -107,7 +118,7 @@ def read(folder: pathlib.Path, base: Base) -> Person:
     if about["base"].get("sha256") != base.sha256:
         raise ValueError(
             f"{folder}: made on the base {about['base'].get('name')} (SHA-256"
-            f" {str(about['base'].get('sha256'))[:12]}...), which is not {base.sampler.step}"
+            f" {str(about['base'].get('sha256'))[:12]}...), which is not {base.name}"
             f" ({base.sha256[:12]}...). Give that one, or make the person anew."
         )
     file = folder / WEIGHTS
@@ -128,37 +139,67 @@ def read(folder: pathlib.Path, base: Base) -> Person:
     return Person(base, params, leaves["ws"], leaves["pictures"], about, folder)
 
 
-def add_output(folder: pathlib.Path, out: pathlib.Path) -> None:
-    """Notes that `out` was made of the person, so that `forget` finds it."""
-    about = read_about(folder)
-    if str(out.resolve()) not in about["outputs"]:
-        about["outputs"].append(str(out.resolve()))
-        files.replace_text(folder / ABOUT, json.dumps(about, indent=1) + "\n")
-
-
-def forget(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Removes a person's folder and all that was made of it and noted there; returns what.
-
-    Of the person's own pictures nothing is touched.
-    Raises:
-        ValueError: no person there.
-    """
-    about, gone = read_about(folder), []
-    for out in map(pathlib.Path, about["outputs"]):
-        mark = out / "made_of.json"
-        if not mark.is_file():
-            continue  # removed or moved by hand, or something else stands there now
-        if json.loads(mark.read_text("utf-8")).get("person") == about["sha256"]:
-            shutil.rmtree(out)
-            gone.append(out)
-    shutil.rmtree(folder)
-    return [*gone, folder]
+def check_output(out: pathlib.Path, folder: pathlib.Path) -> None:
+    """Raises ValueError where a folder to be made of a person is that person's, or holds other
+    files than what was made of the person before."""
+    own, place = folder.resolve(), out.resolve()
+    if own == place or own in place.parents or place in own.parents:
+        raise ValueError(f"--out={out}: it is in the person's folder, or the other way round.")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out={out}: it is no folder.")
+    if out.exists() and any(out.iterdir()) and _mark_of(out) != read_about(folder)["id"]:
+        raise ValueError(f"--out={out}: it holds other files. Give a new folder.")
 
 
 def mark_output(out: pathlib.Path, person: Person) -> None:
     """Notes in `out` and in the person's folder that the first was made of the second."""
-    files.replace_text(
-        out / "made_of.json",
-        json.dumps({"person": person.about["sha256"], "base": person.base.sha256}) + "\n",
-    )
-    add_output(person.folder, out)
+    out.mkdir(parents=True, exist_ok=True)
+    mark = {"person": person.about["id"], "base": person.base.sha256}
+    files.replace_text(out / MARK, json.dumps(mark) + "\n")
+    about = read_about(person.folder)
+    if str(out.resolve()) not in about["outputs"]:
+        about["outputs"].append(str(out.resolve()))
+        files.replace_text(person.folder / ABOUT, json.dumps(about, indent=1) + "\n")
+
+
+def _mark_of(out: pathlib.Path) -> str | None:
+    """The person that a folder was made of; None where nobody says."""
+    try:
+        return json.loads((out / MARK).read_text("utf-8"))["person"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def forget(folder: pathlib.Path) -> list[str]:
+    """Removes a person's files and those of all packs that were made of it and noted; returns a
+    line each on what was done. Other files in these folders stay, and so do the person's own
+    pictures.
+
+    Raises:
+        ValueError: no person there.
+    """
+    about, lines = read_about(folder), []
+    for out in map(pathlib.Path, about["outputs"]):
+        if _mark_of(out) == about["id"]:
+            lines.append(_removed(out, [*pack_files(out), out / MARK]))
+        else:
+            lines.append(f"not found, it may have been moved: {out}")
+    sheets = [place / name for place in folder.glob("sheet*") for name in SHEETS]
+    lines.append(_removed(folder, [folder / WEIGHTS, *sheets, folder / ABOUT]))
+    return lines
+
+
+def _removed(folder: pathlib.Path, own: list[pathlib.Path]) -> str:
+    """Removes these files, and the folder once nothing else is in it."""
+    for file in own:
+        file.unlink(missing_ok=True)
+    for sheet in folder.glob("sheet*"):
+        if sheet.is_dir() and {file.name for file in sheet.iterdir()} <= {images.MARK}:
+            shutil.rmtree(sheet)
+    if any(folder.iterdir()):
+        return f"removed what was made of the person in {folder}; other files are there and stay"
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        folder.rmdir()
+    return f"removed {folder}"

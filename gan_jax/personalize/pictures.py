@@ -16,7 +16,7 @@ from gan_jax.runtime.text import shown
 
 MOST = 200  # pictures that a person is made from
 EVEN = 12  # of 255: colors no farther from the ground's belong to it
-PLAIN = 0.8  # share of the border's pixels of one color, from which there is a plain ground
+PLAIN = 0.7  # share of the border's pixels of one color, from which there is a plain ground
 
 
 @dataclasses.dataclass
@@ -58,34 +58,33 @@ def read(
     Raises:
         ValueError: no picture left, no such face; the detector is not installed.
     """
-    files: list[pathlib.Path] = []
+    files: dict[pathlib.Path, str] = {}  # -> its name, below its folder
     notes, quarantine, remarks = [], Quarantine(), Remarks()
     for source in sources:
         if source.is_dir():
             found, passed = scan(source)
-            files += found
+            files |= {file: file.relative_to(source).as_posix() for file in found}
             notes += passed_over(passed)
         else:
-            files.append(source)
+            files[source] = source.name
     if len(files) > most:
         notes.append(f"{len(files)} pictures: {most} of them are taken, evenly")
-        files = [files[i] for i in np.linspace(0, len(files) - 1, most).round().astype(int)]
+        rows = np.linspace(0, len(files) - 1, most).round().astype(int)
+        files = dict(np.array(list(files.items()), object)[rows])
     taken: dict[pathlib.Path, np.ndarray] = {}
-    same: dict[bytes, str] = {}  # pixels -> the first file that has them
-    for file in files:
+    same: dict[bytes, pathlib.Path] = {}  # pixels -> the first file that has them
+    for file, name in files.items():
         try:
-            picture = decode.decode(
-                file, channels=None, remark=lambda w, f=file: remarks.add(f.name, w)
-            )
+            picture = decode.decode(file, channels=None, remark=lambda w, n=name: remarks.add(n, w))
             if find_faces:
-                picture = _face(picture, face, lambda w, f=file: remarks.add(f.name, w), shape)
+                picture = _face(picture, face, lambda w, n=name: remarks.add(n, w), shape)
         except ImageRejected as reason:
-            quarantine.add(file.name, reason)
+            quarantine.add(name, reason)
             continue
         made = fitted(picture, shape)
-        twin = same.setdefault(made.tobytes(), file.name)
-        if twin != file.name:
-            quarantine.add(file.name, f"the same picture as {twin}")
+        twin = same.setdefault(made.tobytes(), file)
+        if twin != file:
+            quarantine.add(name, f"the same picture as {files[twin]}")
             continue
         taken[file] = made
     notes += [*quarantine.lines(), *remarks.lines()]
@@ -101,7 +100,7 @@ def read(
                 " what is behind the person is learned too"
             )
     return Pictures(
-        np.stack(list(taken.values())), [f.name for f in taken], list(map(sha256, taken)), notes
+        np.stack(list(taken.values())), [files[f] for f in taken], list(map(sha256, taken)), notes
     )
 
 
@@ -110,22 +109,22 @@ def fitted(picture: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     if shape[2] != 4:
         made = geometry.fit(as_rgb(picture), shape[:2], "center")
         return to_float(in_channels(made, shape[2]))
-    if picture.shape[2] != 4:
-        picture = cut_out(as_rgb(picture))
-    values = picture.astype(np.float32)
-    values[..., :3] *= values[..., 3:] / 255
-    made = geometry.fit(np.rint(values).astype(np.uint8), shape[:2], "center")
-    return to_float(made)
+    if picture.shape[2] != 4 or (picture[..., 3] == 255).all():
+        picture = cut_out(picture[..., :3] if picture.shape[2] == 4 else as_rgb(picture))
+    made = geometry.fit(picture, shape[:2], "center").astype(np.float32) / 255  # straight
+    made[..., :3] *= made[..., 3:]
+    return 2 * made - 1
 
 
 def cut_out(picture: np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] -> [H, W, 4]: clear where a plain ground reaches the edge, else opaque.
 
-    The ground is plain where PLAIN of the picture's border has one color. Pixels at its contour are
+    The ground is plain where PLAIN of the border's pixels, but for the lower edge, where shoulders
+    are, have one color. Pixels at its contour are
     mixtures of ground and person: their alpha is how far they are from the ground's color, by how
     far the person's pixel next to them is.
     """
-    border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    border = np.concatenate([picture[0], picture[:, 0], picture[:, -1]])
     ground = np.median(border, 0)
     even = np.abs(border - ground).max(1) <= EVEN
     alpha = np.ones(picture.shape[:2], np.float32)

@@ -27,6 +27,7 @@ FAINT = 8  # of 255: alpha below is 0
 SPECK = 0.01  # share of the drawing's area, below which an island goes
 GROUNDS = ((0, 0, 0), (255, 255, 255))  # of the contact sheet, beside checks
 CHECK = 16  # pixels a side
+MANIFEST, SHEET = "pack.json", "pack.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +57,8 @@ MESSENGERS = {
     "whatsapp": Messenger("WEBP", 100 * 1024, 500 * 1024, 3, 30, (96, 50 * 1024), 10.0, 8),
     "telegram": Messenger("WEBP", 512 * 1024, 0, 1, 120, None, 0.0, 0),
 }
-"""By the developers' pages of both, 2025. Telegram's animated stickers are video (WebM), which is
-not written here."""
+"""By the developers' pages of both, 2025. Telegram's animated stickers are Lottie (TGS) or video
+(WebM), which are not written here."""
 
 
 def cleaned(drawing: np.ndarray) -> np.ndarray:
@@ -73,7 +74,7 @@ def cleaned(drawing: np.ndarray) -> np.ndarray:
     sizes = np.bincount(parts.ravel())[1:]
     if not n:
         raise ValueError("the drawing is all clear: there is nothing to make a sticker of.")
-    kept = np.flatnonzero(sizes >= SPECK * sizes.sum()) + 1
+    kept = np.flatnonzero(sizes >= min(SPECK * sizes.sum(), sizes.max())) + 1
     alpha = np.where(np.isin(parts, kept), alpha, 0)
     holes, n = ndimage.label(alpha < 128)
     edge = np.unique(np.concatenate([holes[0], holes[-1], holes[:, 0], holes[:, -1]]))
@@ -89,15 +90,29 @@ def cleaned(drawing: np.ndarray) -> np.ndarray:
     return np.concatenate([color, alpha[..., None]], 2).astype(np.uint8)
 
 
-def framed(drawing: np.ndarray, side: int = SIDE, outline: int = OUTLINE) -> np.ndarray:
-    """A cleaned drawing uint8 [H, W, 4] -> [side, side, 4]: cut to what is drawn, brought to fill
-    the square but for MARGIN, in its middle, with a white outline.
+def box_of(drawings: Sequence[np.ndarray]) -> tuple[slice, slice]:
+    """The rows and columns that any of some cleaned drawings uint8 [H, W, 4] reaches."""
+    drawn = np.any([x[..., 3] > 0 for x in drawings], 0)
+    rows, columns = (np.flatnonzero(drawn.any(axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
-    outline: pixels; 0: none.
+
+def framed(
+    drawing: np.ndarray,
+    box: tuple[slice, slice] | None = None,
+    side: int = SIDE,
+    outline: int = OUTLINE,
+    margin: int = MARGIN,
+) -> np.ndarray:
+    """A cleaned drawing uint8 [H, W, 4] -> [side, side, 4]: cut to what is drawn, brought to fill
+    the square but for the margin, in its middle, with a white outline.
+
+    Args:
+        box: what is cut to; None: to `box_of` it. Of the frames of an animation all have one box.
+        outline, margin: pixels; 0: none.
     """
-    rows, columns = (np.flatnonzero(drawing[..., 3].any(axis)) for axis in (1, 0))
-    part = drawing[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    room = side - 2 * (MARGIN + outline)
+    part = drawing[box_of([drawing]) if box is None else box]
+    room = side - 2 * (margin + outline)
     scale = room / max(part.shape[:2])
     size = tuple(max(1, round(n * scale)) for n in part.shape[:2])
     values = part.astype(np.float32)
@@ -167,7 +182,7 @@ def encoded(
 def tray_icon(sticker: np.ndarray, side: int, most_bytes: int, maker: str = "") -> bytes:
     """A sticker as the pack's icon: PNG of side x side pixels, of fewer colors until the limit
     holds. Raises ValueError where none does."""
-    small = framed(sticker, side, outline=0) if side >= 64 else sticker
+    small = framed(sticker, side=side, outline=0, margin=side // 32)
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", generated.xmp(maker).decode())
     for colors in (None, 256, 64, 16):
@@ -216,21 +231,18 @@ def write_pack(
         ValueError: too few or too many stickers for a pack, or one that no quality brings under the
             limit: names it.
     """
-    kind = registry.choose(MESSENGERS, messenger, "messenger")
-    if not kind.fewest <= len(stickers) <= kind.most:
-        raise ValueError(
-            f"{len(stickers)} stickers: a pack of {messenger} has {kind.fewest} to {kind.most}."
-        )
-    maker, files, rows, listed = f"gan_jax {gan_jax.__version__}", [], [], []
+    kind = check_count(messenger, len(stickers))
+    maker, made, rows, listed = f"gan_jax {gan_jax.__version__}", {}, [], []
     for sticker in stickers:
         try:
-            frames = [framed(cleaned(frame), outline=outline) for frame in sticker.frames]
+            clean = [cleaned(frame) for frame in sticker.frames]
+            box = box_of(clean)
+            frames = [framed(frame, box, outline=outline) for frame in clean]
             data, quality = encoded(frames, kind, milliseconds, maker)
         except ValueError as error:
             raise ValueError(f"{sticker.name}: {error}") from error
         file = out / f"{sticker.name}.webp"
-        replace_bytes(file, data)
-        files.append(file)
+        made[file] = data
         rows.append(frames[0])
         listed.append(
             {
@@ -242,18 +254,49 @@ def write_pack(
                 **sticker.about,
             }
         )
+    icon = out / "tray.png"
     if kind.tray is not None:
-        replace_bytes(out / "tray.png", tray_icon(rows[0], *kind.tray, maker))
+        made[icon] = tray_icon(rows[0], *kind.tray, maker)
+    for file in files_of(out):  # of an earlier pack
+        file.unlink(missing_ok=True)
+    for file, data in made.items():
+        replace_bytes(file, data)
     manifest = {"messenger": messenger, "generated": True, "made_by": maker, **about}
     text = json.dumps(manifest | {"stickers": listed}, indent=1, ensure_ascii=False)
-    replace_text(out / "pack.json", text + "\n")
-    sheet = save_sheet(out, "pack.png", contact_sheet(rows))
+    replace_text(out / MANIFEST, text + "\n")
+    sheet = save_sheet(out, SHEET, contact_sheet(rows), generated.xmp(maker))
     sizes = [entry["bytes"] for entry in listed]
     log(
-        f"{len(files)} stickers in {out}, {min(sizes) / 1024:.0f} to {max(sizes) / 1024:.0f} KiB;"
+        f"{len(rows)} stickers in {out}, {min(sizes) / 1024:.0f} to {max(sizes) / 1024:.0f} KiB;"
         f" all of them on {sheet}"
     )
-    return files
+    return [file for file in made if file != icon]
+
+
+def check_count(messenger: str, count: int) -> Messenger:
+    """A messenger. Raises ValueError where there is none of that name, or its packs have not so
+    many stickers."""
+    kind = registry.choose(MESSENGERS, messenger, "messenger")
+    if not kind.fewest <= count <= kind.most:
+        raise ValueError(
+            f"{count} stickers: a pack of {messenger} has {kind.fewest} to {kind.most}."
+        )
+    return kind
+
+
+def files_of(pack: pathlib.Path) -> list[pathlib.Path]:
+    """The files that `write_pack` wrote to a folder, by its manifest; those that are there. Raises
+    ValueError where the manifest is not as it writes it."""
+    if not (pack / MANIFEST).is_file():
+        return []
+    try:
+        listed = json.loads((pack / MANIFEST).read_text("utf-8"))["stickers"]
+        names = [pathlib.Path(entry["file"]).name for entry in listed]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{pack / MANIFEST} is not as `gan-jax stickers` writes it.") from error
+    found = [pack / name for name in (*names, "tray.png", MANIFEST)]
+    found += [folder / SHEET for folder in pack.glob("sheet*")]
+    return [file for file in found if file.is_file()]
 
 
 def contact_sheet(stickers: Sequence[np.ndarray], side: int = 128, cols: int = 4) -> np.ndarray:
@@ -275,7 +318,7 @@ def check_pack(folder: pathlib.Path) -> list[str]:
     The files are looked at anew, by what the messengers' developers publish: format, size in pixels
     and in bytes, transparency, number of stickers, frames' times, the tray icon, emoji.
     """
-    found = json.loads((folder / "pack.json").read_text("utf-8"))
+    found = json.loads((folder / MANIFEST).read_text("utf-8"))
     name, wrong = found["messenger"], []
     kind, listed = MESSENGERS[name], found["stickers"]
     if not kind.fewest <= len(listed) <= kind.most:
@@ -283,8 +326,16 @@ def check_pack(folder: pathlib.Path) -> list[str]:
     for entry in listed:
         file = folder / entry["file"]
         with Image.open(file) as picture:
-            frames = sum(1 for _ in ImageSequence.Iterator(picture))
-            limit = kind.animated_bytes if frames > 1 else kind.most_bytes
+            times = []
+            for frame in ImageSequence.Iterator(picture):
+                frame.load()  # which reads how long it is shown
+                times.append(frame.info.get("duration", 0))
+            limit = kind.animated_bytes if len(times) > 1 else kind.most_bytes
+            if len(times) > 1 and min(times) < kind.least_ms:
+                wrong.append(f"{file.name}: a frame of {min(times)} ms, below {kind.least_ms}")
+            if len(times) > 1 and sum(times) > 1000 * kind.seconds:
+                wrong.append(f"{file.name}: {sum(times) / 1000:g} s, over {kind.seconds:g}")
+            picture.seek(0)
             if picture.format != kind.format:
                 wrong.append(f"{file.name}: {picture.format}, not {kind.format}")
             if picture.size != (SIDE, SIDE):

@@ -277,7 +277,8 @@ class Looker(nn.Module):
     """Feature maps -> a weight times the mean of the second; counts its passes in training."""
 
     @nn.compact
-    def __call__(self, maps, y, *, train=False):
+    def __call__(self, maps, y, picture, *, train=False):
+        assert picture.shape[1] == 8
         passes = self.variable("batch_stats", "passes", jnp.zeros, ())
         passes.value += 1.0 * (train and not self.is_initializing())
         half, quarter = maps

@@ -182,7 +182,8 @@ def test_from_pictures_to_packs_and_away(tmp_path, runs, monkeypatch, capsys):
     text = capsys.readouterr().out
     assert "4 pictures; inverting to w" in text and "LPIPS to the pictures:" in text
     sizes = {name: Image.open(f"anna/sheet/{name}.png").size for name in ("pictures", "samples")}
-    assert sizes["pictures"] == (4 * 16, 3 * 16)
+    assert sizes == {"pictures": (4 * 16, 3 * 16), "samples": (4 * 16, 4 * 16)}
+    assert b"trainedAlgorithmicMedia" in (tmp_path / "anna/sheet/samples.png").read_bytes()
     assert len(json.loads((tmp_path / "anna/person.json").read_text())["made_from"]) == 4
 
     stickers_command.main(["anna", "--out", "pack", *given, "--count", "3", "--edit", "pca0=0.1"])
@@ -199,10 +200,58 @@ def test_from_pictures_to_packs_and_away(tmp_path, runs, monkeypatch, capsys):
     with pytest.raises(ValueError, match="which is not"):
         stickers_command.main(["anna", "--out", "p", "--base", str(runs / "plain")])
 
+    stickers_command.main(["anna", "--out", "pack", *given, "--count", "4"])  # anew
+    with pytest.raises(ValueError, match="photos: it holds other files"):
+        stickers_command.main(["anna", "--out", "photos", *given])
     forget_command.main(["anna"])
     assert sorted(x.name for x in tmp_path.iterdir()) == ["photos", "x.json"]
     with pytest.raises(ValueError, match="anna: no person there"):
         forget_command.main(["anna"])
+
+
+def test_frames_of_one_sticker_have_one_box():
+    """A tuft that appears does not move the rest."""
+    still, tuft = disc(), disc()
+    tuft[2:12, 30:34] = (200, 30, 30, 255)
+    made = []
+
+    def first(frames, kind, milliseconds, maker):
+        made.extend(frames)
+        raise ValueError("seen")
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(stickers, "encoded", first)
+    with pytest.raises(ValueError, match="00: seen"):
+        stickers.write_pack([Sticker("00", ("🙂",), (still, tuft), {})] * 3, None, "whatsapp", {})
+    patch.undo()
+    low = [np.flatnonzero((x[..., 3] > 127).any(1))[-1] for x in made]
+    wide = [np.ptp(np.flatnonzero((x[..., 3] > 127).any(0))) for x in made]
+    assert low[0] == low[1] and wide[0] == wide[1]
+
+
+def test_many_islands_of_one_size_are_a_drawing():
+    drawing = np.zeros((64, 64, 4), np.uint8)
+    drawing[::4, ::4] = 255
+    assert (stickers.cleaned(drawing)[..., 3] == drawing[..., 3]).all()
+
+
+def test_an_earlier_pack_leaves_nothing(tmp_path):
+    quiet = {"log": lambda line: None}
+    stickers.write_pack(pack_of(5), tmp_path, "whatsapp", {}, **quiet)
+    (tmp_path / "mine.txt").write_text("stays")
+    stickers.write_pack(pack_of(3), tmp_path, "telegram", {}, **quiet)
+    names = {"00.webp", "01.webp", "02.webp", "mine.txt", "pack.json", "sheet"}
+    assert {file.name for file in tmp_path.iterdir()} == names
+
+
+def test_the_checker_counts_time(tmp_path):
+    stickers.write_pack(pack_of(3), tmp_path, "whatsapp", {}, log=lambda line: None)
+    frames = [Image.fromarray(stickers.framed(disc(radius=r))) for r in (18, 20, 22)]
+    how = {"save_all": True, "append_images": frames[1:], "lossless": True}
+    frames[0].save(tmp_path / "00.webp", duration=4000, **how)
+    frames[0].save(tmp_path / "01.webp", duration=4, **how)
+    wrong = "\n".join(stickers.check_pack(tmp_path))
+    assert "00.webp: 12 s, over 10" in wrong and "01.webp: a frame of 4 ms, below 8" in wrong
 
 
 def test_a_base_without_alpha_makes_no_stickers(runs, tmp_path, monkeypatch):
@@ -231,6 +280,8 @@ def test_a_base_without_alpha_makes_no_stickers(runs, tmp_path, monkeypatch):
         (stickers_command, ["no", "--out", "x"], "no: no person there"),
         (stickers_command, ["x", "--out", "x", "--outline", "99"], "--outline=99: it must be 0 to"),
         (stickers_command, ["x", "--out", "y", "--loop", "--messenger", "telegram"], "--loop: Tel"),
+        (stickers_command, ["x", "--out", "y", "--emoji", "😀,"], "--emoji=😀,: emoji by comma"),
+        (stickers_command, ["x", "--out", "y", "--emoji", "abc"], "--emoji=abc: emoji by comma"),
         (direction_command, ["a", "b", "--name", "x", "--out", "x"], "a: no such folder"),
         (direction_command, [".", ".", "--name", "a=b", "--out", "x"], "--name='a=b': letters"),
     ],
