@@ -10,10 +10,11 @@ import optax
 import pytest
 
 from gan_jax import algorithms, build, config, pretrained
-from gan_jax.algorithms import base
+from gan_jax.algorithms import base, noise_to_image
 from gan_jax.algorithms.base import example_batch, to_float
 from gan_jax.distributed.parallel import Parallel
 from gan_jax.models import projected
+from gan_jax.nn import alpha
 from gan_jax.step import make_step
 from tests.nets import tiny_net
 
@@ -242,3 +243,56 @@ def test_sampling_asks_for_the_generator_alone(monkeypatch):
     example = game.example_shapes(SHAPE, 0)
     shapes = jax.eval_shape(game.init_generator, jax.random.key(0), example)
     assert jax.tree.structure(shapes) == jax.tree.structure(state.ema)
+
+
+@pytest.fixture(scope="module")
+def stickers():
+    """(the game of a generator with styles, a palette and alpha; its state)."""
+    patch = pytest.MonkeyPatch()
+    patch.setitem(pretrained.NETS, "tiny", lambda name, *_: tiny_net(name))
+    g = {"w_dim": 6, "map_layers": 1, "channel_base": 32, "channel_max": 4, "palette": 3}
+    run = dataclasses.replace(changed(), model="stylegan2", g=g)
+    game = algorithms.make_game(run, (8, 8, 4), 0)
+    state = build.new_state(run, game, (8, 8, 4), 0)
+    yield game, state
+    patch.undo()
+
+
+def test_what_nobody_sees_of_a_picture_with_alpha_is_not_learned(stickers):
+    """Pictures that differ where they are clear give the same losses."""
+    game, state = stickers
+    one = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 4), np.uint8)
+    one[:, :4, :, 3] = 0
+    other = one.copy()
+    other[:, :4, :, :3] = 255
+    loss = jax.jit(lambda x: game.loss_d(state.d.params, state, {"image": x}, jax.random.key(0))[0])
+    assert loss(one) == loss(other) != loss(one[:, ::-1])
+
+
+def test_the_frozen_network_sees_pictures_with_alpha_over_colors_at_random(stickers):
+    game, state = stickers
+
+    @jax.jit
+    def logits(x, seed):
+        return game.critic(state.d.params, state, x, None, jax.random.key(seed))[0]
+
+    clear = -jnp.ones((4, 8, 8, 4))
+    assert not np.allclose(logits(clear, 0), logits(clear, 1))
+    opaque = jnp.ones((4, 8, 8, 4))
+    np.testing.assert_allclose(logits(opaque, 0), logits(opaque, 1), rtol=1e-5)
+
+
+def test_a_generator_with_styles_is_sampled_by_them(stickers):
+    game, state = stickers
+    assert game.mixes_styles and not game_and_state()[0].mixes_styles
+    assert not noise_to_image.Algorithm(game.g, None).mixes_styles  # which learns alpha straight
+    z = game.latent(jax.random.key(0), 2, truncation=0.1)
+    assert np.abs(z).max() > 0.2  # it is w that is truncated
+    ws = game.styles(state.ema, z, None, 0.5)
+    made = game.sample(state.ema, z, None, 0.5)
+    np.testing.assert_allclose(made, game.render(state.ema, ws), rtol=1e-5)
+    raw = game.g.apply(
+        {"params": state.ema["params"]["g"], **state.ema["mutable"]["g"]}, ws, method="synthesis"
+    )
+    np.testing.assert_allclose(made, alpha.straight(raw), atol=1e-5)
+    assert np.abs(made - raw).max() > 0.1
