@@ -16,6 +16,7 @@ COMMANDS = {
     "stylize": "put a picture, a folder or a video into a style",
     "personalize": "turn pictures of one person into a generator of that person",
     "stickers": "draw a pack of stickers of a person",
+    "ideas": "draw ideas for a person, such as other clothes, by what you like",
     "direction": "find a direction of change from examples with and without it",
     "forget": "remove a person, and all that was made of it",
     "evaluate": "measure any folder of pictures against any other",

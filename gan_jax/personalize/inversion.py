@@ -72,6 +72,7 @@ class Inversion:
         pixels, spread, quiet: weights, as above.
         noise_maps: whether the layers' noise is found too, for each picture: for photographs.
         features: the network of the distance.
+        params: of the generator, a person's; None: the base's.
     Differs: the search starts at that of 2,000 samples which is most like the picture at 16 x 16
     pixels, not at the mean of W; `pixels`, of which the official code has none; noise maps only on
     demand; the noise on w is divided by the root of its length; "w+" starts with a third of its
@@ -88,6 +89,7 @@ class Inversion:
     quiet: float = 1e5
     noise_maps: bool = False
     features: str = "lpips_vgg"
+    params: PyTree | None = None
 
     def __post_init__(self):
         registry.choose(SPACES, self.space, "space")
@@ -104,6 +106,8 @@ class Inversion:
         *,
         seed: int = 0,
         known: np.ndarray | None = None,
+        begin: Float[np.ndarray, "n W"] | None = None,
+        mask: Float[np.ndarray, "H W"] | None = None,
         log: Callable[[int, np.ndarray], None] | None = None,
     ) -> Inverted:
         """Inverts pictures of the base's shape in [-1, 1], premultiplied where they have alpha.
@@ -111,17 +115,23 @@ class Inversion:
         Args:
             known: of pictures that are samples of the base's statistics, the row of each, at which
                 its search does not start; for measuring.
+            begin: where each search starts; None: at the sample most like the picture.
+            mask: 1 where a drawing is to be like the picture, 0 where it may be anything; None: 1.
             log: takes (step, LPIPS [m]), now and then; of many pictures a part at a time.
         """
         side = min(256, *self.base.shape[:2])
         parts = -(-len(pictures) * side**2 // TOGETHER)
         size = -(-len(pictures) // parts)
+        shown = jnp.ones(self.base.shape[:2]) if mask is None else jnp.asarray(mask)
         found = []
         for start in range(0, len(pictures), size):
             rows = np.arange(start, start + size) % len(pictures)  # all parts of one shape
-            found.append(
-                self.search(pictures[rows], seed, None if known is None else known[rows], log)
-            )
+            target = jnp.asarray(pictures[rows])
+            if begin is not None:
+                first = jnp.asarray(begin[rows])
+            else:
+                first = self.starts(target, None if known is None else known[rows])
+            found.append(self.search(target, first, shown, seed, log))
         cut = [min(size, len(pictures) - start) for start in range(0, len(pictures), size)]
         *arrays, noise = (
             jax.tree.map(
@@ -135,18 +145,19 @@ class Inversion:
 
     def search(
         self,
-        pictures: Float[np.ndarray, "n H W C"],
+        target: Float[jax.Array, "n H W C"],
+        first: Float[jax.Array, "n W"],
+        mask: Float[jax.Array, "H W"],
         seed: int,
-        known: np.ndarray | None,
         log: Callable[[int, np.ndarray], None] | None,
     ) -> Inverted:
-        """`__call__`, of all pictures at once."""
-        n, target = len(pictures), jnp.asarray(pictures)
-        found = {"w": self.starts(target, known)[:, None]}
+        """`__call__`, of all pictures at once, from the styles `first`."""
+        n, found = len(target), {"w": first[:, None]}
         if self.noise_maps:
             found["noise"] = self.new_noise(jax.random.key(seed), n)
-        weights = {"net": self.net.params, "g": self.base.params}
-        wanted = target, _seen(self, weights, target)
+        weights = {"net": self.net.params, "g": self.params or self.base.params}
+        target = masked(target, mask)
+        wanted = target, _seen(self, weights, target), mask
         start = np.asarray(_distances(self, weights, found, wanted))
         best, kept, progress = start, found, 0
         opt, key, done = _optimizer().init(found), jax.random.key(seed), 0
@@ -217,12 +228,13 @@ class Inversion:
         return jax.vmap(one)(ws, found["noise"])
 
     def loss(self, found, weights, wanted, rng, wander):
-        """The sum over pictures of what is minimized. wanted: (pictures, what LPIPS sees there)."""
-        target, features = wanted
+        """The sum over pictures of what is minimized. wanted: (pictures, what LPIPS sees there,
+        where they count)."""
+        target, features, mask = wanted
         w = found["w"] + wander / np.sqrt(found["w"].shape[-1]) * jax.random.normal(
             rng, found["w"].shape
         )
-        made = self.drawn(weights["g"], found, w)
+        made = masked(self.drawn(weights["g"], found, w), mask)
         near = distance(seen(self.net, weights["net"], made), features)
         pixels = jnp.mean(jnp.square(made - target), (1, 2, 3))
         loss = jnp.sum(near + self.pixels * pixels)
@@ -233,6 +245,12 @@ class Inversion:
         if "noise" in found:
             loss += self.quiet * sum(map(_correlation, jax.tree.leaves(found["noise"])))
         return loss
+
+
+def masked(x: Float[Array, "n H W C"], mask: Float[Array, "H W"]) -> Float[Array, "n H W C"]:
+    """Pictures that are black, and clear where they have alpha, where the mask is 0."""
+    shown = mask[None, :, :, None]
+    return x * shown - (1 - shown)
 
 
 def _better(nearer: np.ndarray, found: PyTree, kept: PyTree) -> PyTree:
@@ -287,7 +305,7 @@ def _step(inversion, weights, found, opt, wanted, rng, rate, wander):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _distances(inversion, weights, found, wanted):
-    made = inversion.drawn(weights["g"], found, found["w"])
+    made = masked(inversion.drawn(weights["g"], found, found["w"]), wanted[2])
     return distance(seen(inversion.net, weights["net"], made), wanted[1])
 
 

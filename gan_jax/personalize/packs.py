@@ -59,7 +59,6 @@ def make(
         about = {"sample": k, "edits": dict(edits or {})}
         symbol = (emoji[k % len(emoji)].strip(),)
         drawn.append(Sticker(f"{k + 1:02d}", symbol, tuple(large(made, path)), about))
-    person.mark_output(out, made)
     about = {
         "seed": seed,
         "base": {"name": base.name, "sha256": base.sha256},
@@ -67,7 +66,9 @@ def make(
         "license": "as the base's and the person's pictures allow",
     }
     how = {"outline": outline, "milliseconds": MILLISECONDS, "log": log}
-    return stickers.write_pack(drawn, out, messenger, about, **how)
+    files = stickers.write_pack(drawn, out, messenger, about, **how)
+    person.mark_output(out, made, stickers.files_of(out))
+    return files
 
 
 def large(made: Person, ws: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import json
 import pathlib
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +19,6 @@ from flax import traverse_util
 
 from gan_jax.data import images
 from gan_jax.personalize.base import Base
-from gan_jax.personalize.stickers import files_of as pack_files
 from gan_jax.runtime import files
 from gan_jax.runtime.weights import limits
 from gan_jax.state import PyTree
@@ -147,14 +146,15 @@ def check_output(out: pathlib.Path, folder: pathlib.Path) -> None:
         raise ValueError(f"--out={out}: it is in the person's folder, or the other way round.")
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out={out}: it is no folder.")
-    if out.exists() and any(out.iterdir()) and _mark_of(out) != read_about(folder)["id"]:
+    if out.exists() and any(out.iterdir()) and _mark_of(out)[0] != read_about(folder)["id"]:
         raise ValueError(f"--out={out}: it holds other files. Give a new folder.")
 
 
-def mark_output(out: pathlib.Path, person: Person) -> None:
-    """Notes in `out` and in the person's folder that the first was made of the second."""
+def mark_output(out: pathlib.Path, person: Person, made: Sequence[pathlib.Path]) -> None:
+    """Notes in `out` and in the person's folder which files there were made of the person."""
     out.mkdir(parents=True, exist_ok=True)
-    mark = {"person": person.about["id"], "base": person.base.sha256}
+    names = {*_mark_of(out)[1], *(file.relative_to(out).as_posix() for file in made)}
+    mark = {"person": person.about["id"], "base": person.base.sha256, "files": sorted(names)}
     files.replace_text(out / MARK, json.dumps(mark) + "\n")
     about = read_about(person.folder)
     if str(out.resolve()) not in about["outputs"]:
@@ -162,12 +162,15 @@ def mark_output(out: pathlib.Path, person: Person) -> None:
         files.replace_text(person.folder / ABOUT, json.dumps(about, indent=1) + "\n")
 
 
-def _mark_of(out: pathlib.Path) -> str | None:
-    """The person that a folder was made of; None where nobody says."""
+def _mark_of(out: pathlib.Path) -> tuple[str | None, list[str]]:
+    """(the person that a folder was made of, None where nobody says; names of files, below it)."""
     try:
-        return json.loads((out / MARK).read_text("utf-8"))["person"]
+        mark = json.loads((out / MARK).read_text("utf-8"))
+        names = [pathlib.PurePosixPath(name) for name in mark["files"]]
+        inside = [str(x) for x in names if not x.is_absolute() and ".." not in x.parts]
+        return str(mark["person"]), inside
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, []
 
 
 def forget(folder: pathlib.Path) -> list[str]:
@@ -180,8 +183,9 @@ def forget(folder: pathlib.Path) -> list[str]:
     """
     about, lines = read_about(folder), []
     for out in map(pathlib.Path, about["outputs"]):
-        if _mark_of(out) == about["id"]:
-            lines.append(_removed(out, [*pack_files(out), out / MARK]))
+        whose, names = _mark_of(out)
+        if whose == about["id"]:
+            lines.append(_removed(out, [out / name for name in (*names, MARK)]))
         else:
             lines.append(f"not found, it may have been moved: {out}")
     sheets = [place / name for place in folder.glob("sheet*") for name in SHEETS]

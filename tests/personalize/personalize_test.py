@@ -165,11 +165,9 @@ def test_larger_pictures_are_reduced_by_areas():
 def test_generated_pictures_are_found_again(base):
     """They come within a twentieth of where the search starts."""
     _, target = drawn(base, [5, 6, 7])
-    inversion = Inversion(base, steps=150, wander=0.0)
-    start = jnp.asarray(base.statistics.ws[100:103])
-    object.__setattr__(inversion, "starts", lambda target, known: start)
-    looks = []
-    found = inversion(target, log=lambda step, near: looks.append((step, near.mean())))
+    inversion, looks = Inversion(base, steps=150, wander=0.0), []
+    begin = base.statistics.ws[100:103]
+    found = inversion(target, begin=begin, log=lambda step, near: looks.append((step, near.mean())))
     assert found.ws.shape == (3, base.layers, 6)
     assert (found.distance < 0.05 * found.start).all() and (found.offset == 0).all()
     assert [step for step, _ in looks[:2]] == [25, 50] and looks[-1][1] < looks[0][1]
@@ -208,6 +206,19 @@ def test_it_ends_where_nothing_gets_nearer(base):
     assert found.steps == 100
 
 
+def test_where_the_mask_is_0_a_drawing_may_be_anything(base):
+    _, target = drawn(base, [5, 6])
+    mask = np.ones((16, 16), np.float32)
+    mask[8:] = 0
+    broken = target.copy()
+    broken[:, 8:] = 1
+    search = Inversion(base, steps=3, wander=0.0)
+    begin = base.statistics.ws[100:102]
+    one, other = (search(x, begin=begin, mask=mask) for x in (target, broken))
+    np.testing.assert_array_equal(one.ws, other.ws)
+    assert (search(broken, begin=begin).ws != one.ws).any()
+
+
 def test_the_nearest_that_was_seen_is_kept(base):
     """Of a search that starts at the answer and is led away."""
     _, target = drawn(base, [9])
@@ -223,9 +234,9 @@ def test_many_pictures_are_searched_for_in_parts_of_one_shape(base, monkeypatch)
     monkeypatch.setattr("gan_jax.personalize.inversion.TOGETHER", 2 * 16 * 16)
     alone = Inversion.search
 
-    def counted(self, pictures, *args):
-        sizes.append(len(pictures))
-        return alone(self, pictures, *args)
+    def counted(self, target, *args):
+        sizes.append(len(target))
+        return alone(self, target, *args)
 
     monkeypatch.setattr(Inversion, "search", counted)
     parts = search(target, known=np.array([3, 40, 90]))
@@ -420,8 +431,12 @@ def test_forgetting_removes_what_was_made_of_the_person_and_nothing_else(base, m
     found = person.read(made, base)
     own, moved, others, broken = (tmp_path / x for x in ("pack", "moved", "others", "broken"))
     for folder in (own, moved, others, broken):
-        person.mark_output(folder, found)
-    (own / "pack.json").write_text('{"stickers": [{"file": "01.webp"}, {"file": "../photo.png"}]}')
+        person.mark_output(folder, found, [folder / "01.webp"])
+    person.mark_output(own, found, [own / "tray.png"])
+    mark = json.loads((own / person.MARK).read_text())
+    assert mark["files"] == ["01.webp", "tray.png"]
+    mark["files"] += ["../photo.png", str(tmp_path / "photo.png")]
+    (own / person.MARK).write_text(json.dumps(mark))
     for name in ("01.webp", "tray.png", "mine.png"):
         (own / name).write_bytes(b"x")
     (moved / person.MARK).unlink()
@@ -439,7 +454,7 @@ def test_forgetting_removes_what_was_made_of_the_person_and_nothing_else(base, m
 
 def test_a_person_made_again_is_the_same_one(base, made, tmp_path):
     found = person.read(made, base)
-    person.mark_output(tmp_path / "pack", found)
+    person.mark_output(tmp_path / "pack", found, [])
     about = {"made_from": [{"file": "b.png", "sha256": "1"}], "seed": 1}
     person.write(made, base, base.params, found.ws, found.pictures, about)
     assert person.read(made, base).about["made_from"][0]["file"] == "b.png"
