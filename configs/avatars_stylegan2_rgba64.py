@@ -22,15 +22,15 @@ def get_config(arg=None):
         noise=False,
     )
     c.d = dict(width=32, pixels=64, pixels_spectral_norm=False, smallest=7)
-    c.game = dict(z_dim=64, features_side=64, gamma=0.5, pixels_kimg=40.0)
+    c.game = dict(z_dim=64, features_side=64, gamma=0.5, pixels_kimg=60.0)
     c.data = dict(source="avatars", resolution=64, channels=4, labels="style")
     c.augment = dict(name="diffaugment", policy="translation,cutout")
-    adam = dict(name="adam", b1=0.0, b2=0.99, schedule="linear", decay_from_kimg=80.0)
-    c.opt_g, c.opt_d = dict(adam, lr=2e-3), dict(adam, lr=5e-4)
-    c.batch, c.total_kimg = arg.batch, 140.0
+    adam = dict(name="adam", b1=0.0, b2=0.99, schedule="linear", decay_from_kimg=100.0)
+    c.opt_g, c.opt_d = dict(adam, lr=5e-3), dict(adam, lr=5e-4)
+    c.batch, c.total_kimg = arg.batch, 200.0
     c.log_every_kimg, c.sample_every_kimg = 1.0, 8.0
     c.save_every_kimg, c.ema_halflife_kimg = 8.0, 2.0
-    c.eval_every_kimg = 140.0
+    c.eval_every_kimg = 200.0
     c.eval = dict(features="vgg16,efflite0", images=1000, reference=2000)
     c.eval.held_out = dict(split="test")
     if arg.smoke:

@@ -79,7 +79,6 @@ def base_flag(parser: argparse.ArgumentParser) -> None:
     """--base of a command."""
     parser.add_argument(
         "--base",
-        default="avatars-base",
-        help="the generator: a run's workdir, what gan-jax share wrote, or a name of gan-jax models"
-        " (default %(default)s)",
+        required=True,
+        help="the generator, one with styles: a run's workdir, or what gan-jax share wrote",
     )

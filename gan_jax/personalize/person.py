@@ -95,7 +95,7 @@ def read_about(folder: pathlib.Path) -> dict:
     if not is_person(folder):
         raise ValueError(
             f"{folder}: no person there ({ABOUT} is missing). Make one: gan-jax personalize PHOTOS"
-            f" --out {folder}"
+            f" --base BASE --out {folder}"
         )
     try:
         about = json.loads((folder / ABOUT).read_text("utf-8"))

@@ -290,4 +290,4 @@ def test_bad_flags(command, argv, message, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ValueError, match=message):
-        command.main(argv)
+        command.main([*argv, "--base", "run"])
