@@ -6,6 +6,7 @@ After the projectors of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, appendi
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -120,8 +121,8 @@ class Inversion:
             log: takes (step, LPIPS [m]), now and then; of many pictures a part at a time.
         """
         side = min(256, *self.base.shape[:2])
-        parts = -(-len(pictures) * side**2 // TOGETHER)
-        size = -(-len(pictures) // parts)
+        searches = math.ceil(len(pictures) * side**2 / TOGETHER)
+        size = math.ceil(len(pictures) / searches)
         shown = jnp.ones(self.base.shape[:2]) if mask is None else jnp.asarray(mask)
         found = []
         for start in range(0, len(pictures), size):
@@ -132,16 +133,16 @@ class Inversion:
             else:
                 first = self.starts(target, None if known is None else known[rows])
             found.append(self.search(target, first, shown, seed, log))
-        cut = [min(size, len(pictures) - start) for start in range(0, len(pictures), size)]
-        *arrays, noise = (
+        starts = range(0, len(pictures), size)
+        parts = [
             jax.tree.map(
-                lambda *x: np.concatenate([v[:n] for v, n in zip(x, cut, strict=True)]), *y
+                lambda x, n=len(pictures) - start: x[:n],
+                (part.ws, part.start, part.distance, part.offset, part.noise),
             )
-            for y in zip(
-                *((f.ws, f.start, f.distance, f.offset, f.noise) for f in found), strict=True
-            )
-        )
-        return Inverted(*arrays, noise, max(f.steps for f in found), found[0].net)
+            for part, start in zip(found, starts, strict=True)
+        ]
+        arrays = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        return Inverted(*arrays, max(part.steps for part in found), found[0].net)
 
     def search(
         self,
