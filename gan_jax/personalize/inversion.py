@@ -133,15 +133,8 @@ class Inversion:
             else:
                 first = self.starts(target, None if known is None else known[rows])
             found.append(self.search(target, first, shown, seed, log))
-        starts = range(0, len(pictures), size)
-        parts = [
-            jax.tree.map(
-                lambda x, n=len(pictures) - start: x[:n],
-                (part.ws, part.start, part.distance, part.offset, part.noise),
-            )
-            for part, start in zip(found, starts, strict=True)
-        ]
-        arrays = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        parts = ((part.ws, part.start, part.distance, part.offset, part.noise) for part in found)
+        arrays = jax.tree.map(lambda *x: np.concatenate(x)[: len(pictures)], *parts)
         return Inverted(*arrays, max(part.steps for part in found), found[0].net)
 
     def search(
