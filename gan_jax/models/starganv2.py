@@ -36,6 +36,8 @@ class Generator(nn.Module):
         levels: halvings (official: log2(side) - 4, so 16x16 at 256).
         patch: see above; width is then the channels of a square.
         palette: number of colors that the result is drawn in (Palette); 0, as in the paper: any.
+        times: with a palette, how many times as large sampling draws, in each direction, contours
+            sharp; a setting of sampling (models.Traits).
         sharp: whether training draws with the palette as sampling does, so that the critic sees the
             contours that will be drawn; the slower.
         dtype: of the activations.
@@ -44,6 +46,8 @@ class Generator(nn.Module):
     landmark net.
     """
 
+    sampling_settings = ("times",)
+
     shape: tuple[int, int, int]
     width: int = 64
     widest: int = 512
@@ -51,6 +55,7 @@ class Generator(nn.Module):
     patch: int = 1
     palette: int = 0
     sharp: bool = False
+    times: int = 1
     dtype: str = "float32"
     remat: bool = False
 
@@ -61,8 +66,9 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "B H W C"], style: Float[Array, "B S"], *, train: bool = False
-    ) -> Float[Array, "B H W C"]:
-        """Pictures in [-1, 1], of any size -> pictures meant to be there, but not held there."""
+    ) -> Float[Array, "B _ _ C"]:
+        """Pictures in [-1, 1], of any size -> pictures, `times` as large, meant to be there, but
+        not held there."""
         (height, width), style = x.shape[1:3], style.astype(self.dtype)
         colors = check_colors(self.palette, "palette")
         widths = [min(self.width << level, self.widest) for level in range(self.levels + 1)]
@@ -88,9 +94,10 @@ class Generator(nn.Module):
         )(x)
         x = depth_to_space(x, self.patch)[:, :height, :width].astype(jnp.float32)
         drawing, logits = jnp.split(x, [self.shape[2]], -1)
-        return (
-            Palette(self.sharp, name="palette")(drawing, logits, train=train) if colors else drawing
-        )
+        if not colors:
+            return drawing
+        palette = Palette(self.sharp, self.times, name="palette")
+        return palette(drawing, logits, train=train)
 
 
 class Mapping(nn.Module):

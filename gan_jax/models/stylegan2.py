@@ -14,14 +14,13 @@ from jaxtyping import Array, Float, Int
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
 from gan_jax.nn.equalized import FIR, Conv, Dense, Embed, normalize
-from gan_jax.nn.flat_colors import Colors, check_colors, in_colors
+from gan_jax.nn.flat_colors import Colors, check_colors, in_colors, smoothed
 from gan_jax.nn.layers import check_labels
 from gan_jax.nn.modulated import ModulatedConv, ToRGB
 from gan_jax.nn.resample import depth_to_space
 from gan_jax.runtime import registry
 
 NOISES = {"random": "fresh in every image", "const": "each layer's own picture", "none": "no noise"}
-SMOOTH = (1, 2, 1)  # taps
 ARCHITECTURES = {"resnet": "residual blocks", "orig": "plain ones, the cifar preset's"}
 
 
@@ -110,9 +109,7 @@ class Generator(nn.Module):
         made = self.to_image(ws, noise or own)
         if self.patch == 1:
             return made
-        # smoothed, for the pixels of a square need not agree: its highest frequency becomes 0
-        made = jnp.pad(depth_to_space(made, self.patch), ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-        return conv.resample(made, SMOOTH)
+        return smoothed(depth_to_space(made, self.patch))
 
     def colors(
         self, ws: Float[Array, "B L {self.w_dim}"], *, train: bool = False

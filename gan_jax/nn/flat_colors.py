@@ -29,9 +29,11 @@ class Palette(nn.Module):
 
     Attributes:
         sharp: whether training draws as sampling does.
+        times: how many times as large sampling draws, in each direction (in_colors_enlarged).
     """
 
     sharp: bool = False
+    times: int = 1
 
     @nn.compact
     def __call__(
@@ -40,13 +42,16 @@ class Palette(nn.Module):
         logits: Float[Array, "B H W K"],
         *,
         train: bool = False,
-    ) -> Float[Array, "B H W C"]:
+    ) -> Float[Array, "B _ _ C"]:
         shares = nn.log_softmax(logits)
 
         def means():
             return jnp.einsum("bhwk,bhwc->bkc", nn.softmax(shares, (1, 2)), drawing)
 
-        return in_colors(logits, cached_colors(self, means), soft=train and not self.sharp)
+        colors = cached_colors(self, means)
+        if self.times > 1 and not train:
+            return in_colors_enlarged(smoothed(logits), colors, self.times)
+        return in_colors(logits, colors, soft=train and not self.sharp)
 
 
 class Colors(nn.Module):
@@ -93,6 +98,12 @@ def in_colors(
     """
     shares = nn.softmax(logits) if soft else conv.pool(nn.softmax(SHARPER * double(logits)))
     return jnp.einsum("bhwk,bkc->bhwc", shares, colors)
+
+
+def smoothed(x: Float[Array, "B H W K"]) -> Float[Array, "B H W K"]:
+    """Each pixel's mean with its neighbors, weights (1, 2, 1) in each direction: of squares of
+    pixels that need not agree, the highest frequency, a checkerboard, becomes 0."""
+    return conv.resample(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge"), (1, 2, 1))
 
 
 def in_colors_enlarged(
