@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
 
     files = []
     for path in flags.input:
-        files += scan.scan(path)[0] if path.is_dir() else [path]
+        files += scan.scan(path, "input")[0] if path.is_dir() else [path]
     sampler = avatars.load(flags.model, flags.side, flags.trust_code)
     how = {"side": flags.side, "face": flags.face, "seed": flags.seed}
     avatars.make(sampler, files, flags.out, styles=list(dict.fromkeys(flags.style)), **how)
@@ -36,9 +36,27 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="a translator into several styles: a run's workdir, or a name of gan-jax models"
         " (default %(default)s)",
     )
-    add("--style", action="append", default=[], metavar="NAME", help="may be repeated; default all")
-    add("--side", type=int, default=256, help="pixels of an avatar (default %(default)s)")
-    add("--face", type=int, default=1, help="of several faces which, 1 the largest (default 1)")
+    add(
+        "--style",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="may be repeated; default all of the"
+        " model: adventurer, avataaars, big-ears, big-smile, dylan, miniavs, personas, pixel-art,"
+        " toon-head, voxel-art",
+    )
+    add(
+        "--side",
+        type=int,
+        default=256,
+        help="pixels of an avatar, 16 to 1024 (default %(default)s)",
+    )
+    add(
+        "--face",
+        type=int,
+        default=1,
+        help="of several faces which, 1 the largest (default 1); needs the detector",
+    )
     add("--seed", type=int, default=0, help="another seed, other variants (default 0)")
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)

@@ -40,14 +40,15 @@ def main(argv: list[str] | None = None) -> None:
 
     base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
     invert = Inversion(base, steps=flags.steps)
+    found = {1: pictures.read([flags.with_it], base.shape, find_faces=flags.faces)}
+    found[0] = pictures.read([flags.without_it], base.shape, find_faces=flags.faces)
     ws, labels = [], []
     for label, folder in ((1, flags.with_it), (0, flags.without_it)):
-        found = pictures.read([folder], base.shape, find_faces=flags.faces)
-        for line in found.notes:
+        for line in found[label].notes:
             print(line)
-        print(f"{folder}: inverting {len(found)} pictures")
-        ws.append(invert(found.values).ws[:, 0])
-        labels += [label] * len(found)
+        print(f"{folder}: inverting {len(found[label])} pictures")
+        ws.append(invert(found[label].values).ws[:, 0])
+        labels += [label] * len(found[label])
     separated = directions.from_labels(np.concatenate(ws), np.array(labels))
     made_of = f"{len(ws[0])} pictures with and {len(ws[1])} without"
     directions.save(flags.out, base, flags.name, separated, made_of)
@@ -55,3 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         f"{flags.out}: {flags.name}, from {made_of};"
         f" {separated.accuracy:.0%} of held-out pictures on the right side"
     )
+    if min(map(len, ws)) < 10:
+        print("fewer than ten of a kind: that share says little")
+    elif separated.accuracy < 0.65:
+        print("that is near chance, 50 %: nothing was found that the base knows")

@@ -108,6 +108,15 @@ def _to_cut(face: Face, side: int) -> tuple[float, ...]:
     return a, b, middle - a * face.x - b * face.y, d, e, middle - d * face.x - e * face.y
 
 
+def installed() -> bool:
+    """Whether the detector is."""
+    try:
+        _detector()
+    except ValueError:
+        return False
+    return True
+
+
 @functools.cache
 def _detector():
     """The network: uint8 [H, W, 3] -> (boxes f32 [896, 16], logits f32 [896]) of the picture

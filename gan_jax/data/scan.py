@@ -11,20 +11,24 @@ from gan_jax.runtime.files import identity
 from gan_jax.runtime.text import shown
 
 
-def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
+def scan(
+    root: pathlib.Path, setting: str = "config.data.path"
+) -> tuple[list[pathlib.Path], collections.Counter]:
     """(image files below a folder in the order of their names, how many others there are of each
     ending).
 
     Links are followed, to folders too. A folder with several names is looked into once: under its
     own where that is below `root`, else under the first link to it.
+    setting: what the folder was given as, for errors.
+
     Raises:
         ValueError: no such folder, or no images in it.
     """
     if not root.exists():
-        raise ValueError(f"config.data.path={str(root)!r}: no such folder.")
+        raise ValueError(f"{setting}={str(root)!r}: no such folder.")
     if not root.is_dir():
         raise ValueError(
-            f"config.data.path={str(root)!r}: not a folder. Give the folder that holds the images."
+            f"{setting}={str(root)!r}: not a folder. Give the folder that holds the images."
         )
     images, passed = [], collections.Counter()
     for file in _files(root, passed):
@@ -36,7 +40,7 @@ def scan(root: pathlib.Path) -> tuple[list[pathlib.Path], collections.Counter]:
             passed["link to nothing"] += 1
     if not images:
         raise ValueError(
-            f"config.data.path={str(root)!r}: no images in it. Known kinds:"
+            f"{setting}={str(root)!r}: no images in it. Known kinds:"
             f" {' '.join(image_file.SUFFIXES)}."
         )
     return sorted(images), passed

@@ -1,5 +1,6 @@
 """A photograph or a drawing -> avatars of that person, one in each style of a translator."""
 
+import collections
 import math
 import pathlib
 from collections.abc import Callable, Sequence
@@ -63,10 +64,20 @@ def make(
         face: of several which, 1 the largest.
         seed: another seed, another variant of each style.
     Raises:
-        ValueError: no such style or face, or no picture could be read.
+        ValueError: no such style or face, or no picture could be read; two avatars would have one
+            name, or the name of a file that is not generated.
     """
     labels = [sampler.label(name, "--style") for name in styles] or range(len(sampler.classes))
     names = [sampler.classes[label] for label in labels]
+    places = {
+        file: {name: out / file_name(f"{file.stem}_{name}", ".png", []) for name in names}
+        for file in files
+    }
+    check_places(out, [place for each in places.values() for place in each.values()])
+    if face > 1 and not faces.installed():
+        raise ValueError(f"--face={face}: no faces are found without a detector: {faces.INSTALL}")
+    if not faces.installed():
+        log(f"the middle square of each picture is taken; to find faces: {faces.INSTALL}")
     mark, made, rows = generated.xmp(f"gan_jax {gan_jax.__version__}"), [], []
     wanted = sampler.styles_from_noise(seed, np.asarray(labels, np.int32), len(names))
     for file in files:
@@ -80,7 +91,7 @@ def make(
         drawn = to_uint8(sampler.restyle(x, wanted))
         avatars = [geometry.fit(each, (side, side), "stretch") for each in drawn]
         for name, avatar in zip(names, avatars, strict=True):
-            made.append(out / file_name(f"{file.stem}_{name}", ".png", []))
+            made.append(places[file][name])
             save_png(made[-1], avatar, mark)
         rows += [geometry.fit(each, (SHOWN, SHOWN), "stretch") for each in (square, *avatars)]
     if not made:
@@ -92,17 +103,26 @@ def make(
     return made
 
 
+def check_places(out: pathlib.Path, places: Sequence[pathlib.Path]) -> None:
+    """Raises ValueError where two avatars would have one name, or that of another file."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out={out}: it is no folder.")
+    twice = [place.name for place, n in collections.Counter(places).items() if n > 1]
+    if twice:
+        raise ValueError(f"two of the pictures would become {twice[0]}: give each its own name.")
+    for place in places:
+        if place.exists() and generated.KIND.encode() not in place.read_bytes():
+            raise ValueError(f"{place}: it is there, and no avatar. Give another --out.")
+
+
 def _square(
     picture: np.ndarray, which: int, size: tuple[int, int], log: Callable[[str], None]
 ) -> np.ndarray:
     """What an avatar is drawn of, uint8 [*size, 3]."""
-    try:
-        found = faces.find(picture)
-    except ValueError:  # no detector
-        log(f"its middle square is taken; to find the face: {faces.INSTALL}")
-        return geometry.fit(picture, size, "center")
-    if not found:
+    found = faces.find(picture) if faces.installed() else []
+    if not found and faces.installed():
         log("no face found, its middle square is taken")
+    if not found:
         return geometry.fit(picture, size, "center")
     if which > len(found):
         raise ValueError(f"--face={which}: {len(found)} found in a picture.")

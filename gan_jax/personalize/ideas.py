@@ -77,7 +77,7 @@ def make(
     if state is None:
         if like or dislike:
             raise ValueError(f"--like, --dislike: there are no ideas in {out} yet. Leave them out.")
-        log(f"drawing {POOL * count} ideas")
+        log(f"drawing {POOL * count} ideas, for this sheet and {POOL - 1} more")
         ws = draw(made, region, POOL * count, steps, seed, log)
         state = {"region": region, "seed": seed, "shown": [], "liked": [], "disliked": []}
     elif state["region"] != region:

@@ -45,10 +45,12 @@ def make(
         log: takes lines of progress and of what was found.
     """
     person.check_place(out)
+    if person.is_person(out):
+        log(f"{out}: made anew, with what was made of it kept")
     for line in pictures.notes:
         log(line)
     n = len(pictures)
-    log(f"{n} pictures; inverting to {space} on {base.sampler.step}")
+    log(f"{n} picture{'s' if n > 1 else ''}; inverting to {space} on {base.sampler.step}")
     if n == 1:
         log("one picture: the person can be drawn as on it; ten or more show how they vary")
 
@@ -149,7 +151,10 @@ def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
     chosen = farthest(new[rows], n)
     words = f"{fits.mean():.0%} of {pool} samples are as near to the person as the pictures are"
     if fits.sum() < n:
-        words += f"; the {n} nearest are taken. More pictures, or more various ones, would help"
+        words += (
+            f"; the {n} nearest are taken, and may not look like the person. More pictures, more"
+            " --rounds or a better base would help"
+        )
     return ws[rows[chosen]], words
 
 

@@ -12,6 +12,7 @@ from gan_jax.personalize import directions, making, person, stickers
 from gan_jax.personalize.directions import Direction
 from gan_jax.personalize.person import Person
 from gan_jax.personalize.stickers import MARGIN, SIDE, Sticker
+from gan_jax.runtime import registry
 
 FRAMES = 24  # of an animated sticker
 MILLISECONDS = 60  # a frame
@@ -47,6 +48,8 @@ def make(
             " trained with config.data.channels=4, as configs/avatars_stylegan2_rgba64.py has it."
         )
     stickers.check_count(messenger, count)
+    for name in edits or {}:
+        registry.choose(by_name or {}, name, "--edit")
     person.check_output(out, made.folder)
     ws, words = making.sample(made, count, seed)
     log(words)

@@ -94,8 +94,7 @@ def read_about(folder: pathlib.Path) -> dict:
     """What ABOUT holds. Raises ValueError where the folder is no person's, or damaged."""
     if not is_person(folder):
         raise ValueError(
-            f"{folder}: no person there ({ABOUT} is missing). Make one: gan-jax personalize PHOTOS"
-            f" --base BASE --out {folder}"
+            f"{folder}: no person there ({ABOUT} is missing); gan-jax personalize makes one."
         )
     try:
         about = json.loads((folder / ABOUT).read_text("utf-8"))

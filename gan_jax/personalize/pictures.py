@@ -16,6 +16,7 @@ from gan_jax.runtime.text import shown
 
 MOST = 200  # pictures that a person is made from
 EVEN = 12  # of 255: colors no farther from the ground's belong to it
+FEW = 8  # pictures, from which groups among them mean something
 PLAIN = 0.7  # share of the border's pixels of one color, from which there is a plain ground
 
 
@@ -62,7 +63,7 @@ def read(
     notes, quarantine, remarks = [], Quarantine(), Remarks()
     for source in sources:
         if source.is_dir():
-            found, passed = scan(source)
+            found, passed = scan(source, "input")
             files |= {file: file.relative_to(source).as_posix() for file in found}
             notes += passed_over(passed)
         else:
@@ -171,7 +172,7 @@ def two_groups(ws: np.ndarray, names: Sequence[str]) -> list[str]:
 
     Groups: 2-means; apart: a mean silhouette (Rousseeuw 1987) above 0.5.
     """
-    if len(ws) < 4:
+    if len(ws) < FEW:
         return []
     far = np.linalg.norm(ws[:, None] - ws[None], axis=2)
     start = np.unravel_index(far.argmax(), far.shape)
@@ -180,7 +181,7 @@ def two_groups(ws: np.ndarray, names: Sequence[str]) -> list[str]:
         own = np.linalg.norm(ws[:, None] - means[None], axis=2).argmin(1)
         means = np.stack([ws[own == k].mean(0) for k in (0, 1)])
     sizes = np.bincount(own, minlength=2)
-    if sizes.min() < 2:
+    if sizes.min() < 3:
         return []
     same = own[:, None] == own[None]
     inside = (far * same).sum(1) / np.maximum(same.sum(1) - 1, 1)

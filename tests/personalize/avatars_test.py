@@ -36,6 +36,7 @@ def models(tmp_path_factory):
 @pytest.fixture
 def nobody(monkeypatch):
     monkeypatch.setattr(faces, "find", lambda picture: [])
+    monkeypatch.setattr(faces, "installed", lambda: True)
 
 
 @pytest.mark.parametrize("model", ["flat", "plain"])
@@ -69,6 +70,7 @@ def test_the_square_around_the_face_lies_within_the_picture(monkeypatch):
     picture[:, :40] = 255
     found = [faces.Face(40, 50, 20, 0.0), faces.Face(10, 10, 10, 0.0)]
     monkeypatch.setattr(faces, "find", lambda picture: found)
+    monkeypatch.setattr(faces, "installed", lambda: True)
     cut, lines = [], []
     real = faces.cut_out
     monkeypatch.setattr(faces, "cut_out", lambda p, f, n: cut.append(f) or real(p, f, n))
@@ -85,14 +87,34 @@ def test_the_square_around_the_face_lies_within_the_picture(monkeypatch):
         avatars._square(picture, 3, (16, 16), lines.append)
 
 
-def test_without_a_detector_the_middle_is_taken(monkeypatch):
-    def find(picture):
-        raise ValueError("not installed")
+def test_without_a_detector_the_middle_is_taken(models, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(faces, "installed", lambda: False)
+    for name in ("a", "b"):
+        save_png(tmp_path / f"{name}.png", np.zeros((20, 30, 3), np.uint8))
+    given = ["a.png", "b.png", "--out", "avatars", "--model", str(models / "flat"), "--side", "16"]
+    avatar.main(given)
+    assert capsys.readouterr().out.count(faces.INSTALL) == 1
+    with pytest.raises(ValueError, match="--face=2: no faces are found without a detector"):
+        avatar.main([*given, "--face", "2"])
 
-    monkeypatch.setattr(faces, "find", find)
-    lines = []
-    made = avatars._square(np.zeros((20, 30, 3), np.uint8), 1, (8, 8), lines.append)
-    assert made.shape == (8, 8, 3) and faces.INSTALL in lines[0]
+
+def test_no_file_is_lost(models, tmp_path, monkeypatch, nobody):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "in/a.png"):
+        save_png(tmp_path / name, np.zeros((20, 20, 3), np.uint8))
+    given = ["--model", str(models / "flat"), "--side", "16", "--out"]
+    with pytest.raises(ValueError, match="two of the pictures would become a_ink.png"):
+        avatar.main(["a.png", "in/a.png", *given, "avatars"])
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a_oil.png").write_text("mine")
+    with pytest.raises(ValueError, match="own/a_oil.png: it is there, and no avatar"):
+        avatar.main(["a.png", *given, "own"])
+    assert [x.name for x in (tmp_path / "own").iterdir()] == ["a_oil.png"]
+    for _ in range(2):  # avatars may be drawn anew
+        avatar.main(["a.png", *given, "avatars"])
+    with pytest.raises(ValueError, match="--out=a.png: it is no folder"):
+        avatar.main(["a.png", *given, "a.png"])
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,8 @@ def test_from_pictures_to_packs_and_away(tmp_path, runs, monkeypatch, capsys):
     direction_command.main(
         ["photos", "photos", "--name", "x", "--out", "x.json", *given, *quick[:2]]
     )
-    assert "of held-out pictures on the right side" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "of held-out pictures on the right side" in text and "that share says little" in text
     with pytest.raises(ValueError, match="--edit='y' is not known"):
         stickers_command.main(["anna", "--out", "p", *given, "--edit", "y=1"])
     with pytest.raises(ValueError, match="which is not"):
