@@ -43,6 +43,7 @@ ALIKE = {
     "emoji_pix2pix",
     "cyclegan_horse2zebra",
     "emoji_cut",
+    "avatars_cut",
     "single_cut",
     "cartoon_anime",
     "cartoon_film",

@@ -31,6 +31,7 @@ def test_samples_are_not_searched_for_from_the_answer(base):
     assert found["lpips"] == pytest.approx(found["lpips_start"], rel=0.5)
 
 
+@pytest.mark.slow
 def test_held_out_portraits(base, shared_data):
     found = personalization.of_held_out(base, 2, 2, 3, (1.0,), 1, identities=12)
     assert found["lpips_tuned_1"] < found["lpips_w_of_tuned"] <= found["lpips_start"] * 1.5
