@@ -14,7 +14,7 @@ from gan_jax.inference import loading
 from gan_jax.nn import alpha, flat_colors
 from gan_jax.personalize import directions, making, person, pictures, prior
 from gan_jax.personalize.base import Base, reduced, seen
-from gan_jax.personalize.inversion import Inversion, _correlation, _normalized
+from gan_jax.personalize.inversion import Inversion, _correlation, _normalized, masked
 from gan_jax.personalize.prior import Projection
 from gan_jax.personalize.tuning import Tuning
 from gan_jax.pretrained import Features, Net
@@ -144,6 +144,14 @@ def test_a_drawing_larger_has_its_colors_and_sharp_contours():
     np.testing.assert_array_equal(large[:, :, 32:], np.broadcast_to([0, 1, 0], (1, 64, 32, 3)))
 
 
+def test_squares_that_do_not_agree_are_smoothed():
+    checks = np.indices((8, 8)).sum(0) % 2 * 2.0 - 1
+    x = np.stack([checks, np.full((8, 8), 3.0)], -1)[None].astype(np.float32)
+    made = np.asarray(flat_colors.smoothed(x))
+    np.testing.assert_allclose(made[0, 1:-1, 1:-1, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(made[..., 1], 3, rtol=1e-6)
+
+
 def test_large_pictures_are_the_small_ones(base):
     ws = np.asarray(base.repeat(jnp.asarray(base.statistics.ws[:2])))
     small, large = base.pictures(ws), base.large(ws, 4)
@@ -217,6 +225,12 @@ def test_where_the_mask_is_0_a_drawing_may_be_anything(base):
     one, other = (search(x, begin=begin, mask=mask) for x in (target, broken))
     np.testing.assert_array_equal(one.ws, other.ws)
     assert (search(broken, begin=begin).ws != one.ws).any()
+    # of the picture's own style nothing is left to do, whatever is drawn below
+    weights = {"net": search.net.params, "g": base.params}
+    known = masked(jnp.asarray(broken), jnp.asarray(mask))
+    wanted = known, seen(search.net, weights["net"], known), jnp.asarray(mask)
+    own = {"w": jnp.asarray(base.statistics.ws[5:7])[:, None]}
+    assert search.loss(own, weights, wanted, jax.random.key(0), 0.0) < 1e-6
 
 
 def test_the_nearest_that_was_seen_is_kept(base):
@@ -225,6 +239,7 @@ def test_the_nearest_that_was_seen_is_kept(base):
     search = Inversion(base, steps=30, lr=3.0, wander=0.0, pixels=-10.0)
     found = search(target)
     assert found.distance[0] == found.start[0] < 1e-6
+    np.testing.assert_array_equal(found.ws[0, 0], base.statistics.ws[9])
 
 
 def test_many_pictures_are_searched_for_in_parts_of_one_shape(base, monkeypatch):
