@@ -103,7 +103,7 @@ def from_labels(ws: Float[np.ndarray, "N W"], labels: Int[np.ndarray, " N"]) -> 
     length that a step leads from one mean to the other.
 
     Raises:
-        ValueError: fewer than 2 of one kind.
+        ValueError: fewer than 2 of one kind, or both have one mean.
     """
     counts = np.bincount(labels, minlength=2)
     if counts.min() < 2:
@@ -111,6 +111,8 @@ def from_labels(ws: Float[np.ndarray, "N W"], labels: Int[np.ndarray, " N"]) -> 
             f"{counts[1]} pictures with and {counts[0]} without: a direction needs 2 or more of"
             " each."
         )
+    if not (ws[labels == 1].mean(0) - ws[labels == 0].mean(0)).any():
+        raise ValueError("the pictures with and without have one mean: are they the same ones?")
     right, folds = [], min(FOLDS, counts.min())
     place = np.zeros(len(ws), int)
     for kind in (0, 1):

@@ -191,8 +191,14 @@ def test_from_pictures_to_packs_and_away(tmp_path, runs, monkeypatch, capsys):
     stickers_command.main(["anna", "--out", "loops", *given, "--count", "3", "--loop"])
     assert Image.open("loops/01.webp").n_frames == packs.FRAMES
 
+    for k, picture in enumerate(base.pictures(np.asarray(base.repeat(base.statistics.ws[9:12])))):
+        save_png(tmp_path / "others" / f"{k}.png", picture)
+    with pytest.raises(ValueError, match="have one mean: are they the same ones"):
+        direction_command.main(
+            ["photos", "photos", "--name", "x", "--out", "x.json", *given, *quick[:2]]
+        )
     direction_command.main(
-        ["photos", "photos", "--name", "x", "--out", "x.json", *given, *quick[:2]]
+        ["photos", "others", "--name", "x", "--out", "x.json", *given, *quick[:2]]
     )
     text = capsys.readouterr().out
     assert "of held-out pictures on the right side" in text and "that share says little" in text
@@ -205,7 +211,7 @@ def test_from_pictures_to_packs_and_away(tmp_path, runs, monkeypatch, capsys):
     with pytest.raises(ValueError, match="photos: it holds other files"):
         stickers_command.main(["anna", "--out", "photos", *given])
     forget_command.main(["anna"])
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["photos", "x.json"]
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["others", "photos", "x.json"]
     with pytest.raises(ValueError, match="anna: no person there"):
         forget_command.main(["anna"])
 
