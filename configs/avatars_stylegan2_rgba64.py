@@ -7,7 +7,8 @@ def get_config(arg=None):
     """The base of personalization: StyleGAN2's generator on the embedded portraits, with alpha.
 
     It draws in 16 colors, and learns by `avatars`'s critics: pixels first, then feature maps too.
-    Status: trained, two hours on one CPU core.
+    Status: short runs only; at 50,000 images faces are
+    not whole yet.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()

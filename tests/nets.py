@@ -24,3 +24,15 @@ def tiny_net(name: str = "tiny", seed: int = 0) -> Net:
         name, f"_{name}", 4, 0, None, "none", f"seed{seed}", params, forward,
         stages_of=Stages(names, names, maps),
     )  # fmt: skip
+
+
+def pixel_net(name, *_):
+    """Pictures -> their pixels, averaged over squares of 2: the squared distance is 4 times the
+    mean squared difference of those."""
+
+    def forward(params, x):
+        n, h, w, c = x.shape
+        x = x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4)) / 127.5
+        return Features(2 * x.reshape(n, -1) / np.sqrt(x[0].size), None)
+
+    return Net(name, f"_{name}", 0, 0, None, "none", "0", {}, forward, squared_distance=True)

@@ -10,6 +10,15 @@ import numpy as np
 
 from gan_jax import algorithms, build, checkpoint, config
 
+STYLED = {"algorithm": "stylegan2", "model": "stylegan2", "data": {}, "batch": 4, "total_kimg": 1.0}
+STYLED |= {
+    "g": {"w_dim": 6, "map_layers": 1, "channel_base": 64, "channel_max": 8, "patch": 2},
+    "d": {"channel_base": 32, "channel_max": 4},
+    "game": {"z_dim": 4},
+}
+PALETTE = STYLED | {"g": STYLED["g"] | {"palette": 4}}
+"""Settings of small runs whose generator has styles; PALETTE's draws in four colors."""
+
 
 def untrained(workdir, settings, shape, classes=(), fill=None):
     """Makes the folder the workdir of a run at its start.
@@ -18,7 +27,10 @@ def untrained(workdir, settings, shape, classes=(), fill=None):
     """
     run = config.Config(**settings)
     game = algorithms.make_game(run, shape, len(classes))
-    new = lambda: build.new_state(run, game, shape, len(classes)).saved()
+
+    def new():
+        return build.new_state(run, game, shape, len(classes)).saved()
+
     shapes = jax.eval_shape(new)
     state = jax.tree_util.tree_map_with_path(fill or _filled, shapes)
     meta = {"config": dataclasses.asdict(run), "shape": shape, "classes": classes}
@@ -34,3 +46,15 @@ def _filled(path, x):
         return jnp.asarray(np.full(x.shape, name.endswith(("'scale']", "'var']")), x.dtype))
     draw = np.random.default_rng(list(name.encode()))
     return jnp.asarray(draw.normal(0, np.prod(x.shape[:-1]) ** -0.5, x.shape).astype(x.dtype))
+
+
+def lively(path, x):
+    """Weights as StyleGAN2's start, and colors far apart: pictures depend on their styles."""
+    name = jax.tree_util.keystr(path)
+    draw = np.random.default_rng(list(name.encode()))
+    if "colors" in name and "bias" in name:
+        return jnp.asarray(draw.uniform(-1, 1, x.shape).astype(np.float32))
+    if x.ndim < 2:
+        return jnp.asarray(np.full(x.shape, "affine" in name, x.dtype))
+    scale = 100 if "mapping" in name else 0.1 if "colors" in name else 1
+    return jnp.asarray(draw.normal(0, scale, x.shape).astype(x.dtype))

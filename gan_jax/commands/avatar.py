@@ -7,6 +7,7 @@ hair are the person's, all else is the style's. Drawn in flat colors, so contour
 
 import argparse
 import pathlib
+from collections import Counter
 
 from gan_jax.runtime import cli
 
@@ -19,7 +20,10 @@ def main(argv: list[str] | None = None) -> None:
 
     files = []
     for path in flags.input:
-        files += scan.scan(path, "input")[0] if path.is_dir() else [path]
+        found, passed = scan.scan(path, "input") if path.is_dir() else ([path], Counter())
+        files += found
+        for line in scan.passed_over(passed):
+            print(line)
     sampler = avatars.load(flags.model, flags.side, flags.trust_code)
     how = {"side": flags.side, "face": flags.face, "seed": flags.seed}
     avatars.make(sampler, files, flags.out, styles=list(dict.fromkeys(flags.style)), **how)

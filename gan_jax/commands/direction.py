@@ -8,12 +8,11 @@ applies it.
 
 import pathlib
 
+from gan_jax.commands.personalize import base_flag, open_base
 from gan_jax.runtime import cli
 
 
 def main(argv: list[str] | None = None) -> None:
-    from gan_jax.commands.personalize import base_flag
-
     parser = cli.Parser(__doc__, "direction")
     add, path = parser.add_argument, pathlib.Path
     add("with_it", type=path, help="folder of pictures that have it")
@@ -33,12 +32,10 @@ def main(argv: list[str] | None = None) -> None:
 
     import numpy as np
 
-    from gan_jax.inference import loading
     from gan_jax.personalize import directions, pictures
-    from gan_jax.personalize.base import Base
     from gan_jax.personalize.inversion import Inversion
 
-    base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
+    base = open_base(flags)
     invert = Inversion(base, steps=flags.steps)
     found = {1: pictures.read([flags.with_it], base.shape, find_faces=flags.faces)}
     found[0] = pictures.read([flags.without_it], base.shape, find_faces=flags.faces)

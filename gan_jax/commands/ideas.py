@@ -8,20 +8,18 @@ base. The next sheet follows what you liked, and shows some that are unlike all 
 import argparse
 import pathlib
 
+from gan_jax.commands.personalize import base_flag, open_person
 from gan_jax.runtime import cli
 
 
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
 
-    from gan_jax.inference import loading
     from gan_jax.personalize import ideas, person
-    from gan_jax.personalize.base import Base
 
     person.check_output(flags.out, flags.person)
-    base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
     sheet = ideas.make(
-        person.read(flags.person, base),
+        open_person(flags),
         flags.out,
         region=flags.region,
         count=flags.count,
@@ -34,8 +32,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    from gan_jax.commands.personalize import base_flag
-
     parser = cli.Parser(__doc__, "ideas")
     add, path = parser.add_argument, pathlib.Path
     add("person", type=path, help="folder that gan-jax personalize wrote")

@@ -15,12 +15,10 @@ from gan_jax.runtime import cli
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
 
-    from gan_jax.inference import loading
     from gan_jax.personalize import making, person, pictures
-    from gan_jax.personalize.base import Base
 
     person.check_place(flags.out)
-    base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
+    base = open_base(flags)
     found = pictures.read(
         flags.input, base.shape, find_faces=flags.faces, face=flags.face, most=flags.most
     )
@@ -82,3 +80,20 @@ def base_flag(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the generator, one with styles: a run's workdir, or what gan-jax share wrote",
     )
+
+
+def open_base(flags: argparse.Namespace):
+    """The personalize.base.Base that --base names. Raises ValueError as loading.load_sampler."""
+    from gan_jax.inference import loading
+    from gan_jax.personalize.base import Base
+
+    return Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
+
+
+def open_person(flags: argparse.Namespace):
+    """The personalize.person.Person that is named, on its base. Raises ValueError as person.read,
+    before the base is loaded where there is no person."""
+    from gan_jax.personalize import person
+
+    person.read_about(flags.person)
+    return person.read(flags.person, open_base(flags))

@@ -8,21 +8,18 @@ sheet shows each on black, white and checks. Pictures say of themselves that the
 import argparse
 import pathlib
 
+from gan_jax.commands.personalize import base_flag, open_person
 from gan_jax.runtime import cli
 
 
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
 
-    from gan_jax.inference import loading
-    from gan_jax.personalize import directions, packs, person, stickers
-    from gan_jax.personalize.base import Base
+    from gan_jax.personalize import directions, packs, stickers
 
     edits = directions.parse(flags.edit or "")
-    person.read_about(flags.person)
-    base = Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
-    made = person.read(flags.person, base)
-    by_name = directions.known(base, flags.direction) if edits else {}
+    made = open_person(flags)
+    by_name = directions.known(made.base, flags.direction) if edits else {}
     packs.make(
         made,
         flags.out,
@@ -41,8 +38,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    from gan_jax.commands.personalize import base_flag
-
     parser = cli.Parser(__doc__, "stickers")
     add, path = parser.add_argument, pathlib.Path
     add("person", type=path, help="folder that gan-jax personalize wrote")

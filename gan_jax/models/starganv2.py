@@ -71,6 +71,11 @@ class Generator(nn.Module):
         not held there."""
         (height, width), style = x.shape[1:3], style.astype(self.dtype)
         colors = check_colors(self.palette, "palette")
+        if self.times < 1 or (self.times > 1 and not colors):
+            raise ValueError(
+                f"config.g.times={self.times}: it must be 1, or with a palette (config.g.palette) 1"
+                " or more."
+            )
         widths = [min(self.width << level, self.widest) for level in range(self.levels + 1)]
         block, styled = (nn.remat(m) if self.remat else m for m in (Block, StyledBlock))
         x = in_patches(x, self.patch, self.levels).astype(self.dtype)

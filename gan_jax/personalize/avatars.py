@@ -81,14 +81,22 @@ def make(
     mark, made, rows = generated.xmp(f"gan_jax {gan_jax.__version__}"), [], []
     wanted = sampler.styles_from_noise(seed, np.asarray(labels, np.int32), len(names))
     for file in files:
+
+        def say(line, file=file):
+            log(f"{shown(str(file))}: {line}")
+
         try:
-            picture = as_rgb(decode.decode(file, channels=None))
+            picture = as_rgb(decode.decode(file, channels=None, remark=say))
         except ImageRejected as reason:
-            log(f"{shown(str(file))}: left out, {reason}")
+            say(f"left out, {reason}")
             continue
-        square = _square(picture, face, sampler.shape[:2], lambda line, f=file: log(f"{f}: {line}"))
-        x = jnp.asarray(np.repeat(to_float(square)[None], len(names), 0))
-        drawn = to_uint8(sampler.restyle(x, wanted))
+        try:
+            square = _square(picture, face, sampler.shape[:2], say)
+        except ValueError as error:
+            raise ValueError(f"{shown(str(file))}: {error}") from error
+        x = jnp.asarray(to_float(square)[None])
+        # one by one, for at 1024 pixels the colors' shares of one take a gigabyte
+        drawn = [to_uint8(sampler.restyle(x, style[None]))[0] for style in wanted]
         avatars = [geometry.fit(each, (side, side), "stretch") for each in drawn]
         for name, avatar in zip(names, avatars, strict=True):
             made.append(places[file][name])
@@ -125,7 +133,7 @@ def _square(
     if not found:
         return geometry.fit(picture, size, "center")
     if which > len(found):
-        raise ValueError(f"--face={which}: {len(found)} found in a picture.")
+        raise ValueError(f"--face={which}: {len(found)} found.")
     if len(found) > 1:
         log(f"{len(found)} faces, of which number {which} by size is taken; --face takes another")
     face, (height, width) = found[which - 1], picture.shape[:2]

@@ -22,16 +22,12 @@ EDGE = 1  # per cent of the samples that lie beyond where edits end, at either e
 class Direction(NamedTuple):
     """Attributes:
     vector: f32 [W]; an amount of 1 is one step of it.
-    layers: the first and the last of the generator's layers that it moves, from 0; None: all.
     least, most: amounts, from w_avg, between which all but EDGE of the samples lie at either end.
-    about: how it was found.
     """
 
     vector: np.ndarray
-    layers: tuple[int, int] | None
     least: float
     most: float
-    about: str
 
 
 def pca(base: Base, count: int = COUNT) -> list[Direction]:
@@ -40,16 +36,7 @@ def pca(base: Base, count: int = COUNT) -> list[Direction]:
     ws = base.statistics.ws - base.statistics.mean
     values, vectors = np.linalg.eigh(ws.T @ ws / len(ws))
     order = np.argsort(values)[::-1][:count]
-    share = values[order] / values.sum()
-    return [
-        _limited(
-            base,
-            vectors[:, k] * np.sqrt(values[k]),
-            None,
-            f"component {n} of W, {share[n]:.0%} of its variance",
-        )
-        for n, k in enumerate(order)
-    ]
+    return [_limited(base, vectors[:, k] * np.sqrt(values[k])) for k in order]
 
 
 def sefa(base: Base, count: int = COUNT) -> list[Direction]:
@@ -61,10 +48,7 @@ def sefa(base: Base, count: int = COUNT) -> list[Direction]:
     values, vectors = np.linalg.eigh(columns @ columns.T)
     order = np.argsort(values)[::-1][:count]
     step = 0.1 * base.statistics.std
-    return [
-        _limited(base, vectors[:, k] * step, None, f"eigenvector {n} of the style layers")
-        for n, k in enumerate(order)
-    ]
+    return [_limited(base, vectors[:, k] * step) for k in order]
 
 
 def _affines(tree: Mapping) -> list[np.ndarray]:
@@ -83,7 +67,7 @@ def of_class(base: Base, name: str) -> Direction:
     label = base.sampler.label(name, "--edit")
     samples = base.statistics
     vector = samples.ws[samples.labels == label].mean(0) - samples.mean
-    return _limited(base, vector, None, f"towards the mean of the class {name}")
+    return _limited(base, vector)
 
 
 class Separated(NamedTuple):
@@ -138,12 +122,12 @@ def _fisher(ws, labels):
     return np.linalg.solve(within, between), means.mean(0), between
 
 
-def _limited(base: Base, vector, layers, about) -> Direction:
+def _limited(base: Base, vector) -> Direction:
     """With the amounts that the samples have."""
     vector = np.asarray(vector, np.float32)
     along = (base.statistics.ws - base.statistics.mean) @ vector / max(vector @ vector, 1e-12)
     least, most = np.percentile(along, [EDGE, 100 - EDGE])
-    return Direction(vector, layers, float(least), float(most), about)
+    return Direction(vector, float(least), float(most))
 
 
 def save(path: pathlib.Path, base: Base, name: str, found: Separated, made_of: str) -> None:
@@ -168,7 +152,7 @@ def load(path: pathlib.Path, base: Base) -> tuple[str, Direction]:
         raise ValueError(f"{path}: no direction as `gan-jax direction` writes it.") from error
     if own != base.sha256 or vector.shape != base.statistics.mean.shape:
         raise ValueError(f"{path}: a direction of another base than {base.sampler.step}.")
-    return name, _limited(base, vector, None, f"from {text.get('made_of', 'examples')}")
+    return name, _limited(base, vector)
 
 
 def known(base: Base, paths: Sequence[pathlib.Path] = ()) -> dict[str, Direction]:
@@ -222,12 +206,10 @@ def apply(
     made, notes = np.array(ws, np.float32), []
     for name, amount in edits.items():
         each = registry.choose(by_name, name, "--edit")
-        first, last = each.layers or (0, made.shape[1] - 1)
-        moved = made[:, first : last + 1]
-        at = (moved.mean(1) - base.statistics.mean) @ each.vector
+        at = (made.mean(1) - base.statistics.mean) @ each.vector
         at = at / max(float(each.vector @ each.vector), 1e-12)
         gone = np.clip(at + amount, np.minimum(at, each.least), np.maximum(at, each.most)) - at
-        moved += gone[:, None, None] * each.vector
+        made += gone[:, None, None] * each.vector
         short = np.abs(gone - amount) > 1e-6
         if short.any():
             notes.append(

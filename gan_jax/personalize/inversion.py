@@ -74,10 +74,11 @@ class Inversion:
         noise_maps: whether the layers' noise is found too, for each picture: for photographs.
         features: the network of the distance.
         params: of the generator, a person's; None: the base's.
-    Differs: the search starts at that of 2,000 samples which is most like the picture at 16 x 16
-    pixels, not at the mean of W; `pixels`, of which the official code has none; noise maps only on
-    demand; the noise on w is divided by the root of its length; "w+" starts with a third of its
-    steps in "w"; the nearest that was seen is kept, not the last.
+    Differs: rates and steps (official: lr .1 and 1000 steps, PTI's .01 and 450). The search starts
+    at that of 2,000 samples which is most like the picture at 16 x 16 pixels, not at the mean of W;
+    `pixels`, of which the official code has none; noise maps only on demand; the noise on w is
+    divided by the root of its length; "w+" starts with a third of its steps in "w"; the nearest
+    that was seen is kept, not the last.
     """
 
     base: Base

@@ -13,10 +13,10 @@ from gan_jax.data.images import grid, save_sheet, to_uint8
 from gan_jax.nn import alpha
 from gan_jax.personalize import person, prior
 from gan_jax.personalize.base import Base
-from gan_jax.personalize.inversion import Inversion
+from gan_jax.personalize.inversion import Inversion, Inverted
 from gan_jax.personalize.person import Person
 from gan_jax.personalize.pictures import Pictures, two_groups
-from gan_jax.personalize.tuning import Tuning
+from gan_jax.personalize.tuning import Tuned, Tuning
 
 KEPT_SIDE = 64  # pixels of the pictures that the person's folder keeps
 SHOWN = 16  # pictures on a sheet, at most
@@ -75,44 +75,42 @@ def make(
     )
     kept = np.asarray(alpha.straight(jnp.asarray(pictures.values)))
     small = kept_size(to_uint8(kept))
-    person.write(
-        out,
-        base,
-        tuned.params,
-        found.ws,
-        small,
-        {
-            "made_by": f"gan_jax {gan_jax.__version__}",
-            "made_from": [
-                {"file": name, "sha256": digest}
-                for name, digest in zip(pictures.names, pictures.hashes, strict=True)
-            ],
-            "seed": seed,
-            "space": space,
-            "inversion": {
-                "net": found.net,
-                "steps": found.steps,
-                "distance": [round(float(x), 5) for x in found.distance],
-                "offset": [round(float(x), 5) for x in found.offset],
-            },
-            "tuning": {
-                "net": tuned.net,
-                "rounds": tuned.rounds,
-                "locality": locality,
-                "distance": [round(float(x), 5) for x in tuned.distance],
-            },
-        },
-    )
+    about = record(pictures, found, tuned) | {"seed": seed, "space": space, "locality": locality}
+    person.write(out, base, tuned.params, found.ws, small, about)
     made = person.read(out, base)
-    rows = [to_uint8(kept)[:SHOWN], base.pictures(found.ws[:SHOWN])]
-    rows.append(base.pictures(made.ws[:SHOWN], made.params))
     mark = generated.xmp(f"gan_jax {gan_jax.__version__}")
-    save_sheet(out, "pictures.png", grid(np.concatenate(rows), min(n, SHOWN)), mark)
+    rows = [to_uint8(kept), base.pictures(found.ws), base.pictures(made.ws, made.params)]
+    shown = np.concatenate([row[:SHOWN] for row in rows])
+    save_sheet(out, "pictures.png", grid(shown, min(n, SHOWN)), mark)
     new, taken = sample(made, SHOWN, seed)
     save_sheet(out, "samples.png", grid(base.pictures(new, made.params), 4), mark)
     log(taken)
     log(f"{out}: {(out / person.WEIGHTS).stat().st_size / 1e6:.2f} MB; pictures in {out}/sheet")
     return made
+
+
+def record(pictures: Pictures, found: Inverted, tuned: Tuned) -> dict:
+    """What a person's file says of how the person was made."""
+
+    def listed(values):
+        return [round(float(x), 5) for x in values]
+
+    files = zip(pictures.names, pictures.hashes, strict=True)
+    return {
+        "made_by": f"gan_jax {gan_jax.__version__}",
+        "made_from": [{"file": name, "sha256": digest} for name, digest in files],
+        "inversion": {
+            "net": found.net,
+            "steps": found.steps,
+            "distance": listed(found.distance),
+            "offset": listed(found.offset),
+        },
+        "tuning": {
+            "net": tuned.net,
+            "rounds": tuned.rounds,
+            "distance": listed(tuned.distance),
+        },
+    }
 
 
 def kept_size(pictures: np.ndarray) -> np.ndarray:
@@ -135,9 +133,8 @@ def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
     if len(anchors) == 1:
         rng, width = np.random.default_rng(seed), anchors.shape[2]
         away = rng.standard_normal((n, 1, width)) / width**0.5 * base.statistics.std
-        return (anchors + ALONE * away).astype(
-            np.float32
-        ), f"{n} samples around the one picture's style"
+        ws = (anchors + ALONE * away).astype(np.float32)
+        return ws, f"{n} samples around the one picture's style"
     pool = 4 * n
     ws = prior.samples(anchors.reshape(len(anchors), -1), pool, seed)
     ws = ws.reshape(pool, *anchors.shape[1:])

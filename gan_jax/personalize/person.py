@@ -34,7 +34,8 @@ class Person(NamedTuple):
     base: the generator that the person was made on.
     params: the generator's weights, of this person.
     ws: f32 [n, L, W]: the anchors, the styles of the person's pictures.
-    pictures: uint8 [n, h, w, c], small, as they were: for the audit of copies.
+    pictures: uint8 [n, h, w, c], small, as they were: samples must be as like them as they are
+        like each other.
     about: what ABOUT holds.
     folder: where it is.
     """

@@ -71,6 +71,8 @@ class Projection:
         steps, lr: of Adam.
         layered: weight of |delta_l|, what each layer's weights differ from the common ones.
         features: the network of the distance.
+    Differs: the official code has Adam 5e-3 for 1000 steps and 10 times the sum of |delta_l| over
+    the first twelve layers; a hole is filled, not blended in by Poisson's equation.
     """
 
     base: Base

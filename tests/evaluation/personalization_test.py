@@ -9,8 +9,8 @@ from gan_jax.evaluation import personalization
 from gan_jax.evaluation.probes import Usefulness
 from gan_jax.inference import loading
 from gan_jax.personalize.base import Base
-from tests.personalize.personalize_test import PALETTE, lively, pixel_net
-from tests.runs import untrained
+from tests.nets import pixel_net
+from tests.runs import PALETTE, lively, untrained
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """A photograph into avatars: which square is taken, how large they are drawn, what is said."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 from gan_jax.commands import avatar
 from gan_jax.data import faces
 from gan_jax.data.images import save_png
+from gan_jax.models import starganv2
 from gan_jax.personalize import avatars
 from tests.runs import untrained
 
@@ -45,9 +48,11 @@ def test_avatars_of_a_size_in_all_styles(models, model, tmp_path, nobody, capsys
     noise = np.random.default_rng(0).integers(0, 256, (30, 20, 3), np.uint8)
     save_png(tmp_path / "photos" / "me.png", noise)
     (tmp_path / "photos" / "bad.png").write_bytes(b"no")
+    (tmp_path / "photos" / "words.txt").write_text("no")
     avatar.main(["photos", "--out", "avatars", "--model", str(models / model), "--side", "40"])
     text = capsys.readouterr().out
     assert "me.png: no face found, its middle square is taken" in text
+    assert "passed over 1 file: 1 .txt" in text
     assert "bad.png: left out, " in text and "2 avatars in avatars" in text
     for style in STYLES:
         file = tmp_path / "avatars" / f"me_{style}.png"
@@ -83,7 +88,7 @@ def test_the_square_around_the_face_lies_within_the_picture(monkeypatch):
     avatars._square(picture, 1, (16, 16), lines.append)
     assert (cut[2].x, cut[2].side) == (40, 80)
     assert lines[0] == "2 faces, of which number 1 by size is taken; --face takes another"
-    with pytest.raises(ValueError, match="--face=3: 2 found in a picture"):
+    with pytest.raises(ValueError, match="--face=3: 2 found"):
         avatars._square(picture, 3, (16, 16), lines.append)
 
 
@@ -137,6 +142,12 @@ def test_bad_input(argv, message, models, tmp_path, monkeypatch, nobody):
     with pytest.raises(ValueError, match=message):
         avatar.main([*argv, "--out", "avatars"])
     assert not (tmp_path / "avatars").exists()
+
+
+def test_larger_without_a_palette_is_refused():
+    with pytest.raises(ValueError, match="config.g.times=2: it must be 1, or with a palette"):
+        g = starganv2.Generator((16, 16, 3), width=4, widest=8, levels=1, times=2)
+        jax.eval_shape(g.init, jax.random.key(0), jnp.zeros((1, 16, 16, 3)), jnp.ones((1, 4)))
 
 
 def test_the_model_that_comes_with_the_package():

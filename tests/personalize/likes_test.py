@@ -11,8 +11,8 @@ from gan_jax.commands import ideas as ideas_command
 from gan_jax.inference import loading
 from gan_jax.personalize import ideas, likes, person
 from gan_jax.personalize.base import Base
-from tests.personalize.personalize_test import PALETTE, lively, pixel_net
-from tests.runs import untrained
+from tests.nets import pixel_net
+from tests.runs import PALETTE, lively, untrained
 
 
 def precision(rule, rounds, seed, n=300):

@@ -9,48 +9,15 @@ import numpy as np
 import pytest
 
 from gan_jax import pretrained
-from gan_jax.data.images import save_png
 from gan_jax.inference import loading
-from gan_jax.nn import alpha, flat_colors
-from gan_jax.personalize import directions, making, person, pictures, prior
+from gan_jax.nn import alpha
+from gan_jax.personalize import directions, making, person, prior
 from gan_jax.personalize.base import Base, reduced, seen
 from gan_jax.personalize.inversion import Inversion, _correlation, _normalized, masked
 from gan_jax.personalize.prior import Projection
 from gan_jax.personalize.tuning import Tuning
-from gan_jax.pretrained import Features, Net
-from tests.runs import untrained
-
-RUN = {"algorithm": "stylegan2", "model": "stylegan2", "data": {}, "batch": 4, "total_kimg": 1.0}
-RUN |= {
-    "g": {"w_dim": 6, "map_layers": 1, "channel_base": 64, "channel_max": 8, "patch": 2},
-    "d": {"channel_base": 32, "channel_max": 4},
-    "game": {"z_dim": 4},
-}
-PALETTE = RUN | {"g": RUN["g"] | {"palette": 4}}
-
-
-def pixel_net(name, *_):
-    """Pictures -> their pixels, averaged over squares of 2: the squared distance is 4 times the
-    mean squared difference of those."""
-
-    def forward(params, x):
-        n, h, w, c = x.shape
-        x = x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4)) / 127.5
-        return Features(2 * x.reshape(n, -1) / np.sqrt(x[0].size), None)
-
-    return Net(name, f"_{name}", 0, 0, None, "none", "0", {}, forward, squared_distance=True)
-
-
-def lively(path, x):
-    """Weights as StyleGAN2's start, and colors far apart: pictures depend on their styles."""
-    name = jax.tree_util.keystr(path)
-    draw = np.random.default_rng(list(name.encode()))
-    if "colors" in name and "bias" in name:
-        return jnp.asarray(draw.uniform(-1, 1, x.shape).astype(np.float32))
-    if x.ndim < 2:
-        return jnp.asarray(np.full(x.shape, "affine" in name, x.dtype))
-    scale = 100 if "mapping" in name else 0.1 if "colors" in name else 1
-    return jnp.asarray(draw.normal(0, scale, x.shape).astype(x.dtype))
+from tests.nets import pixel_net
+from tests.runs import PALETTE, STYLED, lively, untrained
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +31,7 @@ def runs(tmp_path_factory):
     """Untrained runs: "colors" draws in a palette with alpha, "plain" RGB without."""
     root = tmp_path_factory.mktemp("runs")
     untrained(root / "colors", PALETTE, [16, 16, 4], ["a", "b"], lively)
-    untrained(root / "plain", RUN, [16, 16, 3], (), lively)
+    untrained(root / "plain", STYLED, [16, 16, 3], (), lively)
     return root
 
 
@@ -115,41 +82,6 @@ def test_a_generator_without_styles_is_refused(tmp_path):
     run = untrained(tmp_path / "run", plain, [8, 8, 3])
     with pytest.raises(ValueError, match="personalization needs a generator with styles"):
         Base(loading.load_sampler(run))
-
-
-def test_alpha_straight_and_premultiplied():
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (2, 3, 3, 4)).astype(np.float32)
-    x[0, 0, 0, 3] = -1
-    both = np.asarray(alpha.premultiplied(x))
-    assert (both[0, 0, 0] == -1).all()  # what nobody sees is black
-    back = np.asarray(alpha.straight(both))
-    np.testing.assert_allclose(back[1:], x[1:], atol=1e-5)
-    ground = np.array([0.5, -0.5, 1], np.float32)
-    a = (x[..., 3:] + 1) / 2
-    np.testing.assert_allclose(
-        alpha.over(both, ground), x[..., :3] * a + ground * (1 - a), atol=1e-6
-    )
-    rgb = x[..., :3]
-    assert alpha.premultiplied(rgb) is rgb and alpha.straight(rgb) is rgb
-
-
-def test_a_drawing_larger_has_its_colors_and_sharp_contours():
-    logits = np.full((1, 8, 8, 2), -5, np.float32)
-    logits[:, :, :4, 0] = logits[:, :, 4:, 1] = 5
-    colors = np.array([[[1, 0, 0.0], [0, 1, 0]]], np.float32)
-    large = np.asarray(flat_colors.in_colors_enlarged(logits, colors, 8))
-    assert large.shape == (1, 64, 64, 3)
-    np.testing.assert_array_equal(large[:, :, :32], np.broadcast_to([1, 0, 0], (1, 64, 32, 3)))
-    np.testing.assert_array_equal(large[:, :, 32:], np.broadcast_to([0, 1, 0], (1, 64, 32, 3)))
-
-
-def test_squares_that_do_not_agree_are_smoothed():
-    checks = np.indices((8, 8)).sum(0) % 2 * 2.0 - 1
-    x = np.stack([checks, np.full((8, 8), 3.0)], -1)[None].astype(np.float32)
-    made = np.asarray(flat_colors.smoothed(x))
-    np.testing.assert_allclose(made[0, 1:-1, 1:-1, 0], 0, atol=1e-6)
-    np.testing.assert_allclose(made[..., 1], 3, rtol=1e-6)
 
 
 def test_large_pictures_are_the_small_ones(base):
@@ -506,88 +438,6 @@ def test_farthest_apart():
     features = np.array([[0.0], [0.1], [0.2], [5], [-5]])
     assert making.farthest(features, 3).tolist() == [1, 4, 3]
     assert sorted(making.farthest(features, 9)) == [0, 1, 2, 3, 4]
-
-
-# --- its pictures
-
-
-def test_a_plain_ground_becomes_clear():
-    picture = np.full((32, 32, 3), 240, np.uint8)
-    picture[8:24, 8:24] = [200, 40, 40]
-    picture[8:24, 7] = [220, 140, 140]  # half and half
-    picture[14:18, 14:18] = 240  # white inside, as an eye has it
-    made = pictures.cut_out(picture)
-    assert (made[:8, :, 3] == 0).all() and (made[9:23, 9:23, 3] == 255).all()
-    framed = np.full((32, 32, 3), 240, np.uint8)
-    framed[20:] = [200, 40, 40]  # shoulders as wide as the picture
-    assert (pictures.cut_out(framed)[:20, :, 3] == 0).all()
-    assert 100 < made[12, 7, 3] < 155 and made[12, 7, :3].tolist() == [200, 40, 40]
-    noisy = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    assert (pictures.cut_out(noisy)[..., 3] == 255).all()
-
-
-def test_pictures_are_premultiplied_once():
-    """Of another size than the base's; what is opaque all over is as one without alpha."""
-    large = np.zeros((64, 64, 4), np.uint8)
-    large[..., :3] = (0, 255, 0)
-    large[:, :33] = (200, 100, 50, 255)
-    small = (pictures.fitted(large, (16, 16, 4)) + 1) / 2
-    np.testing.assert_allclose(
-        small[8, 1:12, :3], small[8, 1:12, 3:] * np.array([[200, 100, 50]]) / 255, atol=0.04
-    )
-    assert 0.1 < small[8, 8, 3] < 0.9 and (small[8, 12] == 0).all()
-    plain = np.full((20, 20, 3), 255, np.uint8)
-    plain[5:15, 5:15] = 0
-    opaque = np.concatenate([plain, np.full((20, 20, 1), 255, np.uint8)], 2)
-    made = [pictures.fitted(x, (20, 20, 4)) for x in (plain, opaque)]
-    np.testing.assert_array_equal(*made)
-    assert made[1][0, 0, 3] == -1
-
-
-def test_pictures_of_a_person_are_read(tmp_path):
-    rng = np.random.default_rng(0)
-    for k in range(6):
-        save_png(tmp_path / f"{k}.png", rng.integers(0, 255, (20, 30, 3), np.uint8))
-    (tmp_path / "copy.png").write_bytes((tmp_path / "0.png").read_bytes())
-    (tmp_path / "broken.png").write_bytes(b"no")
-    (tmp_path / "words.txt").write_text("no")
-    found = pictures.read([tmp_path], (16, 16, 3))
-    assert found.values.shape == (6, 16, 16, 3) and found.values.dtype == np.float32
-    assert found.names == [f"{k}.png" for k in range(6)] and len(set(found.hashes)) == 6
-    notes = "\n".join(found.notes)
-    assert "the same picture as 0.png': copy.png" in notes and "broken.png" in notes
-    assert "passed over 1 file: 1 .txt" in notes
-    few = pictures.read([tmp_path / f"{k}.png" for k in range(6)], (16, 16, 3), most=2)
-    assert few.names == ["0.png", "5.png"]
-    assert few.notes == ["6 pictures: 2 of them are taken, evenly"]
-    clear = pictures.read([tmp_path / "0.png"], (16, 16, 4))
-    assert clear.values.shape == (1, 16, 16, 4)
-    assert "1 of 1 pictures have neither transparency nor a plain ground" in clear.notes[-1]
-    with pytest.raises(ValueError, match="no picture left. set aside 1"):
-        pictures.read([tmp_path / "broken.png"], (16, 16, 3))
-
-
-def test_which_face_is_taken_is_said(tmp_path, monkeypatch):
-    save_png(tmp_path / "two.png", np.zeros((40, 60, 3), np.uint8))
-    both = [pictures.faces.Face(20, 20, 20, 0), pictures.faces.Face(45, 20, 10, 0)]
-    monkeypatch.setattr(pictures.faces, "find", lambda picture: both)
-    found = pictures.read([tmp_path], (16, 16, 3), find_faces=True)
-    assert "several faces, of which number 1 by size is taken" in found.notes[-1]
-    with pytest.raises(ValueError, match="it has 2 faces, and --face asks for number 3"):
-        pictures.read([tmp_path], (16, 16, 3), find_faces=True, face=3)
-    monkeypatch.setattr(pictures.faces, "find", lambda picture: [])
-    with pytest.raises(ValueError, match="no face found"):
-        pictures.read([tmp_path], (16, 16, 3), find_faces=True)
-
-
-def test_two_persons_are_told_apart():
-    rng = np.random.default_rng(0)
-    one, other = rng.normal(0, 1, (8, 4)), rng.normal(0, 1, (3, 4)) + 12
-    names = [f"{k}.png" for k in range(11)]
-    (line,) = pictures.two_groups(np.concatenate([one, other]), names)
-    assert "8 and 3 (8.png, 9.png, 10.png)" in line
-    assert pictures.two_groups(one, names[:8]) == []
-    assert pictures.two_groups(np.concatenate([one, other[:1]]), names[:9]) == []
 
 
 # --- directions
