@@ -101,6 +101,11 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     if about.shape is None:
         return
     game = make_game(config, about.shape, about.classes)
+    if new and game.adapts and config.init_from is None:
+        raise ValueError(
+            "config.game: ewc and correspondence hold a generator near the one it starts from. Set"
+            " config.init_from to that one's run."
+        )
     agree_on_frozen(game)
     check_partner(config, game, about)
     make_iteration(config, game, parallel)

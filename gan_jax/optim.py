@@ -36,6 +36,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import optax
+from flax import traverse_util
 
 from gan_jax.runtime import registry
 from gan_jax.state import Phase
@@ -65,6 +66,38 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
         return jax.tree.map(lambda u, p: jnp.clip(p + u, -limit, limit) - p, updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def keep(frozen: Sequence[str], place: str) -> optax.GradientTransformation:
+    """Leaves parameters as they are whose names, "synthesis/b4/conv1/kernel", are among `frozen` or
+    lie below one of them: a zero gradient alone would not, for momentum and weight decay move on.
+
+    place: of the setting in the config, for errors. Raises ValueError where a name is none.
+    """
+
+    def init(params):
+        names = list(traverse_util.flatten_dict(params, sep="/"))
+        for part in frozen:
+            if not any(_below(name, part) for name in names):
+                known = {
+                    name.rsplit("/", n)[0] for name in names for n in range(name.count("/") + 1)
+                }
+                raise ValueError(
+                    f"{place}: {part!r} is no parameter. {registry.suggest(part, sorted(known))}"
+                )
+        return optax.EmptyState()
+
+    def update(updates, state, params=None):
+        flat = traverse_util.flatten_dict(updates, sep="/")
+        kept = {name: any(_below(name, part) for part in frozen) for name in flat}
+        flat = {name: jnp.zeros_like(x) if kept[name] else x for name, x in flat.items()}
+        return traverse_util.unflatten_dict(flat, sep="/"), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def _below(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}/")
 
 
 def per_network(
@@ -113,6 +146,7 @@ def make(
     decay_kimg: float | None = None,
     clip_norm: float | None = None,
     clip_weight: float | None = None,
+    frozen: Sequence[str] = (),
     phases: Sequence[Phase],
     batch: int,
     total_kimg: float,
@@ -131,6 +165,8 @@ def make(
             stays).
         clip_norm: bound on the gradient's global norm.
         clip_weight: bound on each weight after the step.
+        frozen: names of parameters that do not move, or of what they lie below: ("mapping",
+            "synthesis/b4"). Of D the first layers: FreezeD (Mo et al. 2020, arXiv:2002.10964).
         phases: those in which it moves. Lazy ones (every > 1) are optimizer steps of their own, so
             lr is multiplied by c = main steps / all steps, and b1, b2 raised to that power: k / (k
             + 1) for one lazy phase every k (Karras et al. 2020, arXiv:1912.04958, appendix B).
@@ -173,6 +209,7 @@ def make(
     before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
     before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
     after = [clip_weights(clip_weight)] if clip_weight is not None else []
+    after += [keep(tuple(frozen), f"{place}.frozen")] if frozen else []
     return optax.chain(*before, step, *after)
 
 

@@ -262,3 +262,19 @@ def test_unknown_names():
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         step(jnp.array(1.0), jnp.array(1.0), **settings)
+
+
+def test_frozen_parameters_stay():
+    """Neither the gradient nor weight decay moves them."""
+    params = {"mapping": {"fc0": jnp.ones(2), "fc1": jnp.ones(2)}, "synthesis": {"b4": jnp.ones(2)}}
+    settings = {"lr": 0.1, "weight_decay": 0.1, "steps": 3}
+    made = step(params, params, frozen=("mapping/fc0", "synthesis"), **settings)
+    assert (made["mapping"]["fc0"] == 1).all() and (made["synthesis"]["b4"] == 1).all()
+    assert (made["mapping"]["fc1"] != 1).all()
+
+
+@pytest.mark.parametrize(("name", "hint"), [("map", "'mapping'"), ("mapping/fc", "'mapping/fc0'")])
+def test_frozen_names_nothing(name, hint):
+    params = {"mapping": {"fc0": jnp.ones(2)}, "synthesis": jnp.ones(2)}
+    with pytest.raises(ValueError, match=f"config.opt_d.frozen: '{name}' is no.*{hint}"):
+        step(params, params, frozen=(name,))

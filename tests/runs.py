@@ -12,11 +12,17 @@ from gan_jax import algorithms, build, checkpoint, config
 
 STYLED = {"algorithm": "stylegan2", "model": "stylegan2", "data": {}, "batch": 4, "total_kimg": 1.0}
 STYLED |= {
-    "g": {"w_dim": 6, "map_layers": 1, "channel_base": 64, "channel_max": 8, "patch": 2},
+    "g": {"w_dim": 6, "map_layers": 1, "channel_base": 64, "channel_max": 8},
     "d": {"channel_base": 32, "channel_max": 4},
     "game": {"z_dim": 4},
 }
-PALETTE = STYLED | {"g": STYLED["g"] | {"palette": 4}}
+PALETTE = {"algorithm": "projected", "model": "style_dcgan", "data": {}, "batch": 4}
+PALETTE |= {
+    "total_kimg": 1.0,
+    "g": {"w_dim": 6, "map_layers": 1, "width": 4, "patch": 2, "palette": 4, "initializer": "he"},
+    "d": {"width": 2, "smallest": 4},
+    "game": {"z_dim": 4, "features_side": 32},
+}
 """Settings of small runs whose generator has styles; PALETTE's draws in four colors."""
 
 
@@ -49,12 +55,22 @@ def _filled(path, x):
 
 
 def lively(path, x):
-    """Weights as StyleGAN2's start, and colors far apart: pictures depend on their styles."""
+    """Weights with which PALETTE's pictures depend on their styles: colors are far apart."""
     name = jax.tree_util.keystr(path)
     draw = np.random.default_rng(list(name.encode()))
     if "colors" in name and "bias" in name:
         return jnp.asarray(draw.uniform(-1, 1, x.shape).astype(np.float32))
+    if "mapping" in name and x.ndim == 2:  # an equalized layer
+        return jnp.asarray(draw.normal(0, 1, x.shape).astype(x.dtype))
+    if "'bias'" in name or "'gain'" in name:
+        return jnp.asarray(draw.normal(0, 0.3, x.shape).astype(x.dtype))
+    return 10 * _filled(path, x) if x.ndim == 4 else _filled(path, x)
+
+
+def lively_stylegan2(path, x):
+    """Weights as StyleGAN2's start: STYLED's pictures depend on their styles."""
+    name = jax.tree_util.keystr(path)
+    draw = np.random.default_rng(list(name.encode()))
     if x.ndim < 2:
         return jnp.asarray(np.full(x.shape, "affine" in name, x.dtype))
-    scale = 100 if "mapping" in name else 0.1 if "colors" in name else 1
-    return jnp.asarray(draw.normal(0, scale, x.shape).astype(x.dtype))
+    return jnp.asarray(draw.normal(0, 100 if "mapping" in name else 1, x.shape).astype(x.dtype))

@@ -23,7 +23,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 # trained in tests/algorithms; run these with -m slow.
 ALIKE = {
     "avatars_dcgan",  # in tests/readme_test.py
-    "avatars_stylegan2_rgba64",
+    "avatars_rgba64",
     "cartoon_comic",
     "folder",
     "avatars_biggan",

@@ -18,7 +18,7 @@ from gan_jax import models, pretrained
 from gan_jax.distributed import collectives
 from gan_jax.nn import alpha
 from gan_jax.runtime import registry
-from gan_jax.state import Phase, PyTree
+from gan_jax.state import Phase, PyTree, TrainState
 
 Variables = dict[str, PyTree]  # {"params": {"g": ...}, "mutable": {"g": ...}}, by network name
 
@@ -68,6 +68,16 @@ class Game(abc.ABC):
     sampling_settings: tuple[str, ...] = ()
     parts: tuple[tuple[str, type], ...] = ()
     calls: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it goes on from another run's networks, and so needs `config.init_from`."""
+        return False
+
+    def begin(self, state: TrainState, n_classes: int) -> TrainState:
+        """The state of a new run whose networks have just come from `config.init_from`, with what
+        the game keeps of them. n_classes: of the data."""
+        return state
 
     @classmethod
     def own_critic(cls, settings: Mapping[str, Any]) -> type[nn.Module] | None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import losses, pretrained, regularizers
-from gan_jax.algorithms import base, critic_terms
+from gan_jax.algorithms import base, critic_terms, source_terms
 from gan_jax.models import projected
 from gan_jax.nn import alpha
 from gan_jax.runtime import registry
@@ -35,7 +35,8 @@ class Algorithm(base.FromNoise):
             (config.d.pixels): it teaches where things are, cheaply; then the frozen network's
             critics join, which make areas and contours even.
         batch: images an iteration.
-        terms: see critic_terms.CriticTerms, whose settings stand among these.
+        terms, source: see critic_terms.CriticTerms and source_terms.SourceTerms, whose settings
+            stand among these.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's
     labels. Pictures with alpha are learned premultiplied; the frozen network sees each, real or
     generated, over a color at random.
@@ -44,7 +45,7 @@ class Algorithm(base.FromNoise):
     """
 
     learns_styles = True
-    parts = (("terms", critic_terms.CriticTerms),)
+    parts = ("terms", critic_terms.CriticTerms), ("source", source_terms.SourceTerms)
 
     g: nn.Module
     d: nn.Module
@@ -59,6 +60,7 @@ class Algorithm(base.FromNoise):
     pixels_kimg: float = 0.0
     batch: int = 0
     terms: critic_terms.CriticTerms = critic_terms.NONE
+    source: source_terms.SourceTerms = source_terms.NONE
 
     def __post_init__(self):
         registry.choose(losses.LOSSES, self.loss, "config.game.loss")
@@ -138,7 +140,7 @@ class Algorithm(base.FromNoise):
 
     def loss_g(self, params_g, state, batch, rng, heads=True):
         """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
-        k_z, k_real, k_fake = jax.random.split(rng, 3)
+        k_z, k_real, k_fake, k_source = jax.random.split(rng, 4)
         x_real, y = base.real(batch)
         player = state.g.replace(params=params_g)
         x_fake, mutable = self.fake(player, k_z, y, x_real.shape[0])
@@ -148,7 +150,12 @@ class Algorithm(base.FromNoise):
         logits_real, _ = self.critic(state.d.params, state, augmented_real, y, k_real, heads)
         logits_fake, _ = self.critic(state.d.params, state, augmented_fake, y, k_fake, heads)
         adversarial = losses.LOSSES[self.loss].g(logits_real, logits_fake)
-        return adversarial, Aux(mutable, state.carry, {"g/loss": adversarial})
+        ewc, of_ewc = self.source.ewc_term(params_g, state)
+        correspondence, of_correspondence = self.source.correspondence_term(
+            self.g, params_g, state, k_source, self.z_dim, y
+        )
+        metrics = {"g/loss": adversarial} | of_ewc | of_correspondence
+        return adversarial + ewc + correspondence, Aux(mutable, state.carry, metrics)
 
     def penalty_d(self, params_d, state, batch, rng):
         """R1 of the critic on pixels, `gamma_every` times as heavy. Returns (f32 [], Aux)."""
@@ -200,7 +207,23 @@ class Algorithm(base.FromNoise):
         params, mutable = base.init_network(self.d, k_d, maps, y, x)
         pixels = {"pixels": params.pop("pixels")} if self.d.pixels else {}
         d = base.variables({"d": params} | pixels, {"d": mutable})
-        return self.init_generator(k_g, batch), d, self.terms.init_carry()
+        g = self.init_generator(k_g, batch)
+        return g, d, self.terms.init_carry() | self.source.init_carry(g)
+
+    @property
+    def adapts(self):
+        return self.source.used
+
+    def begin(self, state, n_classes):
+        heads = not self.pixels_steps  # of a run that begins with the critic on pixels, that one
+
+        def log_d(params_g, rng, y):
+            k_z, k_critic = jax.random.split(rng)
+            x_fake, _ = self.fake(state.g.replace(params={"g": params_g}), k_z, y, 1)
+            logits, _ = self.critic(state.d.params, state, x_fake, y, k_critic, heads)
+            return jax.nn.log_sigmoid(logits).mean()
+
+        return self.source.begin(state, log_d, n_classes)
 
     def init_generator(self, rng, batch):
         k_net, k_z = jax.random.split(rng)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import losses, models, regularizers
-from gan_jax.algorithms import base, critic_terms
+from gan_jax.algorithms import base, critic_terms, source_terms
 from gan_jax.distributed import collectives
 from gan_jax.nn import alpha
 from gan_jax.runtime import registry
@@ -29,7 +29,8 @@ class Algorithm(base.FromNoise):
         style_mixing: probability that the upper layers, from one chosen at random for the whole
             batch, get the w of another z.
         batch: images an iteration.
-        terms: see critic_terms.CriticTerms, whose settings stand among these.
+        terms, source: see critic_terms.CriticTerms and source_terms.SourceTerms, whose settings
+            stand among these.
     Labels, where the data has them, go to both players; fakes are drawn with the real batch's
     labels. Pictures with alpha are learned premultiplied.
     Differs: the running average of w moves in G's steps, not in D's too, for a step writes to its
@@ -38,7 +39,7 @@ class Algorithm(base.FromNoise):
     """
 
     learns_styles = True
-    parts = (("terms", critic_terms.CriticTerms),)
+    parts = ("terms", critic_terms.CriticTerms), ("source", source_terms.SourceTerms)
 
     g: nn.Module
     d: nn.Module
@@ -52,6 +53,7 @@ class Algorithm(base.FromNoise):
     style_mixing: float = 0.9
     batch: int = 0
     terms: critic_terms.CriticTerms = critic_terms.NONE
+    source: source_terms.SourceTerms = source_terms.NONE
 
     def __post_init__(self):
         base.check_counts(self, "z_dim", "r1_every", "path_every", "path_shrink")
@@ -78,13 +80,18 @@ class Algorithm(base.FromNoise):
 
     def loss_g(self, params_g, state, batch, rng):
         """Minimized over params_g with D frozen. Returns (f32 [], Aux)."""
-        k_fake, k_augment = jax.random.split(rng)
+        k_fake, k_augment, k_source = jax.random.split(rng, 3)
         y = batch.get("label")
         x_fake, mutable = self.fake(params_g, state, k_fake, y, batch["image"].shape[0])
         augmented = self.terms.augmented(state, k_augment, x_fake)
         logits_fake, _ = self.critic(state.d.params, state, augmented, y)
-        loss = losses.non_saturating_g(None, logits_fake)
-        return loss, Aux(mutable, state.carry, {"g/loss": loss})
+        adversarial = losses.non_saturating_g(None, logits_fake)
+        ewc, of_ewc = self.source.ewc_term(params_g, state)
+        correspondence, of_correspondence = self.source.correspondence_term(
+            self.g, params_g, state, k_source, self.z_dim, y
+        )
+        metrics = {"g/loss": adversarial} | of_ewc | of_correspondence
+        return adversarial + ewc + correspondence, Aux(mutable, state.carry, metrics)
 
     def path_g(self, params_g, state, batch, rng):
         """The path length's own step: `path_every` times `path_weight` times the mean of
@@ -194,7 +201,19 @@ class Algorithm(base.FromNoise):
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
         g = base.variables({"g": params_g}, {"g": mutable_g})
         d = base.variables({"d": params_d}, {"d": mutable_d})
-        return g, d, self.terms.init_carry() | {"path_mean": jnp.float32(0)}
+        carry = self.terms.init_carry() | self.source.init_carry(g)
+        return g, d, carry | {"path_mean": jnp.float32(0)}
+
+    @property
+    def adapts(self):
+        return self.source.used
+
+    def begin(self, state, n_classes):
+        def log_d(params_g, rng, y):
+            x_fake, _ = self.fake({"g": params_g}, state, rng, y, 1)
+            return jax.nn.log_sigmoid(self.critic(state.d.params, state, x_fake, y)[0])[0]
+
+        return self.source.begin(state, log_d, n_classes)
 
     def latent(self, rng, n, truncation=None):
         """z f32 [n, Z]; truncation is of w, so it is left to `sample`."""

@@ -3,7 +3,8 @@ gan_jax/zoo come with the package and are known by their names.
 
 The folder holds the averaged weights (`WEIGHTS`, float16 where that holds them), what rebuilds the
 generator (`ABOUT`, with the weights' SHA-256) and a page for people (`CARD`). It is read wherever a
-run's checkpoint is read, but for going on with the training: critic and optimizers are not in it.
+run's checkpoint is read, but for resuming: optimizers are not in it, and the critic only where it
+was asked for, for a run on other pictures that starts from here.
 """
 
 import json
@@ -92,8 +93,8 @@ def write(
     """Writes WEIGHTS and ABOUT.
 
     Args:
-        leaves: the average's, "ema/params/g/Dense_0/kernel"; float32 becomes float16 but where a
-            value is beyond its range.
+        leaves: the average's, "ema/params/g/Dense_0/kernel", and the critic's, if wanted;
+            float32 becomes float16 but where a value is beyond its range.
         unused: leaves that no picture depends on: only their shapes are noted.
         meta: what goes into ABOUT beside the hash.
     """

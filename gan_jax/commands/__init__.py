@@ -14,6 +14,7 @@ COMMANDS = {
     "sample": "draw pictures from a run",
     "interpolate": "walk from picture to picture, as a video",
     "stylize": "put a picture, a folder or a video into a style",
+    "restore": "make pictures and videos larger and cleaner",
     "avatar": "draw a person on a photograph in ten drawing styles",
     "personalize": "turn pictures of one person into a generator of that person",
     "stickers": "draw a pack of stickers of a person",

@@ -19,6 +19,11 @@ def main(argv: list[str] | None = None) -> None:
     add(
         "--card", type=pathlib.Path, metavar="FILE", help="Markdown: data, license, command, limits"
     )
+    add(
+        "--critic",
+        action="store_true",
+        help="the critic too, so that a run on other pictures can start from it (config.init_from)",
+    )
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if flags.card is not None and not flags.card.is_file():
@@ -31,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.inference import loading, share
 
     sampler = loading.load_sampler(flags.checkpoint, trusted=flags.trust_code)
-    made = share.share(sampler, flags.out, words)
+    made = share.share(sampler, flags.out, words, critic=flags.critic)
     print(
         f"{flags.out}: {made['bytes'] / 1e6:.2f} MB; its pictures differ from the run's by at most"
         f" {made['rounding']} of 255"

@@ -17,12 +17,16 @@ from gan_jax.runtime.files import replace_text
 NO_WORDS = "Nothing was said of the data, the license and the limits: ask who made it."
 
 
-def share(sampler: Sampler, folder: pathlib.Path, words: str | None = None) -> dict:
+def share(
+    sampler: Sampler, folder: pathlib.Path, words: str | None = None, *, critic: bool = False
+) -> dict:
     """Writes what checkpoint/shared.py describes to `folder`; returns {"bytes": of the weights,
     "rounding": the largest difference of a picture to the run's, of 255}.
 
     Args:
         words: for the page: the data and its license, the command, the limits.
+        critic: the critic's weights too, from which a run on other pictures can go on
+            (config.init_from).
     Raises:
         ValueError: something stands in `folder` that is no shared model.
     """
@@ -42,12 +46,13 @@ def share(sampler: Sampler, folder: pathlib.Path, words: str | None = None) -> d
         "made_by": f"gan_jax {gan_jax.__version__}",
     }
     parts = {name: x for name, x in leaves.items() if name not in unused}
-    shared.write(folder, parts, unused, about)
+    of_critic = checkpoint.read(sampler.step, ("d/params/", "d/mutable/"))[0] if critic else {}
+    shared.write(folder, parts | of_critic, unused, about)
     made = {
         "bytes": (folder / shared.WEIGHTS).stat().st_size,
         "rounding": difference(sampler, loading.load_sampler(folder)),
     }
-    count = sum(x.size for x in parts.values())
+    count, about["critic"] = (sum(x.size for x in found.values()) for found in (parts, of_critic))
     replace_text(folder / shared.CARD, card(sampler, folder.name, words, about | made, count))
     return made
 
@@ -117,6 +122,11 @@ def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int
         f" run's by at most {about['rounding']} of 255.",
         f"* {about['images']:,} images seen ({about['step']:,} steps of {sampler.batch}).",
     ]
+    if about["critic"]:
+        lines.append(
+            f"* The critic's {about['critic']:,} weights too: training goes on from here with"
+            " `--config.init_from`."
+        )
     for net in about["frozen"].values():
         lines.append(f"* Trained through the frozen network {net}.")
     if sampler.classes:

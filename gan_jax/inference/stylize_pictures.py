@@ -5,6 +5,7 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,20 @@ SHEET_ROWS = 50  # of the contact sheet: the first so many pictures
 
 Frames = Callable[[], Iterable[tuple[np.ndarray, float]]]
 """(uint8 [H, W, C], milliseconds shown) of an animation; of a still picture one, 0."""
+
+
+class Sheet(NamedTuple):
+    """How the contact sheet shows a picture and its results.
+
+    Attributes:
+        cells: a row of pictures of any size -> of one size.
+        names: of the columns; None: those of the looks.
+        of_one: whether one picture has a sheet too.
+    """
+
+    cells: Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+    names: tuple[str, ...] | None = None
+    of_one: bool = False
 
 
 class FaceStylizer:
@@ -52,6 +67,7 @@ class PictureJob:
     Args:
         side: pixels that the shorter side is made first; None: as it is.
         log: takes lines of text.
+        sheet: how results are shown.
     """
 
     def __init__(
@@ -62,10 +78,11 @@ class PictureJob:
         out: pathlib.Path,
         side: int | None = None,
         log: Callable[[str], None] = print,
+        sheet: Sheet | None = None,
     ):
         """Raises ValueError where two pictures have one name, or a folder has none."""
         self.stylizer, self.looks, self.out = stylizer, looks, out
-        self.side, self.log = side, log
+        self.side, self.log, self.sheet = side, log, sheet or Sheet(_small)
         self.alone = len(sources) == 1 and not sources[0].is_dir()
         self.files: dict[pathlib.Path, pathlib.Path] = {}  # -> its name below its folder
         for source in sources:
@@ -122,7 +139,7 @@ class PictureJob:
                 save_png(out, row[-1])
             self._made.add(out)
         if len(self._rows) < SHEET_ROWS:
-            self._rows.append([_small(x) for x in row])
+            self._rows.append(self.sheet.cells(row))
 
     def _frames(self, file: pathlib.Path, moving: decode.Animation | None) -> Frames:
         if moving:
@@ -161,7 +178,7 @@ class PictureJob:
             self.log(f"no face in {faceless} of {readable} pictures")
         if not self._made:
             return False
-        if len(self._rows) > 1 or len(self.looks) > 1:
+        if len(self._rows) > 1 or len(self.looks) > 1 or self.sheet.of_one:
             self._save_sheet()
         count = len(self._made)
         self.log(
@@ -171,7 +188,8 @@ class PictureJob:
         return True
 
     def _save_sheet(self) -> None:
-        labels, notes = lettering.labels(["", *(look.name for look in self.looks)])
+        names = self.sheet.names or ["", *(look.name for look in self.looks)]
+        labels, notes = lettering.labels(names)
         place = save_sheet(self.out, "sheet.png", lettering.sheet(self._rows, labels))
         for line in notes:
             self.log(f"{place}: {line}")
@@ -225,8 +243,11 @@ def resized_shape(size: tuple[int, int], side: int | None) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
+def _small(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     """For the sheet: a longer side of SHEET_SIDE at most."""
-    h, w = picture.shape[:2]
-    scale = min(1, SHEET_SIDE / max(h, w))
-    return geometry.fit(picture, (max(1, round(h * scale)), max(1, round(w * scale))), "stretch")
+    sizes = [picture.shape[:2] for picture in pictures]
+    scales = [min(1, SHEET_SIDE / max(size)) for size in sizes]
+    return [
+        geometry.fit(picture, [max(1, round(n * scale)) for n in size], "stretch")
+        for picture, size, scale in zip(pictures, sizes, scales, strict=True)
+    ]

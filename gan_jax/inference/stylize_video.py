@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gan_jax.data import clips
+from gan_jax.data import clips, geometry
 from gan_jax.inference.stylize import Look, Stylizer
 from gan_jax.inference.stylize_pictures import (
     FaceStylizer,
@@ -85,10 +85,11 @@ class VideoJob:
     def _job(self, look: Look) -> dict:
         """All that decides a video's pictures."""
         step, stat = self.stylizer.sampler.step, self.clip.path.stat()
+        files = step.iterdir() if step.is_dir() else [step]
         return {
             "input": [str(self.clip.path.resolve()), stat.st_size, stat.st_mtime_ns],
             "step": str(step.resolve()),
-            "weights": max(file.stat().st_mtime_ns for file in step.iterdir()),
+            "weights": max(file.stat().st_mtime_ns for file in files),
             "style": [float(x) for x in look.style],
         } | self.settings
 
@@ -174,7 +175,7 @@ class _Film:
             self.parts.mark()
         for before, after, (_, at) in zip(frames, styled, self.waiting, strict=True):
             self.parts.add(after, at)
-            self.changes.add(before, after)
+            self.changes.add(before, geometry.fit(after, before.shape[:2], "stretch"))
         self.waiting.clear()
 
     def _progress(self, began: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-Run = Callable[[np.ndarray], np.ndarray]  # f32 [n, h, w, C] -> the same shape
+Run = Callable[[np.ndarray], np.ndarray]  # f32 [n, h, w, C] -> the same, or `times` as large
 
 
 def pad_symmetric(x: np.ndarray, multiple: int) -> np.ndarray:
@@ -16,7 +16,12 @@ def pad_symmetric(x: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def in_tiles(
-    run: Run, parts: Callable[[np.ndarray], Run], x: np.ndarray, tile: int, overlap: int
+    run: Run,
+    parts: Callable[[np.ndarray], Run],
+    x: np.ndarray,
+    tile: int,
+    overlap: int,
+    times: int = 1,
 ) -> np.ndarray:
     """run(x) where x f32 [n, H, W, C] has at most tile x tile pixels, else by tiles, blended where
     they overlap.
@@ -26,6 +31,7 @@ def in_tiles(
         tile: a tile's sides, or the picture's where that is less.
         overlap: pixels, at least, that neighbors share; of these the quarter next to a tile's
             edge, which knows least of what is beyond, is not used.
+        times: by what `run` enlarges, in each direction.
     """
     height, width = x.shape[1:3]
     if height * width <= tile * tile:
@@ -34,19 +40,34 @@ def in_tiles(
     if not np.ptp(x, axis=(1, 2)).any():
         made = run(x[:, :tile, :tile])
         middle = made[:, made.shape[1] // 2, made.shape[2] // 2, None, None]
-        return np.broadcast_to(middle, x.shape).copy()
+        return np.broadcast_to(middle, (len(x), height * times, width * times, x.shape[3])).copy()
     part = parts(shrunk(x, tile * tile))
-    total, weights = np.zeros(x.shape, np.float32), np.zeros((height, width, 1), np.float32)
+    total = np.zeros((len(x), height * times, width * times, x.shape[3]), np.float32)
+    weights = np.zeros((height * times, width * times, 1), np.float32)
     sides = [min(tile, size) for size in (height, width)]
     for top in starts(height, sides[0], overlap):
         for left in starts(width, sides[1], overlap):
-            place = np.s_[:, top : top + sides[0], left : left + sides[1]]
-            down = taper(top, sides[0], height, overlap)
-            across = taper(left, sides[1], width, overlap)
+            down, across = (
+                taper(start * times, side * times, size * times, overlap * times)
+                for start, side, size in ((top, sides[0], height), (left, sides[1], width))
+            )
             weight = (down[:, None] * across[None])[..., None]
-            total[place] += part(x[place]) * weight
-            weights[place[1:]] += weight
-    return total / weights
+            place = tuple(
+                slice(start * times, (start + side) * times)
+                for start, side in ((top, sides[0]), (left, sides[1]))
+            )
+            made = part(x[:, top : top + sides[0], left : left + sides[1]])
+            total[:, *place] += made * weight
+            weights[place] += weight
+    total /= weights
+    return total
+
+
+def count(size: tuple[int, int], tile: int, overlap: int) -> int:
+    """How many tiles `in_tiles` cuts a picture of (H, W) into."""
+    if size[0] * size[1] <= tile * tile:
+        return 1
+    return math.prod(len(list(starts(n, min(tile, n), overlap))) for n in size)
 
 
 def taper(start: int, side: int, size: int, overlap: int) -> np.ndarray:

@@ -14,10 +14,8 @@ from jaxtyping import Array, Float, Int
 from gan_jax.distributed import collectives
 from gan_jax.nn import conv
 from gan_jax.nn.equalized import FIR, Conv, Dense, Embed, normalize
-from gan_jax.nn.flat_colors import Colors, check_colors, in_colors, smoothed
 from gan_jax.nn.layers import check_labels
 from gan_jax.nn.modulated import ModulatedConv, ToRGB
-from gan_jax.nn.resample import depth_to_space
 from gan_jax.runtime import registry
 
 NOISES = {"random": "fresh in every image", "const": "each layer's own picture", "none": "no noise"}
@@ -27,19 +25,10 @@ ARCHITECTURES = {"resnet": "residual blocks", "orig": "plain ones, the cifar pre
 class Generator(nn.Module):
     """Noise -> w (`mapping`) -> picture (`synthesis`), unbounded: about [-1, 1] once trained.
 
-    With a palette `synthesis` gives `shares` first, what each pixel has of each color, which can be
-    enlarged before they are drawn in those `colors`: contours stay sharp at any size.
-
     Attributes:
         w_dim: width of w.
         map_layers: dense layers of the mapping network.
         channel_base, channel_max: level l has min(channel_base // l, channel_max) channels.
-        patch: the last level gives squares of patch x patch pixels, so that none works at full
-            size, where convolutions have few channels, which is slow on a CPU. 1, as published:
-            none.
-        palette: number of colors that a picture is drawn in (in_colors), made of the last layer's w
-            (Colors). 0, as published: any.
-        noise: whether the layers add noise, as published; flat drawings have no use for it.
         conv_clamp: bound on every layer's activations; float16's 256 is not needed in float32 or
             bfloat16.
         dtype: of the synthesis network's activations.
@@ -52,33 +41,23 @@ class Generator(nn.Module):
     map_layers: int = 8
     channel_base: int = 32768
     channel_max: int = 512
-    patch: int = 1
-    palette: int = 0
-    noise: bool = True
     conv_clamp: float | None = None
     dtype: str = "float32"
     remat: bool = False
 
     def setup(self) -> None:
-        (height, width, channels), n = self.shape, self.patch
-        if n < 1 or height % n or width % n:
-            raise ValueError(f"config.g.patch={n}: it must divide the sides, {height} and {width}.")
-        k = check_colors(self.palette, "palette")
-        drawn = height // n, width // n, (k or channels) * n**2
-        levels = channels_of(drawn, self.channel_base, self.channel_max, "config.g")
+        levels = channels_of(self.shape, self.channel_base, self.channel_max, "config.g")
         self.to_ws = Mapping(
             self.w_dim, self.map_layers, self.n_classes, n_ws=2 * len(levels), name="mapping"
         )
         self.to_image = Synthesis(
-            drawn,
+            self.shape,
             tuple(levels.items()),
             self.conv_clamp,
             self.dtype,
             self.remat,
             name="synthesis",
         )
-        if k:
-            self.to_colors = Colors(k, channels, name="colors")
 
     def __call__(
         self, z: Float[Array, "B Z"], y: Int[Array, " B"] | None = None, *, train: bool = False
@@ -95,35 +74,15 @@ class Generator(nn.Module):
     def synthesis(
         self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
     ) -> Float[Array, "B H W C"]:
-        """noise: a name in NOISES; None: random in training, otherwise const, or none."""
-        made = self.shares(ws, noise=noise, train=train)
-        if not self.palette:
-            return made
-        return in_colors(made, self.colors(ws, train=train), soft=train)
-
-    def shares(
-        self, ws: Float[Array, "B L {self.w_dim}"], *, noise: str | None = None, train: bool = False
-    ) -> Float[Array, "B H W K"]:
-        """What each pixel has of each color, as logits; without a palette the picture itself."""
-        own = "none" if not self.noise else "random" if train else "const"
-        made = self.to_image(ws, noise or own)
-        if self.patch == 1:
-            return made
-        return smoothed(depth_to_space(made, self.patch))
-
-    def colors(
-        self, ws: Float[Array, "B L {self.w_dim}"], *, train: bool = False
-    ) -> Float[Array, "B K C"]:
-        """The palette, in [-1, 1] but in training; its gradient as if it were not clipped."""
-        made = self.to_colors(ws[:, -1], None)
-        return made if train else made + lax.stop_gradient(jnp.clip(made, -1, 1) - made)
+        """noise: a name in NOISES; None: random in training, otherwise const."""
+        return self.to_image(ws, noise or ("random" if train else "const"))
 
 
 class Mapping(nn.Module):
-    """z and label, each brought to a mean square of one -> dense layers that learn 100 times slower
-    -> w.
+    """z and label, each brought to a mean square of one -> dense layers -> w.
 
     Attributes:
+        lr_mult: how many times as fast as other layers these learn; 0.01 as published.
         n_ws: w is repeated for so many layers of a synthesis network, and its average is kept
             ("average", "w_avg"): a training pass moves it by 0.005. 0: neither, as in D.
     """
@@ -131,6 +90,7 @@ class Mapping(nn.Module):
     w_dim: int
     layers: int
     n_classes: int = 0
+    lr_mult: float = 0.01
     n_ws: int = 0
 
     @nn.compact
@@ -148,7 +108,7 @@ class Mapping(nn.Module):
             parts.append(normalize(Embed(self.w_dim, self.n_classes, name="embed")(y)))
         w = jnp.concatenate(parts, 1)
         for i in range(self.layers):
-            w = Dense(self.w_dim, lr_mult=0.01, activate=True, name=f"fc{i}")(w)
+            w = Dense(self.w_dim, lr_mult=self.lr_mult, activate=True, name=f"fc{i}")(w)
         if not self.n_ws:
             return w
         average = self.variable("average", "w_avg", jnp.zeros, self.w_dim)

@@ -86,7 +86,10 @@ class ModulatedConv(nn.Module):
         elif self.noise == "const":
             x = x + (strength * const.value).astype(x.dtype).reshape(1, *size, 1)
         bias = self.param("bias", nn.initializers.zeros, self.features)
-        return leaky_relu(x + bias.astype(x.dtype).reshape(1, 1, 1, -1), clamp=self.clamp)
+        x = leaky_relu(x + bias.astype(x.dtype).reshape(1, 1, 1, -1), clamp=self.clamp)
+        if not self.is_initializing():
+            self.sow("features", "map", x)  # kept only where a loss asks for it
+        return x
 
 
 class ToRGB(nn.Module):

@@ -101,12 +101,11 @@ def make(
         for name, avatar in zip(names, avatars, strict=True):
             made.append(places[file][name])
             save_png(made[-1], avatar, mark)
-        rows += [geometry.fit(each, (SHOWN, SHOWN), "stretch") for each in (square, *avatars)]
+        cells = [geometry.fit(each, (SHOWN, SHOWN), "stretch") for each in (square, *avatars)]
+        rows.append(with_names(grid(np.stack(cells), len(cells)), [shown(file.stem), *names]))
     if not made:
         raise ValueError(f"{', '.join(map(str, files))}: no picture could be read.")
-    columns = ["", *names]
-    sheet = with_names(grid(np.stack(rows), len(columns)), columns)
-    place = save_sheet(out, "avatars.png", sheet, mark)
+    place = save_sheet(out, "avatars.png", np.concatenate(rows), mark)
     log(f"{len(made)} avatars in {out}, all of them on {place}")
     return made
 

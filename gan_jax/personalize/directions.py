@@ -52,10 +52,12 @@ def sefa(base: Base, count: int = COUNT) -> list[Direction]:
 
 
 def _affines(tree: Mapping) -> list[np.ndarray]:
-    """The kernels [W, C] of all style layers."""
+    """The kernels [W, C] of all style layers: StyleGAN2's, and the scales of batch norms."""
     found = []
     for name, part in tree.items():
-        if name == "affine":
+        if name == "gain":
+            found.append(np.asarray(part, np.float64))
+        elif name == "affine":
             found.append(np.asarray(part["kernel"], np.float64))
         elif isinstance(part, Mapping):
             found += _affines(part)

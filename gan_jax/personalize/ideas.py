@@ -67,8 +67,8 @@ def make(
     sheet. With `like` and `dislike`, numbers of ideas that are there, it follows them.
 
     Raises:
-        ValueError: a number that no idea has, or that is in both; another region than before; all
-            ideas were shown.
+        ValueError: a number that no idea has, or that is in both; another region or person than
+            before; all ideas were shown.
     """
     base = made.base
     rows_of(region, base.shape[0])
@@ -80,8 +80,11 @@ def make(
         log(f"drawing {POOL * count} ideas, for this sheet and {POOL - 1} more")
         ws = draw(made, region, POOL * count, steps, seed, log)
         state = {"region": region, "seed": seed, "shown": [], "liked": [], "disliked": []}
+        state["person"] = made.about["sha256"]
     elif state["region"] != region:
         raise ValueError(f"{out}: its ideas are of the region {state['region']}. Give a new --out.")
+    elif state["person"] != made.about["sha256"]:
+        raise ValueError(f"{out}: its ideas are of the person as made before. Give a new --out.")
     _rate(state, like, dislike)
     pictures = base.pictures(ws, made.params)
     pool = likes.features(pictures, (rows_of(region, base.shape[0]), slice(None)))
@@ -112,7 +115,7 @@ def _read(out: pathlib.Path) -> tuple[dict | None, np.ndarray | None]:
         state = json.loads((out / STATE).read_text("utf-8"))
         ws = safetensors.numpy.load_file(out / STYLES)["ws"]
         whole = all(0 <= row < len(ws) for row in state["shown"]) and state["region"] in REGIONS
-        whole = whole and {"liked", "disliked"} <= state.keys()
+        whole = whole and {"liked", "disliked", "person"} <= state.keys()
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise ValueError(f"{out}: its ideas can't be read ({error}). Give a new --out.") from error
     if not whole:

@@ -21,6 +21,7 @@ from gan_jax.personalize.tuning import Tuned, Tuning
 KEPT_SIDE = 64  # pixels of the pictures that the person's folder keeps
 SHOWN = 16  # pictures on a sheet, at most
 ALONE = 0.3  # of the spread of W: how far samples of a person of one picture wander
+COPY = 0.5  # of what the person's pictures lie apart: a sample nearer to one of them is its copy
 QUANTILE = 95  # per cent of a person's own pictures that are accepted
 
 
@@ -122,7 +123,8 @@ def kept_size(pictures: np.ndarray) -> np.ndarray:
 
 
 def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
-    """(n styles [n, L, W] of the person, a line that says how many were drawn for them).
+    """(n styles [n, L, W] of the person, a line that says how many were drawn for them, and how
+    many of them are copies of the person's pictures).
 
     Mixtures of the anchors (prior.samples), of a person of one picture that style and its
     neighbors. Each is drawn as a picture and accepted where it is no farther from the mean of the
@@ -152,7 +154,17 @@ def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
             f"; the {n} nearest are taken, and may not look like the person. More pictures, more"
             " --rounds or a better base would help"
         )
-    return ws[rows[chosen]], words
+    copied = copies(new[rows[chosen]], own)
+    return ws[rows[chosen]], f"{words}; {copied} of the {len(chosen)} chosen copy a picture"
+
+
+def copies(new: np.ndarray, own: np.ndarray) -> int:
+    """How many of the features new [m, F] lie nearer to one of own [n, F] than COPY times the
+    median of what those lie from the nearest other."""
+    apart = np.linalg.norm(own[:, None] - own[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    nearest = np.linalg.norm(new[:, None] - own[None], axis=2).min(1)
+    return int((nearest < COPY * np.median(apart.min(1))).sum())
 
 
 def embed(pictures: np.ndarray) -> np.ndarray:

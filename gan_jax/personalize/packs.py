@@ -45,7 +45,7 @@ def make(
     if not base.has_alpha:
         raise ValueError(
             f"{base.name}: its pictures have no alpha, and stickers need one; take a base that was"
-            " trained with config.data.channels=4, as configs/avatars_stylegan2_rgba64.py has it."
+            " trained with config.data.channels=4, as configs/avatars_rgba64.py has it."
         )
     stickers.check_count(messenger, count)
     for name in edits or {}:

@@ -97,6 +97,7 @@ def begin(
         state, report = checkpoint.warm_start(state, config.init_from, experiment.source.classes)
         for line in report:
             log(line)
+        state = experiment.game.begin(state, len(experiment.source.classes))
     return experiment.parallel.replicate(state), 0
 
 

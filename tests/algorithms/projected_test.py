@@ -250,8 +250,8 @@ def stickers():
     """(the game of a generator with styles, a palette and alpha; its state)."""
     patch = pytest.MonkeyPatch()
     patch.setitem(pretrained.NETS, "tiny", lambda name, *_: tiny_net(name))
-    g = {"w_dim": 6, "map_layers": 1, "channel_base": 32, "channel_max": 4, "palette": 3}
-    run = dataclasses.replace(changed(), model="stylegan2", g=g)
+    g = {"w_dim": 6, "map_layers": 1, "width": 4, "palette": 3}
+    run = dataclasses.replace(changed(), model="style_dcgan", g=g)
     game = algorithms.make_game(run, (8, 8, 4), 0)
     state = build.new_state(run, game, (8, 8, 4), 0)
     yield game, state

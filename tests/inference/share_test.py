@@ -193,6 +193,25 @@ def test_a_new_run_starts_from_a_model(zoo, run):
     assert f"initialized from {zoo / 'pets'}" in report[0]
 
 
+def test_a_run_goes_on_from_a_models_critic(run, tmp_path):
+    """Which is shared on demand only."""
+    meta = {}
+    for critic in (False, True):
+        share.share(gj.load(run), tmp_path / f"{critic}", critic=critic)
+        meta[critic] = (tmp_path / f"{critic}" / shared.CARD).read_text()
+    assert "critic's" in meta[True] and "critic's" not in meta[False]
+    run_config = config.Config(**NOISE | {"seed": 1})
+    game = build.make_game(run_config, (6, 8, 3), 2)
+    new = build.new_state(run_config, game, (6, 8, 3), 2)
+    before = checkpoint.named({"d": new.d.params})
+    own, _ = checkpoint.read(checkpoint.find(run), ("d/params/",))
+    for critic in (False, True):
+        state, _ = checkpoint.warm_start(new, tmp_path / f"{critic}", ["cat", "dog"])
+        for name, x in checkpoint.named({"d": state.d.params}).items():
+            wanted = own[name.replace("d/", "d/params/", 1)] if critic else before[name]
+            np.testing.assert_allclose(x, wanted, rtol=1e-3)
+
+
 def test_a_new_run_takes_no_zeros_for_what_was_left_out(tmp_path):
     run = untrained(tmp_path / "cycle", CYCLE, [16, 16, 3], ["a", "b"])
     share.share(gj.load(run), tmp_path / "mine")

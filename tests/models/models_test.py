@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gan_jax.algorithms.base import forward, init_network
-from gan_jax.models import dcgan, fastgan, mlp, sngan
+from gan_jax.models import dcgan, fastgan, mlp, sngan, style_dcgan
 from gan_jax.nn import flat_colors
 from gan_jax.nn.init import INITIALIZERS
 from gan_jax.runtime import registry
@@ -75,12 +75,35 @@ def test_shapes_range_and_labels(model, shape, settings, classes):
         assert not np.allclose(*logits), "the label makes no difference"
 
 
+@pytest.mark.parametrize(("patch", "palette"), [(1, 0), (2, 3)])
+def test_style_dcgan_is_drawn_by_a_style_a_layer(patch, palette):
+    """And its picture is that of its methods one after another."""
+    settings = dict(w_dim=3, map_layers=1, width=2, patch=patch, palette=palette, initializer="he")
+    g = style_dcgan.Generator((16, 24, 4), 3, **settings)
+    z, y = jax.random.normal(jax.random.key(0), (3, 5)), jnp.array([0, 1, 2])
+    params, mutable = init_network(g, jax.random.key(1), z, y)
+    call = functools.partial(forward, g, params, mutable)
+    images, new = call(z, y)
+    assert jax.tree.structure(new) == jax.tree.structure(mutable)
+    images = call(z, y, train=False)[0]
+    assert images.shape == (3, 16, 24, 4) and float(jnp.abs(images).max()) <= 1
+    ws = call(z, y, train=False, method="mapping")[0]
+    assert ws.shape == (3, 3 if patch == 1 else 2, 3)  # the start grid's, and a level's each
+    assert not np.allclose(ws[0], call(z, y[::-1], train=False, method="mapping")[0][0])
+    np.testing.assert_allclose(images, call(ws, train=False, method="synthesis")[0], atol=1e-6)
+    for layer in range(ws.shape[1]):
+        other = ws.at[:, layer].add(1)
+        assert not np.allclose(images, call(other, train=False, method="synthesis")[0])
+
+
 CRITICS = {  # every model's
     "mlp": {"widths": (8,)}, "dcgan": {"width": 2}, "sngan": {"width": 1}, "biggan": {"width": 1},
     "r3gan": {"widths": (2,) * 4, "cardinality": (1,) * 4, "blocks": 1},
     "stylegan2": {"channel_base": 64, "channel_max": 8}, "starganv2": {"width": 2, "widest": 2},
     "pix2pix": {"width": 2}, "cyclegan": {"width": 2}, "cut": {"width": 2},
     "animegan": {"width": 2}, "white_box": {"width": 2}, "projected": {"width": 2},
+    "rrdb": {"width": 2}, "srvgg": {"width": 2}, "srresnet": {"width": 2},
+    "style_dcgan": {"width": 2},
 }  # fmt: skip
 
 
@@ -96,6 +119,8 @@ def test_a_bfloat16_critics_logits_are_computed_in_float32(name):
     called float32."""
     model, labels = registry.by_name("models", name, "config.model"), name == "starganv2"
     seen, shape = jnp.zeros((4, 32, 32, 3)), ((32, 32, 3),)
+    if name in ("rrdb", "srvgg", "srresnet"):
+        shape = ()
     if name == "projected":  # its critic sees feature maps
         seen, shape = [seen, seen[:, ::2, ::2]], ()
     d = model.Discriminator(

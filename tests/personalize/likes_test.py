@@ -102,6 +102,11 @@ def test_ideas_from_the_first_sheet_to_none_left(anna, tmp_path, capsys):
         ideas_command.main([*given, "--like", "3", "--dislike", "3"])
     with pytest.raises(ValueError, match="its ideas are of the region bottom"):
         ideas_command.main([*given, "--region", "top"])
+    state = json.loads((tmp_path / "new/ideas.json").read_text())
+    (tmp_path / "new/ideas.json").write_text(json.dumps(state | {"person": "another"}))
+    with pytest.raises(ValueError, match="its ideas are of the person as made before"):
+        ideas_command.main(given)
+    (tmp_path / "new/ideas.json").write_text(json.dumps(state))
     with pytest.raises(ValueError, match="there are no ideas in other yet"):
         ideas_command.main(["anna", "--out", "other", "--base", "run", "--like", "1"])
     assert sorted(x.name for x in tmp_path.iterdir()) == ["anna", "new", "run"]

@@ -17,7 +17,7 @@ from gan_jax.personalize.inversion import Inversion, _correlation, _normalized, 
 from gan_jax.personalize.prior import Projection
 from gan_jax.personalize.tuning import Tuning
 from tests.nets import pixel_net
-from tests.runs import PALETTE, STYLED, lively, untrained
+from tests.runs import PALETTE, STYLED, lively, lively_stylegan2, untrained
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def runs(tmp_path_factory):
     """Untrained runs: "colors" draws in a palette with alpha, "plain" RGB without."""
     root = tmp_path_factory.mktemp("runs")
     untrained(root / "colors", PALETTE, [16, 16, 4], ["a", "b"], lively)
-    untrained(root / "plain", STYLED, [16, 16, 3], (), lively)
+    untrained(root / "plain", STYLED, [16, 16, 3], (), lively_stylegan2)
     return root
 
 
@@ -106,7 +106,8 @@ def test_generated_pictures_are_found_again(base):
     """They come within a twentieth of where the search starts."""
     _, target = drawn(base, [5, 6, 7])
     inversion, looks = Inversion(base, steps=150, wander=0.0), []
-    begin = base.statistics.ws[100:103]
+    ws = base.statistics.ws
+    begin = (ws[5:8] + ws[100:103]) / 2
     found = inversion(target, begin=begin, log=lambda step, near: looks.append((step, near.mean())))
     assert found.ws.shape == (3, base.layers, 6)
     assert (found.distance < 0.05 * found.start).all() and (found.offset == 0).all()
@@ -427,11 +428,18 @@ def test_samples_are_accepted_by_the_persons_own_pictures(base, made):
     ws, words = making.sample(found, 4, seed=0)
     assert ws.shape == (4, base.layers, 6)
     assert "% of 16 samples are as near to the person" in words
+    assert "of the 4 chosen copy a picture" in words
     alone = found._replace(ws=found.ws[:1])
     ws, words = making.sample(alone, 4, seed=0)
     assert ws.shape == (4, base.layers, 6) and words == "4 samples around the one picture's style"
     away = np.linalg.norm(ws[:, 0] - alone.ws[:, 0], axis=1).mean()
     assert away == pytest.approx(making.ALONE * base.statistics.std, rel=0.5)
+
+
+def test_copies_are_counted():
+    """Pictures at 0, 1 and 3 lie 1, 1 and 2 from the nearest other; the median's half is 0.5."""
+    own = np.array([[0.0], [1], [3]])
+    assert making.copies(np.array([[0.4], [-0.6], [1.51], [2.51], [3.0]]), own) == 3
 
 
 def test_farthest_apart():

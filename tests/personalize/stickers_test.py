@@ -19,7 +19,7 @@ from gan_jax.personalize import packs, person, stickers
 from gan_jax.personalize.base import Base
 from gan_jax.personalize.stickers import MESSENGERS, Sticker
 from tests.nets import pixel_net
-from tests.runs import PALETTE, STYLED, lively, untrained
+from tests.runs import PALETTE, STYLED, lively, lively_stylegan2, untrained
 
 
 def disc(side=64, radius=20, color=(200, 30, 30)):
@@ -162,7 +162,7 @@ def test_how_many_stickers_a_pack_has(tmp_path):
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
     untrained(root / "colors", PALETTE, [16, 16, 4], ["a", "b"], lively)
-    untrained(root / "plain", STYLED, [16, 16, 3], (), lively)
+    untrained(root / "plain", STYLED, [16, 16, 3], (), lively_stylegan2)
     return root
 
 

