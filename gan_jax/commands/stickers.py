@@ -1,4 +1,4 @@
-"""A pack of stickers of a person: gan-jax stickers anna --base runs/base --out pack.
+"""A pack of stickers of a person: gan-jax stickers anna --out pack.
 
 Drawn are the person's samples that lie farthest apart, or with --loop animations from one to the
 next and back. Sizes, bytes and the tray icon keep to the messenger's published limits; the contact

@@ -52,7 +52,7 @@ def of_held_out(
 ) -> dict[str, float]:
     """Held-out portraits: LPIPS and PSNR in W, in W+, and after pivotal tuning of `tuned` of them,
     each by itself; and how far everybody else's pictures move by it, LPIPS."""
-    held = _avatars(base, identities, labels="style", split="test")
+    held = _avatars(base.shape, identities, labels="style", split="test")
     rows = np.linspace(0, len(held) - 1, n).round().astype(int)
     given = held.load(rows, np.zeros(n, np.uint32))["image"]
     target = np.stack([pictures.fitted(x, base.shape) for x in given])
@@ -121,7 +121,7 @@ def of_person(
         files = (drawings.draw(style, identity, size, k, parts) for k in variants)
         return np.stack([as_array(Image.open(io.BytesIO(file))) for file in files])
 
-    probes = {name: _probe(base, style, name, identities) for name in ("skin", "hair")}
+    probes = {name: probe_of(base.shape, style, name, identities) for name in ("skin", "hair")}
     wanted = dict(zip(probes, drawings.person(identity), strict=True))
     held = as_drawn(person(range(1000, 1000 + 40)))
     values = {}
@@ -153,17 +153,18 @@ def _far(a, b):
     return np.linalg.norm(a[:, None] - b[None], axis=2)
 
 
-def _probe(base: Base, style: str, name: str, identities: int):
-    """(how it was trained, a classifier of skin or hair on drawings of a style)."""
-    source = _avatars(base, identities, labels=name, styles=(style,))
+def probe_of(shape: Sequence[int], style: str, name: str, identities: int):
+    """(how it was trained, a classifier of skin or hair on drawings of a style, of shape H, W, C).
+    """
+    source = _avatars(shape, identities, labels=name, styles=(style,))
     batch = source.load(np.arange(len(source)), np.zeros(len(source), np.uint32))
     probe = Usefulness()
     sets = [Labeled(batch["image"], batch["label"])]
     return probe, probe.fit(sets, len(source.classes), seed=0)
 
 
-def _avatars(base: Base, identities: int, **settings) -> Source:
-    """The embedded portraits as the base draws them."""
-    side, _, channels = base.shape
+def _avatars(shape: Sequence[int], identities: int, **settings) -> Source:
+    """The embedded portraits, of a shape H, W, C."""
+    side, _, channels = shape
     sizes = {"resolution": side, "channels": channels, "identities": identities}
     return open_source({"source": "avatars"} | sizes | settings)

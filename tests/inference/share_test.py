@@ -212,6 +212,30 @@ def test_a_run_goes_on_from_a_models_critic(run, tmp_path):
             np.testing.assert_allclose(x, wanted, rtol=1e-3)
 
 
+def test_a_new_runs_classes_start_as_one_of_the_others(run):
+    """Of ten, of which there are two here, whatever they are called."""
+    settings = {"algorithm": "noise_to_image", "model": "mlp", "data": {}, "batch": 4}
+    settings |= {"g": {"widths": (5,)}, "d": {"widths": (4,)}, "total_kimg": 1.0}
+    untrained(run.parent / "ten", settings, [6, 8, 3], list("abcdefghij"))
+    run_config = config.Config(**settings, seed=3)
+    game = build.make_game(run_config, (6, 8, 3), 2)
+    new = build.new_state(run_config, game, (6, 8, 3), 2)
+    how = new, run.parent / "ten", ["one", "two"]
+    state, report = checkpoint.warm_start(*how, "c")
+    assert "  all classes start as 'c' there" in report
+    saved, _ = checkpoint.read(checkpoint.find(run.parent / "ten"), ("g/params/", "d/params/"))
+    own = checkpoint.named({"g": {"params": state.g.params}, "d": {"params": state.d.params}})
+    rows = {name: x for name, x in saved.items() if len(x) == 10 and x.ndim > 1}
+    assert rows
+    for name, x in own.items():
+        wanted = np.repeat(saved[name][2:3], 2, 0) if name in rows else saved[name]
+        np.testing.assert_array_equal(x, wanted)
+    with pytest.raises(ValueError, match="init_class='k' is not known. .*Known: a, b"):
+        checkpoint.warm_start(*how, "k")
+    with pytest.raises(ValueError, match="init_class='c': the data has no classes"):
+        checkpoint.warm_start(*how[:2], [], "c")
+
+
 def test_a_new_run_takes_no_zeros_for_what_was_left_out(tmp_path):
     run = untrained(tmp_path / "cycle", CYCLE, [16, 16, 3], ["a", "b"])
     share.share(gj.load(run), tmp_path / "mine")
