@@ -26,6 +26,7 @@ ALIKE = {
     "avatars_rgba64",
     "cartoon_comic",
     "folder",
+    "portraits_few",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",
@@ -160,10 +161,12 @@ def resumes(args, whole, workdir):
 
 def needs(file, tmp_path):
     """The folder's configs want a folder."""
-    if file.stem != "folder":
+    if file.stem not in ("folder", "portraits_few"):
         return []
+    place = tmp_path if file.stem == "folder" else tmp_path / "mine"
+    place.mkdir(exist_ok=True)
     for i in range(9):
-        Image.new("RGB", (40, 50), (20 * i, 255 - 20 * i, 90)).save(tmp_path / f"{i}.png")
+        Image.new("RGB", (40, 50), (20 * i, 255 - 20 * i, 90)).save(place / f"{i}.png")
     return ["--config.data.path", str(tmp_path)]
 
 

@@ -17,6 +17,7 @@ COMMANDS = {
     "restore": "make pictures and videos larger and cleaner",
     "avatar": "draw a person on a photograph in ten drawing styles",
     "personalize": "turn pictures of one person into a generator of that person",
+    "encoder": "train a network that reads a base's styles off pictures in one pass",
     "stickers": "draw a pack of stickers of a person",
     "ideas": "draw ideas for a person, such as other clothes, by what you like",
     "direction": "find a direction of change from examples with and without it",

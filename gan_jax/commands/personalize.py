@@ -15,10 +15,11 @@ from gan_jax.runtime import cli
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
 
-    from gan_jax.personalize import making, person, pictures
+    from gan_jax.personalize import encoder, making, person, pictures
 
     person.check_place(flags.out)
     base = open_base(flags)
+    reads = None if flags.encoder is None else encoder.load(flags.encoder, base)
     found = pictures.read(
         flags.input, base.shape, find_faces=flags.faces, face=flags.face, most=flags.most
     )
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         steps=flags.steps,
         rounds=flags.rounds,
         locality=flags.locality,
+        encoder=reads,
         seed=flags.seed,
     )
     of_base = "" if flags.base == "portraits" else f" --base {flags.base}"
@@ -59,6 +61,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         type=float,
         default=0.1,
         help="how strongly everybody else is kept as they were (default 0.1; 0: not)",
+    )
+    add(
+        "--encoder",
+        type=path,
+        metavar="FILE",
+        help="of gan-jax encoder: where the inversion starts (default that of the base, if it has"
+        " one)",
     )
     add("--seed", type=int, default=0, help="another seed, another course (default 0)")
     cli.trusts_code(parser)

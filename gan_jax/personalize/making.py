@@ -11,8 +11,10 @@ from gan_jax import pretrained
 from gan_jax.data import generated, geometry
 from gan_jax.data.images import grid, save_sheet, to_uint8
 from gan_jax.nn import alpha
+from gan_jax.personalize import encoder as encoders
 from gan_jax.personalize import person, prior
 from gan_jax.personalize.base import Base
+from gan_jax.personalize.encoder import Encoder
 from gan_jax.personalize.inversion import Inversion, Inverted
 from gan_jax.personalize.person import Person
 from gan_jax.personalize.pictures import Pictures, two_groups
@@ -34,6 +36,7 @@ def make(
     steps: int = 200,
     rounds: int = 100,
     locality: float = 0.1,
+    encoder: Encoder | None = None,
     seed: int = 0,
     log: Callable[[str], None] = print,
 ) -> Person:
@@ -43,6 +46,8 @@ def make(
     Args:
         space, steps: of the inversion.
         rounds, locality: of the tuning.
+        encoder: where the inversion starts; None: that of the base, if there is one, or else at
+            the most similar samples.
         log: takes lines of progress and of what was found.
     """
     person.check_place(out)
@@ -58,7 +63,10 @@ def make(
     def of_inversion(step, near):
         log(f"  step {step}/{steps}: LPIPS {near.mean():.3f} (worst {near.max():.3f})")
 
-    found = Inversion(base, space, steps)(pictures.values, seed=seed, log=of_inversion)
+    encoder = encoder or encoders.of(base)
+    begin = None if encoder is None else encoder(pictures.values)
+    search = Inversion(base, space, steps)
+    found = search(pictures.values, seed=seed, begin=begin, log=of_inversion)
     for line in two_groups(found.ws.mean(1), pictures.names):
         log(line)
 

@@ -57,7 +57,8 @@ def test_importance_is_the_mean_squared_gradient():
     np.testing.assert_allclose(found, np.mean(each, 0), rtol=1e-5)
 
 
-def test_ewc_is_weighted_distance(tmp_path):
+def test_ewc_is_weighted_distance(tmp_path, monkeypatch):
+    monkeypatch.setattr(source_terms, "SAMPLES", 3)
     experiment, state = adapted(tmp_path, ewc=3.0)
     terms = experiment.game.source
     leaf = state.carry["importance"]["synthesis"]["b4"]["conv1"]["kernel"]
