@@ -6,8 +6,9 @@ from gan_jax.config import parse_arg
 def get_config(arg=None):
     """A drawing style of heads from about ten pictures, with alpha, minutes on a CPU core.
 
-    It goes on from `portraits`, which comes with the package, by the critic on pixels. Pictures lie
-    in one folder in --config.data.path. Status: trained, on ten portraits.
+    It goes on from `portraits`, which comes with the package, by the critic on pixels, whose first
+    layers stay (FreezeD). Pictures lie in one folder in --config.data.path. Status: trained, on ten
+    portraits.
     """
     arg = parse_arg(arg, batch=8)
     c = ml_collections.ConfigDict()
@@ -18,7 +19,8 @@ def get_config(arg=None):
     c.game = dict(z_dim=64, features_side=64, gamma=0.5, pixels_kimg=6.0)
     c.data = dict(source="folder", path="few", resolution=64, channels=4, labels=True, flip=True)
     c.augment = dict(name="diffaugment", policy="translation,cutout")
-    c.opt_g = c.opt_d = dict(name="adam", lr=2e-4, b1=0.0, b2=0.99)
+    c.opt_g = dict(name="adam", lr=2e-4, b1=0.0, b2=0.99)
+    c.opt_d = dict(c.opt_g, networks=dict(pixels=dict(frozen=("Conv_0", "Conv_1"))))
     c.batch, c.total_kimg = arg.batch, 6.0
     c.log_every_kimg, c.sample_every_kimg = 0.5, 1.0
     c.save_every_kimg, c.ema_halflife_kimg = 1.0, 0.5
@@ -27,6 +29,7 @@ def get_config(arg=None):
         c.data.resolution = 32
         c.g = dict(w_dim=8, map_layers=2, width=4, widest=8, patch=2, palette=4)
         c.d.width = c.d.pixels = 4
+        c.opt_d.networks.pixels.frozen = ("Conv_0",)
         c.game.features_side, c.game.pixels_kimg = 32, 0.016
         c.total_kimg = 0.032
     return c

@@ -66,6 +66,7 @@ def experiment(config: Config, *, new: bool = True) -> Experiment:
     config, decided = recipe.decide(config, source)
 
     game = make_game(config, source.shape, len(source.classes))
+    check_start(config, game, new=new)
     check_partner(config, game, source)
     check_targets(config, game, source)
     agree_on_frozen(game)
@@ -101,11 +102,7 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     if about.shape is None:
         return
     game = make_game(config, about.shape, about.classes)
-    if new and game.adapts and config.init_from is None:
-        raise ValueError(
-            "config.game: ewc and correspondence hold a generator near the one it starts from. Set"
-            " config.init_from to that one's run."
-        )
+    check_start(config, game, new=new)
     agree_on_frozen(game)
     check_partner(config, game, about)
     make_iteration(config, game, parallel)
@@ -117,6 +114,15 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
         best.check(protocol, config.data, game)
+
+
+def check_start(config: Config, game: Game, *, new: bool) -> None:
+    """Raises ValueError where a new run has nothing to start from that its game needs."""
+    if new and game.adapts and config.init_from is None:
+        raise ValueError(
+            "config.game: ewc and correspondence hold a generator near the one it starts from. Set"
+            " config.init_from to that one's run."
+        )
 
 
 def check_own_networks(
@@ -250,6 +256,17 @@ def new_state(config: Config, game: Game, shape: tuple[int, ...], n_classes: int
         )
 
     return new(jax.random.key(config.seed)).replace(frozen=frozen_weights(game))
+
+
+def rows_by_class(config: Config, shape: tuple[int, ...], n_classes: int) -> set[str]:
+    """Names of the leaves that have a row for each of `n_classes`: those that grow with them."""
+    found = []
+    for n in (n_classes, n_classes + 1):
+        game = make_game(config, shape, n)
+        state = jax.eval_shape(lambda game=game, n=n: new_state(config, game, shape, n).saved())
+        found.append({name: x.shape for name, x in checkpoint.named(state).items()})
+    one, more = found
+    return {k for k, x in one.items() if x and (x[0] + 1, *x[1:]) == more.get(k)}
 
 
 def frozen_weights(game: Game) -> dict[str, PyTree]:

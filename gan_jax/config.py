@@ -105,8 +105,8 @@ class Config:
             )
         if self.init_class is not None and self.init_from is None:
             raise ValueError(
-                f"config.init_class={self.init_class!r}: it is a class of config.init_from, which is"
-                " not given."
+                f"config.init_class={self.init_class!r}: it is a class of config.init_from, which"
+                " is not given."
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"config.seed={self.seed}: it must be 0 to {2**32 - 1}.")

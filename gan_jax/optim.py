@@ -146,7 +146,7 @@ def make(
     decay_kimg: float | None = None,
     clip_norm: float | None = None,
     clip_weight: float | None = None,
-    frozen: Sequence[str] = (),
+    frozen: Sequence[str] | str = (),
     phases: Sequence[Phase],
     batch: int,
     total_kimg: float,
@@ -209,7 +209,10 @@ def make(
     before = [optax.clip_by_global_norm(clip_norm)] if clip_norm is not None else []
     before += [optax.add_decayed_weights(weight_decay)] if weight_decay else []
     after = [clip_weights(clip_weight)] if clip_weight is not None else []
-    after += [keep(tuple(frozen), f"{place}.frozen")] if frozen else []
+    if frozen:  # before, so that their gradients do not count in the norm, and after
+        names = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+        still = keep(names, f"{place}.frozen")
+        before, after = [still, *before], [*after, still]
     return optax.chain(*before, step, *after)
 
 

@@ -26,6 +26,10 @@ def main(argv: list[str] | None = None) -> None:
     add("--count", type=int, default=500, help="pictures (default %(default)s)")
     add("--out", required=True, type=pathlib.Path, help="JSON file to write")
     flags = parser.parse_args(argv)
+    if not 2 <= flags.count <= 900:
+        raise ValueError(
+            f"--count={flags.count}: it must be 2 to 900, as many as there are people."
+        )
 
     from gan_jax.data.source import open_source
     from gan_jax.evaluation import adaptation

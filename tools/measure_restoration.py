@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         found = restoration.pairs(pictures, TIMES, flags.side)
         methods = restoration.filters(TIMES)
         for name in models:
-            restorer = restore.Restorer(*restore.load(name), scale=TIMES, tile=flags.side)
+            restorer = restore.Restorer(*restore.load(name), scale=TIMES, tile=max(flags.side, 96))
             methods[name] = restorer.enlarged
         values = restoration.measure(found, methods, TIMES)
     for name, each in values.items():

@@ -175,12 +175,12 @@ class Algorithm(base.FromNoise):
         """The same as loss_g, by the critic on pixels alone."""
         return self.loss_g(params_g, state, batch, rng, heads=False)
 
-    def fake(self, player, rng, y, n):
+    def fake(self, player, rng, y, n, train=True):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""
         z = base.normal(rng, n, self.z_dim)
         rngs = {"noise": jax.random.fold_in(rng, 1)}  # FastGAN's generator draws such noise
         params, mutable = player.params["g"], player.mutable["g"]
-        images, mutable = base.forward(self.g, params, mutable, z, y, rngs=rngs)
+        images, mutable = base.forward(self.g, params, mutable, z, y, train=train, rngs=rngs)
         return images, {"g": mutable}
 
     def critic(self, params_d, state, x, y, rng, heads=True):
@@ -208,18 +208,21 @@ class Algorithm(base.FromNoise):
         pixels = {"pixels": params.pop("pixels")} if self.d.pixels else {}
         d = base.variables({"d": params} | pixels, {"d": mutable})
         g = self.init_generator(k_g, batch)
-        return g, d, self.terms.init_carry() | self.source.init_carry(g)
+        z = jnp.zeros((x.shape[0], self.z_dim))
+        return g, d, self.terms.init_carry() | self.source.init_carry(self.g, g, z, y)
 
     @property
     def adapts(self):
         return self.source.used
 
     def begin(self, state, n_classes):
-        heads = not self.pixels_steps  # of a run that begins with the critic on pixels, that one
+        # by the critic on pixels where there is one: it has no batch norm, as G has none here
+        heads = not self.d.pixels
 
-        def log_d(params_g, rng, y):
+        def log_d(params_g, state, rng, y):
             k_z, k_critic = jax.random.split(rng)
-            x_fake, _ = self.fake(state.g.replace(params={"g": params_g}), k_z, y, 1)
+            player = state.g.replace(params={"g": params_g})
+            x_fake, _ = self.fake(player, k_z, y, 1, train=False)
             logits, _ = self.critic(state.d.params, state, x_fake, y, k_critic, heads)
             return jax.nn.log_sigmoid(logits).mean()
 

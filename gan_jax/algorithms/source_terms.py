@@ -45,10 +45,23 @@ class SourceTerms:
         """Whether a source is compared to."""
         return bool(self.ewc or self.correspondence)
 
-    def init_carry(self, g: base.Variables) -> dict[str, PyTree]:
-        """What is kept of the source, before it is known."""
+    def init_carry(
+        self, net: nn.Module, g: base.Variables, z: jax.Array, y: jax.Array | None
+    ) -> dict[str, PyTree]:
+        """What is kept of the source, before it is known.
+
+        net, z, y: the generator, some of its latents and labels.
+        Raises:
+            ValueError: a generator whose layers leave no maps to compare.
+        """
         if not self.used:
             return {}
+        own = {kind: networks["g"] for kind, networks in g.items()}
+        if self.correspondence and not _maps(net, own, z, y, jax.random.key(0)):
+            raise ValueError(
+                "config.game.correspondence: this generator's layers leave no maps to compare. Set"
+                " config.model to 'stylegan2' or 'style_dcgan'."
+            )
         kept = {"source": jax.tree.map(jnp.copy, {k: x["g"] for k, x in g.items()})}
         if self.ewc:
             kept["importance"] = jax.tree.map(jnp.zeros_like, g["params"]["g"])
@@ -57,15 +70,16 @@ class SourceTerms:
     def begin(self, state: TrainState, log_d: Callable, n_classes: int) -> TrainState:
         """The state of a run whose networks have just come from another: keeps the source.
 
-        log_d: (params of the generator, key, label int32 [1] or None) -> log sigmoid(D(G(z))) of
-            one z, f32 [].
+        log_d: (params of the generator, state, key, label int32 [1] or None) -> log
+            sigmoid(D(G(z))) of one z, f32 [].
         """
         if not self.used:
             return state
         own = {"params": state.g.params["g"], "mutable": state.g.mutable["g"]}
         carry = state.carry | {"source": jax.tree.map(jnp.copy, own)}
         if self.ewc:
-            carry["importance"] = importance(log_d, own["params"], jax.random.key(0), n_classes)
+            rng = jax.random.key(0)
+            carry["importance"] = importance(log_d, own["params"], state, rng, n_classes)
         return state.replace(carry=carry)
 
     def ewc_term(self, params_g: PyTree, state: TrainState) -> tuple[jax.Array | float, dict]:
@@ -86,39 +100,43 @@ class SourceTerms:
         metrics. y: int32 [B], labels, or None."""
         if not self.correspondence:
             return 0.0, {}
+        # the same z on every device, for all are compared with all
         k_z, k_layer, *k_noise = jax.random.split(rng, 4)
-        z = base.normal(k_z, COMPARED, z_dim)
-        y = None if y is None else y[jnp.arange(COMPARED) % len(y)]
-
-        def maps(params, mutable, key):
-            where = {**mutable, FEATURES: {}}
-            _, made = base.forward(g, params, where, z, y, rngs={"noise": key})
-            return jax.tree.leaves(made[FEATURES])
-
-        source = state.carry["source"]
-        before = maps(source["params"], source["mutable"], k_noise[0])
-        after = maps(params_g["g"], state.g.mutable["g"], k_noise[1])
-        layer = collectives.draw(
-            lambda n: jax.random.randint(k_layer, (n,), 0, len(before)), COMPARED
-        )
+        z = jax.random.normal(k_z, (COMPARED, z_dim))
+        if y is not None:
+            y = collectives.gather(y)
+            y = y[jnp.arange(COMPARED) % len(y)]
+        now = {"params": params_g["g"], "mutable": state.g.mutable["g"]}
+        before = _maps(g, state.carry["source"], z, y, k_noise[0])
+        after = _maps(g, now, z, y, k_noise[1])
+        layer = jax.random.randint(k_layer, (COMPARED,), 0, len(before))
         apart = changed_likeness(before, after, layer)
         term = self.correspondence * apart
         return term, {"g/correspondence": term}
 
 
-def importance(log_d: Callable, params: PyTree, rng: jax.Array, n_classes: int) -> PyTree:
-    """The mean over SAMPLES, the labels in turn, of the squared gradient of log_d(params, key,
-    label), as params: the diagonal of the Fisher information."""
+def _maps(net: nn.Module, variables: PyTree, z, y, rng: jax.Array) -> list[jax.Array]:
+    """What a generator's layers make of z, as in training."""
+    where = {**variables["mutable"], FEATURES: {}}
+    _, made = base.forward(net, variables["params"], where, z, y, rngs={"noise": rng})
+    return jax.tree.leaves(made.get(FEATURES, {}))
+
+
+def importance(
+    log_d: Callable, params: PyTree, state: PyTree, rng: jax.Array, n_classes: int
+) -> PyTree:
+    """The mean over SAMPLES, the labels in turn, of the squared gradient of log_d(params, state,
+    key, label), as params: the diagonal of the Fisher information."""
 
     @jax.jit
-    def add(total, k):
+    def add(total, params, state, k):
         y = jnp.reshape(k % n_classes, 1) if n_classes else None
-        grads = jax.grad(log_d)(params, jax.random.fold_in(rng, k), y)
+        grads = jax.grad(log_d)(params, state, jax.random.fold_in(rng, k), y)
         return jax.tree.map(lambda t, g: t + jnp.square(g) / SAMPLES, total, grads)
 
     total = jax.tree.map(jnp.zeros_like, params)
     for k in range(SAMPLES):
-        total = add(total, jnp.int32(k))
+        total = add(total, params, state, jnp.int32(k))
     return total
 
 
@@ -145,7 +163,7 @@ def cosines(x: Float[Array, "n H W C"]) -> Float[Array, "n n"]:
     """Of pictures' maps with each other's."""
     flat = x.reshape(len(x), -1).astype(jnp.float32)
     flat = flat / jnp.maximum(jnp.linalg.norm(flat, axis=1, keepdims=True), 1e-8)
-    return flat @ flat.T
+    return jnp.dot(flat, flat.T, precision="highest")
 
 
 NONE = SourceTerms()

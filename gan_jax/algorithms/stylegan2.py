@@ -201,7 +201,9 @@ class Algorithm(base.FromNoise):
         params_d, mutable_d = base.init_network(self.d, k_d, x, y)
         g = base.variables({"g": params_g}, {"g": mutable_g})
         d = base.variables({"d": params_d}, {"d": mutable_d})
-        carry = self.terms.init_carry() | self.source.init_carry(g)
+        carry = self.terms.init_carry() | self.source.init_carry(
+            self.g, g, jnp.zeros((x.shape[0], self.z_dim)), y
+        )
         return g, d, carry | {"path_mean": jnp.float32(0)}
 
     @property
@@ -209,7 +211,7 @@ class Algorithm(base.FromNoise):
         return self.source.used
 
     def begin(self, state, n_classes):
-        def log_d(params_g, rng, y):
+        def log_d(params_g, state, rng, y):
             x_fake, _ = self.fake({"g": params_g}, state, rng, y, 1)
             return jax.nn.log_sigmoid(self.critic(state.d.params, state, x_fake, y)[0])[0]
 

@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -38,15 +38,16 @@ def warm_start(
     path: str | pathlib.Path,
     classes: Sequence[str] = (),
     start_class: str | None = None,
+    by_class: Collection[str] = (),
 ) -> tuple[PyTree, list[str]]:
     """Puts a checkpoint's leaves into a new state wherever name and shape agree: pretrained
     initialization.
 
     Weights, batch statistics and the average are taken; optimizers and the count of steps start
     anew. The report says where the checkpoint's classes are not `classes`: its weights for a label
-    are those of another class. With `start_class`, one of the checkpoint's, leaves with a row a class
-    there and here take its row for each of `classes`. Returns the state and the report: how many leaves matched, and each
-    that did not, with the reason.
+    are those of another class. With `start_class`, one of the checkpoint's, the leaves `by_class`,
+    which have a row for each class, take its row for each of `classes`. Returns the state and the
+    report: how many leaves matched, and each that did not, with the reason.
     Raises:
         ValueError: no checkpoint there, or not one leaf matches; no such class there, or no classes
             here.
@@ -58,8 +59,10 @@ def warm_start(
     saved = {name: x for name, x in saved.items() if name not in left_out}
     own = {name: x for name, x in named(state).items() if name.startswith(parts)}
     there = list(meta.get("classes", ()))
+    rows = {}
     if start_class is not None:
-        saved |= _of_class(saved, own, there, len(classes), start_class)
+        rows = _of_class(saved, by_class, there, len(classes), start_class)
+        saved |= rows
     fits = {name for name, x in own.items() if name in saved and saved[name].shape == x.shape}
     if not fits:
         raise ValueError(
@@ -69,7 +72,7 @@ def warm_start(
     report = [f"initialized from {step}: {len(fits)} of {len(own)} leaves match"]
     other = other_classes(meta.get("classes", ()), classes)
     if start_class is not None:
-        report.append(f"  all classes start as {start_class!r} there")
+        report.append(f"  all classes start as {start_class!r} there, in {len(rows)} leaves")
     elif other and classes and there:
         report.append(f"  the labels mean other classes: {other}")
     report += _differences(saved, own)
@@ -79,25 +82,26 @@ def warm_start(
 
 def _of_class(
     saved: Mapping[str, np.ndarray],
-    own: Mapping[str, jax.Array],
+    by_class: Collection[str],
     there: list[str],
     n: int,
     start_class: str,
 ) -> dict[str, np.ndarray]:
     """The leaves that have a row for each class, with the row of one for each of n."""
-    row = registry.choose({name: i for i, name in enumerate(there)}, start_class, "init_class")
+    label = {name: i for i, name in enumerate(there)}
+    row = registry.choose(label, start_class, "config.init_class")
     if not n:
         raise ValueError(
-            f"init_class={start_class!r}: the data has no classes. Set config.data.labels; pictures"
-            " in one folder in another are of one class."
+            f"config.init_class={start_class!r}: the data has no classes. Set config.data.labels;"
+            " pictures in one folder in another are of one class."
         )
-    by_class = {
-        name
-        for name, x in saved.items()
-        if name in own and (len(x), len(own[name])) == (len(there), n) and x.ndim > 1
-    }
-    rows = {name: np.repeat(saved[name][row : row + 1], n, 0) for name in by_class}
-    return {name: x for name, x in rows.items() if x.shape == own[name].shape}
+    rows = {name: saved[name] for name in by_class if name in saved}
+    rows = {name: x for name, x in rows.items() if x.ndim and len(x) == len(there)}
+    if not rows:
+        raise ValueError(
+            f"config.init_class={start_class!r}: the networks there have no rows for classes."
+        )
+    return {name: np.repeat(x[row : row + 1], n, 0) for name, x in rows.items()}
 
 
 def _differences(saved: Mapping[str, np.ndarray], own: Mapping[str, jax.Array]) -> Iterator[str]:

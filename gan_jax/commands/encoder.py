@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.personalize import encoder
 
     def log(step, error):
-        print(f"step {step}/{flags.steps}: |w found - w| {error:.3f} of the spread of W", flush=True)
+        print(
+            f"step {step}/{flags.steps}: |w found - w| {error:.3f} of the spread of W", flush=True
+        )
 
     made = encoder.train(open_base(flags), flags.steps, seed=flags.seed, log=log)
     encoder.save(flags.out, made)

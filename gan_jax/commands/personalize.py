@@ -11,6 +11,8 @@ import pathlib
 
 from gan_jax.runtime import cli
 
+DEFAULT = "portraits"  # the base, of gan-jax models
+
 
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
@@ -34,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         encoder=reads,
         seed=flags.seed,
     )
-    of_base = "" if flags.base == "portraits" else f" --base {flags.base}"
+    of_base = "" if flags.base == DEFAULT else f" --base {flags.base}"
     print(f"next: gan-jax stickers {flags.out}{of_base} --out pack")
 
 
@@ -87,9 +89,9 @@ def base_flag(parser: argparse.ArgumentParser) -> None:
     """--base of a command."""
     parser.add_argument(
         "--base",
-        default="portraits",
-        help="the generator, one with styles: a run's workdir, what gan-jax share wrote, or a name of"
-        " gan-jax models (default %(default)s)",
+        default=DEFAULT,
+        help="the generator, one with styles: a run's workdir, what gan-jax share wrote, or a name"
+        " of gan-jax models (default %(default)s)",
     )
 
 

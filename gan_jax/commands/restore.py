@@ -22,8 +22,9 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.inference.stylize_pictures import PictureJob
     from gan_jax.inference.stylize_video import VideoJob
 
-    def progress(words):
-        print(f"\r{words}", end="", flush=True)
+    def progress(done, count, left):
+        end = "\n" if done == count else ""
+        print(f"\rtile {done}/{count}, {left:.0f} s left   ", end=end, flush=True)
 
     found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
     clips = [clip for clip in found.values() if clip is not None]
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         for line in clip.notes():
             print(f"{clip.path}: {line}")
         settings = {name: vars(flags)[name] for name in SETTINGS}
+        settings["parts"] = [[str(x), x.stat().st_mtime_ns] for x in restore.parts(flags.model)]
         VideoJob(of_clips, [restore.NOTHING], clip, flags.out, None, settings).run()
 
 
@@ -55,7 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--model",
         default="photo",
-        help="photo, drawing or fast (drawings and clips, about 30 times as quick as photo); or a"
+        help="photo, drawing or fast (drawings and clips, about 40 times as quick as photo); or a"
         " file of Real-ESRGAN's or BasicSR's networks: .pth, .safetensors or ncnn's .param (default"
         " %(default)s)",
     )

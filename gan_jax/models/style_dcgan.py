@@ -25,7 +25,8 @@ Discriminator = dcgan.Discriminator
 class Generator(nn.Module):
     """Noise -> w (`mapping`) -> picture (`synthesis`).
 
-    With a palette `synthesis` gives `shares` first, as stylegan2.Generator's does.
+    With a palette `synthesis` gives `shares` first, what each pixel has of each color, which can be
+    enlarged before they are drawn in those `colors`: contours stay sharp at any size.
 
     Attributes:
         dtype: of the activations.

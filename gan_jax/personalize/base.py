@@ -57,7 +57,7 @@ class Base:
         if not self.sampler.has_styles:
             raise ValueError(
                 f"{self.sampler.step}: personalization needs a generator with styles, as"
-                " config.model='stylegan2' is; this one has none."
+                " config.model='stylegan2' or 'style_dcgan' is; this one has none."
             )
 
     @property

@@ -80,11 +80,12 @@ class Encoder:
     def around_mean(self, found: Float[Array, "n W"]) -> Float[Array, "n W"]:
         """The network's numbers -> w."""
         samples = self.base.statistics
-        return samples.mean + found * samples.std / np.sqrt(len(samples.mean))
+        spread = samples.std / np.sqrt(len(samples.mean))
+        return samples.mean.reshape(1, -1) + found * spread
 
     def loss(self, params: PyTree, w: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(what is minimized, |w found - w| by the spread of W, the mean): the squared error of w by
-        that spread + PIXELS times the mean squared difference of the redrawn picture."""
+        """(what is minimized, |w found - w| by the spread of W, the mean): the squared error of w
+        by that spread + PIXELS times the mean squared difference of the redrawn picture."""
         found = self.around_mean(self.net.apply({"params": params}, x))
         error = jnp.square(found - w).sum(1) / self.base.statistics.std**2
         redrawn = self.base.draw(self.base.params, self.base.repeat(found))
@@ -133,7 +134,9 @@ def load(file: pathlib.Path, base: Base) -> Encoder:
         about = stored.metadata() or {}
         leaves = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     if about.get("base") != base.sha256:
-        raise ValueError(f"{file}: an encoder of another base than {base.name}.")
+        raise ValueError(
+            f"{file}: an encoder of another base than {base.name}. Train one: gan-jax encoder."
+        )
     params = {name: jnp.asarray(x, jnp.float32) for name, x in leaves.items()}
     found = Encoder(base, traverse_util.unflatten_dict(params, sep="/"))
     shapes = jax.eval_shape(found.net.init, jax.random.key(0), jnp.zeros((1, *base.shape)))

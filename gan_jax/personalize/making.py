@@ -136,8 +136,8 @@ def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
 
     Mixtures of the anchors (prior.samples), of a person of one picture that style and its
     neighbors. Each is drawn as a picture and accepted where it is no farther from the mean of the
-    person's own pictures than QUANTILE of those are; the farthest apart among the accepted are
-    taken, greedily.
+    person's own pictures than QUANTILE of those are, as they are or as the generator draws them;
+    the farthest apart among the accepted are taken, greedily.
     """
     base, anchors = made.base, made.ws
     if len(anchors) == 1:
@@ -151,12 +151,16 @@ def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
     own, new = embed(made.pictures), embed(kept_size(base.pictures(ws, made.params)))
     # of each picture to the mean of the others, so that a picture is not measured by itself
     others = (own.sum(0) - own) / max(len(own) - 1, 1)
-    limit = np.percentile(np.linalg.norm(own - others, axis=1), QUANTILE)
+    drawn = embed(kept_size(base.pictures(anchors, made.params)))
+    limit = max(
+        np.percentile(np.linalg.norm(own - others, axis=1), QUANTILE),
+        np.percentile(np.linalg.norm(drawn - own.mean(0), axis=1), QUANTILE),
+    )
     away = np.linalg.norm(new - own.mean(0), axis=1)
     fits = away <= limit
     rows = np.flatnonzero(fits) if fits.sum() >= n else away.argsort()[:n]
     chosen = farthest(new[rows], n)
-    words = f"{fits.mean():.0%} of {pool} samples are as near to the person as the pictures are"
+    words = f"{fits.mean():.0%} of {pool} samples are as near to the person as the pictures drawn"
     if fits.sum() < n:
         words += (
             f"; the {n} nearest are taken, and may not look like the person. More pictures, more"

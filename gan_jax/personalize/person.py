@@ -118,7 +118,7 @@ def read(folder: pathlib.Path, base: Base) -> Person:
         raise ValueError(
             f"{folder}: made on the base {about['base'].get('name')} (SHA-256"
             f" {str(about['base'].get('sha256'))[:12]}...), which is not {base.name}"
-            f" ({base.sha256[:12]}...). Give that one, or make the person anew."
+            f" ({base.sha256[:12]}...). Give that one by --base, or make the person anew."
         )
     file = folder / WEIGHTS
     if not file.is_file() or files.sha256(file) != about["sha256"]:

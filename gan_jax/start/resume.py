@@ -94,8 +94,10 @@ def begin(
         return _resumed(experiment, store, log)
     config, state = experiment.config, experiment.new_state()
     if config.init_from is not None:
+        shape, classes = experiment.source.shape, experiment.source.classes
+        by_class = build.rows_by_class(config, shape, len(classes)) if config.init_class else ()
         state, report = checkpoint.warm_start(
-            state, config.init_from, experiment.source.classes, config.init_class
+            state, config.init_from, classes, config.init_class, by_class
         )
         for line in report:
             log(line)

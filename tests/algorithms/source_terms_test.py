@@ -48,10 +48,11 @@ def test_the_likeness_of_pictures_by_hand():
 
 
 def test_importance_is_the_mean_squared_gradient():
-    def log_d(params, rng, y):
-        return params["w"] @ jax.random.normal(rng, (2,)) * (1 + y[0])
+    def log_d(params, state, rng, y):
+        return params["w"] @ jax.random.normal(rng, (2,)) * (1 + y[0]) * state
 
-    found = source_terms.importance(log_d, {"w": jnp.zeros(2)}, jax.random.key(0), 2)["w"]
+    given = {"w": jnp.zeros(2)}, jnp.float32(1), jax.random.key(0)
+    found = source_terms.importance(log_d, *given, 2)["w"]
     keys = [jax.random.fold_in(jax.random.key(0), k) for k in range(source_terms.SAMPLES)]
     each = [(jax.random.normal(k, (2,)) * (1 + n % 2)) ** 2 for n, k in enumerate(keys)]
     np.testing.assert_allclose(found, np.mean(each, 0), rtol=1e-5)

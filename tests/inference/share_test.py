@@ -1,8 +1,10 @@
 """A run's generator as a small folder, used as a run; the models that come with the package."""
 
 import json
+import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -13,7 +15,7 @@ from gan_jax.checkpoint import shared
 from gan_jax.data.images import save_png
 from gan_jax.inference import loading, share
 from gan_jax.start import resume
-from tests.runs import untrained
+from tests.runs import STYLED, lively_stylegan2, untrained
 
 RUN = {"data": {"source": "folder", "path": "/home/me/photos"}, "batch": 4, "total_kimg": 1.0}
 NOISE = RUN | {"algorithm": "noise_to_image", "model": "mlp", "game": {"z_dim": 5}}
@@ -212,28 +214,32 @@ def test_a_run_goes_on_from_a_models_critic(run, tmp_path):
             np.testing.assert_allclose(x, wanted, rtol=1e-3)
 
 
-def test_a_new_runs_classes_start_as_one_of_the_others(run):
-    """Of ten, of which there are two here, whatever they are called."""
-    settings = {"algorithm": "noise_to_image", "model": "mlp", "data": {}, "batch": 4}
-    settings |= {"g": {"widths": (5,)}, "d": {"widths": (4,)}, "total_kimg": 1.0}
-    untrained(run.parent / "ten", settings, [6, 8, 3], list("abcdefghij"))
+@pytest.mark.parametrize("here", [2, 3])
+def test_a_new_runs_classes_start_as_one_of_the_others(tmp_path, here):
+    """Of three, whose number is also that of a kernel's rows; whatever they are called here."""
+    settings = STYLED | {"g": STYLED["g"] | {"channel_max": 3}}
+    run = untrained(tmp_path / "three", settings, [16, 16, 3], list("abc"), lively_stylegan2)
     run_config = config.Config(**settings, seed=3)
-    game = build.make_game(run_config, (6, 8, 3), 2)
-    new = build.new_state(run_config, game, (6, 8, 3), 2)
-    how = new, run.parent / "ten", ["one", "two"]
-    state, report = checkpoint.warm_start(*how, "c")
-    assert "  all classes start as 'c' there" in report
-    saved, _ = checkpoint.read(checkpoint.find(run.parent / "ten"), ("g/params/", "d/params/"))
+    game = build.make_game(run_config, (16, 16, 3), here)
+    new = build.new_state(run_config, game, (16, 16, 3), here)
+    by_class = build.rows_by_class(run_config, (16, 16, 3), here)
+    assert {name.rsplit("/", 2)[1] for name in by_class} == {"embed"}
+    how = new, run, [f"style {k}" for k in range(here)]
+    state, report = checkpoint.warm_start(*how, "c", by_class)
+    assert "  all classes start as 'c' there, in 3 leaves" in report  # G's, D's, the average's
+    saved, _ = checkpoint.read(checkpoint.find(run), ("g/params/", "d/params/"))
     own = checkpoint.named({"g": {"params": state.g.params}, "d": {"params": state.d.params}})
-    rows = {name: x for name, x in saved.items() if len(x) == 10 and x.ndim > 1}
-    assert rows
     for name, x in own.items():
-        wanted = np.repeat(saved[name][2:3], 2, 0) if name in rows else saved[name]
+        wanted = saved[name]
+        if name in by_class:
+            wanted = np.repeat(wanted[2:3], here, 0)
         np.testing.assert_array_equal(x, wanted)
-    with pytest.raises(ValueError, match="init_class='k' is not known. .*Known: a, b"):
-        checkpoint.warm_start(*how, "k")
-    with pytest.raises(ValueError, match="init_class='c': the data has no classes"):
-        checkpoint.warm_start(*how[:2], [], "c")
+    with pytest.raises(ValueError, match="config.init_class='k' is not known. .*Known: a, b"):
+        checkpoint.warm_start(*how, "k", by_class)
+    with pytest.raises(ValueError, match="config.init_class='c': the data has no classes"):
+        checkpoint.warm_start(new, run, [], "c", by_class)
+    with pytest.raises(ValueError, match="the networks there have no rows for classes"):
+        checkpoint.warm_start(*how, "c", ())
 
 
 def test_a_new_run_takes_no_zeros_for_what_was_left_out(tmp_path):
@@ -277,3 +283,17 @@ def test_a_model_is_no_runs_folder(run, tmp_path, tool):
         resume.open_store(config.Config(**NOISE), mine, restart=False)
     (mine / "checkpoints").mkdir()
     assert "it holds other files" in tool("share", run, "--out", mine).stderr
+
+
+def test_the_config_for_few_portraits_goes_on_from_all_of_the_model():
+    run_config = config.load("portraits_few")
+    game = build.make_game(run_config, (64, 64, 4), 1)
+    shapes = jax.eval_shape(lambda: build.new_state(run_config, game, (64, 64, 4), 1).saved())
+    new = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+    by_class = build.rows_by_class(run_config, (64, 64, 4), 1)
+    how = run_config.init_from, ["one"], run_config.init_class, by_class
+    state, report = checkpoint.warm_start(new, *how)
+    found, of = map(int, re.search(r"(\d+) of (\d+) leaves match", report[0]).groups())
+    assert found == of > 50 and "all classes start as 'big-ears' there" in report[1]
+    names = checkpoint.named({"d": state.d.params, "g": state.g.params})
+    assert all(np.any(x) for name, x in names.items() if name.endswith("kernel"))
