@@ -111,6 +111,8 @@ def check(config: Config, parallel: Parallel, *, new: bool) -> None:
             check_own_calls(config, game)
         else:
             check_own_networks(config, game, about.shape, about.classes)
+    elif not game.translates:
+        _check_call(config, game.g, "z, y", None, None)  # of pictures from noise
     jax.eval_shape(lambda: new_state(config, game, about.shape, about.classes))
     if config.eval_every_kimg is not None:
         best.check(protocol, config.data, game)

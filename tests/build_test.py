@@ -214,3 +214,11 @@ def test_evaluation_alone_is_checked_first(tmp_path, capsys, shared_data, unopen
 def test_evaluating_folders_is_checked_before_they_are_opened(flags, message, tool, tmp_path):
     done = tool("evaluate", tmp_path / "nowhere", tmp_path / "nowhere", *flags)
     assert done.returncode == 1 and message in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("model", ["rrdb", "animegan"])
+def test_a_network_that_draws_nothing_from_noise(model, unopened):
+    data = {"source": "avatars", "resolution": 32}
+    run = config.Config("noise_to_image", model, data=data, batch=4, total_kimg=1.0)
+    with pytest.raises(ValueError, match=rf"config.model='{model}': Generator must have __call__"):
+        build.experiment(run)

@@ -112,13 +112,29 @@ def in_colors_enlarged(
     """The same picture `times` as large in each direction, contours as sharp as there are pixels.
 
     Logits are smooth where shares are not: they are enlarged (cubic), and each of four
-    points of a pixel takes the color with the largest; their mean is the pixel.
+    points of a pixel takes the color with the largest; their mean is the pixel. A color is what the
+    small picture has where that color's share is the largest, so that areas which are drawn as a
+    mixture of two stay it.
     """
+    colors = _as_mixed(logits, colors)
     b, h, w, k = logits.shape
     height, width, fine = h * times, w * times, 2
     logits = jax.image.resize(logits, (b, height * fine, width * fine, k), "cubic")
     drawn = jnp.einsum("bhwk,bkc->bhwc", jax.nn.one_hot(logits.argmax(-1), k), colors)
     return drawn.reshape(b, height, fine, width, fine, -1).mean((2, 4))
+
+
+def _as_mixed(
+    logits: Float[Array, "B H W K"], colors: Float[Array, "B K C"]
+) -> Float[Array, "B K C"]:
+    """Each color as in_colors' picture has it, the mean over the pixels where its share is the
+    largest, weighted by that share; as it is where there are none."""
+    shares = nn.softmax(SHARPER * logits)
+    drawn = jnp.einsum("bhwk,bkc->bhwc", shares, colors)
+    own = shares * jax.nn.one_hot(logits.argmax(-1), logits.shape[-1])
+    weight = own.sum((1, 2))[..., None]
+    means = jnp.einsum("bhwk,bhwc->bkc", own, drawn) / jnp.maximum(weight, 1e-6)
+    return jnp.where(weight > 1e-3, means, colors)
 
 
 class Flat(nn.Module):
