@@ -1,7 +1,6 @@
 """How well pictures that were made small are enlarged again, beside filters; and how fast."""
 
 import pathlib
-import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -120,6 +119,8 @@ def measure(
 def speed(model: str, side: int, rounds: int) -> dict[str, float]:
     """Of a picture of side x side pixels through a network: milliseconds, the median and range of
     `rounds`, and the process's peak memory in MiB."""
+    import resource  # of POSIX alone
+
     enlarger, file = restore.load(model)
     restorer, times = restore.Restorer(enlarger, file), []
     x = np.random.default_rng(0).random((1, side, side, 3), np.float32)

@@ -26,9 +26,9 @@ def nets(monkeypatch):
 
 
 def test_samples_are_not_searched_for_from_the_answer(base):
-    found = personalization.of_samples(base, 4, steps=2)
+    found = personalization.of_samples(base, 4, steps=1)
     assert found["w_error"] > 0.05 and found["lpips_start"] > 0
-    assert found["lpips"] == pytest.approx(found["lpips_start"], rel=0.5)
+    assert 0 < found["lpips"] <= found["lpips_start"]
 
 
 @pytest.mark.slow

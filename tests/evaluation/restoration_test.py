@@ -20,11 +20,16 @@ def pictures(n=2, side=50):
 
 
 def test_pairs_are_the_middle_and_made_small():
-    (pair,) = restoration.pairs(pictures(1), times=4, side=40)
-    assert pair.large.shape == (40, 40, 3) and pair.small.shape == (10, 10, 3)
-    np.testing.assert_array_equal(pair.large, pictures(1)[0][5:45, 6:46])
-    box = pair.large.reshape(10, 4, 10, 4, 3).mean((1, 3))
+    (pair,) = restoration.pairs(pictures(1, 58), times=4, side=48)
+    assert pair.large.shape == (48, 48, 3) and pair.small.shape == (12, 12, 3)
+    np.testing.assert_array_equal(pair.large, pictures(1, 58)[0][5:53, 6:54])
+    box = pair.large.reshape(12, 4, 12, 4, 3).mean((1, 3))
     assert np.abs(pair.small - box).mean() < 3
+
+
+def test_pictures_too_small_to_measure():
+    with pytest.raises(ValueError, match="picture 2 of 2: 33x30, at --side 64; both must be 48"):
+        restoration.pairs([*pictures(1), *pictures(1, 30)], times=4, side=64)
 
 
 def test_a_perfect_method_and_the_filters():

@@ -69,10 +69,10 @@ def test_features_are_colors_of_the_region():
 @pytest.fixture
 def anna(tmp_path, monkeypatch):
     """(base's workdir, a person's folder)."""
-    for name in ("lpips_vgg", "lpips_alex", "efflite0"):
-        monkeypatch.setitem(pretrained.NETS, name, pixel_net)
     monkeypatch.chdir(tmp_path)
     workdir = untrained(tmp_path / "run", PALETTE, [16, 16, 4], ["a"], lively)
+    for name in ("lpips_vgg", "lpips_alex", "efflite0"):
+        monkeypatch.setitem(pretrained.NETS, name, pixel_net)
     base = Base(loading.load_sampler(workdir))
     ws = np.asarray(base.repeat(base.statistics.ws[:2]))
     person.write(

@@ -84,12 +84,18 @@ def test_a_generator_without_styles_is_refused(tmp_path):
         Base(loading.load_sampler(run))
 
 
-def test_large_pictures_are_the_small_ones(base):
-    ws = np.asarray(base.repeat(jnp.asarray(base.statistics.ws[:2])))
+def test_large_pictures_are_the_small_ones():
+    """Of the base that comes with the package: two heads, over white."""
+    base = Base(loading.load_sampler("portraits"))
+    z = base.sampler.latents([0, 1])
+    ws = np.asarray(base.repeat(base.map(z, np.array([0, 8], np.int32))))
     small, large = base.pictures(ws), base.large(ws, 4)
-    assert large.shape == (2, 64, 64, 4) and base.draws_colors
-    mean = large.reshape(2, 16, 4, 16, 4, 4).mean((2, 4))
-    assert np.abs(mean - small).mean() < 25
+    assert large.shape == (2, 256, 256, 4) and base.draws_colors
+    over = [composite(x, (255, 255, 255)).astype(float) for x in (*small, *large)]
+    mean = np.stack(over[2:]).reshape(2, 64, 4, 64, 4, 3).mean((2, 4))
+    apart = np.abs(mean - np.stack(over[:2])).mean()
+    other = np.abs(over[0] - over[1]).mean()
+    assert apart < 5 < 0.2 * other
 
 
 def test_larger_pictures_are_reduced_by_areas():

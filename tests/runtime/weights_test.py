@@ -269,7 +269,7 @@ def test_names(tmp_path):
     assert "no such file of weights" in message(tmp_path / "absent.pth")
     assert "that is a folder; give the file itself" in message(tmp_path)
     (tmp_path / "net.onnx").write_bytes(b"x")
-    assert "Known: .pth, .pt, .pkl, .ckpt, .safetensors, .npz, .h5, .json." in message(
+    assert "Known: .pth, .pt, .pkl, .ckpt, .safetensors, .npz, .h5, .json, .param." in message(
         tmp_path / "net.onnx"
     )
 
