@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gan_jax import pretrained
+from gan_jax.data.images import composite
 from gan_jax.inference import loading
 from gan_jax.nn import alpha
 from gan_jax.personalize import directions, making, person, prior
