@@ -170,10 +170,11 @@ class Restorer:
         """(H, W) of the result. Raises ImageRejected where it has more than MOST_PIXELS."""
         height, width = (max(1, round(n * self.scale)) for n in picture)
         between = math.prod(self.passes) ** 2 * picture[0] * picture[1]  # before it is reduced
-        if max(height * width, between / 2) > MOST_PIXELS:
+        pixels = max(height * width, between // 2)
+        if pixels > MOST_PIXELS:
             raise ImageRejected(
-                f"{picture[1]}x{picture[0]} would become {width}x{height}, more than"
-                f" {MOST_PIXELS:,} pixels; give a smaller --scale"
+                f"{picture[1]}x{picture[0]} would become {width}x{height}, which takes the memory of"
+                f" {pixels:,} pixels, more than {MOST_PIXELS:,}; give a smaller --scale"
             )
         return height, width
 
