@@ -173,8 +173,8 @@ class Restorer:
         pixels = max(height * width, between // 2)
         if pixels > MOST_PIXELS:
             raise ImageRejected(
-                f"{picture[1]}x{picture[0]} would become {width}x{height}, which takes the memory of"
-                f" {pixels:,} pixels, more than {MOST_PIXELS:,}; give a smaller --scale"
+                f"{picture[1]}x{picture[0]} would become {width}x{height} by way of {pixels:,}"
+                f" pixels, more than {MOST_PIXELS:,}; give a smaller --scale"
             )
         return height, width
 

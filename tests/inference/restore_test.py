@@ -136,7 +136,7 @@ def test_settings_out_of_range(settings, says):
 
 
 def test_a_result_that_is_too_large():
-    with pytest.raises(ImageRejected, match="20000x2000 would become 320000x32000, which takes .* 10,240,000,000 pixels"):
+    with pytest.raises(ImageRejected, match="would become 320000x32000 by way of 10,240,000,000"):
         restorer(scale=16).size((2000, 20000))
     assert restorer(scale=16).size((1, 1)) == (16, 16)
 
@@ -222,8 +222,8 @@ def test_bad_input(tool, net, tmp_path):
     Image.fromarray(drawn(3000, 3000)).save(tmp_path / "large.png")
     flags = ["--out", tmp_path / "out", "--model", net]
     done = tool("restore", tmp_path / "large.png", *flags)
-    assert "large.png: 3000x3000 would become 12000x12000, which takes" in done.stderr
-    assert "144,000,000 pixels, more than 128,000,000; give a smaller --scale." in done.stderr
+    assert "large.png: 3000x3000 would become 12000x12000 by way of 144,000,000" in done.stderr
+    assert "pixels, more than 128,000,000; give a smaller --scale" in done.stderr
     (tmp_path / "bad.png").write_bytes(b"x")
     done = tool("restore", tmp_path / "bad.png", *flags)
     assert done.returncode == 1 and "bad.png: " in done.stderr
