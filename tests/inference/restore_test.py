@@ -222,7 +222,7 @@ def test_bad_input(tool, net, tmp_path):
     Image.fromarray(drawn(3000, 3000)).save(tmp_path / "large.png")
     flags = ["--out", tmp_path / "out", "--model", net]
     done = tool("restore", tmp_path / "large.png", *flags)
-    assert "large.png: 3000x3000 would become 12000x12000 by way of 144,000,000" in done.stderr
+    assert "large.png: 3000x3000 would become 12000x12000 by way of 162,000,000" in done.stderr
     assert "pixels, more than 128,000,000; give a smaller --scale" in done.stderr
     (tmp_path / "bad.png").write_bytes(b"x")
     done = tool("restore", tmp_path / "bad.png", *flags)
