@@ -244,7 +244,7 @@ def test_bad_settings_of_an_inversion(base, settings, message):
 def tuned(base):
     """(target, ws, tuned without locality, and with)."""
     patch = pytest.MonkeyPatch()
-    patch.setitem(pretrained.NETS, "lpips_alex", pixel_net)
+    patch.setitem(pretrained.NETS, "lpips_vgg", pixel_net)
     _, target = drawn(base, [5, 6, 7])
     target = target.copy()
     target[:, 2:14, 2:10] = [0.9, -0.9, 0.9, 1]
