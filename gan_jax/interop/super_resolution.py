@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 
+from gan_jax.models import rrdb, srresnet, srvgg
 from gan_jax.runtime import weights
 from gan_jax.runtime.text import shown
 from gan_jax.state import PyTree
 
 WRAPPERS = "params_ema.", "params.", "state_dict.", "module."
+NETS = {"rrdb": rrdb, "srvgg": srvgg, "srresnet": srresnet}
 FAMILIES = "Real-ESRGAN's RRDBNet and SRVGGNetCompact, and BasicSR's MSRResNet"
 
 Layers = list[tuple[np.ndarray, np.ndarray]]  # (weight [O, I, k, k], bias [O]) of convolutions
@@ -37,28 +42,48 @@ def read(path: str | pathlib.Path) -> Enlarger:
         ValueError: no such file, or damaged; another network; one line that names it.
     """
     arrays = weights.read(path)
-    for wrapper in WRAPPERS:  # of the averaged weights, where a file has both
-        inside = {k.removeprefix(wrapper): x for k, x in arrays.items() if k.startswith(wrapper)}
-        arrays = inside or arrays
     try:
-        if pathlib.Path(path).suffix.lower() == ".param":
-            return _in_order(arrays)
-        if "upconv1.weight" in arrays:
-            return _srresnet(arrays)
-        if "body.1.weight" in arrays:
-            return _compact(arrays, lambda k: f"body.{k}")
-        if "model.0.weight" in arrays:
-            arrays = {_of_old(name): x for name, x in arrays.items()}
-        if "conv_first.weight" in arrays:
-            return _rrdb(_named(arrays, _rrdb_names(arrays)))
-        names = ", ".join(shown(name)[:40] for name in list(arrays)[:3])
-        raise ValueError(f"no network that is known: it has {names} ... Known: {FAMILIES}.")
+        return _checked(_recognized(arrays, ordered=pathlib.Path(path).suffix.lower() == ".param"))
     except KeyError as error:
         raise ValueError(f"{path}: it lacks {error}.") from error
-    except IndexError as error:
+    except (IndexError, ZeroDivisionError) as error:
         raise ValueError(f"{path}: its layers are not those of {FAMILIES}.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _recognized(arrays: Mapping[str, np.ndarray], *, ordered: bool) -> Enlarger:
+    """By the arrays' names; ordered: they say nothing, the order of the layers does."""
+    for wrapper in WRAPPERS:  # of the averaged weights, where a file has both
+        inside = {k.removeprefix(wrapper): x for k, x in arrays.items() if k.startswith(wrapper)}
+        arrays = inside or arrays
+    if ordered:
+        return _in_order(arrays)
+    if "upconv1.weight" in arrays:
+        return _srresnet(arrays)
+    if "body.1.weight" in arrays:
+        return _compact(arrays, lambda k: f"body.{k}")
+    if "model.0.weight" in arrays:
+        arrays = {_of_old(name): x for name, x in arrays.items()}
+    if "conv_first.weight" in arrays:
+        return _rrdb(_named(arrays, _rrdb_names(arrays)))
+    names = ", ".join(shown(name)[:40] for name in list(arrays)[:3])
+    raise ValueError(f"no network that is known: it has {names} ... Known: {FAMILIES}.")
+
+
+def _checked(found: Enlarger) -> Enlarger:
+    """Raises ValueError where the parameters are not those of the network for pictures in RGB."""
+    net = NETS[found.family].Generator(**found.settings)
+    like = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
+    wanted, own = (
+        {name: x.shape for name, x in traverse_util.flatten_dict(tree, sep="/").items()}
+        for tree in (like, found.params)
+    )
+    for name in {**wanted, **own}:
+        if wanted.get(name) != own.get(name):
+            have, want = (str(list(x[name])) if name in x else "none" for x in (own, wanted))
+            raise ValueError(f"{name} is {have}, and {want} in a network for pictures in RGB.")
+    return found
 
 
 def _in_order(arrays: Mapping[str, np.ndarray]) -> Enlarger:
@@ -115,8 +140,6 @@ def _compact(arrays: Mapping[str, np.ndarray], name_of) -> Enlarger:
     channels = layers[0][0].shape[1]
     scale = round((layers[-1][0].shape[0] / channels) ** 0.5)
     width = layers[0][0].shape[0]
-    if any(slope.shape != (width,) for slope in slopes):
-        raise ValueError(f"its slopes are not one for each of {width} channels.")
     if count < 3 or scale**2 * channels != layers[-1][0].shape[0]:
         raise ValueError(f"{count} convolutions, the last of {layers[-1][0].shape[0]} channels.")
     layers[-1] = tuple(_ordered(x, scale, 0) for x in layers[-1])

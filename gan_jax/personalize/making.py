@@ -160,7 +160,10 @@ def sample(made: Person, n: int, seed: int = 0) -> tuple[np.ndarray, str]:
     fits = away <= limit
     rows = np.flatnonzero(fits) if fits.sum() >= n else away.argsort()[:n]
     chosen = farthest(new[rows], n)
-    words = f"{fits.mean():.0%} of {pool} samples are as near to the person as the pictures drawn"
+    words = (
+        f"{fits.mean():.0%} of {pool} samples are as near to the person as their own pictures once"
+        " drawn"
+    )
     if fits.sum() < n:
         words += (
             f"; the {n} nearest are taken, and may not look like the person. More pictures, more"

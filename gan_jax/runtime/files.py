@@ -4,6 +4,7 @@ their SHA-256."""
 import contextlib
 import errno
 import hashlib
+import importlib.metadata
 import json
 import logging
 import os
@@ -122,6 +123,16 @@ def identity(path: str | os.PathLike) -> tuple[int, int]:
     """What two paths of one file, or of one folder, share."""
     stat = os.stat(path)
     return stat.st_dev, stat.st_ino
+
+
+def in_package(package: str, name: str) -> pathlib.Path | None:
+    """The file of an installed package, which is not imported, whose name ends in `name`; None
+    where there is none, or no such package."""
+    try:
+        inside = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((pathlib.Path(x.locate()) for x in inside if x.name.endswith(name)), None)
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -2,7 +2,6 @@
 with those of ncnn. How they were made is said in tests/fixtures/README.md."""
 
 import importlib
-import importlib.metadata
 import struct
 
 import jax
@@ -212,6 +211,22 @@ def test_without_the_other_of_ncnns_files(tmp_path):
         ),
         ("rrdb2", lambda a: a | {"conv_first.weight": a["conv_first.weight"][:, :9]}, "no RRDBNet"),
         ("compact", lambda a: a | {"body.6.weight": a["body.6.weight"][:26]}, "the last of 26"),
+        (
+            "compact",
+            lambda a: a | {"body.1.weight": a["body.1.weight"][:1]},
+            "slope0 is .1., and .4.",
+        ),
+        ("compact", lambda a: {"body.1.weight": a["body.1.weight"]}, "its layers are not those of"),
+        ("rrdb4", lambda a: a | {"conv_first.weight": np.zeros(3, np.float32)}, "not those of"),
+        (
+            "rrdb4",
+            lambda a: (
+                a
+                | {k: a[k][:1] for k in ("conv_last.weight", "conv_last.bias")}
+                | {"conv_first.weight": a["conv_first.weight"][:, :1]}
+            ),
+            "first/kernel is .3, 3, 1, 4., and .3, 3, 3, 4. in a network for pictures in RGB",
+        ),
     ],
 )
 def test_other_networks_are_named(tag, change, says, tmp_path):

