@@ -102,3 +102,22 @@ def test_without_a_source_it_is_refused(name):
         build.experiment(config.Config(**settings))
     with pytest.raises(ValueError, match=f"config.game.{name}=-1.0"):
         SourceTerms(**{name: -1.0})
+
+
+def test_the_projected_game_has_both_terms(tmp_path, monkeypatch):
+    """Of a generator with batch norm; they are in what G minimizes."""
+    monkeypatch.setattr(source_terms, "SAMPLES", 2)
+    runs.untrained(tmp_path / "source", runs.PALETTE, (16, 16, 4), fill=runs.lively)
+    settings = runs.PALETTE | {"init_from": str(tmp_path / "source"), "eval_every_kimg": None}
+    game = {"ewc": 2.0, "correspondence": 1000.0, "pixels_kimg": 1.0, "gamma": 0.5}
+    settings |= {"data": FEW | {"channels": 4}, "d": settings["d"] | {"pixels": 4}}
+    settings |= {"game": settings["game"] | game}
+    experiment = build.experiment(config.Config(**settings))
+    store = checkpoint.Store(tmp_path / "checkpoints")
+    state = resume.begin(experiment, store, lambda line: None)[0]
+    assert any(x.any() for x in jax.tree.leaves(state.carry["importance"]))
+    batch = {"image": np.random.default_rng(0).integers(0, 256, (4, 16, 16, 4), np.uint8)}
+    moved = jax.tree.map(lambda x: x + 0.1, state.g.params)
+    loss, aux = jax.jit(experiment.game.loss_g_pixels)(moved, state, batch, jax.random.key(0))
+    terms = [aux.metrics[f"g/{name}"] for name in ("loss", "ewc", "correspondence")]
+    assert loss == pytest.approx(float(sum(terms)), rel=1e-5) and min(terms[1:]) > 0
