@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import ml_collections
 import numpy as np
 
-from gan_jax.data.pairs import SIDES
+from gan_jax.data.pairs import NESTED, SIDES
 from gan_jax.runtime import registry
 
 Settings = Mapping[str, object]  # the keyword arguments of some callable
@@ -257,8 +257,10 @@ def _with_named_data(
     """
     full = get(",".join(item for item in arg.split(",") if item != "smoke") or None)
     usual = get(None)
-    two_sides = all("a" in settings.get("data", {}) for settings in (small, full))
+    data = [settings.get("data", {}) for settings in (small, full)]
+    two_sides = all("a" in settings for settings in data)
     places = [f"data.{side}" for side in SIDES] if two_sides else ["data"]
+    places = ["data.of"] if all("of" in settings for settings in data) else places
     named = [place for place in places if _is_named(place, small, full, usual, keys)]
     if named and full["data"].get("source") == "paired":
         named = places
@@ -302,7 +304,7 @@ def _at(settings: dict, place: str) -> dict:
 def _located(data: dict) -> dict:
     """Where the data are: the settings in LOCATIONS, of the two sides too."""
     own = {key: data[key] for key in LOCATIONS if key in data}
-    return own | {side: _located(data[side]) for side in SIDES if side in data}
+    return own | {side: _located(data[side]) for side in NESTED if side in data}
 
 
 def _below(place: str, keys: Sequence[str]) -> list[str]:

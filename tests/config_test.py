@@ -247,6 +247,8 @@ def test_smoke_keeps_the_data_that_one_names(file):
         if place and whole.data["source"] == "unpaired":
             other = {"a": "b", "b": "a"}[place]
             assert run.data[other] == small.data[other]
+        elif place == "of":
+            assert run.data["source"] == small.data["source"] == whole.data["source"]
         elif place:
             assert run.data["source"] == "paired" and {
                 x["source"] for x in map(run.data.get, "ab")

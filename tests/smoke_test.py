@@ -19,8 +19,8 @@ from gan_jax.runtime import registry
 from tests.paths import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-# Their games are those of another config, which is always tried, and their networks are too or are
-# trained in tests/algorithms; run these with -m slow.
+# Their games are those of another config, which is always tried, or trained in tests/algorithms,
+# and so are their networks; run these with -m slow.
 ALIKE = {
     "avatars_dcgan",  # in tests/readme_test.py
     "avatars_rgba64",
@@ -52,6 +52,10 @@ ALIKE = {
     "dcgan_celeba64",
     "dcgan_cifar10",
     "wgan_cifar10",
+    "realesrnet_x4",
+    "realesrgan_x4",
+    "lama_places",
+    "deepfill_places",
 }
 # Of games that keep more than weights between iterations: what makes them use it within two
 # iterations, and after them.
@@ -76,7 +80,6 @@ NOT_EVALUATED = {
     "sngan_cifar10",
     "gan_mnist",
 }
-TRANSLATORS = ("starganv2", "pix2pix", "cyclegan", "cut", "animegan", "white_box")
 
 
 @pytest.fixture
@@ -132,15 +135,16 @@ def test_smoke(file, evaluated, tool, tmp_path, shared_data, capsys, shared_expe
     ]
     assert lines and all(math.isfinite(value) for line in lines for value in line.values())
     assert list((tmp_path / "run" / "samples").glob("*.png"))
-    if config.load(str(file)).model in TRANSLATORS:
-        Image.new("RGB", (40, 50), (20, 200, 90)).save(tmp_path / "me.png")
-        done = tool("stylize", tmp_path / "run", tmp_path / "me.png", "--out", tmp_path / "out")
-        made = "sheet/sheet.png" if "starganv2" in file.stem else "me.png"
-    else:
-        done, made = (
-            tool("sample", tmp_path / "run", "--out", tmp_path / "out", "--seeds", "0-1"),
-            "sheet/grid.png",
-        )
+    algorithm, _ = algorithms.modules(config.load(str(file)))
+    Image.new("RGB", (40, 50), (20, 200, 90)).save(tmp_path / "me.png")
+    run, me = tmp_path / "run", tmp_path / "me.png"
+    inputs, made = {
+        "sample": ([run, "--seeds", "0-1"], "sheet/grid.png"),
+        "stylize": ([run, me], "sheet/sheet.png" if "starganv2" in file.stem else "me.png"),
+        "restore": ([me, "--model", run], "me.png"),
+        "inpaint": ([me, "--model", run, "--box", "4,4,9,9"], "me.png"),
+    }[algorithm.Algorithm.command]
+    done = tool(algorithm.Algorithm.command, *inputs, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "out" / made).size[0] > 0
 
@@ -173,10 +177,10 @@ def needs(file, tmp_path):
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_the_whole_config_names_a_game_that_exists(file):
     run = config.load(str(file))
-    data = run.data.get("a", run.data)
-    game = algorithms.make_game(
-        run, (data["resolution"],) * 2 + (data.get("channels", 3),), 10 if data.get("labels") else 0
-    )
+    data = run.data.get("a", run.data.get("of", run.data))
+    channels = 4 if run.data["source"] == "masked" else data.get("channels", 3)
+    shape = (*(data["resolution"],) * 2, channels)
+    game = algorithms.make_game(run, shape, 10 if data.get("labels") else 0)
     assert game.phases and run.total_steps > 100
     for spec in (str(file), f"{file}:smoke"):
         registry.build(Protocol, config.load(spec).eval, "config.eval")

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.inference import loading
 
     before, after = (
-        loading.load_sampler(run, translates=False) for run in (flags.source, flags.adapted)
+        loading.load_sampler(run, command="sample") for run in (flags.source, flags.adapted)
     )
     side, _, channels = after.shape
     settings = {"source": "avatars", "resolution": side, "channels": channels, "labels": None}

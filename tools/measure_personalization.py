@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.inference import loading
     from gan_jax.personalize.base import Base
 
-    base = Base(loading.load_sampler(flags.base, translates=False))
+    base = Base(loading.load_sampler(flags.base, command="sample"))
     values = {"base": str(base.sampler.step), "sha256": base.sha256}
     values["samples"] = personalization.of_samples(base, flags.count, flags.steps)
     print(values["samples"])

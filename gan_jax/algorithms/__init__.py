@@ -151,6 +151,12 @@ def check_partner(config: Config, game: Game, source) -> None:
     """Raises ValueError where a game that goes from one set of pictures to another is given data
     without, or the reverse."""
     if source.partner in (game.partners or (None,)):
+        scale = models.traits(game.g).scale if game.partners else 1
+        if source.reduced != scale:
+            raise ValueError(
+                f"config.data.times={source.reduced}: the network makes pictures {scale} times as"
+                " large (config.g.scale). Both must be equal."
+            )
         return
     wants = (
         f"{' or '.join(map(repr, game.partners))} as its source"

@@ -35,18 +35,21 @@ class Game(abc.ABC):
     Attributes:
         translates: whether its generator turns pictures into pictures (`restyle`, `moments`,
             `style_from_noise`), or draws them from noise (`sample`).
+        command: the one that uses its generator, gan-jax "sample", "stylize", "restore" or
+            "inpaint".
         contents: of data with two sides (data/pairs.py), the side that `restyle` takes, "a" or "b";
             None: the generator takes no pictures.
         reads_styles: whether it has `style_from_picture`.
         labeled: whether it needs data with classes; of a translator: whether they are its styles.
         references: pictures of another class that go with each picture of a batch; see
             data/domains.py.
-        partners: kinds of source that it can be played on, "unpaired" and "paired" (data/sources/),
-            which give each picture a "target"; empty: it needs no such pictures.
+        partners: kinds of source that it can be played on, "unpaired", "paired", "degraded" and
+            "masked" (data/sources/), which give each picture a "target"; empty: it needs no such
+            pictures.
         least_targets: pictures that the set to go to must have.
         views: further pictures, shaped as "image", that the loader makes of a sample's: with
-            "target_smooth" the target with its edges blurred, with "superpixels" the picture with
-            each region of like color filled with its mean.
+            "target_smooth" the target with its edges blurred, with "target_sharp" sharpened, with
+            "superpixels" the picture with each region of like color filled with its mean.
         nets: the pretrained networks that its losses see pictures by, {"eyes": (a name in
             pretrained.NETS, its file or None)}; `frozen` has them read.
         sampling_settings: names of its settings that act on sampling only, not on training, so that
@@ -57,6 +60,7 @@ class Game(abc.ABC):
     """
 
     translates = False
+    command = "sample"
     contents: str | None = None
     reads_styles = False
     labeled = False
@@ -267,6 +271,7 @@ class Translator(Game):
     """
 
     translates = True
+    command = "stylize"
     contents = "a"
 
     def latent(self, rng, n, truncation=None):

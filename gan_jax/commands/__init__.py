@@ -15,6 +15,7 @@ COMMANDS = {
     "interpolate": "walk from picture to picture, as a video",
     "stylize": "put a picture, a folder or a video into a style",
     "restore": "make pictures and videos larger and cleaner",
+    "inpaint": "fill holes in pictures and videos",
     "avatar": "draw a person on a photograph in ten drawing styles",
     "personalize": "turn pictures of one person into a generator of that person",
     "encoder": "train a network that reads a base's styles off pictures in one pass",

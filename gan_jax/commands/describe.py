@@ -165,8 +165,8 @@ def parts(config: Config) -> Iterator[tuple[str, Callable, Mapping, tuple[str, .
 
 def _data(place: str, data: Mapping) -> Iterator[tuple[str, Callable, Mapping, tuple[str, ...]]]:
     kind, values = source_class(data)
-    yield place, kind, values, pairs.SIDES
-    for side in pairs.SIDES:
+    yield place, kind, values, pairs.NESTED
+    for side in pairs.NESTED:
         if isinstance(values.get(side), Mapping):
             yield from _data(f"{place}.{side}", values[side])
 

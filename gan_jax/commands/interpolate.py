@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
 
     video_file.check(flags.out)
     per_leg = flags.frames or (8 if flags.out.suffix.lower() == ".png" else 48)
-    sampler = loading.load_sampler(flags.checkpoint, translates=False, trusted=flags.trust_code)
+    sampler = loading.load_sampler(flags.checkpoint, command="sample", trusted=flags.trust_code)
     labels = sampler.columns(flags.name)
     began = time.monotonic()
     frames = latent_walk.walk(sampler, seeds, labels, per_leg, flags.truncation)

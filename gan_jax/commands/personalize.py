@@ -100,7 +100,7 @@ def open_base(flags: argparse.Namespace):
     from gan_jax.inference import loading
     from gan_jax.personalize.base import Base
 
-    return Base(loading.load_sampler(flags.base, translates=False, trusted=flags.trust_code))
+    return Base(loading.load_sampler(flags.base, command="sample", trusted=flags.trust_code))
 
 
 def open_person(flags: argparse.Namespace):

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     pictures = [path for path, clip in found.items() if clip is None]
     check_names(clip.path for clip in clips)
     sizes = {"scale": flags.scale, "tile": flags.tile, "overlap": flags.overlap}
-    enlarger, file = restore.load(flags.model, flags.denoise)
+    enlarger, file = restore.load(flags.model, flags.denoise, flags.trust_code)
     restorer = restore.Restorer(enlarger, file, **sizes, log=progress)
     for clip in clips:
         try:
@@ -57,9 +57,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--model",
         default="photo",
-        help="photo, drawing or fast (drawings and clips, about 40 times as quick as photo); or a"
-        " file of Real-ESRGAN's or BasicSR's networks: .pth, .safetensors or ncnn's .param (default"
-        " %(default)s)",
+        help="photo, drawing or fast (drawings and clips, about 40 times as quick as photo); a run"
+        " of the game super_resolution; or a file of Real-ESRGAN's or BasicSR's networks: .pth,"
+        " .safetensors or ncnn's .param (default %(default)s)",
     )
     add(
         "--scale",
@@ -85,6 +85,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=32,
         help="pixels that neighboring tiles share (default %(default)s)",
     )
+    cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     for file in flags.input:
         if not file.exists():

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from gan_jax.inference import generate, loading
 
-    sampler = loading.load_sampler(flags.checkpoint, translates=False, trusted=flags.trust_code)
+    sampler = loading.load_sampler(flags.checkpoint, command="sample", trusted=flags.trust_code)
     chosen = {"name": flags.name, "truncation": flags.truncation}
     if columns:
         sheet = generate.mix(sampler, seeds, columns, flags.out, layers=layers, **chosen)

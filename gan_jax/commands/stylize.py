@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int | None:
     from gan_jax.inference.stylize_pictures import FaceStylizer, PictureJob
     from gan_jax.inference.stylize_video import VideoJob
 
-    sampler = loading.load(flags.checkpoint, translates=True, trusted=flags.trust_code)
+    sampler = loading.load(flags.checkpoint, command="stylize", trusted=flags.trust_code)
     found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
     clips = [clip for clip in found.values() if clip is not None]
     pictures = [path for path, clip in found.items() if clip is None]

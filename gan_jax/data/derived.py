@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from gan_jax.data.degradations import sharpened
 from gan_jax.data.images import as_rgb, in_channels
 from gan_jax.data.source import Batch, Source
 from gan_jax.runtime import registry
@@ -29,7 +30,8 @@ class Derived(Source):
         self.source, self.shape, self.fingerprint = source, source.shape, source.fingerprint
         self.classes, self.targets = source.classes, source.targets
         self.views = {name: registry.choose(VIEWS, name, "Game.views") for name in names}
-        _scikit_image()
+        if set(names) - {"target_sharp"}:
+            _scikit_image()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -78,7 +80,11 @@ def superpixels(picture: np.ndarray) -> np.ndarray:
     return np.rint(means).astype(np.uint8)[regions].reshape(picture.shape)
 
 
-VIEWS = {"target_smooth": ("target", smoothed_edges), "superpixels": ("image", superpixels)}
+VIEWS = {
+    "target_smooth": ("target", smoothed_edges),
+    "target_sharp": ("target", sharpened),
+    "superpixels": ("image", superpixels),
+}
 """Name in a batch -> (what it is made of, how)."""
 
 

@@ -9,6 +9,7 @@ from gan_jax.data.source import Outline, Source
 from gan_jax.runtime import registry
 
 SIDES = ("a", "b")
+NESTED = (*SIDES, "of")  # settings of config.data that are those of another source
 
 
 def open_sides(a: Mapping, b: Mapping) -> tuple[Source, Source]:
@@ -18,12 +19,8 @@ def open_sides(a: Mapping, b: Mapping) -> tuple[Source, Source]:
         ValueError: one can't be opened (an error names config.data.a or .b), or their pictures
             differ in shape.
     """
-    sides = []
-    for name, settings in zip(SIDES, (a, b), strict=True):
-        try:
-            sides.append(source.open_source(settings))
-        except ValueError as error:
-            raise ValueError(str(error).replace("config.data", f"config.data.{name}")) from error
+    named = zip(SIDES, (a, b), strict=True)
+    sides = [source.open_source(settings, f"config.data.{name}") for name, settings in named]
     check_shapes(*sides)
     return tuple(sides)
 

@@ -16,6 +16,8 @@ Batch = dict[str, np.ndarray]
 
 
 MANY = 2  # classes, where only opening shows how many there are
+# kinds of partner of which a sample's "target" is what its "image" should become
+TRUE_PARTNERS = "paired", "degraded", "masked"
 
 
 class Outline(NamedTuple):
@@ -25,6 +27,7 @@ class Outline(NamedTuple):
     classes: int = 0  # how many, or MANY; 0: it has none
     partner: str | None = None  # as Source.partner
     colors: tuple[str, ...] = ()  # keys of Source.colors
+    reduced: int = 1  # as Source.reduced
 
 
 class Source(abc.ABC):
@@ -50,8 +53,10 @@ class Source(abc.ABC):
     colors: Mapping[str, np.ndarray] = types.MappingProxyType({})
     split: str | None = None  # the part of a data set that these are, as "train"
     # how a sample's "target" belongs to its "image": "paired" (its translation), "unpaired" (any
-    # picture of another set); None: there is no "target"
+    # picture of another set), "degraded" (it was made of it), "masked" (it lacks parts of it);
+    # None: there is no "target"
     partner: str | None = None
+    reduced: int = 1  # pixels of an "image" stand in squares of so many a side: it was smaller
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -115,7 +120,8 @@ class _Adopted(Source):
         self._own = own
         for name in ("shape", "fingerprint"):
             setattr(self, name, getattr(own, name))
-        for name in ("classes", "targets", "notes", "names", "colors", "split", "partner"):
+        more = "classes", "targets", "notes", "names", "colors", "split", "partner", "reduced"
+        for name in more:
             if hasattr(own, name):
                 setattr(self, name, getattr(own, name))
 
@@ -130,19 +136,23 @@ class _Adopted(Source):
         return getattr(self._own, "sides", super().sides)
 
 
-def open_source(settings: Mapping) -> Source:
+def open_source(settings: Mapping, key: str = "config.data") -> Source:
     """Opens `config.data`: {"source": a module's name, ...: the arguments of its Source}.
+
+    key: where the settings stand, for errors.
 
     Raises:
         ValueError: an unknown source or setting, or data that can't be had; one line names it and
             the fix.
     """
-    kind, given = source_class(settings)
-    opened = registry.build(kind, given, "config.data")
     try:
+        kind, given = source_class(settings)
+        opened = registry.build(kind, given, "config.data")
         return opened if isinstance(opened, Source) else _Adopted(opened)
+    except ValueError as error:
+        raise ValueError(str(error).replace("config.data", key)) from error
     except AttributeError as error:
-        raise ValueError(f"config.data.source={settings['source']!r}: {error}.") from error
+        raise ValueError(f"{key}.source={settings['source']!r}: {error}.") from error
 
 
 def outline(settings: Mapping, key: str) -> Outline:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
-from gan_jax.data.source import Source
+from gan_jax.data.source import TRUE_PARTNERS, Source
 
 PIXELS, FEWEST, MOST = 1 << 20, 16, 256  # looked at: about so many, of so many pictures
 WINDOW = 3 / 64  # of the shorter side; at least 3 pixels
@@ -65,7 +65,7 @@ def measure(source: Source) -> Statistics:
             f" there is nothing to learn. Give others ({place}.path)."
         )
     found = {}
-    if source.partner == "paired":
+    if source.partner in TRUE_PARTNERS:
         floats = pictures.astype(np.float32)
         found["difference"] = float(np.abs(floats - _some(sides[0])).mean())
         found["spread"] = float(np.abs(floats - floats.mean(0)).mean())

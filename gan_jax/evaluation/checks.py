@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_jax.algorithms.base import Game
 from gan_jax.data import pairs
-from gan_jax.data.source import Outline, outline
+from gan_jax.data.source import TRUE_PARTNERS, Outline, outline
 from gan_jax.evaluation import measures, nets
 from gan_jax.evaluation.images import Images, Sets
 from gan_jax.evaluation.measures.base import Measure
@@ -23,7 +23,7 @@ AUGMENTATIONS = ("flip", "rotate_degrees", "enlarge")  # settings of config.data
 def plain(data: Mapping) -> dict:
     """config.data as real pictures are measured: not flipped, not turned, cut from the middle."""
     kept = {
-        key: plain(value) if key in pairs.SIDES and isinstance(value, Mapping) else value
+        key: plain(value) if key in pairs.NESTED and isinstance(value, Mapping) else value
         for key, value in data.items()
         if key not in AUGMENTATIONS
     }
@@ -36,7 +36,7 @@ def plain(data: Mapping) -> dict:
 def merged(data: Mapping, other: Mapping) -> dict:
     """`data` with the settings of `other`, in the two sides of a translation too."""
     found = {**data, **other}
-    for side in pairs.SIDES:
+    for side in pairs.NESTED:
         if isinstance(data.get(side), Mapping) and isinstance(other.get(side), Mapping):
             found[side] = merged(data[side], other[side])
     return found
@@ -132,7 +132,7 @@ def _outlined(
     )
     if not game.translates:
         return sets
-    paired = (held_out or real).partner == "paired"
+    paired = (held_out or real).partner in TRUE_PARTNERS
     return dataclasses.replace(
         sets,
         contents=images(real, many),

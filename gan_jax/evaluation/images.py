@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data import corruptions
-from gan_jax.data.source import Source
+from gan_jax.data.source import TRUE_PARTNERS, Source
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def sides(source: Source, contents: str = "a") -> Sides:
         return Sides(images, images, None)
     a, b = map(of_source, source.sides)
     first, second = (a, b) if contents == "a" else (b, a)
-    return Sides(first, second, second if source.partner == "paired" else None)
+    return Sides(first, second, second if source.partner in TRUE_PARTNERS else None)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,19 +20,19 @@ GAME = ("algorithm", "model", "g", "d", "networks", "game", "conditional", "dtyp
 
 
 def load(
-    path: str | pathlib.Path, *, translates: bool | None = None, trusted: Iterable[str] = ()
+    path: str | pathlib.Path, *, command: str | None = None, trusted: Iterable[str] = ()
 ) -> Sampler | Exported:
     """As `load_sampler`, or of a folder that `gan-jax export` wrote of a translator, `Exported`."""
     folder = pathlib.Path(path)
     if (folder / "about.json").is_file():
         return Exported(folder)
-    return load_sampler(path, translates=translates, trusted=trusted)
+    return load_sampler(path, command=command, trusted=trusted)
 
 
 def load_sampler(
     path: str | pathlib.Path,
     *,
-    translates: bool | None = None,
+    command: str | None = None,
     trusted: Iterable[str] = (),
     overrides: Sequence[str] = (),
 ) -> Sampler:
@@ -40,7 +40,7 @@ def load_sampler(
     data.
 
     Args:
-        translates: the kind that is wanted, a translator or one that draws from noise; None: any.
+        command: the one that is to use it, of Game.command; None: any.
         trusted: dotted paths of modules that may be imported where the checkpoint names them.
         overrides: of a config, "g.flat=0": those of `sampling_settings` of the game or its
             generator are applied.
@@ -59,8 +59,8 @@ def load_sampler(
     )
     shape, classes = tuple(meta["shape"]), tuple(map(registry.normal, meta["classes"]))
     game = make_game(config, shape, len(classes))
-    if translates is not None:
-        check_kind(game, step, translates=translates)
+    if command is not None:
+        check_kind(game, step, command)
     config, game, changed = _with_overrides(config, game, overrides, shape, len(classes), step)
     example = game.example_shapes(shape, len(classes))
     like = jax.eval_shape(game.init_generator, jax.random.key(0), example)

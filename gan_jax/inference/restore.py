@@ -4,7 +4,7 @@ import functools
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,10 +13,12 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from gan_jax import models
+from gan_jax.checkpoint import shared
 from gan_jax.data import geometry
 from gan_jax.data.images import as_array, as_picture, in_channels, rounded
 from gan_jax.data.quarantine import ImageRejected
-from gan_jax.inference import tiling
+from gan_jax.inference import loading, tiling
 from gan_jax.inference.stylize import SMALLEST_TILE, Look
 from gan_jax.inference.stylize_pictures import Sheet
 from gan_jax.interop import super_resolution
@@ -55,40 +57,55 @@ class Origin(NamedTuple):
     classes: tuple[str, ...] = ()
 
 
-def load(model: str, denoise: float | None = None) -> tuple[Enlarger, pathlib.Path]:
-    """(the network, its file) of a name in MODELS, a file that interop.super_resolution reads, or
-    two of them, "a.pth,b.pth".
+def load(
+    model: str, denoise: float | None = None, trusted: Iterable[str] = ()
+) -> tuple[Enlarger, pathlib.Path]:
+    """(the network, its file) of a name in MODELS, a run of the game `super_resolution`, a file
+    that interop.super_resolution reads, or two of these, "a.pth,b.pth".
 
     Args:
+        trusted: dotted paths of modules that may be imported where a run names them.
         denoise: of two files of one network, 0 to 1: the weights are denoise times the first's and
             1 - denoise times the second's, as Real-ESRGAN's `general-x4v3` and its `wdn` are mixed.
     Raises:
         ValueError: no such model; PACKAGE is not installed; files that don't fit each other.
     """
-    files = [_file(name) for name in model.split(",")]
+    files = [_place(name) for name in model.split(",")]
     if len(files) > 2 or (len(files) == 2) != (denoise is not None):
         raise ValueError(
             "--model, --denoise: to mix by --denoise give two files, --model a.pth,b.pth; else one."
         )
-    found = [super_resolution.read(file) for file in files]
+    found = [
+        of_run(file, trusted) if file.is_dir() else super_resolution.read(file) for file in files
+    ]
     if denoise is None:
         return found[0], files[0]
     if not 0 <= denoise <= 1:
         raise ValueError(f"--denoise={denoise}: it must be within 0 and 1.")
     first, second = found
-    if (first.family, first.settings) != (second.family, second.settings):
+    if first.net != second.net:
         raise ValueError(f"--model={model}: two different networks can't be mixed.")
     mixed = jax.tree.map(lambda x, y: denoise * x + (1 - denoise) * y, first.params, second.params)
     return first._replace(params=mixed), files[0]
 
 
-def _file(name: str) -> pathlib.Path:
-    """Of a model in PACKAGE, or the file itself."""
-    path = pathlib.Path(name)
-    if path.is_file():
+def of_run(folder: pathlib.Path, trusted: Iterable[str] = ()) -> Enlarger:
+    """The averaged generator of a run of `super_resolution`, or of a shared model.
+
+    Raises:
+        ValueError: no checkpoint there, or another game's.
+    """
+    sampler = loading.load_sampler(folder, command="restore", trusted=trusted)
+    return Enlarger(sampler.game.g, jax.device_get(sampler.ema["params"]["g"]))
+
+
+def _place(name: str) -> pathlib.Path:
+    """The file of a model in PACKAGE, or the file or folder itself, one of the zoo's too."""
+    path = shared.find(pathlib.Path(name)) or pathlib.Path(name)
+    if path.exists():
         return path
     if path.suffix or len(path.parts) > 1:
-        raise ValueError(f"--model={name}: no such file. Or one of {', '.join(MODELS)}.")
+        raise ValueError(f"--model={name}: no such file or folder. Or one of {', '.join(MODELS)}.")
     stem, _ = registry.choose(MODELS, name, "--model")
     if file := in_package(PACKAGE, f"{stem}.param"):
         return file
@@ -100,7 +117,9 @@ def _file(name: str) -> pathlib.Path:
 
 def parts(model: str) -> list[pathlib.Path]:
     """All files that `load` reads."""
-    return [part for name in model.split(",") for part in weights.parts(_file(name))]
+    places = [_place(name) for name in model.split(",")]
+    folders = {place: sorted(place.rglob("*")) for place in places if place.is_dir()}
+    return [part for place in places for part in folders.get(place) or weights.parts(place)]
 
 
 class Restorer:
@@ -138,9 +157,9 @@ class Restorer:
                 f"--tile={tile}: with --overlap={overlap} (0 or more) it must be at least"
                 f" {2 * overlap + SMALLEST_TILE}, twice the overlap and {SMALLEST_TILE}."
             )
-        self.net = super_resolution.NETS[enlarger.family].Generator(**enlarger.settings)
+        self.net = enlarger.net
         self.params = jax.tree.map(jnp.asarray, enlarger.params)
-        self.native = enlarger.settings.get("scale", 4)
+        self.native = models.traits(self.net).scale
         if self.native == 1 and scale > 1:
             raise ValueError(
                 f"--scale={scale:g}: this network ({file}) keeps the size; give --scale 1."

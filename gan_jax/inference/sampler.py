@@ -70,7 +70,7 @@ class Sampler:
         Raises:
             ValueError: n below 1, no such class or seed, or a run that translates pictures.
         """
-        check_kind(self.game, self.step, translates=False)
+        check_kind(self.game, self.step, "sample")
         if n < 1:
             raise ValueError(f"n={n}: it must be at least 1.")
         seed = stylize.check_seed(seed, n)
@@ -96,7 +96,7 @@ class Sampler:
         strength: float = 1.0,
     ) -> np.ndarray:
         """A picture of any size in a style, by this translator; see `stylize.stylize`."""
-        check_kind(self.game, self.step, translates=True)
+        check_kind(self.game, self.step, "stylize")
         return stylize.stylize(
             self, picture, style=style, reference=reference, seed=seed, strength=strength
         )
@@ -115,7 +115,7 @@ class Sampler:
             ValueError: y has a number that is no class, is missing, or is given to a network
                 without classes; a run that translates pictures.
         """
-        check_kind(self.game, self.step, translates=False)
+        check_kind(self.game, self.step, "sample")
         self._check_labels(y)
         return _sample(self.game, self.ema, z, y, truncation)
 
@@ -220,23 +220,26 @@ def algorithm_of(game: Game) -> str:
     return type(game).__module__.rpartition(".")[2]
 
 
-def translators() -> list[str]:
-    """The algorithms whose generators turn pictures into pictures."""
+def games_for(command: str) -> list[str]:
+    """The algorithms whose generators a command uses."""
     found = registry.modules("algorithms", "Algorithm")
-    return [each.__name__.rpartition(".")[2] for each in found if each.Algorithm.translates]
+    return [each.__name__.rpartition(".")[2] for each in found if each.Algorithm.command == command]
 
 
-def check_kind(game: Game, step: pathlib.Path, *, translates: bool) -> None:
-    """Raises ValueError where a translator is asked for new pictures, or the reverse."""
-    if game.translates == translates:
+def check_kind(game: Game, step: pathlib.Path, command: str) -> None:
+    """Raises ValueError where a run's generator is not for this command, a Game.command."""
+    if game.command == command:
         return
-    does = (
-        "turns pictures into pictures, and draws none from noise: use `gan-jax stylize`"
-        if game.translates
-        else "draws new pictures from noise, and can't change one of yours. `gan-jax sample` draws"
-        f" with it; for `gan-jax stylize` train a translator: {', '.join(translators())}"
-    )
-    raise ValueError(f"{step}: this run's {algorithm_of(game)} {does}.")
+    does = {
+        "sample": (
+            "draws new pictures from noise, and can't change one of yours. `gan-jax sample` draws"
+            f" with it; for `gan-jax {command}` train another: {', '.join(games_for(command))}"
+        ),
+        "stylize": "turns pictures into pictures, and draws none from noise: use `gan-jax stylize`",
+        "restore": "makes pictures larger: use `gan-jax restore --model`",
+        "inpaint": "fills holes in pictures: use `gan-jax inpaint --model`",
+    }
+    raise ValueError(f"{step}: this run's {algorithm_of(game)} {does[game.command]}.")
 
 
 def check_labels(y: np.ndarray | jax.Array | None, classes: int, where: pathlib.Path) -> None:

@@ -59,6 +59,15 @@ def share(
     return made
 
 
+KINDS = {
+    "sample": "draws pictures from noise",
+    "stylize": "translates pictures",
+    "restore": "makes pictures larger",
+    "inpaint": "fills holes in pictures",
+}
+"""Game.command -> what such a generator does."""
+
+
 def used(sampler: Sampler, n_classes: int) -> set[str]:
     """The names of the leaves that its pictures depend on: CUT's heads are not among them, and of
     CycleGAN's generators one is."""
@@ -109,7 +118,7 @@ def _own(config: dict) -> dict:
 
 def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int) -> str:
     """The page, Markdown."""
-    kind = "translates pictures" if sampler.game.translates else "draws pictures from noise"
+    kind = KINDS[sampler.game.command]
     size = "x".join(map(str, sampler.shape))
     lines = [
         f"# {name}",

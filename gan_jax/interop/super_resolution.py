@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,6 @@ from gan_jax.runtime.text import shown
 from gan_jax.state import PyTree
 
 WRAPPERS = "params_ema.", "params.", "state_dict.", "module."
-NETS = {"rrdb": rrdb, "srvgg": srvgg, "srresnet": srresnet}
 FAMILIES = "Real-ESRGAN's RRDBNet and SRVGGNetCompact, and BasicSR's MSRResNet"
 
 Layers = list[tuple[np.ndarray, np.ndarray]]  # (weight [O, I, k, k], bias [O]) of convolutions
@@ -25,13 +25,11 @@ Layers = list[tuple[np.ndarray, np.ndarray]]  # (weight [O, I, k, k], bias [O]) 
 
 class Enlarger(NamedTuple):
     """Attributes:
-    family: a name in gan_jax.models.
-    settings: of its Generator.
+    net: a Generator whose trait `scale` is by what it enlarges.
     params: of it, float32.
     """
 
-    family: str
-    settings: dict[str, int]
+    net: nn.Module
     params: PyTree
 
 
@@ -73,8 +71,7 @@ def _recognized(arrays: Mapping[str, np.ndarray], *, ordered: bool) -> Enlarger:
 
 def _checked(found: Enlarger) -> Enlarger:
     """Raises ValueError where the parameters are not those of the network for pictures in RGB."""
-    net = NETS[found.family].Generator(**found.settings)
-    like = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
+    like = jax.eval_shape(found.net.init, jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
     wanted, own = (
         {name: x.shape for name, x in traverse_util.flatten_dict(tree, sep="/").items()}
         for tree in (like, found.params)
@@ -130,7 +127,7 @@ def _rrdb(layers: Layers) -> Enlarger:
     # their channels of a square are (color, row, column), ours (row, column, color)
     layers[0] = _ordered(first, patch, 1), layers[0][1]
     settings = {"width": first.shape[0], "blocks": blocks, "growth": inside.shape[0]}
-    return Enlarger("rrdb", settings | {"scale": 4 // patch}, _nested(names, layers))
+    return Enlarger(rrdb.Generator(**settings, scale=4 // patch), _nested(names, layers))
 
 
 def _compact(arrays: Mapping[str, np.ndarray], name_of) -> Enlarger:
@@ -148,7 +145,7 @@ def _compact(arrays: Mapping[str, np.ndarray], name_of) -> Enlarger:
         f"slope{k}": np.asarray(x, np.float32) for k, x in enumerate(slopes)
     }
     settings = {"width": width, "layers": count - 2, "scale": scale}
-    return Enlarger("srvgg", settings, params)
+    return Enlarger(srvgg.Generator(**settings), params)
 
 
 def _srresnet(arrays: Mapping[str, np.ndarray]) -> Enlarger:
@@ -163,7 +160,7 @@ def _srresnet(arrays: Mapping[str, np.ndarray]) -> Enlarger:
     for k in (-4, -3):
         layers[k] = tuple(_ordered(x, 2, 0) for x in layers[k])
     settings = {"width": layers[0][0].shape[0], "blocks": blocks}
-    return Enlarger("srresnet", settings, _nested(ours, layers))
+    return Enlarger(srresnet.Generator(**settings), _nested(ours, layers))
 
 
 def _ordered(x: np.ndarray, n: int, axis: int) -> np.ndarray:

@@ -11,6 +11,7 @@ class Traits(NamedTuple):
 
     Attributes:
         sampling_settings: names of its settings that act on sampling only, not on training.
+        scale: of a network from picture to picture: by what it enlarges.
         side_multiple: of a network from picture to picture: what sides it pads pictures to
             multiples of; pictures of such sides share compiled programs.
         mbstd_group: of a critic: images whose statistics it takes together; the batch must split
@@ -23,6 +24,7 @@ class Traits(NamedTuple):
     """
 
     sampling_settings: tuple[str, ...] = ()
+    scale: int = 1
     side_multiple: int = 1
     mbstd_group: int = 1
     scales_biases: bool = False

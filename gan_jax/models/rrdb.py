@@ -10,7 +10,7 @@ from gan_jax.nn.layers import Conv
 from gan_jax.nn.resample import space_to_depth
 
 SMALL = nn.initializers.variance_scaling(0.02, "fan_in", "normal")  # a tenth of Kaiming's
-START = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # PyTorch's of a convolution
+START = "torch"
 SHARE = 0.2  # of a block's result that is added to its input
 SCALES = (1, 2, 4)
 

@@ -22,6 +22,8 @@ class Generator(nn.Module):
         dtype: of the activations.
     """
 
+    scale = 4
+
     width: int = 64
     blocks: int = 16
     dtype: str = "float32"

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from gan_jax.models import rrdb
-from gan_jax.models.rrdb import START
 from gan_jax.nn.layers import Conv
 from gan_jax.nn.resample import depth_to_space
 
@@ -22,12 +21,16 @@ class Generator(nn.Module):
         scale: any.
         width: channels.
         layers: convolutions between the first and the last; 16 or 32 as published.
+        initializer: how kernels start, a name in nn.init.INITIALIZERS; as published "torch", which
+            learns slowly: a signal all but vanishes on its way. With another the last one starts at
+            0, and the network as the picture with its pixels repeated.
         dtype: of the activations.
     """
 
     scale: int = 4
     width: int = 64
     layers: int = 16
+    initializer: str = "torch"
     dtype: str = "float32"
 
     @nn.compact
@@ -36,9 +39,10 @@ class Generator(nn.Module):
     ) -> Float[Array, "B {self.scale}*h {self.scale}*w C"]:
         made = x.astype(self.dtype)
         for k in range(self.layers + 1):
-            made = Conv(self.width, START, name=f"conv{k}")(made)
+            made = Conv(self.width, self.initializer, name=f"conv{k}")(made)
             slope = self.param(f"slope{k}", SLOPE, self.width).astype(made.dtype)
             made = jnp.where(made > 0, made, made * slope.reshape(1, 1, 1, -1))
-        made = Conv(x.shape[-1] * self.scale**2, START, name="last")(made)
+        start = "torch" if self.initializer == "torch" else "zeros"
+        made = Conv(x.shape[-1] * self.scale**2, start, name="last")(made)
         repeated = jnp.repeat(jnp.repeat(x, self.scale, 1), self.scale, 2)
         return depth_to_space(made, self.scale).astype(jnp.float32) + repeated

@@ -13,6 +13,8 @@ INITIALIZERS = {
     # gain 0.02, CUT's
     "xavier_small": nn.initializers.variance_scaling(0.02**2, "fan_avg", "normal"),
     "xavier": nn.initializers.xavier_uniform(),
+    # PyTorch's of a convolution and of a dense layer
+    "torch": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),
     "he": nn.initializers.he_normal(),
     # columns of [everything else, O]; PyTorch's rows of [O, rest]
     "orthogonal": nn.initializers.orthogonal(),

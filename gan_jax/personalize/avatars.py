@@ -29,14 +29,14 @@ def load(model: str, side: int, trusted: Sequence[str] = ()) -> Sampler:
     Raises:
         ValueError: as loading.load_sampler; or it has one style only.
     """
-    sampler = loading.load_sampler(model, translates=True, trusted=trusted)
+    sampler = loading.load_sampler(model, command="stylize", trusted=trusted)
     if not sampler.classes:
         raise ValueError(f"{model}: it has one style; use gan-jax stylize.")
     how = models.traits(sampler.game.g)
     if how.palette and "times" in how.sampling_settings:
         times = math.ceil(side / min(sampler.shape[:2]))
         return loading.load_sampler(
-            model, translates=True, trusted=trusted, overrides=[f"g.times={times}"]
+            model, command="stylize", trusted=trusted, overrides=[f"g.times={times}"]
         )
     return sampler
 

@@ -26,7 +26,7 @@ SETTINGS = {"scale": 4, "width": 3, "layers": 1}
 def enlarger():
     """Random weights: a pixel depends on 3 pixels around it at most."""
     start = srvgg.Generator(**SETTINGS).init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-    return Enlarger("srvgg", SETTINGS, jax.tree.map(np.asarray, start["params"]))
+    return Enlarger(srvgg.Generator(**SETTINGS), jax.tree.map(np.asarray, start["params"]))
 
 
 def restorer(**settings):
@@ -204,7 +204,11 @@ def test_two_files_are_mixed(net, tmp_path):
         (both, 1.5, "--denoise=1.5: it must be within 0 and 1"),
         (f"{net},{tmp_path / 'large.safetensors'}", 0.5, "two different networks can't be mixed"),
         ("photos", None, "--model='photos' is not known. Did you mean 'photo'"),
-        ("none/a.pth", None, "--model=none/a.pth: no such file. Or one of photo, drawing, fast"),
+        (
+            "none/a.pth",
+            None,
+            "--model=none/a.pth: no such file or folder. Or one of photo, drawing",
+        ),
     ):
         with pytest.raises(ValueError, match=says):
             restore.load(model, denoise)

@@ -103,7 +103,8 @@ CRITICS = {  # every model's
     "pix2pix": {"width": 2}, "cyclegan": {"width": 2}, "cut": {"width": 2},
     "animegan": {"width": 2}, "white_box": {"width": 2}, "projected": {"width": 2},
     "rrdb": {"width": 2}, "srvgg": {"width": 2}, "srresnet": {"width": 2},
-    "style_dcgan": {"width": 2},
+    "style_dcgan": {"width": 2}, "lama": {"width": 2},
+    "deepfill": {"width": 2},
 }  # fmt: skip
 
 
@@ -119,7 +120,7 @@ def test_a_bfloat16_critics_logits_are_computed_in_float32(name):
     called float32."""
     model, labels = registry.by_name("models", name, "config.model"), name == "starganv2"
     seen, shape = jnp.zeros((4, 32, 32, 3)), ((32, 32, 3),)
-    if name in ("rrdb", "srvgg", "srresnet"):
+    if name in ("rrdb", "srvgg", "srresnet", "lama", "deepfill"):
         shape = ()
     if name == "projected":  # its critic sees feature maps
         seen, shape = [seen, seen[:, ::2, ::2]], ()
@@ -127,7 +128,12 @@ def test_a_bfloat16_critics_logits_are_computed_in_float32(name):
         *shape, dtype="bfloat16", **({"n_classes": 3} if labels else {}), **CRITICS[name]
     )
     args = seen, *((jnp.zeros(4, jnp.int32),) if labels else ())
-    traced = jax.make_jaxpr(lambda key: d.init_with_output(key, *args)[0])(jax.random.key(0)).jaxpr
+
+    def logits_of(key):
+        found = d.init_with_output(key, *args)[0]
+        return found[0] if name == "lama" else found  # whose activations are compared too
+
+    traced = jax.make_jaxpr(logits_of)(jax.random.key(0)).jaxpr
     made_by = {out: eqn for eqn in traced.eqns for out in eqn.outvars}
     logits = list(traced.outvars)
     moves = "reshape", "squeeze", "slice", "dynamic_slice", "convert_element_type", "concatenate"
@@ -291,6 +297,7 @@ def test_initializers(name):
         "xavier": xavier,
         "xavier_small": 0.02**2 * xavier,
         "he": 2 / fan_in,
+        "torch": 1 / (3 * fan_in),
     }
     variance = (known | {"orthogonal": 1 / fan_in, "zeros": 0})[name]
     np.testing.assert_allclose(w.var(), variance, rtol=0.05)

@@ -54,7 +54,7 @@ def compute(given: Given) -> Result:
 
 def likeness(fake: Images, truth: Images, contents: Images) -> dict[str, float]:
     """PSNR (dB), SSIM, MAE (of 255) against the true translations: means over the pictures;
-    "_input": of copying the input.
+    "_input": of copying the input. Of truths that are opaque, colors alone are compared.
 
     PSNR's mean leaves out pictures equal to their truth, whose PSNR is infinite.
     """
@@ -62,6 +62,9 @@ def likeness(fake: Images, truth: Images, contents: Images) -> dict[str, float]:
     for ids in np.split(np.arange(fake.count), range(CHUNK, fake.count, CHUNK)):
         wanted = truth.load(ids % truth.count)
         sides = {"": fake.load(ids), "_input": contents.load(ids % contents.count)}
+        if wanted.shape[-1] == 4 and (wanted[..., 3] == 255).all():
+            wanted = wanted[..., :3]
+            sides = {suffix: images[..., :3] for suffix, images in sides.items()}
         for suffix, images in sides.items():
             for name in OF_TRANSLATIONS:
                 one = PAIRS[name].distance(images, wanted, None)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.runtime.text import shown
-from gan_jax.runtime.unpickle import Named, Refused, Unpickler, key, the
+from gan_jax.runtime.unpickle import Named, Record, Refused, Unpickler, key, the
 from gan_jax.runtime.weights.limits import Names, bounded, entries
 
 _MAGIC = 0x1950A86A20F9469CFC6C  # opens a .pth of PyTorch before 1.6
@@ -31,8 +31,10 @@ _STORAGES = {
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The tensors of a state dict; nested dictionaries give dotted names."""
-    tree = read_tree(path, Unpickler(KNOWN, TENSORS))
+    """The tensors of a state dict; nested dictionaries give dotted names. Of a program
+    (TorchScript) those of its modules, by their names; its code is not read."""
+    tree = read_tree(path, Unpickler(_Known(KNOWN), TENSORS))
+    tree = tree.state if isinstance(tree, Record) else tree
     arrays = flat(tree, Names()) if isinstance(tree, Mapping) else {}
     bounded((x.nbytes for x in arrays.values()), path.stat().st_size)
     return arrays
@@ -44,6 +46,7 @@ def flat(tree: Mapping, names: Names, prefix: str = "") -> dict[str, np.ndarray]
     found = {}
     for part, value in names.walk(tree):
         name = names(prefix, part)
+        value = value.state if isinstance(value, Record) else value
         if isinstance(value, Mapping):
             found |= flat(value, names, name)
         elif isinstance(value, LazyTensor):
@@ -117,6 +120,18 @@ KNOWN: dict[tuple[str, str], Callable | None] = {
 } | {("torch", name): None for name in _STORAGES}
 """What files of tensors name, and what a call of it gives; see unpickle.Unpickler."""
 TENSORS = "dictionaries of plain float, int and bool tensors"
+_PROGRAM = "__torch__"
+
+
+class _Known(dict):
+    """Those, and the modules of a program, whose classes' names begin with _PROGRAM: a call gives a
+    Record of what the file says of one."""
+
+    def __contains__(self, name):
+        return super().__contains__(name) or name[0].partition(".")[0] == _PROGRAM
+
+    def __missing__(self, name):
+        return lambda *_: Record(".".join(name))
 
 
 def _persistent(storage: Callable[[str, type, int], Storage]) -> Callable[[object], Storage]:
@@ -161,9 +176,11 @@ def _torch_zip(path, unpickler):
         pickled = [name for name in files if name == "data.pkl" or name.endswith("/data.pkl")]
         if not pickled:
             raise Refused("a zip archive, but not PyTorch's: no data.pkl in it.")
-        if any(file.compress_type != zipfile.ZIP_STORED for file in files.values()):
-            raise Refused("its archive is compressed, as PyTorch's never are.")
         root = pickled[0].removesuffix("data.pkl")
+        code = f"{root}code/"  # of a program; it is not read
+        stored = (file for name, file in files.items() if not name.startswith(code))
+        if any(file.compress_type != zipfile.ZIP_STORED for file in stored):
+            raise Refused("its archive is compressed, as PyTorch's never are.")
         if f"{root}byteorder" in files and archive.read(f"{root}byteorder") != b"little":
             raise Refused("its numbers are big-endian.")
         storages: dict[str, Storage] = {}

@@ -1,0 +1,114 @@
+"""Holes in pictures and videos filled: gan-jax inpaint photo.png --out whole.
+
+What is filled is transparent in the picture, white in a mask (--mask), in a box (--box) or of a
+color (--key). A sheet shows each picture with its holes and filled. Of a video the same place is
+filled in every frame; Ctrl-C leaves what is done playable, and the same command goes on there.
+"""
+
+import argparse
+import hashlib
+import pathlib
+
+from gan_jax.runtime import cli
+
+
+def main(argv: list[str] | None = None) -> None:
+    flags = parse(argv)
+
+    from gan_jax.commands.stylize import check_names, clip_in
+    from gan_jax.inference import inpaint
+    from gan_jax.inference.stylize_pictures import PictureJob
+    from gan_jax.inference.stylize_video import VideoJob
+
+    mask = None if flags.mask is None else read_mask(flags.mask)
+    holes = inpaint.Holes(mask, tuple(flags.box), flags.key, flags.tolerance, flags.grow)
+    found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
+    clips = [clip for clip in found.values() if clip is not None]
+    pictures = [path for path, clip in found.items() if clip is None]
+    check_names(clip.path for clip in clips)
+    if clips and not holes.given:
+        raise ValueError(
+            f"{clips[0].path}: say what is to be filled in its frames: --mask, --box or --key."
+        )
+    sampler = inpaint.load(flags.model, flags.trust_code)
+    inpainter = inpaint.Inpainter(sampler, holes, feather=flags.feather)
+    if pictures:
+        sheet = inpaint.sheet(holes)
+        PictureJob(inpainter, [inpaint.NOTHING], pictures, flags.out, sheet=sheet).run()
+    for clip in clips:
+        for line in clip.notes():
+            print(f"{clip.path}: {line}")
+        pixels = None if mask is None else hashlib.sha256(mask.tobytes()).hexdigest()
+        settings = {"mask": pixels, "box": flags.box, "key": flags.key, "grow": flags.grow}
+        settings |= {"tolerance": flags.tolerance, "feather": flags.feather}
+        VideoJob(inpainter, [inpaint.NOTHING], clip, flags.out, None, settings).run()
+    if inpainter.reduced > 1:
+        print(
+            f"around the largest hole the picture was made {inpainter.reduced:.1f} times as small"
+            " for the network, and what it drew enlarged: `gan-jax restore` makes that sharper"
+        )
+
+
+def read_mask(file: pathlib.Path):
+    """uint8 [H, W] of a picture of a mask. Raises ValueError where it can't be read."""
+    from gan_jax.data.images import composite, in_channels
+    from gan_jax.inference.stylize import as_pixels
+
+    pixels = as_pixels(file, "--mask")
+    pixels = composite(pixels, (0, 0, 0)) if pixels.shape[-1] == 4 else pixels
+    return in_channels(pixels, 1)[..., 0]
+
+
+def box(text: str) -> tuple[int, int, int, int]:
+    """left,top,width,height."""
+    numbers = [int(part) for part in text.split(",")]
+    if len(numbers) != 4 or numbers[2] < 1 or numbers[3] < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give left,top,width,height in pixels")
+    return tuple(numbers)
+
+
+def color(text: str) -> tuple[int, int, int]:
+    """#rrggbb."""
+    try:
+        red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a color as #00ff00") from error
+    return red, green, blue
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = cli.Parser(__doc__, "inpaint")
+    add, path = parser.add_argument, pathlib.Path
+    add("input", type=path, nargs="+", help="images, folders of images, and videos")
+    add("--out", required=True, type=path, help="folder for NAME.png or .mp4, and sheet/")
+    add(
+        "--model",
+        type=path,
+        required=True,
+        help="a run of the games inpaint or deepfill, such as configs/avatars_lama.py's; or a file"
+        " of LaMa's official network, such as big-lama.pt",
+    )
+    add("--mask", type=path, help="image of the pictures' size, white where they are filled")
+    add(
+        "--box",
+        type=box,
+        action="append",
+        default=[],
+        metavar="L,T,W,H",
+        help="left, top, width, height in pixels; again for more",
+    )
+    add("--key", type=color, metavar="#RRGGBB", help="color of what is filled")
+    add("--tolerance", type=int, default=0, help="by how much each channel may differ from --key")
+    add("--grow", type=int, default=0, help="pixels that holes are made larger by")
+    add(
+        "--feather",
+        type=int,
+        default=2,
+        help="pixels over which the drawn is blended into the picture (default %(default)s)",
+    )
+    cli.trusts_code(parser)
+    flags = parser.parse_args(argv)
+    for file in (*flags.input, *([flags.mask] if flags.mask else [])):
+        if not file.exists():
+            raise ValueError(f"{file}: no such file or folder.")
+    return flags

@@ -1,0 +1,239 @@
+"""Holes in pictures filled by a network: which pixels, in what part of the picture, and how what is
+drawn there joins the rest."""
+
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, UInt8
+from scipy import ndimage
+
+from gan_jax.algorithms import inpaint as lama_game
+from gan_jax.data import geometry
+from gan_jax.data.images import in_channels, rounded, to_float
+from gan_jax.data.quarantine import ImageRejected
+from gan_jax.inference import loading, tiling
+from gan_jax.inference.restore import filled as visible
+from gan_jax.inference.sampler import Sampler
+from gan_jax.inference.stylize import Look
+from gan_jax.inference.stylize_pictures import Sheet
+from gan_jax.interop import lama
+from gan_jax.models.lama import Discriminator
+
+NOTHING = Look("", np.zeros(0, np.float32))
+AROUND = 1.0  # what is seen around a hole, to each side, in the hole's longer side
+LEAST_AROUND = 16  # pixels
+ENLARGED = 4  # a network sees windows of at most so many times the side that it was trained at
+CELL = 256  # pixels of a cell of the contact sheet, at most
+OFFICIAL_SIDE = 256  # pixels, of the windows that LaMa was trained on
+CHECKS = 8  # pixels of the checkered ground that shows a hole
+
+Mask = Bool[np.ndarray, "H W"]
+
+
+def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
+    """A run of a game that fills holes, a shared model or one of the zoo by its name; or a file of
+    LaMa's official network (interop.lama).
+
+    Args:
+        trusted: dotted paths of modules that may be imported where a run names them.
+    Raises:
+        ValueError: no such run or file, or another network.
+    """
+    place = pathlib.Path(model)
+    if not place.is_file():
+        return loading.load_sampler(place, command="inpaint", trusted=trusted)
+    net, variables = lama.read(place)
+    game = lama_game.Algorithm(net, Discriminator())
+    mutable = {"g": {"batch_stats": variables["batch_stats"]}}
+    ema = {"params": {"g": variables["params"]}, "mutable": mutable}
+    return Sampler(game, jax.device_put(ema), (OFFICIAL_SIDE, OFFICIAL_SIDE, 4), (), place, 1)
+
+
+class Holes(NamedTuple):
+    """What is to be filled, alike in all pictures of a job. Where nothing is said, the pixels that
+    are transparent in a picture.
+
+    Attributes:
+        file: uint8 [H, W] of 0 to 255, white where it is missing; of the pictures' size.
+        boxes: (left, top, width, height) in pixels.
+        key: RGB of a color that marks what is missing; None: none does.
+        tolerance: by how much each of R, G, B may differ from it.
+        grow: pixels that holes are made larger by on each side.
+    """
+
+    file: np.ndarray | None = None
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    key: tuple[int, int, int] | None = None
+    tolerance: int = 0
+    grow: int = 0
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is said, so that a picture's alpha stays what it is."""
+        return self.file is not None or bool(self.boxes) or self.key is not None
+
+    def of(self, picture: UInt8[np.ndarray, "H W C"]) -> Mask:
+        """True where the picture is to be filled.
+
+        Raises:
+            ImageRejected: a mask of another size, a box outside; nothing or all of it is missing.
+        """
+        height, width = picture.shape[:2]
+        missing = np.zeros((height, width), bool)
+        if picture.shape[-1] == 4 and not self.given:
+            missing |= picture[..., 3] < 128
+        if self.file is not None:
+            if self.file.shape != missing.shape:
+                have = "x".join(map(str, self.file.shape[::-1]))
+                raise ImageRejected(
+                    f"it is {width}x{height}, its mask {have}; make both of one size"
+                )
+            missing |= self.file >= 128
+        for left, top, wide, high in self.boxes:
+            if left >= width or top >= height or left + wide <= 0 or top + high <= 0:
+                raise ImageRejected(
+                    f"the box {left},{top},{wide},{high} lies outside of its {width}x{height}"
+                )
+            missing[max(top, 0) : top + high, max(left, 0) : left + wide] = True
+        if self.key is not None:
+            away = np.abs(in_channels(picture[..., :3], 3).astype(int) - self.key)
+            missing |= (away <= self.tolerance).all(-1)
+        if not missing.any():
+            raise ImageRejected(
+                "nothing of it is to be filled: no transparent pixel, none that is white in a mask,"
+                " in a box or of the key color"
+            )
+        if self.grow:
+            missing = ndimage.binary_dilation(missing, iterations=self.grow)
+        if missing.all():
+            raise ImageRejected("all of it is missing, and nothing left to go by")
+        return missing
+
+
+class Inpainter:
+    """A run of a game that fills holes, ready for pictures of any size; in the place of a
+    Stylizer.
+
+    Args:
+        sampler: of the run.
+        holes: what is to be filled.
+        feather: pixels over which what is drawn is blended into the picture around it.
+    Raises:
+        ValueError: a number out of its range.
+    Attributes:
+        found: None, for no faces are looked for.
+        reduced: by how much windows were made smaller for the network, the most of all pictures so
+            far; 1: none was.
+    """
+
+    found: int | None = None
+    tile = 1  # frames of clips go one by one
+
+    def __init__(self, sampler: Sampler, holes: Holes, *, feather: int = 2):
+        if holes.grow < 0 or feather < 0:
+            raise ValueError(f"--grow={holes.grow}, --feather={feather}: they must be 0 or more.")
+        if not 0 <= holes.tolerance <= 255:
+            raise ValueError(f"--tolerance={holes.tolerance}: it must be 0 to 255.")
+        self.sampler, self.holes, self.feather = sampler, holes, feather
+        self.reduced = 1.0
+
+    def __call__(self, pictures: np.ndarray, look: Look = NOTHING) -> np.ndarray:
+        """uint8 [n, H, W, 1, 3 or 4] of any size -> filled, with the same channels, but without
+        alpha where that said what is missing.
+
+        Raises ImageRejected as `Holes.of`.
+        """
+        return np.stack([self.filled(picture, self.holes.of(picture)) for picture in pictures])
+
+    def filled(self, picture: UInt8[np.ndarray, "H W C"], missing: Mask) -> np.ndarray:
+        """One picture uint8 [H, W, 1, 3 or 4] with what is missing drawn.
+
+        Holes that see each other's surroundings are filled together, others one after the other.
+        """
+        channels = picture.shape[-1]
+        old = visible(picture) if channels == 4 else in_channels(picture, 3)
+        made, left = old.copy(), missing.copy()
+        for rows, columns in windows(missing):
+            part = left[rows, columns]
+            made[rows, columns] = self._drawn(made[rows, columns], part)
+            left[rows, columns] = False
+        soft = softened(missing, self.feather)[..., None]
+        found = in_channels(rounded(soft * made + (1 - soft) * old), min(channels, 3))
+        keeps = channels == 4 and self.holes.given
+        return np.concatenate([found, picture[..., 3:]], -1) if keeps else found
+
+    def _drawn(self, colors: np.ndarray, missing: Mask) -> np.ndarray:
+        """A window's colors uint8 [h, w, 3] as the network draws them, all of it."""
+        height, width = missing.shape
+        most = ENLARGED * max(self.sampler.shape[:2])
+        scale = max(1.0, max(height, width) / most)
+        self.reduced = max(self.reduced, scale)
+        size = tuple(max(1, round(n / scale)) for n in (height, width))
+        rgba = np.concatenate([colors, np.where(missing, 0, 255)[..., None].astype(np.uint8)], -1)
+        rgba[missing] = 0
+        small = geometry.fit(rgba, size, "stretch") if scale > 1 else rgba
+        # what a filter mixed with a hole is missing too
+        small = np.where(small[..., 3:] < 255, np.uint8(0), small)
+        padded = tiling.pad_symmetric(to_float(small[None]), self.sampler.multiple)
+        made = np.asarray(self.sampler.restyle(padded, np.zeros((1, 0), np.float32)))
+        drawn = rounded((made[0, : size[0], : size[1], :3] + 1) * 127.5)
+        return geometry.fit(drawn, (height, width), "stretch") if scale > 1 else drawn
+
+
+def windows(missing: Mask) -> list[tuple[slice, slice]]:
+    """Parts of the picture, (rows, columns), that hold all that is missing, each with what lies
+    around it; parts that overlap are one."""
+    labels, _ = ndimage.label(missing, np.ones((3, 3), bool))
+    boxes = []
+    for rows, columns in ndimage.find_objects(labels):
+        around = max(LEAST_AROUND, round(AROUND * max(_length(rows), _length(columns))))
+        spans = zip((rows, columns), missing.shape, strict=True)
+        boxes.append([(max(0, s.start - around), min(size, s.stop + around)) for s, size in spans])
+    merged: list = []
+    while boxes:
+        box = boxes.pop()
+        near = [other for other in (*boxes, *merged) if _overlap(box, other)]
+        if not near:
+            merged.append(box)
+            continue
+        for other in near:
+            (boxes if other in boxes else merged).remove(other)
+        ends = [list(zip(*side, strict=True)) for side in zip(box, *near, strict=True)]
+        boxes.append([(min(starts), max(stops)) for starts, stops in ends])
+    return [tuple(slice(*side) for side in box) for box in sorted(merged)]
+
+
+def _length(part: slice) -> int:
+    return part.stop - part.start
+
+
+def _overlap(a, b) -> bool:
+    return all(x[0] < y[1] and y[0] < x[1] for x, y in zip(a, b, strict=True))
+
+
+def softened(missing: Mask, feather: int) -> np.ndarray:
+    """f32 [H, W]: 1 in holes, falling to 0 over `feather` pixels around them."""
+    if not feather:
+        return missing.astype(np.float32)
+    away = ndimage.distance_transform_edt(~missing)
+    return np.clip(1 - away / (feather + 1), 0, 1).astype(np.float32)
+
+
+def sheet(holes: Holes) -> Sheet:
+    """How a contact sheet shows a picture and its result: with its holes on a checkered ground, and
+    filled."""
+
+    def cells(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        before, after = pictures
+        missing = holes.of(before)
+        y, x = np.indices(missing.shape) // CHECKS
+        ground = np.where((y + x) % 2, 200, 245).astype(np.uint8)[..., None]
+        shown = np.where(missing[..., None], ground, in_channels(before[..., :3], 3))
+        scale = min(1, CELL / max(missing.shape))
+        size = tuple(max(1, round(n * scale)) for n in missing.shape)
+        return [geometry.fit(p, size, "stretch") for p in (shown, in_channels(after, 3))]
+
+    return Sheet(cells, ("to be filled", "filled"), of_one=True)

@@ -1,0 +1,223 @@
+"""gan-jax inpaint: what is filled, in which part of a picture, and what stays as it was."""
+
+import functools
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_jax.data import geometry
+from gan_jax.data.quarantine import ImageRejected
+from gan_jax.inference import inpaint
+from gan_jax.inference.inpaint import Holes, Inpainter
+from tests.data import clips_test
+
+
+class Filler:
+    """In the place of a run: draws the mean color of what it sees, half of it red; keeps what it
+    was given."""
+
+    shape, multiple = (32, 32, 4), 8
+    classes, step = (), None
+
+    def __init__(self):
+        self.seen = []
+
+    def restyle(self, x, style):
+        self.seen.append(np.asarray(x))
+        known = x[..., 3:] > 0
+        mean = (x[..., :3] * known).sum((1, 2)) / known.sum((1, 2))
+        made = np.broadcast_to(mean[:, None, None], (*x.shape[:3], 3))
+        return np.concatenate([made, np.ones_like(x[..., :1])], -1)
+
+
+def picture(height=60, width=80, channels=3, seed=0):
+    small = np.random.default_rng(seed).integers(0, 256, (5, 6, channels), np.uint8)
+    return geometry.fit(small, (height, width), "stretch")
+
+
+def test_only_what_is_missing_changes():
+    x = picture()
+    filler = Filler()
+    one = Inpainter(filler, Holes(boxes=((20, 10, 12, 8),)), feather=0)
+    (made,) = one(x[None])
+    changed = (made != x).any(-1)
+    assert changed[10:18, 20:32].all()
+    changed[10:18, 20:32] = False
+    assert not changed.any()
+    # it sees the hole and as much again on each side, at least 16 pixels
+    (seen,) = filler.seen
+    assert seen.shape == (1, 40, 48, 4)  # rows 0 to 34, columns 4 to 48, padded
+    hole = seen[0, :, :, 3] < 0
+    assert hole.sum() == 12 * 8 and (seen[0, hole] == -1).all()
+    np.testing.assert_allclose(seen[0, :10, :16, :3], x[:10, 4:20] / 127.5 - 1, atol=1e-6)
+    assert np.ptp(made[10:18, 20:32].reshape(-1, 3), 0).max() == 0
+
+
+def test_the_drawn_fades_into_the_picture():
+    x = np.full((60, 60, 3), 100, np.uint8)
+    x[30:] = 200
+    holes = Holes(boxes=((25, 25, 10, 10),))
+    hard, soft = (Inpainter(Filler(), holes, feather=n)(x[None])[0] for n in (0, 4))
+    np.testing.assert_array_equal(hard[25:35, 25:35], soft[25:35, 25:35])
+    assert (hard[24, 25:35] == x[24, 25:35]).all() and (soft[24, 25:35] != x[24, 25:35]).all()
+    steps = np.abs(soft[20:26, 30, 0].astype(int) - 100)
+    assert (np.diff(steps) >= 0).all() and steps[0] == 0
+
+
+def test_holes_far_apart_go_one_by_one_near_ones_together():
+    missing = np.zeros((300, 300), bool)
+    missing[10:14, 10:14] = missing[20:24, 30:34] = missing[250:260, 200:220] = True
+    found = inpaint.windows(missing)
+    assert found == [
+        (slice(0, 40), slice(0, 50)),
+        (slice(230, 280), slice(180, 240)),
+    ]
+    covered = np.zeros_like(missing)
+    for part in found:
+        covered[part] = True
+    assert covered[missing].all()
+
+
+def test_merged_windows_never_overlap():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        missing = np.zeros((200, 300), bool)
+        for y, x in rng.integers(0, (190, 290), (6, 2)):
+            missing[y : y + 6, x : x + 9] = True
+        count = np.zeros(missing.shape, int)
+        for part in inpaint.windows(missing):
+            count[part] += 1
+        assert count.max() == 1 and (count[missing] == 1).all()
+
+
+def test_a_large_hole_is_drawn_at_the_networks_size_and_said():
+    filler = Filler()
+    one = Inpainter(filler, Holes(boxes=((100, 100, 200, 200),)))
+    one(picture(600, 600)[None])
+    (seen,) = filler.seen
+    assert max(seen.shape[1:3]) <= 4 * 32 + 8 and one.reduced > 3
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_channels_stay(channels):
+    x = picture(channels=channels)
+    made = Inpainter(Filler(), Holes(boxes=((0, 0, 9, 9),)))(x[None])[0]
+    assert made.shape == x.shape and made.dtype == np.uint8
+    if channels == 4:
+        np.testing.assert_array_equal(made[..., 3], x[..., 3])
+
+
+def test_alpha_says_what_is_missing_where_nothing_else_does():
+    x = picture(channels=4).copy()
+    x[..., 3] = 255
+    x[5:9, 5:9, 3] = 0
+    made = Inpainter(Filler(), Holes(), feather=0)(x[None])[0]
+    assert made.shape == (60, 80, 3)
+    changed = (made != x[..., :3]).any(-1)
+    assert changed[5:9, 5:9].all() and changed.sum() == 16
+
+
+def test_what_may_say_what_is_missing():
+    x = np.full((40, 50, 3), 9, np.uint8)
+    x[3, 4] = 0, 250, 3
+    assert Holes(key=(0, 255, 0), tolerance=5).of(x).sum() == 1
+    assert Holes(key=(0, 255, 0), tolerance=5, grow=1).of(x).sum() == 5
+    mask = np.zeros((40, 50), np.uint8)
+    mask[:2] = 200
+    assert Holes(file=mask).of(x).sum() == 100
+    assert Holes(boxes=((-3, -3, 5, 5), (49, 0, 100, 1))).of(x).sum() == 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("holes", "says"),
+    [
+        (Holes(), "nothing of it is to be filled"),
+        (Holes(key=(1, 2, 3)), "nothing of it is to be filled"),
+        (Holes(boxes=((0, 0, 50, 40),)), "all of it is missing"),
+        (Holes(boxes=((50, 0, 5, 5),)), "the box 50,0,5,5 lies outside of its 50x40"),
+        (Holes(file=np.zeros((40, 51), np.uint8)), "it is 50x40, its mask 51x40"),
+    ],
+)
+def test_what_can_not_be_filled_is_said(holes, says):
+    with pytest.raises(ImageRejected, match=says):
+        holes.of(np.full((40, 50, 3), 9, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"holes": Holes(grow=-1)}, "--grow=-1"),
+        ({"holes": Holes(tolerance=256)}, "--tolerance=256"),
+        ({"holes": Holes(), "feather": -1}, "--feather=-1"),
+    ],
+)
+def test_bad_numbers_are_said(settings, says):
+    with pytest.raises(ValueError, match=says):
+        Inpainter(Filler(), **settings)
+
+
+@pytest.fixture
+def command(tool, monkeypatch, tmp_path):
+    """gan-jax inpaint with the filler for a run."""
+    filler = Filler()
+    filler.step = tmp_path / "run"
+    filler.step.mkdir()
+    (filler.step / "weights").touch()
+    monkeypatch.setattr(inpaint, "load", lambda model, trusted: filler)
+    return functools.partial(tool, "inpaint")
+
+
+def test_the_command_writes_pictures_and_a_sheet(command, tmp_path):
+    for i in range(2):
+        Image.fromarray(picture(seed=i)).save(tmp_path / f"{i}.png")
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:, :8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    files = [str(tmp_path / f"{i}.png") for i in range(2)]
+    out = tmp_path / "out"
+    run = ["--model", "run", "--out", str(out)]
+    done = command(*files, *run, "--mask", str(tmp_path / "mask.png"), "--feather", "0")
+    assert done.returncode == 0, done.stderr
+    for i in range(2):
+        made = np.asarray(Image.open(out / f"{i}.png"))
+        np.testing.assert_array_equal(made[:, 8:], picture(seed=i)[:, 8:])
+        assert (made[:, :8] != picture(seed=i)[:, :8]).any()
+    sheet = np.asarray(Image.open(out / "sheet" / "sheet.png"))
+    assert sheet.shape[0] > 2 * 60 and sheet.shape[1] >= 2 * 80
+    assert "2 pictures in" in done.stdout
+
+
+def test_a_clips_place_is_filled_in_every_frame(command, tmp_path):
+    file = clips_test.make(tmp_path / "clip.mp4", frames=5)
+    command(str(file), "--model", "run", "--out", str(tmp_path / "out"), "--box", "8,8,16,16")
+    with av.open(str(tmp_path / "out" / "clip.mp4")) as made, av.open(str(file)) as was:
+        frames = [
+            [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+            for clip in (made, was)
+        ]
+    assert len(frames[0]) == len(frames[1]) == 5
+    for after, before in zip(*frames, strict=True):
+        assert after.shape == before.shape
+        assert after[10:22, 10:22].reshape(-1, 3).std(0).max() < 6  # one color, but for the codec
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--box", "1,2,3"), "give left,top,width,height"),
+        (("--key", "#12"), "give a color as #00ff00"),
+        (("--mask", "nowhere.png"), "nowhere.png: no such file"),
+    ],
+)
+def test_bad_flags_are_said(command, tmp_path, flags, says):
+    Image.fromarray(picture()).save(tmp_path / "x.png")
+    done = command(tmp_path / "x.png", "--model", "run", "--out", tmp_path / "o", *flags)
+    assert done.returncode != 0 and says in done.stderr
+
+
+def test_a_clip_needs_to_be_told(command, tmp_path):
+    file = clips_test.make(tmp_path / "clip.mp4", frames=2)
+    done = command(file, "--model", "run", "--out", tmp_path / "out")
+    assert done.returncode != 0 and "say what is to be filled in its frames" in done.stderr
