@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import pathlib
 
+from gan_jax.commands.restore import person_flags, redraw
 from gan_jax.runtime import cli
 
 
@@ -24,12 +25,16 @@ def main(argv: list[str] | None = None) -> None:
     holes = inpaint.Holes(mask, tuple(flags.box), flags.key, flags.tolerance, flags.grow)
     found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
     clips = [clip for clip in found.values() if clip is not None]
+    if clips and flags.person is not None:
+        raise ValueError(f"{clips[0].path}: a person is redrawn in pictures, not in videos.")
     pictures = [path for path, clip in found.items() if clip is None]
     check_names(clip.path for clip in clips)
     if clips and not holes.given:
         raise ValueError(
             f"{clips[0].path}: say what is to be filled in its frames: --mask, --box or --key."
         )
+    if flags.person is not None:
+        return redraw(flags, inpaint.sheet(holes), holes, feather=flags.feather)
     sampler = inpaint.load(flags.model, flags.trust_code)
     inpainter = inpaint.Inpainter(sampler, holes, feather=flags.feather)
     if pictures:
@@ -84,7 +89,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--model",
         type=path,
-        required=True,
         help="a run of the games inpaint or deepfill, such as configs/avatars_lama.py's; or a file"
         " of LaMa's official network, such as big-lama.pt",
     )
@@ -106,8 +110,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=2,
         help="pixels over which the drawn is blended into the picture (default %(default)s)",
     )
+    person_flags(parser)
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
+    if (flags.model is None) == (flags.person is None):
+        raise ValueError("give --model, a run or a file of weights; or --person.")
     for file in (*flags.input, *([flags.mask] if flags.mask else [])):
         if not file.exists():
             raise ValueError(f"{file}: no such file or folder.")

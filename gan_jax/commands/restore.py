@@ -26,6 +26,8 @@ def main(argv: list[str] | None = None) -> None:
         end = "\n" if done == count else ""
         print(f"\rtile {done}/{count}, {left:.0f} s left   ", end=end, flush=True)
 
+    if flags.person is not None:
+        return of_person(flags)
     found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
     clips = [clip for clip in found.values() if clip is not None]
     pictures = [path for path, clip in found.items() if clip is None]
@@ -47,6 +49,36 @@ def main(argv: list[str] | None = None) -> None:
         settings = {name: vars(flags)[name] for name in SETTINGS}
         settings["parts"] = [[str(x), x.stat().st_mtime_ns] for x in restore.parts(flags.model)]
         VideoJob(of_clips, [restore.NOTHING], clip, flags.out, None, settings).run()
+
+
+def of_person(flags: argparse.Namespace) -> None:
+    """Pictures of a person, by that person's generator."""
+    from gan_jax.inference import restore
+
+    redraw(flags, restore.SHEET, scale=flags.scale)
+
+
+def redraw(flags: argparse.Namespace, sheet, holes=None, **how) -> None:
+    """Pictures of the person that `person_flags` name.
+
+    sheet, holes: as PictureJob and PersonRestorer take them.
+    how: what else PersonRestorer takes.
+    """
+    from gan_jax.commands.personalize import open_person
+    from gan_jax.inference.stylize_pictures import PictureJob
+    from gan_jax.personalize import person
+    from gan_jax.personalize.restoration import NOTHING, PersonRestorer
+
+    def log(step, near):
+        end = "\n" if step == flags.steps else ""
+        print(f"\rstep {step}/{flags.steps}, LPIPS {near:.3f}   ", end=end, flush=True)
+
+    person.check_output(flags.out, flags.person)
+    one = open_person(flags)
+    restorer = PersonRestorer(one, holes, steps=flags.steps, log=log, **how)
+    job = PictureJob(restorer, [NOTHING], flags.input, flags.out, sheet=sheet)
+    job.run()
+    person.mark_output(flags.out, one, [*job.made, *flags.out.glob("sheet*/sheet.png")])
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -85,9 +117,25 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=32,
         help="pixels that neighboring tiles share (default %(default)s)",
     )
+    person_flags(parser)
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     for file in flags.input:
         if not file.exists():
             raise ValueError(f"{file}: no such file or folder.")
     return flags
+
+
+def person_flags(parser: argparse.ArgumentParser) -> None:
+    """--person and what goes with it, of a command that redraws a person's pictures."""
+    from gan_jax.commands.personalize import base_flag
+
+    add = parser.add_argument
+    add(
+        "--person",
+        type=pathlib.Path,
+        help="folder that gan-jax personalize wrote: square pictures of that person are redrawn by"
+        " their generator, in place of --model",
+    )
+    base_flag(parser)
+    add("--steps", type=int, default=200, help="of --person's searches (default %(default)s)")

@@ -9,7 +9,8 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 
 from gan_jax.runtime import registry
 
@@ -84,12 +85,19 @@ def person(identity: int) -> tuple[int, int]:
 
 
 def draw(
-    style: str, identity: int, size: int, variant: int | None = None, vary: Sequence[str] = ()
+    style: str,
+    identity: int,
+    size: int,
+    variant: int | None = None,
+    vary: Sequence[str] = (),
+    given: Mapping[str, str] = types.MappingProxyType({}),
 ) -> bytes:
     """A person in a style, as PNG bytes of `size` x `size` RGBA.
 
     variant: the parts `vary` of the drawing ("mouth", "eyes") are those of another person, and all
         else stays; None: all is the person's own.
+    given: options of the drawing that are so and not otherwise, {"clothesVariant": "hoodie",
+        "clothesColor": "#65c9ff"}.
     Raises:
         ValueError: the style has no such part.
     """
@@ -124,10 +132,19 @@ def draw(
             there = f"{part}Variant" in own
             options |= {f"{part}Probability": 100} if there else {f"{part}Probability": 0}
             options |= {f"{part}Variant": [own[f"{part}Variant"]]} if there else {}
+    options |= {k: [x] if k.endswith("Variant") else x for k, x in given.items()}
     svg = dicebear.Avatar(definition, options).to_string()
     svg = svg.replace(VEIL, 'fill="none"')
     return bytes(
         resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
+    )
+
+
+def clothes(style: str) -> tuple[list[str], list[str]]:
+    """(kinds, colors as "#rrggbb") of the clothes of a style that has some."""
+    definition = _validated()[style]
+    return list(definition.components()["clothes"].variants()), list(
+        definition.colors()["clothes"].values()
     )
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from gan_jax.algorithms import inpaint as lama_game
 from gan_jax.data import geometry
-from gan_jax.data.images import in_channels, rounded, to_float
+from gan_jax.data.images import as_rgb, in_channels, rounded, to_float
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import loading, tiling
 from gan_jax.inference.restore import filled as visible
@@ -153,17 +153,12 @@ class Inpainter:
 
         Holes that see each other's surroundings are filled together, others one after the other.
         """
-        channels = picture.shape[-1]
-        old = visible(picture) if channels == 4 else in_channels(picture, 3)
-        made, left = old.copy(), missing.copy()
+        made, left = shown(picture).copy(), missing.copy()
         for rows, columns in windows(missing):
             part = left[rows, columns]
             made[rows, columns] = self._drawn(made[rows, columns], part)
             left[rows, columns] = False
-        soft = softened(missing, self.feather)[..., None]
-        found = in_channels(rounded(soft * made + (1 - soft) * old), min(channels, 3))
-        keeps = channels == 4 and self.holes.given
-        return np.concatenate([found, picture[..., 3:]], -1) if keeps else found
+        return joined(picture, made, missing, self.feather, keeps_alpha=self.holes.given)
 
     def _drawn(self, colors: np.ndarray, missing: Mask) -> np.ndarray:
         """A window's colors uint8 [h, w, 3] as the network draws them, all of it."""
@@ -181,6 +176,26 @@ class Inpainter:
         made = np.asarray(self.sampler.restyle(padded, np.zeros((1, 0), np.float32)))
         drawn = rounded((made[0, : size[0], : size[1], :3] + 1) * 127.5)
         return geometry.fit(drawn, (height, width), "stretch") if scale > 1 else drawn
+
+
+def shown(picture: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "H W 3"]:
+    """The colors of a picture, those of clear pixels the nearest others'."""
+    return visible(picture) if picture.shape[-1] == 4 else in_channels(picture, 3)
+
+
+def joined(
+    picture: UInt8[np.ndarray, "H W C"],
+    made: UInt8[np.ndarray, "H W 3"],
+    missing: Mask,
+    feather: int,
+    *,
+    keeps_alpha: bool,
+) -> np.ndarray:
+    """The picture with what was made in its place where it is missing, blended over `feather`
+    pixels around; uint8 [H, W, as it has, or 3 where its alpha is not kept]."""
+    soft, channels = softened(missing, feather)[..., None], picture.shape[-1]
+    found = in_channels(rounded(soft * made + (1 - soft) * shown(picture)), min(channels, 3))
+    return np.concatenate([found, picture[..., 3:]], -1) if keeps_alpha and channels == 4 else found
 
 
 def windows(missing: Mask) -> list[tuple[slice, slice]]:
@@ -231,9 +246,9 @@ def sheet(holes: Holes) -> Sheet:
         missing = holes.of(before)
         y, x = np.indices(missing.shape) // CHECKS
         ground = np.where((y + x) % 2, 200, 245).astype(np.uint8)[..., None]
-        shown = np.where(missing[..., None], ground, in_channels(before[..., :3], 3))
+        torn = np.where(missing[..., None], ground, as_rgb(before))
         scale = min(1, CELL / max(missing.shape))
         size = tuple(max(1, round(n * scale)) for n in missing.shape)
-        return [geometry.fit(p, size, "stretch") for p in (shown, in_channels(after, 3))]
+        return [geometry.fit(p, size, "stretch") for p in (torn, as_rgb(after))]
 
     return Sheet(cells, ("to be filled", "filled"), of_one=True)

@@ -69,6 +69,8 @@ class PictureJob:
         side: pixels that the shorter side is made first; None: as it is.
         log: takes lines of text.
         sheet: how results are shown.
+    Attributes:
+        made: the files of the results.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class PictureJob:
             if n > 1:
                 raise ValueError(f"two of the results would be {name}: give each its own name.")
         self._rows: list[list[np.ndarray]] = []  # of the contact sheet
-        self._made: set[pathlib.Path] = set()
+        self.made: set[pathlib.Path] = set()
 
     def run(self) -> bool:
         """Whether any file was made; False: no face was found in any picture.
@@ -143,7 +145,7 @@ class PictureJob:
                 animation.write(out, styled, moving.format, moving.loop)
             else:
                 save_png(out, row[-1])
-            self._made.add(out)
+            self.made.add(out)
         if len(self._rows) < SHEET_ROWS:
             self._rows.append(self.sheet.cells(row))
 
@@ -190,14 +192,14 @@ class PictureJob:
         readable = len(self.files) - len(self._quarantine)
         if not readable:
             raise ValueError(f"nothing could be made of the {len(self.files)} images.")
-        faceless = readable - len(self._made) // len(self.looks)
+        faceless = readable - len(self.made) // len(self.looks)
         if faceless and self.stylizer.found is not None:
             self.log(f"no face in {faceless} of {readable} pictures")
-        if not self._made:
+        if not self.made:
             return False
         if len(self._rows) > 1 or len(self.looks) > 1 or self.sheet.of_one:
             self._save_sheet()
-        count = len(self._made)
+        count = len(self.made)
         self.log(
             f"{count} picture{'s' if count > 1 else ''} in {self.out}, by"
             f" {self.stylizer.sampler.step}"
@@ -210,7 +212,7 @@ class PictureJob:
         place = save_sheet(self.out, "sheet.png", lettering.sheet(self._rows, labels))
         for line in notes:
             self.log(f"{place}: {line}")
-        if len(self._made) > len(self._rows) * len(self.looks):
+        if len(self.made) > len(self._rows) * len(self.looks):
             self.log(f"{place} has the first {len(self._rows)} pictures")
 
 

@@ -187,6 +187,11 @@ def test_the_command_writes_pictures_and_a_sheet(command, tmp_path):
     sheet = np.asarray(Image.open(out / "sheet" / "sheet.png"))
     assert sheet.shape[0] > 2 * 60 and sheet.shape[1] >= 2 * 80
     assert "2 pictures in" in done.stdout
+    alpha = picture(channels=4)
+    Image.fromarray(alpha).save(tmp_path / "alpha.png")
+    flags = ["--model", "run", "--out", out, "--box", "3,3,9,9"]
+    assert command(tmp_path / "alpha.png", *flags).returncode == 0
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "alpha.png"))[..., 3], alpha[..., 3])
 
 
 def test_a_clips_place_is_filled_in_every_frame(command, tmp_path):

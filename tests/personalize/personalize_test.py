@@ -7,15 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan_jax import pretrained
 from gan_jax.data.images import composite
 from gan_jax.inference import loading
+from gan_jax.inference.inpaint import Holes
 from gan_jax.nn import alpha
 from gan_jax.personalize import directions, making, person, prior
 from gan_jax.personalize.base import Base, reduced, seen
 from gan_jax.personalize.inversion import Inversion, _correlation, _normalized, masked
 from gan_jax.personalize.prior import Projection
+from gan_jax.personalize.restoration import PersonRestorer
 from gan_jax.personalize.tuning import Tuning
 from tests.nets import pixel_net
 from tests.runs import PALETTE, STYLED, lively, lively_stylegan2, untrained
@@ -345,6 +348,54 @@ def made(base, tuned, tmp_path):
     about = {"made_from": [{"file": "a.png", "sha256": "0"}], "seed": 0}
     person.write(tmp_path / "anna", base, free.params, ws, small, about)
     return tmp_path / "anna"
+
+
+def test_a_persons_picture_is_enlarged_and_filled_by_the_person(base, made, tmp_path):
+    """Better than by a filter and by the mean color: it is one of the person's mixtures."""
+    anna = person.read(made, base)
+    mixture = np.array([0.7, 0.15, 0.15]) @ anna.ws.mean(1)
+    ws = np.repeat(mixture[None, None], base.layers, 1).astype(np.float32)
+    truth = base.pictures(ws, anna.params)[0]
+    opaque = composite(truth, (255, 255, 255))
+    small = np.asarray(Image.fromarray(truth).resize((8, 8), Image.Resampling.BOX))
+    (made_large,) = PersonRestorer(anna, scale=2.0, steps=60)(small[None])
+    assert made_large.shape == (16, 16, 4)
+    by_filter = np.asarray(Image.fromarray(small).resize((16, 16), Image.Resampling.BICUBIC))
+
+    def off(x):
+        return np.abs(composite(x, (255, 255, 255)).astype(int) - opaque).mean()
+
+    assert off(made_large) < off(by_filter)
+    assert PersonRestorer(anna, scale=6.0, steps=2)(small[None]).shape == (1, 48, 48, 4)
+
+    holes = Holes(boxes=((2, 8, 12, 6),))
+    torn = truth.copy()
+    torn[8:14, 2:14] = 0, 0, 0, 255
+    (filled,) = PersonRestorer(anna, holes, feather=0, steps=60)(torn[None])
+    changed = (filled != torn).any(-1)
+    changed[8:14, 2:14] = False
+    assert not changed[truth[..., 3] > 0].any()
+    hole = np.s_[8:14, 2:14, :3]
+    mean = opaque.reshape(-1, 3).mean(0)
+    assert np.abs(filled[hole].astype(int) - truth[hole]).mean() < np.abs(mean - truth[hole]).mean()
+
+
+def test_a_persons_pictures_are_noted_and_forgotten(runs, base, made, tool, tmp_path):
+    Image.fromarray(base.pictures(base.repeat(base.statistics.ws[:1]))[0]).save(tmp_path / "x.png")
+    flags = ["--person", made, "--base", runs / "colors", "--steps", 2, "--out", tmp_path / "out"]
+    done = tool("restore", tmp_path / "x.png", *flags, "--scale", 3)
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "out" / "x.png").size == (48, 48)
+    done = tool("inpaint", tmp_path / "x.png", *flags, "--box", "2,2,5,5")
+    assert done.returncode == 0, done.stderr
+    assert Image.open(tmp_path / "out" / "x.png").size == (16, 16)
+    Image.new("RGB", (40, 20)).save(tmp_path / "wide.png")
+    done = tool("restore", tmp_path / "wide.png", *flags)
+    assert "wide.png: 40x20: a person is redrawn in a square picture" in done.stderr
+    done = tool("inpaint", tmp_path / "x.png", "--out", tmp_path / "out", "--box", "2,2,5,5")
+    assert "give --model, a run or a file of weights; or --person" in done.stderr
+    tool("forget", made)
+    assert not (tmp_path / "out" / "x.png").exists() and (tmp_path / "x.png").exists()
 
 
 def test_a_persons_file(base, tuned, made):
