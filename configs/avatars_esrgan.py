@@ -27,7 +27,7 @@ def get_config(arg=None):
     )
     if arg.smoke:
         c.g, c.d = dict(width=8, layers=1), dict(width=4)
-        c.game.update(pixels_kimg=0.008, features="efflite0", layers=("stage1",))
+        c.game.update(pixels_kimg=0.0, features="efflite0", layers=("stage1",))
         c.game.update(layer_weights=(1.0,))
         c.data.of.update(identities=24, resolution=64)
         c.data.crop = 32

@@ -17,16 +17,18 @@ class Algorithm(base.Translator):
     """G draws a whole picture p of one with holes, m = 1 there and 0 elsewhere; x is the true one.
     The result is p in the holes and the picture elsewhere. Both networks see pixels in [0, 1].
 
-    G minimizes `pixels` (1 - m) |p - x| + `adversarial` softplus(-D(p)) + `feature_matching` the
-    mean over D's layers of the mean (D_l(p) - D_l(x))^2 + `perceptual` the same of a frozen
-    network's maps, summed. D minimizes softplus(-D(x)) + m softplus(D(p)) + (1 - m) softplus(-D(p))
-    + `gamma` |dD(x)/dx|^2: what G need not draw counts as real. D sees p, not the result.
+    G minimizes (`pixels` (1 - m) + `missing` m) |p - x| + `adversarial` softplus(-D(p)) +
+    `feature_matching` the mean over D's layers of the mean (D_l(p) - D_l(x))^2 + `perceptual` the
+    same of a frozen network's maps, summed. D minimizes softplus(-D(x)) + m softplus(D(p)) + (1 -
+    m) softplus(-D(p)) + `gamma` |dD(x)/dx|^2: what G need not draw counts as real. D sees p, not
+    the result.
 
     Attributes:
         g: (colors, 0 in holes; m) [B, H, W, 4] -> p.
         d: picture -> (logits of patches, activations).
-        pixels, adversarial, feature_matching, perceptual, gamma: weights of the terms above.
-            Official: perceptual 30.
+        pixels, missing, adversarial, feature_matching, perceptual, gamma: weights of the terms
+            above. Official: missing 0, perceptual 30. `missing` ties holes to the truth where
+            training is short, and blurs what can't be known.
         features, weights: the frozen network, a name in pretrained.NETS, and its file (None: of the
             installed package).
         layers: its maps that are compared.
@@ -41,6 +43,7 @@ class Algorithm(base.Translator):
     g: nn.Module
     d: nn.Module
     pixels: float = 10.0
+    missing: float = 0.0
     adversarial: float = 10.0
     feature_matching: float = 100.0
     perceptual: float = 0.0
@@ -50,7 +53,7 @@ class Algorithm(base.Translator):
     layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 
     def __post_init__(self):
-        names = "pixels", "adversarial", "feature_matching", "perceptual", "gamma"
+        names = "pixels", "missing", "adversarial", "feature_matching", "perceptual", "gamma"
         base.check_weights(self, *names)
         if not self.layers:
             raise ValueError(f"config.game.layers={self.layers}: give at least one.")
@@ -75,6 +78,10 @@ class Algorithm(base.Translator):
         loss = self.pixels * known + self.adversarial * adversarial
         loss += self.feature_matching * matching
         metrics = {"g/loss": adversarial, "g/pixels": known, "g/feature_matching": matching}
+        if self.missing:
+            drawn = jnp.mean(m * jnp.abs(p - x))
+            loss += self.missing * drawn
+            metrics["g/missing"] = drawn
         if self.perceptual:
             maps = [self.maps(state, pictures) for pictures in (p, x)]
             perceptual = sum(mean_square(*(of[name] for of in maps)) for name in self.layers)

@@ -12,7 +12,8 @@ import safetensors.numpy
 from flax import traverse_util
 from jax import export as jax_export
 
-from gan_jax.inference.exported import NOISE, Exported, load_stablehlo
+from gan_jax import models
+from gan_jax.inference.exported import NOISE, RESTORERS, Exported, load_stablehlo
 from gan_jax.inference.sampler import Sampler
 from gan_jax.nn import conv
 from gan_jax.runtime.files import replace_bytes, replace_text
@@ -38,7 +39,9 @@ def export(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
         "classes": sampler.classes,
         "platforms": PLATFORMS,
     }
-    if sampler.game.translates:
+    if sampler.game.command in RESTORERS:
+        about["input"] = save_restorer(sampler, folder)
+    elif sampler.game.translates:
         save_translator(sampler, folder)
         about["multiple"] = sampler.multiple
     else:
@@ -148,6 +151,40 @@ def save_translator(sampler: Sampler, folder: pathlib.Path) -> None:
         replace_bytes(folder / f"{name}.stablehlo", for_platforms(call, args).serialize())
 
 
+def save_restorer(sampler: Sampler, folder: pathlib.Path) -> str:
+    """A network that restores with its weights inside, for any batch and of PLATFORMS, as
+    RESTORERS names its file; returns what it takes and gives, in words.
+
+    restore.stablehlo: x f32 [b, h, w, 3] in [0, 1], of any size that its network takes, ->
+    pictures as many times as large. inpaint.stablehlo: x f32 [b, H, W, 4] in [-1, 1] of the run's
+    size, -1 in the last channel where it is to be filled, else 1 -> the same, filled.
+    """
+    height, width, channels = sampler.shape
+    b, h, w = jax_export.symbolic_shape("b, 4*h, 4*w")
+    scale = models.traits(sampler.game.g).scale
+    large = sampler.game.command == "restore"
+    shape = (b, h, w, channels) if large else (b, height, width, channels)
+    call = for_platforms(_restores(sampler), [jax.ShapeDtypeStruct(shape, jnp.float32)])
+    replace_bytes(folder / RESTORERS[sampler.game.command], call.serialize())
+    if large:
+        return f"[b, h, w, {channels}] in [0, 1] -> {scale} times as large; h, w multiples of 4"
+    return f"[b, {height}, {width}, {channels}] in [-1, 1], alpha -1 where it is to be filled"
+
+
+def _restores(sampler: Sampler) -> Callable[[jax.Array], jax.Array]:
+    """What `save_restorer` writes."""
+    game, ema, scale = sampler.game, sampler.ema, models.traits(sampler.game.g).scale
+
+    def restore(x):
+        x = jnp.repeat(jnp.repeat(x, scale, 1), scale, 2)  # as the game's pictures stand
+        return (game.restyle(ema, 2 * x - 1, jnp.zeros((x.shape[0], 0))) + 1) / 2
+
+    def inpaint(x):
+        return game.restyle(ema, x, jnp.zeros((x.shape[0], 0)))
+
+    return restore if game.command == "restore" else inpaint
+
+
 def for_platforms(
     call: Callable, args: Sequence, platforms: Sequence[str] = PLATFORMS
 ) -> jax_export.Exported:
@@ -181,6 +218,11 @@ def round_trip(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
         "params": largest(load_orbax(folder / "params")),
     }
     classes = len(sampler.classes)
+    if sampler.game.command in RESTORERS:
+        name = RESTORERS[sampler.game.command]
+        x = np.random.default_rng(0).random((2, *sampler.shape)).astype(np.float32)
+        a, b = (call(x) for call in (jax.jit(_restores(sampler)), load_stablehlo(folder / name)))
+        return found | {name: float(jnp.abs(a - b).max())}
     if sampler.game.translates:
         exported, n, side = Exported(folder), max(1, classes), sampler.multiple
         y = np.arange(n, dtype=np.int32) if classes else None

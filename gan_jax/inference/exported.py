@@ -20,6 +20,8 @@ DAMAGED = (
     struct.error,
 )
 NOISE = "sampler.stablehlo"  # of a generator that draws from noise
+RESTORERS = {"restore": "restore.stablehlo", "inpaint": "inpaint.stablehlo"}
+"""Game.command -> the file of one that restores."""
 
 
 class Exported:
@@ -33,6 +35,13 @@ class Exported:
         """Raises ValueError where the folder lacks a file, or one is damaged, and where its
         generator draws from noise."""
         folder = pathlib.Path(folder)
+        own = [name for name in RESTORERS.values() if (folder / name).is_file()]
+        if own:
+            raise ValueError(
+                f"{folder}: an exported network that restores pictures. Call it as"
+                f" gan_jax.inference.exported.load_stablehlo({str(folder / own[0])!r})(x); what x"
+                " is stands in about.json."
+            )
         if not (folder / "restyle.stablehlo").is_file() and (folder / NOISE).is_file():
             raise ValueError(
                 f"{folder}: an exported generator that draws from noise. Only exported translators"

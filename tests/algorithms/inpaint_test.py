@@ -164,7 +164,7 @@ def test_a_perceptual_term_looks_through_the_frozen_network(monkeypatch):
     from tests.nets import tiny_net
 
     monkeypatch.setitem(pretrained.NETS, "eyes", lambda name, *_: tiny_net("eyes"))
-    one = game(perceptual=3.0, features="eyes", layers=("half", "quarter"))
+    one = game(perceptual=3.0, missing=2.0, features="eyes", layers=("half", "quarter"))
     g, d, carry = one.init(jax.random.key(0), one.example((32, 32, 4), 0))
     frozen = {"eyes": one.frozen["eyes"].params}
     players = (Player(v["params"], v["mutable"], {}) for v in (g, d))
@@ -174,9 +174,12 @@ def test_a_perceptual_term_looks_through_the_frozen_network(monkeypatch):
     value, aux = jax.jit(one.loss_g)(g["params"], state, batch, jax.random.key(0))
     found = aux.metrics
     others = 10 * found["g/pixels"] + 10 * found["g/loss"] + 100 * found["g/feature_matching"]
+    others += 2 * found["g/missing"]
     assert value == pytest.approx(float(others + 3 * found["g/perceptual"]), rel=1e-5)
     p, _ = jax.jit(one.drawn)(g["params"], g["mutable"], inpaint.opened(batch)[2])
-    x, net = batch["target"][..., :3] / 127.5 - 1, one.frozen["eyes"]
+    truth, m = batch["target"][..., :3] / 255, (batch["image"][..., 3:] < 128)
+    assert found["g/missing"] == pytest.approx(float(np.mean(m * np.abs(p - truth))), rel=1e-4)
+    x, net = 2 * truth - 1, one.frozen["eyes"]
     maps = [net.stages(net.params, jnp.asarray(seen)) for seen in (2 * p - 1, x)]
     wanted = sum(np.square(maps[0][name] - maps[1][name]).mean() for name in ("half", "quarter"))
     assert found["g/perceptual"] == pytest.approx(float(wanted), rel=1e-4)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.inference import inpaint, loading, restore
+from gan_jax.inference.exported import load_stablehlo
 from tests import runs
 from tests.paths import FIXTURES
 
@@ -83,3 +84,23 @@ def test_a_file_of_lama_is_a_model(picture, tool, tmp_path):
                 "8,8,9,9", "--out", tmp_path / "out")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "out" / "x.png").size == (48, 40)
+
+
+@pytest.mark.parametrize("kind", ["restore", "inpaint"])
+def test_a_run_is_exported(made, kind, tool, tmp_path, picture):
+    """One that enlarges for small pictures of any size, as they are."""
+    done = tool("export", made[kind], "--out", tmp_path / "exported")
+    assert done.returncode == 0, done.stderr
+    call = load_stablehlo(tmp_path / "exported" / f"{kind}.stablehlo")
+    sampler = loading.load_sampler(made[kind])
+    x = np.random.default_rng(1).random((3, 12, 20, 3)).astype(np.float32)
+    if kind == "restore":
+        wanted = sampler.game.g.apply({"params": sampler.ema["params"]["g"]}, x)
+        np.testing.assert_allclose(call(x), np.clip(wanted, 0, 1), atol=1e-6)
+        assert "2 times as large" in (tmp_path / "exported" / "about.json").read_text()
+    else:
+        x = np.where(np.random.default_rng(1).random((2, 32, 32, 4)) < 0.5, -1, 1).astype("float32")
+        wanted = sampler.restyle(x, np.zeros((2, 0), np.float32))
+        np.testing.assert_allclose(call(x), wanted, atol=1e-5)
+    done = tool("stylize", tmp_path / "exported", tmp_path / "x.png", "--out", tmp_path / "out")
+    assert done.returncode != 0 and f"{kind}.stablehlo" in done.stderr
