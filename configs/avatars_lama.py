@@ -19,9 +19,9 @@ def get_config(arg=None):
     c.data = dict(source="masked", of=portraits, masks="lama")
     c.opt_g = dict(name="adam", lr=1e-3, b1=0.9, b2=0.999, clip_norm=1.0)
     c.opt_d = dict(name="adam", lr=1e-4, b1=0.9, b2=0.999, clip_norm=1.0)
-    c.batch, c.total_kimg = arg.batch, 60.0
+    c.batch, c.total_kimg = arg.batch, 40.0
     c.log_every_kimg, c.sample_every_kimg, c.save_every_kimg = 2.0, 10.0, 10.0
-    c.ema_halflife_kimg, c.eval_every_kimg = 5.0, 30.0
+    c.ema_halflife_kimg, c.eval_every_kimg = 5.0, 20.0
     c.eval = dict(
         metrics=("fidelity", "lpips"), images=240, held_out=dict(of=dict(split="validation"))
     )

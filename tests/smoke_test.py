@@ -56,6 +56,7 @@ ALIKE = {
     "realesrgan_x4",
     "lama_places",
     "deepfill_places",
+    "migan_ffhq256",
 }
 # Of games that keep more than weights between iterations: what makes them use it within two
 # iterations, and after them.

@@ -18,6 +18,7 @@ COMMANDS = {
     "inpaint": "fill holes in pictures and videos",
     "avatar": "draw a person on a photograph in ten drawing styles",
     "personalize": "turn pictures of one person into a generator of that person",
+    "look": "teach a base the look of one drawing, or of a few",
     "encoder": "train a network that reads a base's styles off pictures in one pass",
     "stickers": "draw a pack of stickers of a person",
     "ideas": "draw ideas for a person, such as other clothes, by what you like",

@@ -89,8 +89,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add(
         "--model",
         type=path,
-        help="a run of the games inpaint or deepfill, such as configs/avatars_lama.py's; or a file"
-        " of LaMa's official network, such as big-lama.pt",
+        help="portraits-fill, for drawings of heads; a run of the games inpaint, deepfill or migan;"
+        " or a file of LaMa's or MI-GAN's official network, such as big-lama.pt",
     )
     add("--mask", type=path, help="image of the pictures' size, white where they are filled")
     add(

@@ -2,7 +2,7 @@
 drawn there joins the rest."""
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,6 +11,8 @@ from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
 from gan_jax.algorithms import inpaint as lama_game
+from gan_jax.algorithms import migan as migan_game
+from gan_jax.algorithms.base import Game
 from gan_jax.data import geometry
 from gan_jax.data.images import as_rgb, in_channels, rounded, to_float
 from gan_jax.data.quarantine import ImageRejected
@@ -19,8 +21,12 @@ from gan_jax.inference.restore import filled as visible
 from gan_jax.inference.sampler import Sampler
 from gan_jax.inference.stylize import Look
 from gan_jax.inference.stylize_pictures import Sheet
-from gan_jax.interop import lama
-from gan_jax.models.lama import Discriminator
+from gan_jax.interop import lama, migan
+from gan_jax.interop.arrays import some
+from gan_jax.models import lama as lama_nets
+from gan_jax.models import migan as migan_nets
+from gan_jax.runtime import text, weights
+from gan_jax.state import PyTree
 
 NOTHING = Look("", np.zeros(0, np.float32))
 AROUND = 1.0  # what is seen around a hole, to each side, in the hole's longer side
@@ -35,7 +41,7 @@ Mask = Bool[np.ndarray, "H W"]
 
 def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
     """A run of a game that fills holes, a shared model or one of the zoo by its name; or a file of
-    LaMa's official network (interop.lama).
+    LaMa's or MI-GAN's official network (interop.lama, interop.migan).
 
     Args:
         trusted: dotted paths of modules that may be imported where a run names them.
@@ -45,11 +51,32 @@ def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
     place = pathlib.Path(model)
     if not place.is_file():
         return loading.load_sampler(place, command="inpaint", trusted=trusted)
-    net, variables = lama.read(place)
-    game = lama_game.Algorithm(net, Discriminator())
-    mutable = {"g": {"batch_stats": variables["batch_stats"]}}
-    ema = {"params": {"g": variables["params"]}, "mutable": mutable}
-    return Sampler(game, jax.device_put(ema), (OFFICIAL_SIDE, OFFICIAL_SIDE, 4), (), place, 1)
+    arrays = weights.read(place)
+    try:
+        game, variables, shape = _official(arrays)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+    params, mutable = variables["params"], {k: x for k, x in variables.items() if k != "params"}
+    ema = {"params": {"g": params}, "mutable": {"g": mutable}}
+    return Sampler(game, jax.device_put(ema), shape, (), place, 1)
+
+
+def _official(arrays: Mapping[str, np.ndarray]) -> tuple[Game, PyTree, tuple[int, int, int]]:
+    """(game, variables of its generator, shape of the pictures it was trained on) of an official
+    network's arrays by name. Raises ValueError: another network's."""
+    if any(name.endswith(lama.FIRST) for name in arrays):
+        net, variables = lama.of(arrays)
+        game = lama_game.Algorithm(net, lama_nets.Discriminator())
+        return game, variables, (OFFICIAL_SIDE, OFFICIAL_SIDE, 4)
+    if migan.FIRST in arrays:
+        net, variables = migan.of(arrays)
+        game = migan_game.Algorithm(net, migan_nets.Discriminator(net.shape))
+        return game, variables, net.shape
+    raise ValueError(
+        "neither the official LaMa nor the official MI-GAN for use: it has"
+        f" {text.shown(some(list(arrays)))}. Known are files such as big-lama.pt and"
+        " migan_256_places2.pt."
+    )
 
 
 class Holes(NamedTuple):

@@ -1,4 +1,4 @@
-"""Simulated people and what they like: rules by what was drawn, precision on what was never shown."""
+"""Simulated people and what they like: rules by what was drawn, precision on what is held back."""
 
 import json
 

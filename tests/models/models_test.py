@@ -104,7 +104,7 @@ CRITICS = {  # every model's
     "animegan": {"width": 2}, "white_box": {"width": 2}, "projected": {"width": 2},
     "rrdb": {"width": 2}, "srvgg": {"width": 2}, "srresnet": {"width": 2},
     "style_dcgan": {"width": 2}, "lama": {"width": 2},
-    "deepfill": {"width": 2},
+    "deepfill": {"width": 2}, "migan": {"channel_base": 64, "channel_max": 8},
 }  # fmt: skip
 
 
