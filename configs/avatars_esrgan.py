@@ -8,7 +8,7 @@ def get_config(arg=None):
 
     A compact network (SRVGGNetCompact) and a narrow U-Net critic, on windows of 64 pixels, so that
     it trains on two CPU cores. Small pictures are made by the bicubic filter alone; with
-    --config.data.kind=second_order by Real-ESRGAN's blur, noise and JPEG. Status: short runs only.
+    --config.data.kind=second_order by Real-ESRGAN's blur, noise and JPEG. Status: trained.
     """
     arg = parse_arg(arg, batch=8)
     c = ml_collections.ConfigDict()

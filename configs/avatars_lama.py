@@ -8,7 +8,8 @@ def get_config(arg=None):
 
     Three eighths of the official width and four of its nine blocks; in place of the perceptual term
     what is drawn in holes is compared with the truth pixel by pixel, and the critic has a tenth of
-    its weight, for with all of it flat colors get grain. Holes are LaMa's strokes and boxes. Status: short runs only.
+    its weight, for with all of it flat colors get grain. Holes are LaMa's strokes and boxes.
+    Status: short runs only.
     """
     arg = parse_arg(arg, batch=16)
     c = ml_collections.ConfigDict()
