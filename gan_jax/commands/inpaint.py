@@ -16,7 +16,10 @@ from gan_jax.runtime import cli
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
 
+    import numpy as np
+
     from gan_jax.commands.stylize import check_names, clip_in
+    from gan_jax.data.quarantine import ImageRejected
     from gan_jax.inference import inpaint
     from gan_jax.inference.stylize_pictures import PictureJob
     from gan_jax.inference.stylize_video import VideoJob
@@ -40,16 +43,22 @@ def main(argv: list[str] | None = None) -> None:
     if pictures:
         sheet = inpaint.sheet(holes)
         PictureJob(inpainter, [inpaint.NOTHING], pictures, flags.out, sheet=sheet).run()
+    of_clips = inpaint.Inpainter(sampler, holes, feather=flags.feather, frames=True)
     for clip in clips:
+        try:
+            holes.found(np.zeros((*clip.size, 3), np.uint8))
+        except ImageRejected as reason:
+            raise ValueError(f"{clip.path}: {reason}.") from reason
         for line in clip.notes():
             print(f"{clip.path}: {line}")
         pixels = None if mask is None else hashlib.sha256(mask.tobytes()).hexdigest()
         settings = {"mask": pixels, "box": flags.box, "key": flags.key, "grow": flags.grow}
         settings |= {"tolerance": flags.tolerance, "feather": flags.feather}
-        VideoJob(inpainter, [inpaint.NOTHING], clip, flags.out, None, settings).run()
-    if inpainter.reduced > 1:
+        VideoJob(of_clips, [inpaint.NOTHING], clip, flags.out, None, settings).run()
+    reduced = max(inpainter.reduced, of_clips.reduced)
+    if reduced > 1:
         print(
-            f"around the largest hole the picture was made {inpainter.reduced:.1f} times as small"
+            f"around the largest hole the picture was made {reduced:.1f} times as small"
             " for the network, and what it drew enlarged: `gan-jax restore` makes that sharper"
         )
 
@@ -66,10 +75,15 @@ def read_mask(file: pathlib.Path):
 
 def box(text: str) -> tuple[int, int, int, int]:
     """left,top,width,height."""
-    numbers = [int(part) for part in text.split(",")]
-    if len(numbers) != 4 or numbers[2] < 1 or numbers[3] < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give left,top,width,height in pixels")
-    return tuple(numbers)
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give left,top,width,height, whole numbers of pixels, as in 10,20,30,40"
+        ) from error
+    if width < 1 or height < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: its width and height must be 1 or more")
+    return left, top, width, height
 
 
 def color(text: str) -> tuple[int, int, int]:
@@ -99,7 +113,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="L,T,W,H",
-        help="left, top, width, height in pixels; again for more",
+        help="left, top, width, height in pixels; again for more; --box=-5,0,9,9 where it begins"
+        " outside",
     )
     add("--key", type=color, metavar="#RRGGBB", help="color of what is filled")
     add("--tolerance", type=int, default=0, help="by how much each channel may differ from --key")
@@ -114,7 +129,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if (flags.model is None) == (flags.person is None):
-        raise ValueError("give --model, a run or a file of weights; or --person.")
+        raise ValueError("give one of --model, a run or a file of weights, and --person.")
+    if flags.tolerance and flags.key is None:
+        raise ValueError(f"--tolerance={flags.tolerance}: it is of --key, which is not given.")
     for file in (*flags.input, *([flags.mask] if flags.mask else [])):
         if not file.exists():
             raise ValueError(f"{file}: no such file or folder.")

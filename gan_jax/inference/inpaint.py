@@ -13,6 +13,7 @@ from scipy import ndimage
 from gan_jax.algorithms import inpaint as lama_game
 from gan_jax.algorithms import migan as migan_game
 from gan_jax.algorithms.base import Game
+from gan_jax.checkpoint import shared
 from gan_jax.data import geometry
 from gan_jax.data.images import as_rgb, in_channels, rounded, to_float
 from gan_jax.data.quarantine import ImageRejected
@@ -49,6 +50,9 @@ def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
         ValueError: no such run or file, or another network.
     """
     place = pathlib.Path(model)
+    if not place.exists() and shared.find(place) is None:
+        known = ", ".join(loading.models_for("inpaint"))
+        raise ValueError(f"--model={model}: no such run or file. Or one of {known}.")
     if not place.is_file():
         return loading.load_sampler(place, command="inpaint", trusted=trusted)
     arrays = weights.read(place)
@@ -80,8 +84,8 @@ def _official(arrays: Mapping[str, np.ndarray]) -> tuple[Game, PyTree, tuple[int
 
 
 class Holes(NamedTuple):
-    """What is to be filled, alike in all pictures of a job. Where nothing is said, the pixels that
-    are transparent in a picture.
+    """What is to be filled, alike in all pictures of a job. Where nothing is said, the pixels of a
+    picture that are not opaque.
 
     Attributes:
         file: uint8 [H, W] of 0 to 255, white where it is missing; of the pictures' size.
@@ -106,12 +110,27 @@ class Holes(NamedTuple):
         """True where the picture is to be filled.
 
         Raises:
-            ImageRejected: a mask of another size, a box outside; nothing or all of it is missing.
+            ImageRejected: as `found`; nothing of it is missing.
+        """
+        missing = self.found(picture)
+        if not missing.any():
+            raise ImageRejected(
+                "nothing of it is to be filled: no transparent pixel, none that is white in a mask,"
+                " in a box or of the key color"
+            )
+        return missing
+
+    def found(self, picture: UInt8[np.ndarray, "H W C"]) -> Mask:
+        """The same, where nothing may be missing.
+
+        Raises:
+            ImageRejected: a mask of another size, a box outside; all of it is missing.
         """
         height, width = picture.shape[:2]
-        missing = np.zeros((height, width), bool)
-        if picture.shape[-1] == 4 and not self.given:
-            missing |= picture[..., 3] < 128
+        missing, clear = np.zeros((height, width), bool), np.zeros((height, width), bool)
+        if picture.shape[-1] == 4:
+            clear = picture[..., 3] == 0
+            missing |= (picture[..., 3] < 255) & (not self.given)
         if self.file is not None:
             if self.file.shape != missing.shape:
                 have = "x".join(map(str, self.file.shape[::-1]))
@@ -127,12 +146,7 @@ class Holes(NamedTuple):
             missing[max(top, 0) : top + high, max(left, 0) : left + wide] = True
         if self.key is not None:
             away = np.abs(in_channels(picture[..., :3], 3).astype(int) - self.key)
-            missing |= (away <= self.tolerance).all(-1)
-        if not missing.any():
-            raise ImageRejected(
-                "nothing of it is to be filled: no transparent pixel, none that is white in a mask,"
-                " in a box or of the key color"
-            )
+            missing |= (away <= self.tolerance).all(-1) & ~clear
         if self.grow:
             missing = ndimage.binary_dilation(missing, iterations=self.grow)
         if missing.all():
@@ -148,6 +162,8 @@ class Inpainter:
         sampler: of the run.
         holes: what is to be filled.
         feather: pixels over which what is drawn is blended into the picture around it.
+        frames: whether pictures are a clip's, of which some may have nothing to be filled: those
+            stay as they are.
     Raises:
         ValueError: a number out of its range.
     Attributes:
@@ -159,12 +175,12 @@ class Inpainter:
     found: int | None = None
     tile = 1  # frames of clips go one by one
 
-    def __init__(self, sampler: Sampler, holes: Holes, *, feather: int = 2):
+    def __init__(self, sampler: Sampler, holes: Holes, *, feather: int = 2, frames: bool = False):
         if holes.grow < 0 or feather < 0:
             raise ValueError(f"--grow={holes.grow}, --feather={feather}: they must be 0 or more.")
         if not 0 <= holes.tolerance <= 255:
             raise ValueError(f"--tolerance={holes.tolerance}: it must be 0 to 255.")
-        self.sampler, self.holes, self.feather = sampler, holes, feather
+        self.sampler, self.holes, self.feather, self.frames = sampler, holes, feather, frames
         self.reduced = 1.0
 
     def __call__(self, pictures: np.ndarray, look: Look = NOTHING) -> np.ndarray:
@@ -173,7 +189,8 @@ class Inpainter:
 
         Raises ImageRejected as `Holes.of`.
         """
-        return np.stack([self.filled(picture, self.holes.of(picture)) for picture in pictures])
+        find = self.holes.found if self.frames else self.holes.of
+        return np.stack([self.filled(picture, find(picture)) for picture in pictures])
 
     def filled(self, picture: UInt8[np.ndarray, "H W C"], missing: Mask) -> np.ndarray:
         """One picture uint8 [H, W, 1, 3 or 4] with what is missing drawn.
@@ -220,9 +237,11 @@ def joined(
 ) -> np.ndarray:
     """The picture with what was made in its place where it is missing, blended over `feather`
     pixels around; uint8 [H, W, as it has, or 3 where its alpha is not kept]."""
-    soft, channels = softened(missing, feather)[..., None], picture.shape[-1]
-    found = in_channels(rounded(soft * made + (1 - soft) * shown(picture)), min(channels, 3))
-    return np.concatenate([found, picture[..., 3:]], -1) if keeps_alpha and channels == 4 else found
+    soft, channels = softened(missing, feather)[..., None], min(picture.shape[-1], 3)
+    blended = in_channels(rounded(soft * made + (1 - soft) * shown(picture)), channels)
+    found = np.where(soft > 0, blended, picture[..., :channels])
+    keeps = keeps_alpha and picture.shape[-1] == 4
+    return np.concatenate([found, picture[..., 3:]], -1) if keeps else found
 
 
 def windows(missing: Mask) -> list[tuple[slice, slice]]:

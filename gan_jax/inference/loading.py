@@ -10,6 +10,7 @@ import jax
 
 from gan_jax import checkpoint, models
 from gan_jax.algorithms import make_game
+from gan_jax.checkpoint import shared
 from gan_jax.config import Config, current, set_override
 from gan_jax.inference.exported import Exported
 from gan_jax.inference.sampler import Sampler, check_class_names, check_kind, is_size
@@ -72,6 +73,17 @@ def load_sampler(
     if game.translates and not game.labeled:
         classes = ()  # the data's, of which its one style knows nothing
     return Sampler(game, ema, shape, classes, step, config.batch, changed)
+
+
+def models_for(command: str) -> list[str]:
+    """Names of the zoo's models that a command uses."""
+    found = []
+    for name in shared.names():
+        algorithm = shared.read_meta(shared.ZOO / name)["config"]["algorithm"]
+        module = registry.by_name("algorithms", algorithm, "config.algorithm", "Algorithm")
+        if module.Algorithm.command == command:
+            found.append(name)
+    return found
 
 
 def run_config(path: str | pathlib.Path, trusted: Iterable[str] = ()) -> Config:

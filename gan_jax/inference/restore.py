@@ -104,9 +104,10 @@ def _place(name: str) -> pathlib.Path:
     path = shared.find(pathlib.Path(name)) or pathlib.Path(name)
     if path.exists():
         return path
+    known = [*MODELS, *loading.models_for("restore")]
     if path.suffix or len(path.parts) > 1:
-        raise ValueError(f"--model={name}: no such file or folder. Or one of {', '.join(MODELS)}.")
-    stem, _ = registry.choose(MODELS, name, "--model")
+        raise ValueError(f"--model={name}: no such file or folder. Or one of {', '.join(known)}.")
+    stem, _ = MODELS[registry.choose({each: each for each in known}, name, "--model")]
     if file := in_package(PACKAGE, f"{stem}.param"):
         return file
     raise ValueError(

@@ -235,7 +235,11 @@ def check_kind(game: Game, step: pathlib.Path, command: str) -> None:
             "draws new pictures from noise, and can't change one of yours. `gan-jax sample` draws"
             f" with it; for `gan-jax {command}` train another: {', '.join(games_for(command))}"
         ),
-        "stylize": "turns pictures into pictures, and draws none from noise: use `gan-jax stylize`",
+        "stylize": (
+            "turns pictures into pictures"
+            f"{', and draws none from noise' if command == 'sample' else ' of another style'}: use"
+            " `gan-jax stylize`"
+        ),
         "restore": "makes pictures larger: use `gan-jax restore --model`",
         "inpaint": "fills holes in pictures: use `gan-jax inpaint --model`",
     }

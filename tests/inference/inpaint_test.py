@@ -113,10 +113,11 @@ def test_alpha_says_what_is_missing_where_nothing_else_does():
     x = picture(channels=4).copy()
     x[..., 3] = 255
     x[5:9, 5:9, 3] = 0
+    x[5:9, 9, 3] = 200  # half transparent is missing too: nothing becomes opaque as it is
     made = Inpainter(Filler(), Holes(), feather=0)(x[None])[0]
     assert made.shape == (60, 80, 3)
     changed = (made != x[..., :3]).any(-1)
-    assert changed[5:9, 5:9].all() and changed.sum() == 16
+    assert changed[5:9, 5:10].all() and changed.sum() == 20
 
 
 def test_what_may_say_what_is_missing():
@@ -124,6 +125,9 @@ def test_what_may_say_what_is_missing():
     x[3, 4] = 0, 250, 3
     assert Holes(key=(0, 255, 0), tolerance=5).of(x).sum() == 1
     assert Holes(key=(0, 255, 0), tolerance=5, grow=1).of(x).sum() == 5
+    clear = np.zeros((40, 50, 4), np.uint8)
+    clear[3, 4] = 0, 0, 0, 9
+    assert Holes(key=(0, 0, 0)).of(clear).sum() == 1  # what is clear has no color
     mask = np.zeros((40, 50), np.uint8)
     mask[:2] = 200
     assert Holes(file=mask).of(x).sum() == 100
@@ -211,7 +215,11 @@ def test_a_clips_place_is_filled_in_every_frame(command, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (("--box", "1,2,3"), "give left,top,width,height"),
+        (("--box", "1,2,3"), "give left,top,width,height, whole numbers"),
+        (("--box", "1,2,a,4"), "give left,top,width,height, whole numbers"),
+        (("--box", "1,2,0,4"), "its width and height must be 1 or more"),
+        (("--box", "1,2,3,4", "--tolerance", "5"), "it is of --key, which is not given"),
+        (("--box", "1,2,3,4", "--person", "anna"), "give one of --model"),
         (("--key", "#12"), "give a color as #00ff00"),
         (("--mask", "nowhere.png"), "nowhere.png: no such file"),
     ],
@@ -220,6 +228,38 @@ def test_bad_flags_are_said(command, tmp_path, flags, says):
     Image.fromarray(picture()).save(tmp_path / "x.png")
     done = command(tmp_path / "x.png", "--model", "run", "--out", tmp_path / "o", *flags)
     assert done.returncode != 0 and says in done.stderr
+
+
+def test_hidden_colors_stay():
+    """Under clear pixels, which no mask names."""
+    x = picture(channels=4).copy()
+    x[30:, :, 3] = 0
+    made = Inpainter(Filler(), Holes(boxes=((2, 2, 9, 9),)))(x[None])[0]
+    np.testing.assert_array_equal(made[30:], x[30:])
+
+
+def test_frames_without_the_key_stay():
+    frames = np.stack([picture(seed=1), picture(seed=2)])
+    frames[1, 4:9, 4:9] = 1, 254, 3
+    holes = Holes(key=(1, 254, 3))
+    made = Inpainter(Filler(), holes, feather=0, frames=True)(frames)
+    np.testing.assert_array_equal(made[0], frames[0])
+    assert (made[1, 4:9, 4:9] != frames[1, 4:9, 4:9]).any(-1).all()
+    with pytest.raises(ImageRejected, match="nothing of it"):
+        Inpainter(Filler(), holes)(frames)
+
+
+def test_a_clips_holes_are_checked_first(command, tmp_path):
+    file = clips_test.make(tmp_path / "clip.mp4", frames=2)
+    flags = ["--model", "run", "--out", tmp_path / "out", "--box", "100,100,5,5"]
+    done = command(file, *flags)
+    assert done.returncode != 0
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .endswith("clip.mp4: the box 100,100,5,5 lies outside of its 48x32.")
+    )
+    assert not list(tmp_path.glob("out/*"))
 
 
 def test_a_clip_needs_to_be_told(command, tmp_path):

@@ -104,3 +104,12 @@ def test_a_run_is_exported(made, kind, tool, tmp_path, picture):
         np.testing.assert_allclose(call(x), wanted, atol=1e-5)
     done = tool("stylize", tmp_path / "exported", tmp_path / "x.png", "--out", tmp_path / "out")
     assert done.returncode != 0 and f"{kind}.stablehlo" in done.stderr
+
+
+def test_the_models_that_there_are_are_named(tool, picture, tmp_path):
+    flags = ["--out", tmp_path / "out"]
+    done = tool("inpaint", tmp_path / "x.png", "--model", "nowhere", "--box", "1,1,5,5", *flags)
+    assert "--model=nowhere: no such run or file. Or one of portraits-fill." in done.stderr
+    for name in ("none/x.pth", "portraits-x5"):
+        done = tool("restore", tmp_path / "x.png", "--model", name, *flags)
+        assert done.returncode != 0 and "portraits-x4" in done.stderr, done.stderr

@@ -393,7 +393,7 @@ def test_a_persons_pictures_are_noted_and_forgotten(runs, base, made, tool, tmp_
     done = tool("restore", tmp_path / "wide.png", *flags)
     assert "wide.png: 40x20: a person is redrawn in a square picture" in done.stderr
     done = tool("inpaint", tmp_path / "x.png", "--out", tmp_path / "out", "--box", "2,2,5,5")
-    assert "give --model, a run or a file of weights; or --person" in done.stderr
+    assert "give one of --model, a run or a file of weights, and --person" in done.stderr
     tool("forget", made)
     assert not (tmp_path / "out" / "x.png").exists() and (tmp_path / "x.png").exists()
 
