@@ -154,9 +154,11 @@ class Noise(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"], *, train: bool) -> Float[Array, "B H W C"]:
         n, *size, _ = x.shape
-        own = self.variable(
-            "noise", "const", lambda: jax.random.normal(self.make_rng("params"), size)
-        )
+
+        def own_noise():
+            return jax.random.normal(self.make_rng("params"), size)
+
+        own = self.variable("noise", "const", own_noise)
         strength = self.param("strength", nn.initializers.zeros, ())
         if train:
             rng = self.make_rng("noise")

@@ -40,7 +40,7 @@ def test_unknown_module_suggests():
         ),
     ):
         registry.by_name("algorithms", "noise_to_imag", "config.algorithm")
-    with pytest.raises(ValueError, match="Known: animegan, cut, cyclegan, noise_to_image, "):
+    with pytest.raises(ValueError, match="Known: animegan, cut, cyclegan, deepfill, "):
         registry.by_name("algorithms", "x", "config.algorithm", "Algorithm")
     with pytest.raises(ValueError, match="no module nobody.game"):
         registry.by_name("algorithms", "nobody.game", "config.algorithm")

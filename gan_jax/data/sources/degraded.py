@@ -22,8 +22,8 @@ class Source(source.Source):
     Args:
         of: settings of a source as config.data has them, {"source": "folder", "path": "photos",
             "resolution": 256, "crop": "random"}, of RGB pictures.
-        kind: a name in degradations.KINDS: "bicubic", made small and no more; "second_order",
-            Real-ESRGAN's, with blur, noise and JPEG.
+        kind: "bicubic", made small and no more; "second_order", Real-ESRGAN's, with blur, noise and
+            JPEG (data/degradations.py).
         times: 1 to 8.
         crop: pixels a side; of each picture a window of such a size at a place drawn by the
             sample's seed and number. None: the whole.
@@ -43,7 +43,7 @@ class Source(source.Source):
         self.source = open_source(self.of, "config.data.of")
         self.shape = shape_of(self.source.shape, self.crop, self.times)
         self.degrade = registry.choose(degradations.KINDS, self.kind, "config.data.kind")
-        self.notes, self.colors = self.source.notes, self.source.colors
+        self.notes, self.colors = self.source.notes, dict(self.source.colors)
         self.split, self.names = self.source.split, self.source.names
         how = self.kind, self.times, self.crop
         self.fingerprint = fingerprint(self.partner, *how, self.source.fingerprint)

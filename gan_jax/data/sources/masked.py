@@ -20,8 +20,8 @@ class Source(source.Source):
     Args:
         of: settings of a source as config.data has them, {"source": "folder", "path": "photos",
             "resolution": 256}, of RGB pictures.
-        masks: a name in data.masks.KINDS: "lama" for training, and its test masks "thin", "medium"
-            and "thick"; "deepfill"; "comodgan". A sample's is drawn by its seed and number.
+        masks: "lama" for training, and its test masks "thin", "medium" and "thick"; "deepfill";
+            "comodgan" (data/masks.py). A sample's is drawn by its seed and number.
         missing: the share of pixels that are missing lies above the first and is at most the
             second; other masks are drawn anew.
     Raises:
@@ -38,7 +38,7 @@ class Source(source.Source):
         self.source = open_source(self.of, "config.data.of")
         self.shape = shape_of(self.source.shape)
         check(self.masks, self.missing)
-        self.notes, self.colors = self.source.notes, self.source.colors
+        self.notes, self.colors = self.source.notes, dict(self.source.colors)
         self.split, self.names = self.source.split, self.source.names
         how = self.masks, list(self.missing)
         self.fingerprint = fingerprint(self.partner, *how, self.source.fingerprint)
