@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gan_jax import losses
 from gan_jax.algorithms import base
+from gan_jax.algorithms.holes import filled, opened, torn
 from gan_jax.state import Aux, Phase
 
 
@@ -90,22 +91,8 @@ class Algorithm(base.Translator):
     def apply_generator(self, ema, more, x, style):
         """x: f32 [n, H, W, 4] in [-1, 1], transparent where it is to be filled -> the same, filled
         and opaque."""
-        colors, m = x[..., :3], (x[..., 3:] < 0).astype(jnp.float32)
-        given = jnp.concatenate([colors * (1 - m), m], -1)
+        colors, m, given = torn(x)
         (_, refined), new = base.forward(
             self.g, ema["params"]["g"], ema["mutable"]["g"] | more, given, train=False
         )
         return jnp.concatenate([filled(refined, colors, m), jnp.ones_like(m)], -1), new
-
-
-def opened(batch):
-    """(the true pictures x f32 [B, H, W, 3] in [-1, 1]; m [B, H, W, 1], 1 in their holes; what G is
-    given [B, H, W, 4]) of a batch of data/sources/masked.py."""
-    image, target = base.to_float(batch["image"]), base.to_float(batch["target"])
-    m = (image[..., 3:] < 0).astype(jnp.float32)
-    return target[..., :3], m, jnp.concatenate([image[..., :3] * (1 - m), m], -1)
-
-
-def filled(refined, x, m):
-    """G's picture in the holes, the true one elsewhere."""
-    return m * refined + (1 - m) * x

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from gan_jax.runtime.text import shown
+
 LEVELS = 12  # of a network at most: sides of 4 to 8192
 
 
@@ -50,6 +52,20 @@ def finite(array: np.ndarray, name: str, who: str) -> np.ndarray:
     if not np.isfinite(array).all():
         raise ValueError(f"the {who}'s {name} holds NaN or infinity.")
     return array
+
+
+def checked(flat: Mapping[str, np.ndarray], net: nn.Module, x: jax.Array, who: str) -> dict:
+    """Converted leaves by dotted path, nested, once they are those of `net` on inputs like x.
+
+    Raises:
+        ValueError: one too many, one that lacks, another shape; names it, and the network, `who`.
+    """
+    like = traverse_util.flatten_dict(dict(jax.eval_shape(net.init, jax.random.key(0), x)), sep=".")
+    for name in {**like, **flat}:
+        have, want = (str(list(y[name].shape)) if name in y else "none" for y in (flat, like))
+        if have != want:
+            raise ValueError(f"{shown(name)} is {have}, and {want} in {who}.")
+    return traverse_util.unflatten_dict(flat, sep=".")
 
 
 def some(names: list[str]) -> str:

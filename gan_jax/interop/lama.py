@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
-from gan_jax.interop.arrays import some
+from gan_jax.interop.arrays import checked, some
 from gan_jax.models import lama
 from gan_jax.runtime import weights
 from gan_jax.runtime.text import shown
@@ -72,14 +70,7 @@ def of(arrays: Mapping[str, np.ndarray]) -> Filler:
         if not name.endswith("num_batches_tracked"):
             place, value = _converted(name, array, net)
             flat[place] = np.ascontiguousarray(value, np.float32)
-    like = jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((1, 32, 32, 4)))
-    wanted = {k: x.shape for k, x in traverse_util.flatten_dict(dict(like), sep=".").items()}
-    for name in {**wanted, **flat}:
-        have = list(flat[name].shape) if name in flat else "none"
-        if name not in wanted or have != list(wanted[name]):
-            want = list(wanted[name]) if name in wanted else "none"
-            raise ValueError(f"{shown(name)} is {have}, and {want} in LaMa.")
-    return Filler(net, traverse_util.unflatten_dict(flat, sep="."))
+    return Filler(net, checked(flat, net, jnp.zeros((1, 32, 32, 4)), "LaMa"))
 
 
 def _recognized(arrays: Mapping[str, np.ndarray]) -> lama.Generator:

@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 
-from gan_jax.interop.arrays import some
+from gan_jax.interop.arrays import checked, some
 from gan_jax.models import migan
 from gan_jax.runtime import weights
 from gan_jax.runtime.text import shown
@@ -59,15 +57,7 @@ def of(arrays: Mapping[str, np.ndarray]) -> Filler:
     for name, array in arrays.items():
         if not FIXED.search(name):
             flat[_place(name)] = _converted(name, array)
-    x = jnp.zeros((1, *net.shape[:2], 4))
-    like = jax.eval_shape(net.init, jax.random.key(0), x)
-    wanted = {k: x.shape for k, x in traverse_util.flatten_dict(dict(like), sep=".").items()}
-    for name in {**wanted, **flat}:
-        have = list(flat[name].shape) if name in flat else "none"
-        if name not in wanted or have != list(wanted[name]):
-            want = list(wanted[name]) if name in wanted else "none"
-            raise ValueError(f"{shown(name)} is {have}, and {want} in MI-GAN.")
-    return Filler(net, traverse_util.unflatten_dict(flat, sep="."))
+    return Filler(net, checked(flat, net, jnp.zeros((1, *net.shape[:2], 4)), "MI-GAN"))
 
 
 def _recognized(arrays: Mapping[str, np.ndarray]) -> migan.Generator:

@@ -12,7 +12,6 @@ from gan_jax.nn.norms import BatchNorm
 from gan_jax.nn.resample import pad_to, reflect
 
 EPS = 1e-5  # of batch norms, PyTorch's
-LEAST = 1 << 4  # pixels a side, for reflections at an eighth of the size
 
 
 class Generator(nn.Module):

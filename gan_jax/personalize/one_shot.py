@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from gan_jax import pretrained
 from gan_jax.personalize.base import Base, seen
-from gan_jax.personalize.tuning import FIXED
+from gan_jax.personalize.tuning import FIXED, distances, features_of, step
 from gan_jax.pretrained.perceptual import distance
 from gan_jax.state import PyTree
 
@@ -151,20 +151,24 @@ class OneShot:
         weights = {"net": self.net.params, "g": self.base.params}
         target, ws = jnp.asarray(pictures), jnp.asarray(ws)
         target = gray(target) if self.keep_colors else target
-        wanted = _seen(self, weights, target)
+        wanted = features_of(self, weights, target)
         fixed = (FIXED, COLORS) if self.keep_colors else (FIXED,)
         moving = {name: x for name, x in self.base.params.items() if name not in fixed}
-        opt, rows = _optimizer(self).init(moving), np.repeat(np.arange(n), self.batch)
+        opt, rows = self.optimizer.init(moving), np.repeat(np.arange(n), self.batch)
         start = self._measured(weights, self.base.params, ws, wanted)
-        for step in range(self.steps):
+        for number in range(self.steps):
             others = self._others(rng, len(rows))
             part = target[rows], wanted[rows], mixed(ws[rows], others, self.mask, self.strength)
-            moving, opt, near = _step(self, weights, moving, opt, part)
+            moving, opt, near = step(self, weights, moving, opt, part)
             if log is not None:
-                log(step + 1, float(near))
+                log(number + 1, float(near))
         params = self.base.params | jax.device_get(moving)
         net = f"{self.net.name} (SHA-256 {self.net.sha256})"
         return Taught(params, start, self._measured(weights, params, ws, wanted), net)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.adam(optax.cosine_decay_schedule(self.lr, self.steps))
 
     def _others(self, rng: np.random.Generator, n: int) -> jax.Array:
         """w [n, W] of samples of the base."""
@@ -176,7 +180,7 @@ class OneShot:
         others, found = self._others(np.random.default_rng(0), MEASURED), []
         for code, goal in zip(ws, wanted, strict=True):
             codes = mixed(jnp.repeat(code[None], MEASURED, 0), others, self.mask, self.strength)
-            found.append(np.mean(_distances(self, weights, params, codes, goal[None])))
+            found.append(np.mean(distances(self, weights, params, codes, goal[None])))
         return np.array(found)
 
     def drawn(self, params: PyTree, ws: jax.Array) -> jax.Array:
@@ -190,24 +194,3 @@ class OneShot:
         made = self.drawn(weights["g"] | moving, ws)
         near = distance(seen(self.net, weights["net"], made), wanted).mean()
         return near + self.pixels * jnp.mean(jnp.square(made - target)), near
-
-
-def _optimizer(one_shot):
-    return optax.adam(optax.cosine_decay_schedule(one_shot.lr, one_shot.steps))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _step(one_shot, weights, moving, opt, part):
-    (_, near), grads = jax.value_and_grad(one_shot.loss, has_aux=True)(moving, weights, part)
-    updates, opt = _optimizer(one_shot).update(grads, opt)
-    return optax.apply_updates(moving, updates), opt, near
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _seen(one_shot, weights, x):
-    return seen(one_shot.net, weights["net"], x)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _distances(one_shot, weights, params, ws, wanted):
-    return distance(seen(one_shot.net, weights["net"], one_shot.drawn(params, ws)), wanted)

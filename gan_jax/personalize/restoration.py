@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from gan_jax.data import geometry
+from gan_jax.data.images import composite, in_channels
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference.inpaint import Holes, joined
 from gan_jax.inference.stylize import Look
@@ -43,12 +44,9 @@ class PersonRestorer:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
-        reduced: always 1, in the place of an Inpainter's.
     """
 
     found: int | None = None
-    tile = 1  # frames of clips go one by one
-    reduced = 1.0
 
     def __init__(
         self,
@@ -71,7 +69,8 @@ class PersonRestorer:
         """uint8 [n, H, W, 1, 3 or 4], about square, the head as large in it as in the person's
         pictures -> redrawn, RGB or RGBA as the base has it, or filled.
 
-        Raises ImageRejected: a picture that is not square, or too small; as `Holes.of`.
+        Raises ImageRejected: a picture that is not square, or too small; a result of more than
+        MOST_SIDE pixels a side; as `Holes.of`.
         """
         return np.stack([self._restored(picture) for picture in pictures])
 
@@ -84,21 +83,29 @@ class PersonRestorer:
             )
         if self.holes is not None:
             return self._filled(picture, self.holes.of(picture))
+        size = tuple(max(1, round(n * self.scale)) for n in (height, width))
+        if max(size) > MOST_SIDE:
+            raise ImageRejected(
+                f"{width}x{height} would become {size[1]}x{size[0]}, more than {MOST_SIDE} pixels a"
+                " side; give a smaller --scale"
+            )
         side = self.person.base.shape[0]
         smaller = (n for n in range(1, side + 1) if side % n == 0)
         times = next(n for n in smaller if side // n <= max(height, LEAST))
         shape = (side // times, side // times, self.person.base.shape[2])
-        ws, _ = self.project(fitted(picture, shape), times=times, log=self.log)
-        size = tuple(min(MOST_SIDE, max(1, round(n * self.scale))) for n in (height, width))
+        ws, _ = self.project(fitted(squared(picture), shape), times=times, log=self.log)
         return self._drawn(ws, size)
 
     def _filled(self, picture: UInt8[np.ndarray, "H W C"], missing: Bool[np.ndarray, "H W"]):
         base, size = self.person.base, picture.shape[:2]
-        known = geometry.fit(np.where(missing, 0, 255)[..., None].astype(np.uint8), base.shape[:2])
+        known = np.where(missing, 0, 255)[..., None].astype(np.uint8)
+        known = geometry.fit(known, base.shape[:2], "stretch")
         mask = (known[..., 0] == 255).astype(np.float32)
-        ws, _ = self.project(fitted(picture, base.shape), mask=mask, log=self.log)
+        ws, _ = self.project(fitted(squared(picture), base.shape), mask=mask, log=self.log)
         drawn = self._drawn(ws, size)
-        return joined(picture, drawn[..., :3], missing, self.feather, keeps_alpha=self.holes.given)
+        if base.has_alpha:
+            drawn = composite(drawn, ground_of(picture, missing))
+        return joined(picture, drawn, missing, self.feather, keeps_alpha=self.holes.given)
 
     def _drawn(self, ws: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """A style for each layer [L, W] as a picture uint8 [*size, C]; larger than the base's in
@@ -110,3 +117,21 @@ class PersonRestorer:
         else:
             made = base.pictures(ws[None], self.person.params)[0]
         return geometry.fit(made, size, "stretch")
+
+
+def squared(picture: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "n n C"]:
+    """A picture that is about square, stretched to be so: as results are stretched back."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    return picture if height == width else geometry.fit(picture, (side, side), "stretch")
+
+
+def ground_of(
+    picture: UInt8[np.ndarray, "H W C"], missing: Bool[np.ndarray, "H W"]
+) -> tuple[int, int, int]:
+    """The median RGB color of what is known at a picture's edge, which shows where the person is
+    clear; white where nothing of it is known."""
+    edge = np.ones(missing.shape, bool)
+    edge[1:-1, 1:-1] = False
+    known = in_channels(picture[..., :3], 3)[edge & ~missing]
+    return tuple(int(x) for x in np.median(known, 0)) if len(known) else (255, 255, 255)

@@ -93,11 +93,11 @@ class Tuning:
         weights = {"net": self.net.params, "g": self.base.params}
         target, ws = jnp.asarray(pictures), jnp.asarray(ws)
         wanted = np.concatenate(
-            [_seen(self, weights, target[i : i + 1]) for i in range(n)]
+            [features_of(self, weights, target[i : i + 1]) for i in range(n)]
         )  # one shape: one compilation
         params = self.base.params
         moving = {name: x for name, x in params.items() if name != FIXED}
-        opt, samples = _optimizer(self).init(moving), self.base.statistics.ws
+        opt, samples = self.optimizer.init(moving), self.base.statistics.ws
         start = self._measured(weights, params, ws, wanted)
         now, done = start, 0
         for done in range(1, self.rounds + 1):
@@ -110,7 +110,7 @@ class Tuning:
             for rows in order.reshape(-1, size):
                 others = jnp.asarray(samples[rng.integers(len(samples), size=size)])
                 part = target[rows], jnp.asarray(wanted[rows]), ws[rows], others
-                moving, opt, near[rows] = _step(self, weights, moving, opt, part)
+                moving, opt, near[rows] = step(self, weights, moving, opt, part)
             now = near
             if log is not None:
                 log(done, now)
@@ -118,10 +118,18 @@ class Tuning:
         net = f"{self.net.name} (SHA-256 {self.net.sha256})"
         return Tuned(params, start, self._measured(weights, params, ws, wanted), done, net)
 
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.adam(self.lr)
+
+    def drawn(self, params: PyTree, ws: jax.Array) -> jax.Array:
+        """Codes as they are compared."""
+        return self.base.draw(params, ws)
+
     def _measured(self, weights, params, ws, wanted) -> np.ndarray:
         """LPIPS of each picture, [n]."""
         rows = (slice(i, i + 1) for i in range(len(ws)))
-        found = [_distance(self, weights, params, ws[k], wanted[k]) for k in rows]
+        found = [distances(self, weights, params, ws[k], wanted[k]) for k in rows]
         return np.concatenate(found)
 
     def loss(self, moving, weights, part):
@@ -140,22 +148,24 @@ class Tuning:
         return loss, near
 
 
-def _optimizer(tuning):
-    return optax.adam(tuning.lr)
+# Of Tuning and of one_shot.OneShot: both have net, optimizer, drawn and loss.
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _step(tuning, weights, moving, opt, part):
-    (_, near), grads = jax.value_and_grad(tuning.loss, has_aux=True)(moving, weights, part)
-    updates, opt = _optimizer(tuning).update(grads, opt)
+def step(how, weights, moving, opt, part):
+    """(moving, opt, what `loss` tells beside) after a step of Adam on `moving`."""
+    (_, near), grads = jax.value_and_grad(how.loss, has_aux=True)(moving, weights, part)
+    updates, opt = how.optimizer.update(grads, opt)
     return optax.apply_updates(moving, updates), opt, near
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _seen(tuning, weights, x):
-    return seen(tuning.net, weights["net"], x)
+def features_of(how, weights, x):
+    """What LPIPS compares of pictures, [n, F]."""
+    return seen(how.net, weights["net"], x)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _distance(tuning, weights, params, ws, wanted):
-    return distance(seen(tuning.net, weights["net"], tuning.base.draw(params, ws)), wanted)
+def distances(how, weights, params, ws, wanted):
+    """LPIPS of codes as they are drawn from pictures of these features, [n]."""
+    return distance(seen(how.net, weights["net"], how.drawn(params, ws)), wanted)

@@ -295,9 +295,9 @@ def test_the_objective_by_hand(shape, compared):
 
 
 def test_r1_has_steps_of_its_own():
-    order = lambda **settings: [
-        (phase.who, phase.every) for phase in official_game(**settings).phases
-    ]
+    def order(**settings):
+        return [(phase.who, phase.every) for phase in official_game(**settings).phases]
+
     assert order() == [("g", 1), ("d", 1), ("d", 16)]
     assert order(r1_every=4, gamma=0.0) == [("g", 1), ("d", 1)]
 

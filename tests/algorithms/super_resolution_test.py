@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from gan_jax import algorithms, config, pretrained
 from gan_jax.algorithms import super_resolution
@@ -15,6 +16,7 @@ from gan_jax.data import degradations
 from gan_jax.models import rrdb, srvgg
 from gan_jax.state import Phase, Player, TrainState
 from tests.nets import tiny_net
+from tests.paths import ROOT
 
 SHAPE = (16, 24, 3)
 
@@ -122,9 +124,8 @@ def test_critics_term_and_where_its_gradient_goes(relativistic):
     half = 0.5 if relativistic else 1
     assert value == pytest.approx(half * (softplus(-real) + softplus(made)), rel=1e-5)
     y, fake = batch["target"] / 255, 0.9 * batch["image"] / 255
-    sigmoid = lambda x: 1 / (1 + np.exp(-x))
-    of_real = (-sigmoid(-real)[..., None] * y).mean((0, 1, 2))
-    of_fake = (sigmoid(made)[..., None] * fake).mean((0, 1, 2))
+    of_real = (-expit(-real)[..., None] * y).mean((0, 1, 2))
+    of_fake = (expit(made)[..., None] * fake).mean((0, 1, 2))
     np.testing.assert_allclose(grads["d"]["weights"], half * (of_real + of_fake), rtol=1e-3)
 
 
@@ -168,7 +169,7 @@ def test_bad_settings_are_said(settings, says):
 def test_network_and_data_enlarge_alike():
     """A network of other than the data's scale would read every fourth of pixels that stand in
     squares of two."""
-    made = config.load("configs/avatars_esrgan.py:smoke", ["data.times=2"])
+    made = config.load(f"{ROOT}/configs/avatars_esrgan.py:smoke", ["data.times=2"])
     one = dataclasses.replace(game(), g=srvgg.Generator(scale=4), d=rrdb.Discriminator())
 
     class Data:

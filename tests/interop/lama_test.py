@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from flax import traverse_util
 
 from gan_jax.interop import lama
 from gan_jax.runtime import weights
@@ -80,8 +81,7 @@ def _number(n):
 def assert_official(found):
     wanted = lama.of(ARRAYS)
     assert found.net == wanted.net
-    flat = lambda tree: {k: v for k, v in lama.traverse_util.flatten_dict(tree).items()}
-    ours, theirs = flat(found.variables), flat(wanted.variables)
+    ours, theirs = (traverse_util.flatten_dict(x.variables) for x in (found, wanted))
     assert ours.keys() == theirs.keys()
     for name, x in ours.items():
         np.testing.assert_array_equal(x, theirs[name])

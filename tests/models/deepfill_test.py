@@ -102,7 +102,9 @@ def attention_by_hand(x, m):
     h, w = height // 2, width // 2
 
     def around(values, y, x, offsets):
-        inside = lambda i, j: 0 <= i < values.shape[0] and 0 <= j < values.shape[1]
+        def inside(i, j):
+            return 0 <= i < values.shape[0] and 0 <= j < values.shape[1]
+
         zero = np.zeros(values.shape[2:])
         places = [(y + i, x + j) for i in offsets for j in offsets]
         return np.array([values[place] if inside(*place) else zero for place in places])
@@ -159,7 +161,10 @@ def test_nothing_is_copied_from_holes():
 
 def test_features_of_zeros_have_a_finite_gradient():
     m = jnp.zeros((1, 8, 8, 1))
-    total = lambda x: jnp.sum(deepfill.contextual_attention(x, m))
+
+    def total(x):
+        return jnp.sum(deepfill.contextual_attention(x, m))
+
     assert np.isfinite(jax.jit(jax.grad(total))(jnp.zeros((1, 8, 8, 2)))).all()
 
 
@@ -198,7 +203,10 @@ def test_the_coarse_picture_is_seen_in_holes_only(holes):
 
 def test_both_branches_and_all_layers_learn():
     draw, params, given = drawing((32, 40))
-    total = lambda params: sum(jnp.sum(jnp.square(x)) for x in draw(params, given))
+
+    def total(params):
+        return sum(jnp.sum(jnp.square(x)) for x in draw(params, given))
+
     grads = jax.jit(jax.grad(total))(params)
     assert all(float(jnp.abs(layer["kernel"]).max()) > 0 for layer in grads.values())
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gan_jax import pretrained
+from gan_jax.data import geometry
 from gan_jax.data.images import composite
 from gan_jax.inference import loading
 from gan_jax.inference.inpaint import Holes
@@ -380,6 +381,25 @@ def test_a_persons_picture_is_enlarged_and_filled_by_the_person(base, made, tmp_
     assert np.abs(filled[hole].astype(int) - truth[hole]).mean() < np.abs(mean - truth[hole]).mean()
 
 
+def test_what_is_clear_in_the_person_takes_the_pictures_ground(base, made):
+    """Of a picture without alpha; and one that is not quite square is stretched both ways."""
+    anna = person.read(made, base)
+    drawn = base.pictures(np.repeat(anna.ws.mean(1)[:1, None], base.layers, 1), anna.params)[0]
+    picture = composite(drawn, (10, 200, 30)).copy()
+    holes = Holes(boxes=((4, 4, 8, 8),))
+    restorer = PersonRestorer(anna, holes, feather=0, steps=2)
+    restorer._drawn = lambda ws, size: np.zeros((*size, 4), np.uint8)  # nothing but ground
+    (filled,) = restorer(picture[None])
+    edge = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
+    assert (filled[4:12, 4:12] == np.median(edge, 0).astype(int)).all()
+    wide = geometry.fit(picture, (16, 17), "stretch")
+    seen = []
+    restorer.project = lambda x, **given: seen.append((x, given)) or (anna.ws[0], 0.0)
+    assert restorer(wide[None]).shape == (1, 16, 17, 3)
+    (x, given) = seen[0]
+    assert x.shape == base.shape and given["mask"][:, 0].all() and given["mask"][:, -1].all()
+
+
 def test_a_persons_pictures_are_noted_and_forgotten(runs, base, made, tool, tmp_path):
     Image.fromarray(base.pictures(base.repeat(base.statistics.ws[:1]))[0]).save(tmp_path / "x.png")
     flags = ["--person", made, "--base", runs / "colors", "--steps", 2, "--out", tmp_path / "out"]
@@ -392,6 +412,9 @@ def test_a_persons_pictures_are_noted_and_forgotten(runs, base, made, tool, tmp_
     Image.new("RGB", (40, 20)).save(tmp_path / "wide.png")
     done = tool("restore", tmp_path / "wide.png", *flags)
     assert "wide.png: 40x20: a person is redrawn in a square picture" in done.stderr
+    Image.new("RGB", (100, 100)).save(tmp_path / "large.png")
+    done = tool("restore", tmp_path / "large.png", *flags, "--scale", 16)
+    assert "large.png: 100x100 would become 1600x1600, more than 1024 pixels a side" in done.stderr
     done = tool("inpaint", tmp_path / "x.png", "--out", tmp_path / "out", "--box", "2,2,5,5")
     assert "give one of --model, a run or a file of weights, and --person" in done.stderr
     tool("forget", made)
