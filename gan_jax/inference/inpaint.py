@@ -212,7 +212,6 @@ class Inpainter:
         self.reduced = max(self.reduced, scale)
         size = tuple(max(1, round(n / scale)) for n in (height, width))
         rgba = np.concatenate([colors, np.where(missing, 0, 255)[..., None].astype(np.uint8)], -1)
-        rgba[missing] = 0
         small = geometry.fit(rgba, size, "stretch") if scale > 1 else rgba
         # what a filter mixed with a hole is missing too
         small = np.where(small[..., 3:] < 255, np.uint8(0), small)

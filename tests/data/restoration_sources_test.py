@@ -46,10 +46,13 @@ def test_what_is_random_goes_by_seed_and_number(folder):
     np.testing.assert_array_equal(one["image"][:2], again["image"][::-1])
     assert (one["image"][1] != one["image"][2]).any()
     assert (one["target"][1] != one["target"][2]).any()  # another window
-    # its truth is a window of the picture
-    whole = open_source(folder).load(np.array([1]), seeds(7))["image"][0]
-    views = np.lib.stride_tricks.sliding_window_view(whole, (32, 32, 3))
-    assert (views[..., 0, :, :, :] == one["target"][1]).all((2, 3, 4)).any()
+    # its truth is a window of the picture, of another place in each
+    wholes, places = open_source(folder).load(np.array([0, 1]), seeds(7, 7))["image"], []
+    for whole, window in zip(wholes, one["target"][:2], strict=True):
+        views = np.lib.stride_tricks.sliding_window_view(whole, (32, 32, 3))
+        found = np.argwhere((views[..., 0, :, :, :] == window).all((2, 3, 4)))
+        places.append(found.tolist())
+    assert len(places[0]) == len(places[1]) == 1 and places[0] != places[1]
 
 
 def test_a_picture_with_holes_stands_beside_itself(folder):

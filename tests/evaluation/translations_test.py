@@ -47,6 +47,18 @@ def test_fidelity_beside_the_copy():
     assert found["ssim_input"] < 1
 
 
+def test_fidelity_to_an_opaque_truth_is_that_of_its_colors():
+    """Of pictures whose holes are filled: alpha, equal everywhere, must not add to the PSNR."""
+    x = noise(4, high=200)
+
+    def with_alpha(value):
+        return images(np.concatenate([value, np.full_like(x[..., :1], 255)], -1))
+
+    found = fidelity.likeness(*map(with_alpha, (x + 10, x, x + 20)))
+    assert found == fidelity.likeness(*map(images, (x + 10, x, x + 20)))
+    assert found["psnr"] == pytest.approx(20 * np.log10(25.5))
+
+
 def features_of(*args, **more):
     return noise(*args, **more).reshape(args[0], -1).astype(np.float32) / 255
 

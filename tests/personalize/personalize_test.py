@@ -18,6 +18,7 @@ from gan_jax.nn import alpha
 from gan_jax.personalize import directions, making, person, prior
 from gan_jax.personalize.base import Base, reduced, seen
 from gan_jax.personalize.inversion import Inversion, _correlation, _normalized, masked
+from gan_jax.personalize.pictures import fitted
 from gan_jax.personalize.prior import Projection
 from gan_jax.personalize.restoration import PersonRestorer
 from gan_jax.personalize.tuning import Tuning
@@ -397,7 +398,10 @@ def test_what_is_clear_in_the_person_takes_the_pictures_ground(base, made):
     restorer.project = lambda x, **given: seen.append((x, given)) or (anna.ws[0], 0.0)
     assert restorer(wide[None]).shape == (1, 16, 17, 3)
     (x, given) = seen[0]
-    assert x.shape == base.shape and given["mask"][:, 0].all() and given["mask"][:, -1].all()
+    square = geometry.fit(wide, (17, 17), "stretch")
+    np.testing.assert_array_equal(x, fitted(square, base.shape))
+    mask = given["mask"]
+    assert mask[:, 0].all() and mask[:, -1].all() and not mask[5:11, 5:10].any()
 
 
 def test_a_persons_pictures_are_noted_and_forgotten(runs, base, made, tool, tmp_path):
