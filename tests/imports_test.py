@@ -10,6 +10,7 @@ ROOT = pathlib.Path(gan_jax.__file__).parent
 LEVELS = """
 main
 commands
+studio
 training
 start
 build

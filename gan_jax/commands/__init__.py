@@ -8,6 +8,7 @@ import gan_jax
 from gan_jax.runtime import cli, registry
 
 COMMANDS = {
+    "studio": "a page in the browser for all of it, without typing commands",
     "train": "train a GAN, or go on with a run",
     "configs": "list the configs that come with the package",
     "describe": "list a config's settings and networks, with what each means",

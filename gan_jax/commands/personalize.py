@@ -35,6 +35,7 @@ def main(argv: list[str] | None = None) -> None:
         locality=flags.locality,
         encoder=reads,
         seed=flags.seed,
+        preview=flags.preview,
     )
     of_base = "" if flags.base == DEFAULT else f" --base {flags.base}"
     print(f"next: gan-jax stickers {flags.out}{of_base} --out pack")
@@ -70,6 +71,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="of gan-jax encoder: where the inversion starts (default that of the base, if it has"
         " one)",
+    )
+    add(
+        "--preview",
+        type=path,
+        metavar="FILE",
+        help="a PNG that shows how far it is, written again and again",
     )
     add("--seed", type=int, default=0, help="another seed, another course (default 0)")
     cli.trusts_code(parser)

@@ -17,14 +17,31 @@ def main(argv: list[str] | None = None) -> None:
     layers = cli.parse_numbers(flags.layers, "--layers") if flags.layers is not None else None
 
     from gan_jax.inference import generate, loading
+    from gan_jax.personalize import directions
+    from gan_jax.personalize.base import Base
 
+    edits = directions.parse(flags.edit or "")
     sampler = loading.load_sampler(flags.checkpoint, command="sample", trusted=flags.trust_code)
     chosen = {"name": flags.name, "truncation": flags.truncation}
     if columns:
         sheet = generate.mix(sampler, seeds, columns, flags.out, layers=layers, **chosen)
         print(f"{sheet}: {len(seeds)} x {len(columns)} mixtures, from {sampler.step}")
         return
-    count, sheet = generate.generate(sampler, seeds, flags.out, cols=flags.cols, **chosen)
+    edit, notes = None, {}
+    if edits:
+        base = Base(sampler)
+        by_name = directions.known(base)
+
+        def edit(ws):
+            moved, lines = directions.apply(base, ws, edits, by_name)
+            notes.update(dict.fromkeys(lines))
+            return moved
+
+    count, sheet = generate.generate(
+        sampler, seeds, flags.out, cols=flags.cols, edit=edit, **chosen
+    )
+    for line in notes:
+        print(line)
     print(f"{count} pictures in {flags.out}, all of them on {sheet}, from {sampler.step}")
     cli.print_omitted_classes(len(sampler.columns(flags.name)), len(sampler.classes), flags.name)
 
@@ -58,12 +75,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=8,
         help="columns of the grid where there is one class or none (default %(default)s)",
     )
+    add(
+        "--edit",
+        metavar="NAME=AMOUNT,...",
+        help="of a generator with styles: move all along directions, a class, pca0 to pca9 or sefa0"
+        " to sefa9, such as pca0=1.5,sefa2=-1",
+    )
     add("--mix", metavar="SEEDS", help="style mixing: the columns of sheet/mix.png")
     add("--layers", help="with --mix: layers from the column, 0 the coarsest (default: first half)")
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if flags.cols < 1:
         raise ValueError(f"--cols={flags.cols}: it must be at least 1.")
+    if flags.edit is not None and flags.mix is not None:
+        raise ValueError("--edit and --mix don't go together: give one of them.")
     if flags.layers is not None and flags.mix is None:
         raise ValueError("--layers is for style mixing: give --mix too.")
     return flags

@@ -1,7 +1,7 @@
 """New pictures from noise as files: one a seed and a class, a grid of them all, style mixing."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,12 +18,15 @@ def generate(
     name: str | None = None,
     truncation: float | None = None,
     cols: int = 8,
+    edit: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[int, pathlib.Path]:
     """A PNG a seed and a class in `out`, and sheet/grid.png, a row a seed and a column a class.
 
     Args:
         name: only this class; None: all, data.images.MOST_COLUMNS at most.
         cols: of the grid, where there is one class or none.
+        edit: styles f32 [n, L, W] -> others that are drawn in their place; of a generator that
+            `has_styles`.
     Returns (how many pictures, the grid's file). Raises ValueError where there is no such class.
     """
     labels = sampler.columns(name)
@@ -32,7 +35,12 @@ def generate(
     rows = []
     for seed in seeds:  # a picture depends on its own seed only, not on its neighbors
         z = np.repeat(sampler.latents([seed], truncation), max(1, len(labels)), axis=0)
-        rows.append(to_uint8(sampler(z, y, truncation)))
+        if edit is None:
+            rows.append(to_uint8(sampler(z, y, truncation)))
+        else:
+            rows.append(
+                to_uint8(sampler.render(edit(np.asarray(sampler.styles(z, y, truncation)))))
+            )
         for image, label in zip(rows[-1], names or [""], strict=True):
             save_png(out / _file(seed, label, sampler.classes), image)
     pictures = np.concatenate(rows)

@@ -1,7 +1,7 @@
 """Pictures of one person -> that person's generator: read, inverted, tuned, looked at, kept."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 import gan_jax
 from gan_jax import pretrained
 from gan_jax.data import generated, geometry
-from gan_jax.data.images import grid, save_sheet, to_uint8
+from gan_jax.data.images import grid, save_png, save_sheet, to_uint8
 from gan_jax.nn import alpha
 from gan_jax.personalize import encoder as encoders
 from gan_jax.personalize import person, prior
@@ -38,6 +38,7 @@ def make(
     locality: float = 0.1,
     encoder: Encoder | None = None,
     seed: int = 0,
+    preview: pathlib.Path | None = None,
     log: Callable[[str], None] = print,
 ) -> Person:
     """Makes a person of `pictures` in the folder `out`: its files, sheet/pictures.png (each
@@ -48,6 +49,8 @@ def make(
         rounds, locality: of the tuning.
         encoder: where the inversion starts; None: that of the base, if there is one, or else at
             the most similar samples.
+        preview: a PNG that is written again and again: the pictures, as they are inverted and,
+            every ten rounds, as they are tuned.
         log: takes lines of progress and of what was found.
     """
     person.check_place(out)
@@ -70,9 +73,21 @@ def make(
     for line in two_groups(found.ws.mean(1), pictures.names):
         log(line)
 
-    def of_tuning(number, near):
+    kept = np.asarray(alpha.straight(jnp.asarray(pictures.values)))
+    rows = [to_uint8(kept), base.pictures(found.ws)]
+    mark = generated.xmp(f"gan_jax {gan_jax.__version__}")
+
+    def show(*drawn):
+        if preview is not None:
+            save_png(preview, _side_by_side([*rows, *drawn]), mark)
+
+    def of_tuning(number, near, params):
         if number % 10 == 0:
             log(f"  round {number}/{rounds}: LPIPS {near.mean():.3f} (worst {near.max():.3f})")
+            if preview is not None:
+                show(base.pictures(found.ws, params))
+
+    show()
 
     log("tuning")
     tuning = Tuning(base, rounds, locality=locality)
@@ -82,20 +97,22 @@ def make(
         f" inverted ({found.net.split()[0]}); {tuned.start.mean():.3f} to"
         f" {tuned.distance.mean():.3f} tuned ({tuned.net.split()[0]})"
     )
-    kept = np.asarray(alpha.straight(jnp.asarray(pictures.values)))
-    small = kept_size(to_uint8(kept))
+    small = kept_size(rows[0])
     about = record(pictures, found, tuned) | {"seed": seed, "space": space, "locality": locality}
     person.write(out, base, tuned.params, found.ws, small, about)
     made = person.read(out, base)
-    mark = generated.xmp(f"gan_jax {gan_jax.__version__}")
-    rows = [to_uint8(kept), base.pictures(found.ws), base.pictures(made.ws, made.params)]
-    shown = np.concatenate([row[:SHOWN] for row in rows])
-    save_sheet(out, "pictures.png", grid(shown, min(n, SHOWN)), mark)
+    rows.append(base.pictures(made.ws, made.params))
+    save_sheet(out, "pictures.png", _side_by_side(rows), mark)
     new, taken = sample(made, SHOWN, seed)
     save_sheet(out, "samples.png", grid(base.pictures(new, made.params), 4), mark)
     log(taken)
     log(f"{out}: {(out / person.WEIGHTS).stat().st_size / 1e6:.2f} MB; pictures in {out}/sheet")
     return made
+
+
+def _side_by_side(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 [n, H, W, C] each -> one picture, the first SHOWN of a row below those before."""
+    return grid(np.concatenate([row[:SHOWN] for row in rows]), min(len(rows[0]), SHOWN))
 
 
 def record(pictures: Pictures, found: Inverted, tuned: Tuned) -> dict:

@@ -81,12 +81,12 @@ class Tuning:
         ws: Float[np.ndarray, "n L W"],
         *,
         seed: int = 0,
-        log: Callable[[int, np.ndarray], None] | None = None,
+        log: Callable[[int, np.ndarray, PyTree], None] | None = None,
     ) -> Tuned:
         """Tunes for pictures of the base's shape in [-1, 1], premultiplied where they have alpha,
         and their styles.
 
-        log: takes (round, LPIPS [n]), after each.
+        log: takes (round, LPIPS [n], the weights), after each.
         """
         n, rng = len(pictures), np.random.default_rng(seed)
         size = min(self.batch, n)
@@ -113,7 +113,7 @@ class Tuning:
                 moving, opt, near[rows] = step(self, weights, moving, opt, part)
             now = near
             if log is not None:
-                log(done, now)
+                log(done, now, params | moving)
         params = params | jax.device_get(moving)
         net = f"{self.net.name} (SHA-256 {self.net.sha256})"
         return Tuned(params, start, self._measured(weights, params, ws, wanted), done, net)

@@ -1,0 +1,214 @@
+"""Train: a run on the user's pictures or on built-in ones, watched, stopped, and gone on with."""
+
+import json
+import pathlib
+import re
+import shutil
+from typing import NamedTuple
+
+import gradio as gr
+import pandas as pd
+
+from gan_jax.runtime import files
+from gan_jax.studio import parts, uploads
+from gan_jax.studio.jobs import Job
+from gan_jax.studio.panel import PRIVATE, Panel, Studio, first
+from gan_jax.studio.tabs.avatar import checked_name, copy
+
+COMMAND = "studio.json"  # in a run's folder: how it was begun here
+PICTURES = "pictures"  # of the studio's folder: what runs are trained on
+IMAGES = "thousands of pictures"
+LOSSES = {"d/loss": "D loss", "g/loss": "G loss"}
+MOST_PICTURES = 5000  # that come from the page
+POINTS = 400  # of a curve
+
+
+class Recipe(NamedTuple):
+    """Attributes:
+    config: its name.
+    least: pictures that it needs; 0: it has its own.
+    inside: whether they lie in a folder of the folder, as a class.
+    kimg: thousands of pictures that D sees, of the config itself.
+    """
+
+    config: str
+    least: int
+    inside: bool
+    kimg: float
+
+
+RECIPES = {
+    "New pictures like mine (30 or more; about an hour)": Recipe("folder", 30, False, 160.0),
+    "A drawing style from about ten heads (minutes)": Recipe("portraits_few", 5, True, 6.0),
+    "Built-in heads in ten styles, 64 x 64 (ten minutes)": Recipe("avatars", 0, False, 64.0),
+    "Built-in heads, 32 x 32, DCGAN (ten minutes)": Recipe("avatars_dcgan", 0, False, 128.0),
+}
+"""Minutes are of two CPU cores."""
+
+
+def build(studio: Studio) -> None:
+    with gr.Row():
+        with gr.Column(min_width=320):
+            recipe = gr.Radio(
+                list(RECIPES), value=first(list(RECIPES)), label="Recipe", elem_id="train-recipe"
+            )
+            files_ = parts.upload("Your pictures", "train-files")
+            folder = gr.Textbox(
+                label="Or a folder of this machine",
+                placeholder="/home/me/photos",
+                max_lines=1,
+                elem_id="train-folder",
+            )
+            name = gr.Textbox(label="Name of the run", max_lines=1, elem_id="train-name")
+            kimg = gr.Number(
+                None,
+                label="How long: thousands of pictures",
+                info="empty: as long as the recipe says",
+                minimum=0,
+                elem_id="train-kimg",
+            )
+            panel = Panel(studio, "train", "Train")
+            with gr.Accordion("Go on with a run that was stopped", open=False):
+                again = gr.Dropdown(begun(studio), label="Run", elem_id="train-again")
+                go_on = gr.Button("Go on", elem_id="train-go-on")
+        with gr.Column(min_width=320):
+            grid = parts.shown("What it draws now", "train-grid")
+            # hidden until there is something, for a plot takes its axes from its first values
+            losses = gr.LinePlot(
+                None,
+                x=IMAGES,
+                y="loss",
+                color="player",
+                label="Losses",
+                height=220,
+                visible=False,
+                elem_id="train-losses",
+            )
+            kid = gr.LinePlot(
+                None,
+                x=IMAGES,
+                y="KID",
+                label="KID to the pictures (less is better)",
+                height=220,
+                visible=False,
+                elem_id="train-kid",
+            )
+            saved = gr.Markdown(elem_id="train-saved")
+
+    def compose(recipe, chosen, folder, name, kimg) -> Job:
+        plan, name = RECIPES[recipe], checked_name(name)
+        workdir = studio.shelf.runs / name
+        if workdir.exists():
+            raise ValueError(f"There is a run named {name}. Give another name, or go on with it.")
+        words = ["train", "--config", plan.config, "--workdir", str(workdir)]
+        if plan.least:
+            path = pictures(chosen, folder, name, plan)
+            words += [f"--config.data.path={path}"]
+        if kimg:
+            words += [f"--config.total_kimg={kimg:g}"]
+        if kimg and kimg < 8:  # a short try is seen, too
+            words += [
+                f"--config.{key}={kimg / 4:g}" for key in ("log_every_kimg", "sample_every_kimg")
+            ]
+        workdir.mkdir(parents=True)
+        files.replace_text(workdir / COMMAND, json.dumps({"words": words}) + "\n")
+        return _job(studio, name, words)
+
+    def pictures(chosen, folder, name, plan) -> pathlib.Path:
+        """The folder that is trained on."""
+        if folder and folder.strip():
+            place = pathlib.Path(folder.strip()).expanduser()
+            if not place.is_dir():
+                raise ValueError(f"{place}: no such folder on this machine.")
+            return place.absolute()
+        given = [each[0] for each in chosen or ()]
+        if len(given) < plan.least:
+            raise ValueError(f"{len(given)} pictures; this recipe needs {plan.least} or more.")
+        place = studio.shelf.folder / PICTURES / name
+        scratch = studio.folder()
+        uploads.taken(given, scratch, most=MOST_PICTURES)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(scratch / "in", place / "mine" if plan.inside else place)
+        return place
+
+    def show(job: Job):
+        workdir = _workdir(job)
+        return [
+            newest_grid(workdir, job.out) or gr.skip(),
+            plotted(curve(workdir, LOSSES, "loss")),
+            plotted(kid_curve(workdir)),
+            f"The run is kept in `{workdir}`. The other tabs list it once the page is loaded anew.",
+        ]
+
+    outputs = [grid, losses, kid, saved]
+    panel.does(compose, [recipe, files_, folder, name, kimg], show, outputs, show)
+
+    def compose_again(name) -> Job:
+        if not name or name not in begun(studio):
+            raise ValueError("Choose a run.")
+        words = json.loads((studio.shelf.runs / name / COMMAND).read_text("utf-8"))["words"]
+        return _job(studio, name, words)
+
+    panel.does(compose_again, [again], show, outputs, show, go_on)
+
+    def needs(recipe):
+        """The places for pictures are hidden where a recipe has its own."""
+        return [gr.update(visible=RECIPES[recipe].least > 0)] * 2
+
+    recipe.change(needs, recipe, [files_, folder], **PRIVATE)
+    again.focus(lambda: gr.update(choices=begun(studio)), None, again, **PRIVATE)
+
+
+def begun(studio: Studio) -> list[str]:
+    """Names of runs that were begun here, the newest first."""
+    return [x.name for x in studio.shelf.run_folders() if (x / COMMAND).is_file()]
+
+
+def _job(studio: Studio, name: str, words: list[str]) -> Job:
+    return Job(f"{name}: training", words, studio.folder(), lasting=True, alone=True)
+
+
+def _workdir(job: Job) -> pathlib.Path:
+    return pathlib.Path(job.words[job.words.index("--workdir") + 1])
+
+
+def newest_grid(workdir: pathlib.Path, scratch: pathlib.Path) -> str | None:
+    """A copy of a run's last grid of samples."""
+    grids = sorted((workdir / "samples").glob("*.png"))
+    return copy(grids[-1], scratch) if grids else None
+
+
+def lines_of(file: pathlib.Path) -> list[dict]:
+    """Of a file of JSON lines; the last may be half written."""
+    found = []
+    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return [line for line in found if "images" in line]
+
+
+def curve(workdir: pathlib.Path, names: dict[str, str], y: str) -> pd.DataFrame:
+    """Values of a run's log over thousands of pictures."""
+    lines = lines_of(workdir / "metrics.jsonl")
+    rows = [
+        (line["images"] / 1000, line[key], name)
+        for line in lines[:: max(1, len(lines) // POINTS)]
+        for key, name in names.items()
+        if key in line
+    ]
+    return pd.DataFrame(rows, columns=[IMAGES, y, "player"])
+
+
+def kid_curve(workdir: pathlib.Path) -> pd.DataFrame:
+    """KID over thousands of pictures, where it was measured, by the first network."""
+    lines = lines_of(workdir / "metrics.jsonl")
+    keys = sorted({x for line in lines for x in line if re.fullmatch("eval/kid.*(?<!_se)", x)})
+    rows = [(line["images"] / 1000, line[keys[0]]) for line in lines if keys and keys[0] in line]
+    return pd.DataFrame(rows, columns=[IMAGES, "KID"])
+
+
+def plotted(table: pd.DataFrame):
+    """A plot's update; hidden where there is nothing."""
+    return gr.update(value=table, visible=True) if len(table) else gr.update(visible=False)

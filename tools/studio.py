@@ -1,0 +1,8 @@
+"""`gan-jax studio` from a checkout."""
+
+import sys
+
+from gan_jax import commands
+
+if __name__ == "__main__":
+    sys.exit(commands.main(["studio", *sys.argv[1:]]))
