@@ -19,6 +19,7 @@ TABS = {
 CSS = pathlib.Path(__file__).parent / "page.css"
 SYSTEM = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 EVERY = 2.0  # seconds between looks at what runs
+CACHE = (3600, 24 * 3600)  # seconds: how often uploads are looked over, and how old they may become
 
 
 def theme() -> gr.themes.Base:
@@ -40,7 +41,8 @@ def theme() -> gr.themes.Base:
 
 
 def build(studio: Studio) -> gr.Blocks:
-    with gr.Blocks(title="gan_jax studio", analytics_enabled=False) as page:
+    how = {"analytics_enabled": False, "delete_cache": CACHE}
+    with gr.Blocks(title="gan_jax studio", **how) as page:
         gr.HTML(
             "<h1>gan_jax studio</h1><p>Everything is computed on this machine; nothing leaves it."
             " Pictures are gone when the studio ends: download what you want to keep. Runs,"
@@ -50,8 +52,12 @@ def build(studio: Studio) -> gr.Blocks:
         now = gr.HTML(said("", ""), elem_id="now")
         with gr.Tabs():
             for name, make in TABS.items():
-                with gr.Tab(name, id=name):
+                before = len(studio.lists)
+                with gr.Tab(name, id=name) as tab:
                     make(studio)
+                for components, fresh in studio.lists[before:]:
+                    for opened in (page.load, tab.select):
+                        opened(fresh, components, components, **PRIVATE)
         gr.Timer(EVERY).tick(lambda: running(studio), None, now, **PRIVATE)
 
         def left(request: gr.Request):

@@ -6,11 +6,13 @@ import html
 import itertools
 import pathlib
 import re
+import shutil
 import zipfile
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import gradio as gr
 
+from gan_jax.runtime import cli
 from gan_jax.studio import jobs
 from gan_jax.studio.jobs import Job, Jobs
 from gan_jax.studio.shelf import Shelf
@@ -27,12 +29,15 @@ class Studio:
     shelf: models, runs and persons.
     scratch: a folder for uploads and results, gone when the studio ends.
     mine: the last job that a browser tab asked a panel for, by (tab, panel).
+    lists: (components, a function of their values to their updates) of what may change while the
+        page is open, such as a list of runs.
     """
 
     jobs: Jobs
     shelf: Shelf
     scratch: pathlib.Path
     mine: dict[tuple[str, str], Job] = dataclasses.field(default_factory=dict)
+    lists: list[tuple[list, Callable]] = dataclasses.field(default_factory=list)
     _numbers: itertools.count = dataclasses.field(default_factory=lambda: itertools.count(1))
 
     def folder(self) -> pathlib.Path:
@@ -40,6 +45,16 @@ class Studio:
         place = self.scratch / "results" / f"{next(self._numbers):04d}"
         place.mkdir(parents=True)
         return place
+
+    def lent(self, file: pathlib.Path) -> str:
+        """A copy of a file where the page may show it."""
+        place = self.folder() / file.name
+        shutil.copyfile(file, place)
+        return str(place)
+
+    def keeps(self, components: Sequence, fresh: Callable) -> None:
+        """From now on components are brought up to date when the page, or their tab, is opened."""
+        self.lists.append((list(components), fresh))
 
     def left(self, tab: str) -> None:
         """A browser tab was closed."""
@@ -79,7 +94,8 @@ class Panel:
         while_running: Show | None = None,
         button: gr.Button | None = None,
     ):
-        """What the button does (or another `button`), and what is shown of it.
+        """What the button does (or another `button`), and what is shown of it; returns the event,
+        for what is to follow it.
 
         while_running: what is shown before the end.
         """
@@ -91,28 +107,27 @@ class Panel:
                 job.owner = request.session_hash or ""
                 self.studio.jobs.add(job)
             except (ValueError, OSError) as error:
-                yield [failed(str(error)), *blank]
+                yield [failed(cli.in_words(error)), *blank]
                 return
             self.studio.mine[job.owner, self.name] = job
-            last = None
+            last = text = None
             while not job.over:
                 now = self._progress(job)
                 if now != last:
-                    partly = while_running(job) if while_running else blank
-                    yield [now, *partly]
-                last = now
+                    new = while_running is not None and job.text != text
+                    yield [now, *(while_running(job) if new else blank)]
+                last, text = now, job.text
                 await asyncio.sleep(EVERY)
             try:
                 shown = show(job)
             except (ValueError, OSError) as error:
-                yield [failed(str(error)), *blank]
+                yield [failed(cli.in_words(error)), *blank]
                 return
             yield [ended(job), *shown]
 
-        self.last = (button or self.go).click(
-            run, list(inputs), [self.status, *outputs], concurrency_limit=None, **PRIVATE
-        )
-        return self.last
+        pressed = (button or self.go).click
+        outputs = [self.status, *outputs]
+        return pressed(run, list(inputs), outputs, concurrency_limit=None, **PRIVATE)
 
     def _stop(self, request: gr.Request) -> None:
         job = self.studio.mine.get((request.session_hash or "", self.name))
@@ -201,3 +216,9 @@ def first(files: Sequence[str]) -> str | None:
 def file_of(path: str | None):
     """A component's update: a file to take home; hidden where there is none."""
     return gr.update(value=path, visible=path is not None)
+
+
+def chosen(choices: Sequence, value):
+    """A dropdown's update: its choices, or (label, value) of each; the value stays if it can."""
+    values = [each[1] if type(each) is tuple else each for each in choices]
+    return gr.update(choices=choices, value=value if value in values else first(values))

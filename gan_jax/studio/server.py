@@ -47,6 +47,8 @@ def serve(
 
 def _serve(run, folder, place, host, port, password, browser) -> None:
     from PIL import Image
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from gan_jax.checkpoint import shared
     from gan_jax.studio import page, uploads
@@ -59,6 +61,8 @@ def _serve(run, folder, place, host, port, password, browser) -> None:
     for name in ("httpx", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.WARNING)
     (place / "results").mkdir()
+    # all where there is a password, for other machines know this one by many names
+    hosts = ["*"] if password is not None else [host, "localhost", "127.0.0.1", "[::1]"]
     line = Jobs(run)
     studio = Studio(line, Shelf(folder.absolute()), place)
     built = page.build(studio).queue(default_concurrency_limit=None)
@@ -75,6 +79,8 @@ def _serve(run, folder, place, host, port, password, browser) -> None:
             max_file_size=UPLOAD,
             allowed_paths=[str(place / "results"), str(shared.ZOO)],
             show_error=False,
+            # a page of elsewhere whose name leads here is not served
+            app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]},
             footer_links=[],
             ssr_mode=False,
             pwa=False,

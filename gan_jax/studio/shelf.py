@@ -26,7 +26,8 @@ class Model(NamedTuple):
     """A generator that can be used.
 
     Attributes:
-        name: of the zoo, or of a run's folder with its date.
+        name: of the zoo, or of a run's folder.
+        label: for people: of a run with its date.
         path: what a command takes.
         command: which uses it, a Game.command.
         classes: names of its styles or classes.
@@ -36,6 +37,7 @@ class Model(NamedTuple):
     """
 
     name: str
+    label: str
     path: str
     command: str
     classes: tuple[str, ...]
@@ -73,14 +75,26 @@ class Shelf:
 
     def models(self, command: str) -> list[Model]:
         """All that a command uses: the package's first, then runs, the newest first."""
-        zoo = [_model(name, shared.ZOO / name, name) for name in shared.names()]
+        zoo = [_model(name, name, shared.ZOO / name, name) for name in shared.names()]
         return [each for each in [*zoo, *self._own()] if each and each.command == command]
+
+    def model(self, command: str, path: str | None) -> Model:
+        """The one of a path. Raises ValueError where there is none, any more."""
+        for each in self.models(command):
+            if each.path == path:
+                return each
+        raise ValueError("Choose a model first: the one that was chosen is not there any more.")
+
+    def choices(self, command: str) -> list[tuple[str, str]]:
+        """(label, path) of all that a command uses."""
+        return [(each.label, each.path) for each in self.models(command)]
 
     def _own(self) -> Iterable[Model | None]:
         """The user's runs and shared models that can be used."""
         for folder in self.run_folders():
             date = datetime.datetime.fromtimestamp(folder.stat().st_mtime)
-            yield _model(f"{folder.name} ({date:%d %b %Y, %H:%M})", folder, str(folder))
+            label = f"{folder.name} ({date:%d %b %Y, %H:%M})"
+            yield _model(folder.name, label, folder, str(folder))
 
     def run_folders(self) -> list[pathlib.Path]:
         """Folders of runs, the newest first."""
@@ -90,10 +104,10 @@ class Shelf:
         found = [x for x in self.runs.iterdir() if any((x / mark).exists() for mark in marks)]
         return sorted(found, key=lambda x: x.stat().st_mtime, reverse=True)
 
-    def looks(self) -> list[Look]:
-        """The styles of translators for whole pictures, those with one style first."""
+    def looks(self) -> dict[str, Look]:
+        """The styles of translators by their labels, those with one style first."""
         models = sorted(self.models("stylize"), key=lambda x: len(x.classes) > 1)
-        return [
+        found = [
             Look(
                 f"{style} ({model.name})" if style else model.name.removeprefix("cartoon-"),
                 model,
@@ -103,14 +117,13 @@ class Shelf:
             for model in models
             for style in (model.classes or ("",))
         ]
+        return {look.label: look for look in found}
 
-    def enlargers(self) -> dict[str, str]:
-        """What enlarges, {for people: what `gan-jax restore --model` takes}."""
-        if files.in_package(restore.PACKAGE, f"{restore.MODELS['photo'][0]}.param"):
-            own = {f"{name} ({about})": name for name, about in ENLARGERS.items()}
-        else:
-            own = {}
-        return own | {each.name: each.path for each in self.models("restore")}
+    def enlargers(self) -> list[tuple[str, str]]:
+        """What enlarges, (for people, what `gan-jax restore --model` takes)."""
+        there = files.in_package(restore.PACKAGE, f"{restore.MODELS['photo'][0]}.param")
+        own = [(f"{name} ({about})", name) for name, about in ENLARGERS.items()] if there else []
+        return own + self.choices("restore")
 
     def people(self) -> list[str]:
         """Names of the persons that were learned."""
@@ -119,7 +132,7 @@ class Shelf:
         return sorted(x.name for x in self.persons.iterdir() if person.is_person(x))
 
 
-def _model(name: str, folder: pathlib.Path, path: str) -> Model | None:
+def _model(name: str, label: str, folder: pathlib.Path, path: str) -> Model | None:
     """What a folder holds; None where it can't be used from here: a run without a checkpoint, a
     game or network from outside gan_jax, another version's settings."""
     try:
@@ -135,7 +148,7 @@ def _model(name: str, folder: pathlib.Path, path: str) -> Model | None:
         return None
     classes = classes if game.labeled or not game.translates else ()
     sides = game.mixes_styles, game.reads_styles
-    return Model(name, path, game.command, classes, _sample(folder), *sides)
+    return Model(name, label, path, game.command, classes, _sample(folder), *sides)
 
 
 def _sample(folder: pathlib.Path) -> pathlib.Path | None:

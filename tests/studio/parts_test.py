@@ -138,7 +138,11 @@ def test_the_shelf_has_the_packages_models_and_the_users_runs(tmp_path):
     drawn = shelf.models("sample")
     assert drawn[0].name == "portraits" and len(drawn) == 2
     own = drawn[1]
-    assert own.name.startswith("mine (") and own.path == str(tmp_path / "runs" / "mine")
+    assert (
+        own.name == "mine"
+        and own.label.startswith("mine (")
+        and own.path == str(tmp_path / "runs" / "mine")
+    )
     assert own.styled and own.classes == ("a", "b")
     every = [
         each.name
@@ -146,7 +150,11 @@ def test_the_shelf_has_the_packages_models_and_the_users_runs(tmp_path):
         for each in shelf.models(command)
     ]
     assert set(shared.names()) <= set(every)
-    looks = {look.label: look for look in shelf.looks()}
+    assert shelf.choices("sample")[1] == (own.label, own.path)
+    assert shelf.model("sample", own.path) == own
+    with pytest.raises(ValueError, match="not there any more"):
+        shelf.model("sample", "gone")
+    looks = shelf.looks()
     assert looks["comic"].style == "" and looks["dylan (ten-styles)"].model.reads
     assert all(look.picture.is_file() for look in looks.values())
     assert shelf.people() == []

@@ -11,7 +11,16 @@ from gan_jax.personalize import ideas, person
 from gan_jax.runtime.text import file_name, shown
 from gan_jax.studio import parts, uploads
 from gan_jax.studio.jobs import Job
-from gan_jax.studio.panel import PRIVATE, Panel, Studio, file_of, first, packed, pictures_in
+from gan_jax.studio.panel import (
+    PRIVATE,
+    Panel,
+    Studio,
+    chosen,
+    file_of,
+    first,
+    packed,
+    pictures_in,
+)
 
 SIDES = ("128", "256", "512")
 EFFORT = {"quick": (60, 20), "good": (200, 100), "thorough": (400, 200)}
@@ -32,14 +41,15 @@ def build(studio: Studio) -> None:
         with gr.Tab("Forget a person", id="forget") as forget:
             whom = _forget(studio)
 
-    def known(chosen):
-        people = studio.shelf.people()
-        return gr.update(choices=people, value=chosen if chosen in people else first(people))
+    def known(*values):
+        found = [chosen(studio.shelf.people(), value) for value in values]
+        return found if len(found) > 1 else found[0]
 
     boxes = [who, whose, whom]
+    studio.keeps(boxes, known)
     for tab, box in zip((stickers, others, forget), boxes, strict=True):
         tab.select(known, box, box, **PRIVATE)
-    learned.then(lambda *chosen: [known(x) for x in chosen], boxes, boxes, **PRIVATE)
+    learned.then(known, boxes, boxes, **PRIVATE)
 
 
 def _one(studio: Studio) -> None:
@@ -112,9 +122,9 @@ def _learn(studio: Studio):
             )
             samples = parts.shown("New pictures of the person", "learn-samples")
 
-    def compose(chosen, name, effort, find) -> Job:
+    def compose(given, name, effort, find) -> Job:
         folder = studio.folder()
-        inputs = uploads.taken([each[0] for each in chosen or ()], folder)
+        inputs = uploads.taken([each[0] for each in given or ()], folder)
         place = studio.shelf.persons / checked_name(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         steps, rounds = EFFORT[effort]
@@ -148,7 +158,7 @@ def _stickers(studio: Studio) -> gr.Dropdown:
         with gr.Column(min_width=320):
             who = _people(studio, "stickers")
             messenger = gr.Radio(["whatsapp", "telegram"], value="whatsapp", label="Messenger")
-            count = gr.Slider(3, 30, 12, step=1, label="Stickers")
+            count = gr.Slider(3, 30, 12, step=1, label="How many", elem_id="stickers-count")
             emoji = gr.Textbox("🙂", label="Emoji that stand for them, by comma, in turn")
             edit = gr.Textbox(
                 label="Change all of them",

@@ -6,18 +6,17 @@ import gradio as gr
 
 from gan_jax.studio import parts
 from gan_jax.studio.jobs import DONE, Job
-from gan_jax.studio.panel import PRIVATE, Panel, Studio, file_of
+from gan_jax.studio.panel import Panel, Studio, file_of
 
 PAGE = "report.html"
 
 
 def build(studio: Studio) -> None:
     runs = gr.CheckboxGroup(_runs(studio), label="Runs, the newest first", elem_id="compare-runs")
-    look = gr.Button("Look for runs again", size="sm")
     panel = Panel(studio, "compare", "Compare")
     page = gr.HTML(elem_id="compare-page")
     archive = parts.archive("The page, to keep", "compare-archive")
-    look.click(lambda: gr.update(choices=_runs(studio)), None, runs, **PRIVATE)
+    studio.keeps([runs], lambda _: gr.update(choices=_runs(studio)))
 
     def compose(chosen) -> Job:
         if not chosen:

@@ -5,7 +5,16 @@ import gradio as gr
 from gan_jax.runtime import cli
 from gan_jax.studio import parts
 from gan_jax.studio.jobs import Job
-from gan_jax.studio.panel import Panel, Studio, file_of, first, packed, pictures_in
+from gan_jax.studio.panel import (
+    PRIVATE,
+    Panel,
+    Studio,
+    chosen,
+    file_of,
+    first,
+    packed,
+    pictures_in,
+)
 
 DIRECTIONS = [f"pca{k}" for k in range(6)]  # with a slider each
 MOST = 64  # pictures at once
@@ -14,12 +23,14 @@ ALL = "all"
 
 
 def build(studio: Studio) -> None:
-    models = {each.name: each for each in studio.shelf.models("sample")}
-    start = next(iter(models.values()))
+    start = studio.shelf.models("sample")[0]
     with gr.Row():
         with gr.Column(min_width=320):
             model = gr.Dropdown(
-                list(models), value=start.name, label="Generator", elem_id="draw-model"
+                studio.shelf.choices("sample"),
+                value=start.path,
+                label="Generator",
+                elem_id="draw-model",
             )
             seeds = gr.Textbox(
                 "0-7",
@@ -59,32 +70,34 @@ def build(studio: Studio) -> None:
                 walk = gr.Button("Make a walk")
         with gr.Column(min_width=320):
             results = parts.results("Pictures", "draw-results")
-            sheet = parts.shown("Matrix, or walk", "draw-sheet", visible=False)
+            sheet = parts.shown("Matrix, walk, or an example", "draw-sheet", visible=False)
             archive = parts.archive("All of it", "draw-archive")
 
-    def chosen(name):
-        each = models[name]
+    def other(path):
+        each = studio.shelf.model("sample", path)
         known = gr.update(choices=[ALL, *each.classes], value=first(each.classes) or ALL)
-        return [known, gr.update(visible=each.styled), gr.update(visible=each.styled)]
+        example = gr.update(visible=False)
+        if each.picture:
+            example = gr.update(value=studio.lent(each.picture), visible=True)
+        return [known, *[gr.update(visible=each.styled)] * 2, example]
 
-    model.change(chosen, model, [name, edits, mixes], api_visibility="private")
+    model.change(other, model, [name, edits, mixes, sheet], **PRIVATE)
+    studio.keeps([model], lambda path: chosen(studio.shelf.choices("sample"), path))
 
-    def words_of(command, name, seeds, label, truncation, folder, out):
-        if name not in models:
-            raise ValueError("Choose a generator first.")
-        words = [command, models[name].path, "--out", str(folder / out), "--seeds", seeds.strip()]
+    def words_of(command, model, seeds, label, truncation, out):
+        words = [command, model.path, "--out", str(out), "--seeds", seeds.strip()]
         words += ["--class", label] if label != ALL else []
         return words + (["--truncation", f"{truncation:g}"] if truncation < 1 else [])
 
-    def compose(name, seeds, label, truncation, *amounts) -> Job:
-        folder = studio.folder()
-        words = words_of("sample", name, seeds, label, truncation, folder, "out")
-        many = len(numbers(seeds)) * (len(models[name].classes) or 1 if label == ALL else 1)
+    def compose(path, seeds, label, truncation, *amounts) -> Job:
+        folder, each = studio.folder(), studio.shelf.model("sample", path)
+        words = words_of("sample", each, seeds, label, truncation, folder / "out")
+        many = len(numbers(seeds)) * (len(each.classes) or 1 if label == ALL else 1)
         if many > MOST:
             raise ValueError(f"{many} pictures; at most {MOST} are drawn at once here.")
         moved = zip(DIRECTIONS, amounts, strict=True)
-        edit = ",".join(f"{each}={x:g}" for each, x in moved if x)
-        if edit and models[name].styled:
+        edit = ",".join(f"{direction}={x:g}" for direction, x in moved if x)
+        if edit and each.styled:
             words += ["--edit", edit]
         return Job("drawing", words, folder)
 
@@ -96,11 +109,11 @@ def build(studio: Studio) -> None:
     inputs = [model, seeds, name, truncation]
     panel.does(compose, [*inputs, *sliders], show, outputs)
 
-    def compose_mix(name, seeds, label, truncation, columns, layers) -> Job:
-        folder = studio.folder()
+    def compose_mix(path, seeds, label, truncation, columns, layers) -> Job:
+        folder, each = studio.folder(), studio.shelf.model("sample", path)
         if len(numbers(seeds)) * len(numbers(columns)) > MOST:
             raise ValueError(f"At most {MOST} mixtures are drawn at once here.")
-        words = words_of("sample", name, seeds, label, truncation, folder, "out")
+        words = words_of("sample", each, seeds, label, truncation, folder / "out")
         words += ["--mix", columns.strip()]
         return Job(
             "mixing", words + (["--layers", layers.strip()] if layers.strip() else []), folder
@@ -112,11 +125,11 @@ def build(studio: Studio) -> None:
 
     panel.does(compose_mix, [*inputs, columns, layers], show_mix, outputs, button=mix)
 
-    def compose_walk(name, seeds, label, truncation, frames) -> Job:
-        folder = studio.folder()
+    def compose_walk(path, seeds, label, truncation, frames) -> Job:
+        folder, each = studio.folder(), studio.shelf.model("sample", path)
         if not 2 <= len(numbers(seeds)) <= MOST_LEGS:
             raise ValueError(f"A walk needs 2 to {MOST_LEGS} seeds.")
-        words = words_of("interpolate", name, seeds, label, truncation, folder, "walk.gif")
+        words = words_of("interpolate", each, seeds, label, truncation, folder / "walk.gif")
         return Job("walking", [*words, "--frames", str(int(frames)), "--fps", "20"], folder)
 
     def show_walk(job: Job):

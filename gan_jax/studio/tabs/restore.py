@@ -14,6 +14,7 @@ from gan_jax.studio.panel import (
     PRIVATE,
     Panel,
     Studio,
+    chosen,
     clips_in,
     file_of,
     first,
@@ -35,14 +36,14 @@ def build(studio: Studio) -> None:
 
 def _larger(studio: Studio) -> None:
     enlargers = studio.shelf.enlargers()
-    names = list(enlargers)
+    paths = [path for _, path in enlargers]
     with gr.Row():
         with gr.Column(min_width=320):
             files = parts.upload("Pictures, or a clip", "larger-files", clips=True)
-            lacks = not set(restore.MODELS) & set(enlargers.values())
+            lacks = not set(restore.MODELS) & set(paths)
             model = gr.Dropdown(
-                names,
-                value=next((x for x in names if x.startswith("fast")), names[0]),
+                enlargers,
+                value="fast" if "fast" in paths else first(paths),
                 label="Network",
                 info=f"more: pip install {restore.PACKAGE}=={restore.VERSION}" if lacks else "",
                 elem_id="larger-model",
@@ -55,11 +56,13 @@ def _larger(studio: Studio) -> None:
             clip = gr.Video(label="The clip", interactive=False, visible=False)
             archive = parts.archive("All of it", "larger-archive")
 
-    def compose(chosen, name, scale) -> Job:
+    studio.keeps([model], lambda path: chosen(studio.shelf.enlargers(), path))
+
+    def compose(given, path, scale) -> Job:
         folder = studio.folder()
-        inputs = uploads.taken([each[0] for each in chosen or ()], folder, moving=True)
+        inputs = uploads.taken([each[0] for each in given or ()], folder, moving=True)
         words = ["restore", *map(str, inputs), "--out", str(folder / "out")]
-        words += ["--model", enlargers[name], "--scale", f"{scale:g}"]
+        words += ["--model", path, "--scale", f"{scale:g}"]
         return Job(f"larger: {len(inputs)} files", words, folder)
 
     def show(job: Job):
@@ -77,7 +80,7 @@ def _larger(studio: Studio) -> None:
 
 
 def _holes(studio: Studio) -> None:
-    models = {each.name: each.path for each in studio.shelf.models("inpaint")}
+    models = studio.shelf.choices("inpaint")
     with gr.Row():
         with gr.Column(min_width=320):
             file = gr.Image(
@@ -100,9 +103,7 @@ def _holes(studio: Studio) -> None:
                 height=420,
                 elem_id="holes-canvas",
             )
-            model = gr.Dropdown(
-                list(models), value=next(iter(models), None), label="Network", elem_id="holes-model"
-            )
+            model = gr.Dropdown(models, value=models[0][1], label="Network", elem_id="holes-model")
             grow = gr.Slider(
                 0, 32, 4, step=1, label="Larger by", info="pixels around what you painted"
             )
@@ -110,6 +111,8 @@ def _holes(studio: Studio) -> None:
         with gr.Column(min_width=320):
             slider = parts.slider("holes-slider")
             archive = parts.archive("The picture", "holes-archive")
+
+    studio.keeps([model], lambda path: chosen(studio.shelf.choices("inpaint"), path))
 
     def lay(path):
         """The picture as the ground of the canvas."""
@@ -126,12 +129,12 @@ def _holes(studio: Studio) -> None:
 
     file.change(laid, file, canvas, **PRIVATE)
 
-    def compose(path, painted, name, grow) -> Job:
+    def compose(path, painted, model, grow) -> Job:
         folder = studio.folder()
         [picture] = uploads.taken([path], folder)
         mask = painted_mask(painted, picture)
         save_png(folder / "mask.png", mask)
-        words = ["inpaint", str(picture), "--out", str(folder / "out"), "--model", models[name]]
+        words = ["inpaint", str(picture), "--out", str(folder / "out"), "--model", model]
         words += ["--mask", str(folder / "mask.png")]
         return Job("filling", words + (["--grow", str(int(grow))] if grow else []), folder)
 

@@ -4,6 +4,7 @@ import pathlib
 
 import gradio as gr
 
+from gan_jax.checkpoint import shared
 from gan_jax.data import faces
 from gan_jax.studio import parts, uploads
 from gan_jax.studio.jobs import Job
@@ -11,6 +12,7 @@ from gan_jax.studio.panel import (
     PRIVATE,
     Panel,
     Studio,
+    chosen,
     clips_in,
     file_of,
     first,
@@ -24,13 +26,12 @@ SIZES = {"as it is": None, "1024": 1024, "720": 720, "512": 512, "256": 256}
 
 
 def build(studio: Studio) -> None:
-    looks = {look.label: look for look in studio.shelf.looks()}
-    default = next(iter(looks), None)
+    looks = studio.shelf.looks()
     with gr.Row():
         with gr.Column(min_width=320):
             files = parts.upload("Pictures, or a clip", "style-files", clips=True)
             examples = gr.Gallery(
-                [(str(x.picture), x.label) for x in looks.values() if x.picture],
+                examples_of(studio, looks),
                 label="Styles",
                 columns=5,
                 height=170,
@@ -43,7 +44,7 @@ def build(studio: Studio) -> None:
             )
             look = gr.Dropdown(
                 list(looks),
-                value=default,
+                value=next(iter(looks), None),
                 label="Style",
                 info="ten-styles are for heads, seen from the front; the others for any picture",
                 elem_id="style-look",
@@ -76,18 +77,22 @@ def build(studio: Studio) -> None:
             archive = parts.archive("All of it", "style-archive")
 
     def pick(event: gr.SelectData):
-        with_picture = [x.label for x in looks.values() if x.picture]
-        return with_picture[event.index]
+        return event.value["caption"]
 
     examples.select(pick, None, look, **PRIVATE)
 
-    def compose(chosen, label, strength, size, only_faces, seed, reference) -> Job:
+    def fresh(_, label):
+        now = studio.shelf.looks()
+        return [examples_of(studio, now), chosen(list(now), label)]
+
+    studio.keeps([examples, look], fresh)
+
+    def compose(given, label, strength, size, only_faces, seed, reference) -> Job:
         folder = studio.folder()
-        found: Look | None = looks.get(label)
+        found = studio.shelf.looks().get(label)
         if found is None:
             raise ValueError("Choose a style first.")
-        given = [each[0] for each in chosen or ()]
-        inputs = uploads.taken(given, folder, moving=True)
+        inputs = uploads.taken([each[0] for each in given or ()], folder, moving=True)
         words = ["stylize", found.model.path, *map(str, inputs), "--out", str(folder / "out")]
         if found.style:
             words += ["--style", found.style]
@@ -117,13 +122,21 @@ def build(studio: Studio) -> None:
             pair = before_and_after(begun, made, job.out)
         return [
             pair,
-            [(path, pathlib.Path(path).stem) for path in made],
+            [(path, pathlib.Path(path).stem) for path in [*made, *pictures_in(out / "sheet")]],
             gr.update(value=first(films), visible=bool(films)),
             file_of(packed(out, "styled")),
         ]
 
     inputs = [files, look, strength, size, only_faces, seed, reference]
     panel.does(compose, inputs, show, [slider, results, clip, archive])
+
+
+def examples_of(studio: Studio, looks: dict[str, Look]) -> list[tuple[str, str]]:
+    """(picture, label) of the styles that have one."""
+    found = [(look.picture, look.label) for look in looks.values() if look.picture]
+    own = [(picture, label) for picture, label in found if picture.is_relative_to(shared.ZOO)]
+    others = [(studio.lent(x), label) for x, label in found if not x.is_relative_to(shared.ZOO)]
+    return [(str(picture), label) for picture, label in own] + others
 
 
 def side_words(inputs: list[pathlib.Path], most: int | None) -> list[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 from gan_jax.runtime import files
 from gan_jax.studio import parts, uploads
 from gan_jax.studio.jobs import Job
-from gan_jax.studio.panel import PRIVATE, Panel, Studio, first
+from gan_jax.studio.panel import PRIVATE, Panel, Studio, chosen, first
 from gan_jax.studio.tabs.avatar import checked_name, copy
 
 COMMAND = "studio.json"  # in a run's folder: how it was begun here
@@ -95,14 +95,14 @@ def build(studio: Studio) -> None:
             )
             saved = gr.Markdown(elem_id="train-saved")
 
-    def compose(recipe, chosen, folder, name, kimg) -> Job:
+    def compose(recipe, given, folder, name, kimg) -> Job:
         plan, name = RECIPES[recipe], checked_name(name)
         workdir = studio.shelf.runs / name
-        if workdir.exists():
+        if (workdir / "config.json").exists():
             raise ValueError(f"There is a run named {name}. Give another name, or go on with it.")
         words = ["train", "--config", plan.config, "--workdir", str(workdir)]
         if plan.least:
-            path = pictures(chosen, folder, name, plan)
+            path = pictures(given, folder, name, plan)
             words += [f"--config.data.path={path}"]
         if kimg:
             words += [f"--config.total_kimg={kimg:g}"]
@@ -110,25 +110,27 @@ def build(studio: Studio) -> None:
             words += [
                 f"--config.{key}={kimg / 4:g}" for key in ("log_every_kimg", "sample_every_kimg")
             ]
-        workdir.mkdir(parents=True)
+        workdir.mkdir(parents=True, exist_ok=True)
         files.replace_text(workdir / COMMAND, json.dumps({"words": words}) + "\n")
         return _job(studio, name, words)
 
-    def pictures(chosen, folder, name, plan) -> pathlib.Path:
+    def pictures(given, folder, name, plan) -> pathlib.Path:
         """The folder that is trained on."""
         if folder and folder.strip():
             place = pathlib.Path(folder.strip()).expanduser()
             if not place.is_dir():
                 raise ValueError(f"{place}: no such folder on this machine.")
             return place.absolute()
-        given = [each[0] for each in chosen or ()]
-        if len(given) < plan.least:
-            raise ValueError(f"{len(given)} pictures; this recipe needs {plan.least} or more.")
+        paths = [each[0] for each in given or ()]
+        if len(paths) < plan.least:
+            raise ValueError(f"{len(paths)} pictures; this recipe needs {plan.least} or more.")
         place = studio.shelf.folder / PICTURES / name
         scratch = studio.folder()
-        uploads.taken(given, scratch, most=MOST_PICTURES)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(scratch / "in", place / "mine" if plan.inside else place)
+        uploads.taken(paths, scratch, most=MOST_PICTURES)
+        shutil.rmtree(place, ignore_errors=True)  # of a run of this name that never began
+        inside = place / "mine" if plan.inside else place
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(scratch / "in", inside)
         return place
 
     def show(job: Job):
@@ -137,11 +139,11 @@ def build(studio: Studio) -> None:
             newest_grid(workdir, job.out) or gr.skip(),
             plotted(curve(workdir, LOSSES, "loss")),
             plotted(kid_curve(workdir)),
-            f"The run is kept in `{workdir}`. The other tabs list it once the page is loaded anew.",
+            f"The run is kept in `{workdir}`; the other tabs list it.",
         ]
 
     outputs = [grid, losses, kid, saved]
-    panel.does(compose, [recipe, files_, folder, name, kimg], show, outputs, show)
+    new = panel.does(compose, [recipe, files_, folder, name, kimg], show, outputs, show)
 
     def compose_again(name) -> Job:
         if not name or name not in begun(studio):
@@ -156,7 +158,8 @@ def build(studio: Studio) -> None:
         return [gr.update(visible=RECIPES[recipe].least > 0)] * 2
 
     recipe.change(needs, recipe, [files_, folder], **PRIVATE)
-    again.focus(lambda: gr.update(choices=begun(studio)), None, again, **PRIVATE)
+    studio.keeps([again], lambda name: chosen(begun(studio), name))
+    new.then(lambda name: chosen(begun(studio), name), again, again, **PRIVATE)
 
 
 def begun(studio: Studio) -> list[str]:
