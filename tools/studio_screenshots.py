@@ -1,5 +1,5 @@
 """Screenshots of a studio that runs, as the docs have them:
-python tools/studio_screenshots.py head.png anna --url http://127.0.0.1:7860 --out docs/images.
+python tools/studio_screenshots.py head.png anna --out docs/images.
 
 head.png: a photograph of a person; anna: a folder of drawings of one, as tools/draw_person.py
 makes. Needs the extra `test` and Chromium. The person is learned in some minutes, the run trained.
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("head", type=pathlib.Path, help="a photograph")
     add("person", type=pathlib.Path, help="folder of one person's drawings")
-    add("--url", default="http://127.0.0.1:7860", help="of the studio (default %(default)s)")
+    add("--port", type=int, default=7860, help="of the studio (default %(default)s)")
     add("--out", type=pathlib.Path, required=True, help="folder for studio_TAB.png")
     flags = parser.parse_args(argv)
     with sync_playwright() as play:
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         page = browser.new_page(viewport={"width": 1200, "height": 860})
         page.set_default_timeout(LONG)
-        page.goto(flags.url)
+        page.goto(f"http://127.0.0.1:{flags.port}")
 
         def done(name):
             finish(page, name)

@@ -22,6 +22,7 @@ from gan_jax.personalize.tuning import Tuned, Tuning
 
 KEPT_SIDE = 64  # pixels of the pictures that the person's folder keeps
 SHOWN = 16  # pictures on a sheet, at most
+EVERY = 10  # rounds of the tuning between lines of progress
 ALONE = 0.3  # of the spread of W: how far samples of a person of one picture wander
 COPY = 0.5  # of what the person's pictures lie apart: a sample nearer to one of them is its copy
 QUANTILE = 95  # per cent of a person's own pictures that are accepted
@@ -50,7 +51,7 @@ def make(
         encoder: where the inversion starts; None: that of the base, if there is one, or else at
             the most similar samples.
         preview: a PNG that is written again and again: the pictures, as they are inverted and,
-            every ten rounds, as they are tuned.
+            every so many rounds, as they are tuned.
         log: takes lines of progress and of what was found.
     """
     person.check_place(out)
@@ -82,7 +83,7 @@ def make(
             save_png(preview, _side_by_side([*rows, *drawn]), mark)
 
     def of_tuning(number, near, params):
-        if number % 10 == 0:
+        if number % EVERY == 0:
             log(f"  round {number}/{rounds}: LPIPS {near.mean():.3f} (worst {near.max():.3f})")
             if preview is not None:
                 show(base.pictures(found.ws, params))

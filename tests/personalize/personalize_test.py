@@ -257,12 +257,13 @@ def tuned(base):
     looks = []
     made = [
         Tuning(base, rounds=40, locality=k, batch=2, lr=1e-2)(
-            target, ws, log=lambda number, near: looks.append(number)
+            target, ws, log=lambda number, near, params: looks.append((number, params))
         )
         for k in (0.0, 20.0)
     ]
     patch.undo()
-    assert looks[:3] == [1, 2, 3]
+    assert [number for number, _ in looks[:3]] == [1, 2, 3]
+    assert jax.tree.structure(looks[0][1]) == jax.tree.structure(base.params)
     return target, ws, *made
 
 

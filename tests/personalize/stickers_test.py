@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from gan_jax import pretrained
 from gan_jax.commands import direction as direction_command
 from gan_jax.commands import forget as forget_command
 from gan_jax.commands import personalize as personalize_command
+from gan_jax.commands import sample as sample_command
 from gan_jax.commands import stickers as stickers_command
-from gan_jax.data.images import save_png
+from gan_jax.data.images import save_png, to_uint8
 from gan_jax.inference import loading
-from gan_jax.personalize import packs, person, stickers
+from gan_jax.personalize import directions, making, packs, person, stickers
 from gan_jax.personalize.base import Base
 from gan_jax.personalize.stickers import MESSENGERS, Sticker
 from tests.nets import pixel_net
@@ -178,7 +180,18 @@ def test_from_pictures_to_packs_and_away(tmp_path, runs, monkeypatch, capsys):
         save_png(tmp_path / "photos" / f"{k}.png", picture)
     given = ["--base", str(runs / "colors")]
     quick = ["--steps", "3", "--rounds", "2"]
-    personalize_command.main(["photos", "--out", "anna", *given, *quick])
+    monkeypatch.setattr(making, "EVERY", 1)
+    seen = []
+
+    def saved(path, image, mark):
+        seen.append(image.shape)
+        save_png(path, image, mark)
+
+    monkeypatch.setattr(making, "save_png", saved)
+    preview = ["--preview", "now.png"]
+    personalize_command.main(["photos", "--out", "anna", *given, *quick, *preview])
+    assert seen == [(2 * 16, 4 * 16, 4), *[(3 * 16, 4 * 16, 4)] * 2]  # inverted, then two rounds
+    pathlib.Path("now.png").unlink()
     text = capsys.readouterr().out
     assert "4 pictures; inverting to w" in text and "LPIPS to the pictures:" in text
     sizes = {name: Image.open(f"anna/sheet/{name}.png").size for name in ("pictures", "samples")}
@@ -298,3 +311,23 @@ def test_bad_flags(command, argv, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(ValueError, match=message):
         command.main([*argv, "--base", "run"])
+
+
+def test_samples_move_along_directions(tmp_path, runs, capsys):
+    base = Base(loading.load_sampler(runs / "colors"))
+    place, edits = str(tmp_path / "out"), {"pca0": 0.5, "sefa1": 99.0}
+    words = [str(runs / "colors"), "--out", place, "--seeds", "4"]
+    label = base.sampler.classes[1]
+    words += ["--class", label]
+    sample_command.main([*words, "--edit", "pca0=0.5,sefa1=99"])
+    z = base.sampler.latents([4])
+    ws = np.asarray(base.sampler.styles(z, np.array([1], np.int32)))
+    moved, notes = directions.apply(base, ws, edits, directions.known(base))
+    made = np.asarray(Image.open(tmp_path / "out" / f"seed0004_{label}.png"))
+    np.testing.assert_array_equal(made, to_uint8(base.sampler.render(moved))[0])
+    assert (made != to_uint8(base.sampler.render(ws))[0]).any()
+    assert notes and notes[0] in capsys.readouterr().out
+    with pytest.raises(ValueError, match="--edit and --mix don't go together"):
+        sample_command.main([*words, "--edit", "pca0=1", "--mix", "1"])
+    with pytest.raises(ValueError, match="--edit='y' is not known"):
+        sample_command.main([*words, "--edit", "y=1"])
