@@ -3,6 +3,7 @@
 import gradio as gr
 
 TALL, LOW = 480, 230  # pixels
+BELOW = "below"  # the class of galleries whose pictures begin below their label
 
 
 def upload(label: str, name: str, clips: bool = False) -> gr.Gallery:
@@ -16,6 +17,7 @@ def upload(label: str, name: str, clips: bool = False) -> gr.Gallery:
         height=LOW,
         object_fit="contain",
         fit_columns=False,
+        elem_classes=BELOW,
         elem_id=name,
     )
 
@@ -28,6 +30,7 @@ def results(label: str, name: str) -> gr.Gallery:
         height=TALL,
         object_fit="contain",
         fit_columns=False,
+        elem_classes=BELOW,
         interactive=False,
         buttons=["download", "fullscreen"],
         elem_id=name,

@@ -188,7 +188,7 @@ def _stickers(studio: Studio) -> gr.Dropdown:
         if job.state != "done":
             return [gr.skip(), gr.skip()]
         shutil.copytree(place, job.out / "pack", dirs_exist_ok=True)
-        made = pictures_in(job.out / "pack")
+        made = [x for x in pictures_in(job.out / "pack") if not x.endswith("tray.png")]
         name = f"{place.parent.name}-stickers"
         return [made, file_of(packed(job.out / "pack", name))]
 

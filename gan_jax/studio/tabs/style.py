@@ -40,7 +40,7 @@ def build(studio: Studio) -> None:
                 object_fit="cover",
                 buttons=[],
                 elem_id="style-examples",
-                elem_classes="examples",
+                elem_classes=["examples", parts.BELOW],
             )
             look = gr.Dropdown(
                 list(looks),
