@@ -66,7 +66,7 @@ def to_srgb(picture: Image.Image, stream: io.BufferedIOBase) -> ImageCms.ImageCm
     """
     if picture.mode == "LAB":
         return _transform(None, "LAB")
-    profile = _profile(picture, stream)
+    profile = profile_of(picture, stream)
     if profile is None:
         return None
     return _transform(
@@ -74,8 +74,9 @@ def to_srgb(picture: Image.Image, stream: io.BufferedIOBase) -> ImageCms.ImageCm
     )
 
 
-def _profile(picture: Image.Image, stream: io.BufferedIOBase) -> bytes | None:
-    """The ICC profile the file has, or one made of its other definitions; None for sRGB."""
+def profile_of(picture: Image.Image, stream: io.BufferedIOBase) -> bytes | None:
+    """The ICC profile the file has, or one made of its other definitions; None for sRGB. Raises as
+    `to_srgb`."""
     points, profile = None, picture.info.get("icc_profile")
     if picture.format in ("PNG", "AVIF", "JPEG2000", "BMP"):
         place = stream.tell()

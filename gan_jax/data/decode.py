@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from gan_jax.data import color, memory
+from gan_jax.data import color, deep, memory
 from gan_jax.data.image_file import (
     ANIMATED,
     MAX_PIXELS,
@@ -40,6 +40,7 @@ def decode(
     channels: int | None = 3,
     background: tuple[int, int, int] = (255, 255, 255),
     max_pixels: int = MAX_PIXELS,
+    keep_deep: bool = False,
     remark: Remark = no_remark,
 ) -> np.ndarray:
     """The first frame of an image file, upright, in sRGB, as uint8 [H, W, channels] in [0, 255].
@@ -50,6 +51,8 @@ def decode(
             those the file has.
         background: the RGB color under transparent pixels, for 1 or 3 channels.
         max_pixels: width x height beyond which nothing is decoded.
+        keep_deep: for channels=None: PNG and TIFF files of 16 bits a channel come as uint16 in [0,
+            65535], where that is installed (data/deep.py); else it is remarked.
         remark: gets what of the file is not obeyed: "a color profile ...", "several frames ...".
     Deep gray keeps its range: 16 bits are divided by 257, floats in [0, 1] multiplied by 255. Other
     colors than sRGB's are converted (data/color.py); CMYK without a profile by 255 - ink.
@@ -58,7 +61,12 @@ def decode(
             takes more than $GAN_JAX_DECODE_MIB to decode. Never a partial picture.
     """
     with decoded(
-        file, channels=channels, background=background, max_pixels=max_pixels, remark=remark
+        file,
+        channels=channels,
+        background=background,
+        max_pixels=max_pixels,
+        keep_deep=keep_deep,
+        remark=remark,
     ) as image:
         return image
 
@@ -71,6 +79,7 @@ def decoded(
     background: tuple[int, int, int] = (255, 255, 255),
     max_pixels: int = MAX_PIXELS,
     cover: tuple[int, int] | None = None,
+    keep_deep: bool = False,
     remark: Remark = no_remark,
 ) -> Iterator[np.ndarray]:
     """As `decode`, for a block in which the picture is made small: till its end the memory counts
@@ -90,20 +99,39 @@ def decoded(
                 check_scans(stream)
             channels = channels or channels_of(picture)
             pixels = picture.width * picture.height
-            if cover is not None and picture.format in ("JPEG", "MPO"):
-                height, width = cover[::-1] if sideways(picture) else cover
-                picture.draft(None, (math.ceil(_REDUCED * width), math.ceil(_REDUCED * height)))
-            loading = pixels * (
-                _PROGRESSIVE if "progressive" in picture.info else _LOADING.get(picture.format, 0)
-            )
-            pixels = picture.width * picture.height
-            stack.enter_context(room.taken(max(_CONVERTED * pixels, _LOADED * pixels + loading)))
-            picture.load()
-            if channels < 4 and _is_seen_through(picture):
-                remark("transparency, drawn on the background (channels=4 keeps it)")
-            ImageOps.exif_transpose(picture, in_place=True)
-            image = _pixels(picture, to_srgb, channels, background)
+            if keep_deep and deep.kept(picture, remark):
+                stack.enter_context(room.taken(deep.BYTES * channels * pixels))
+                profile = None if to_srgb is None else color.profile_of(picture, stream)
+                image = deep.read(picture, stream, profile, to_srgb and to_srgb.input_mode)
+            else:
+                if cover is not None and picture.format in ("JPEG", "MPO"):
+                    height, width = cover[::-1] if sideways(picture) else cover
+                    picture.draft(None, (math.ceil(_REDUCED * width), math.ceil(_REDUCED * height)))
+                stack.enter_context(room.taken(_memory(picture, pixels)))
+                image = _loaded(picture, to_srgb, channels, background, remark)
         yield image
+
+
+def _memory(picture: Image.Image, pixels: int) -> int:
+    """Bytes that an opened picture takes while it is loaded and converted; pixels: those of its
+    file, of which it may load fewer."""
+    kind = _PROGRESSIVE if "progressive" in picture.info else _LOADING.get(picture.format, 0)
+    loaded = picture.width * picture.height
+    return max(_CONVERTED * loaded, _LOADED * loaded + kind * pixels)
+
+
+def _loaded(picture: Image.Image, to_srgb, channels: int, background, remark: Remark) -> np.ndarray:
+    """An opened picture as uint8 [H, W, channels]."""
+    if deep.misread(picture):
+        raise ImageRejected("16 bits a channel in planes: save it interleaved")
+    negative = deep.is_negative(picture)
+    picture.load()
+    if channels < 4 and _is_seen_through(picture):
+        remark("transparency, drawn on the background (channels=4 keeps it)")
+    ImageOps.exif_transpose(picture, in_place=True)
+    if negative:
+        picture = Image.fromarray(65535 - np.asarray(picture))
+    return _pixels(picture, to_srgb, channels, background)
 
 
 def _is_seen_through(picture: Image.Image) -> bool:

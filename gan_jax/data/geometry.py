@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax.data import image_file
-from gan_jax.data.images import as_array, as_picture
+from gan_jax.data.images import as_array, as_picture, quantized
 from gan_jax.data.quarantine import ImageRejected
 
 FILTERS = {
@@ -21,7 +21,7 @@ _STRIP = 1 << 18  # pixels that are converted at once
 def fit(
     image: np.ndarray, shape: tuple[int, int], crop: str = "center", filter: str = "lanczos"
 ) -> np.ndarray:
-    """Resizes uint8 [h, w, C] to `shape` (H, W).
+    """Resizes uint8 or uint16 [h, w, C] to `shape` (H, W).
 
     Args:
         crop: "center" keeps the aspect ratio and cuts what is over equally on both sides; "stretch"
@@ -44,9 +44,35 @@ def fit(
             raise ImageRejected("too long a strip to crop from")
     if (h, w) == (height, width):
         return image
+    if image.dtype == np.uint16:
+        return _fit_deep(image, (height, width), filter, box)
     resized = _premultiplied(image).resize((width, height), FILTERS[filter], box)
     resized = resized.convert("RGBA") if resized.mode == "RGBa" else resized
     return as_array(resized)
+
+
+def fit_float(
+    x: np.ndarray,
+    shape: tuple[int, int],
+    filter: str = "lanczos",
+    box: tuple[float, float, float, float] | None = None,
+) -> np.ndarray:
+    """Resizes float32 [h, w, C], of a box (left, top, right, bottom) of it, to `shape` (H, W)."""
+    made = np.empty((*shape, x.shape[2]), np.float32)
+    for channel in range(x.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(x[..., channel]))
+        made[..., channel] = plane.resize(shape[::-1], FILTERS[filter], box)
+    return made
+
+
+def _fit_deep(image: np.ndarray, shape: tuple[int, int], filter: str, box) -> np.ndarray:
+    x = image.astype(np.float32) / 65535
+    if x.shape[2] < 4:
+        return quantized(fit_float(x, shape, filter, box), image.dtype)
+    x[..., :3] *= x[..., 3:]
+    x = fit_float(x, shape, filter, box)
+    x[..., :3] /= np.maximum(x[..., 3:], 1e-6)
+    return quantized(x, image.dtype)
 
 
 def half(image: np.ndarray, side: str) -> np.ndarray:

@@ -20,14 +20,30 @@ def rounded(colors: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(colors), 0, 255).astype(np.uint8)
 
 
+def quantized(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """float [..] in [0, 1] -> uint8 or uint16, to the nearest; what lies outside is clipped."""
+    most = np.iinfo(dtype).max
+    scaled = np.rint(x * np.float32(most))
+    return np.clip(scaled, 0, most, out=scaled).astype(dtype)
+
+
+def shallow(image: np.ndarray) -> np.ndarray:
+    """uint16 [..] -> uint8 of 257 times less, to the nearest; uint8 as it is."""
+    return (
+        image
+        if image.dtype == np.uint8
+        else ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    )
+
+
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """float [..] in [-1, 1] -> uint8, rounded; what lies outside is clipped."""
     return rounded((np.asarray(images, np.float32) + 1) * 127.5)
 
 
 def to_float(images: np.ndarray) -> np.ndarray:
-    """uint8 [..] -> float32 in [-1, 1]."""
-    return images.astype(np.float32) / 127.5 - 1
+    """uint8 or uint16 [..] -> float32 in [-1, 1]."""
+    return images.astype(np.float32) / np.float32(np.iinfo(images.dtype).max / 2) - 1
 
 
 def composite(rgba: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
@@ -46,12 +62,14 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 
 def in_channels(colors: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 [.., 1 or 3] -> [.., channels]: gray three times, or the luma of RGB (ITU-R BT.601)."""
+    """uint8 or uint16 [.., 1 or 3] -> [.., channels]: gray three times, or the luma of RGB (ITU-R
+    BT.601)."""
     if colors.shape[-1] == channels:
         return colors
     if channels == 3:
         return np.repeat(colors, 3, -1)
-    return np.rint(colors @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)[..., None]
+    luma = np.rint(colors @ np.array([0.299, 0.587, 0.114], np.float32))
+    return luma.astype(colors.dtype)[..., None]
 
 
 def as_picture(image: np.ndarray) -> Image.Image:
@@ -77,10 +95,16 @@ def grid(images: np.ndarray, cols: int) -> np.ndarray:
 
 
 def png_bytes(image: np.ndarray, xmp: bytes = b"") -> bytes:
-    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as a PNG file has it.
+    """uint8 [H, W, C], C = 1 (gray), 3 (RGB) or 4 (RGBA), as a PNG file has it; or uint16, for
+    which data/deep.py says what must be installed.
 
-    xmp: a packet of metadata; empty: none.
+    xmp: a packet of metadata, of uint8 only; empty: none.
     """
+    if image.dtype == np.uint16:
+        import imagecodecs
+
+        assert not xmp
+        return imagecodecs.png_encode(np.ascontiguousarray(image))
     file, info = io.BytesIO(), PngInfo()
     if xmp:
         info.add_itxt("XML:com.adobe.xmp", xmp.decode())
@@ -89,7 +113,7 @@ def png_bytes(image: np.ndarray, xmp: bytes = b"") -> bytes:
 
 
 def save_png(path: str | pathlib.Path, image: np.ndarray, xmp: bytes = b"") -> None:
-    """Writes uint8 [H, W, C] as `png_bytes` has it, the whole file or nothing.
+    """Writes uint8 or uint16 [H, W, C] as `png_bytes` has it, the whole file or nothing.
 
     Raises:
         OSError: the folder can't be written, or the disk is full.

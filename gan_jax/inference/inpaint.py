@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, UInt8, UInt16
 from scipy import ndimage
 
 from gan_jax.algorithms import inpaint as lama_game
@@ -15,7 +15,7 @@ from gan_jax.algorithms import migan as migan_game
 from gan_jax.algorithms.base import Game
 from gan_jax.checkpoint import shared
 from gan_jax.data import geometry
-from gan_jax.data.images import as_rgb, in_channels, rounded, to_float
+from gan_jax.data.images import as_rgb, in_channels, quantized, shallow, to_float
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import loading, tiling
 from gan_jax.inference.restore import filled as visible
@@ -38,6 +38,7 @@ OFFICIAL_SIDE = 256  # pixels, of the windows that LaMa was trained on
 CHECKS = 8  # pixels of the checkered ground that shows a hole
 
 Mask = Bool[np.ndarray, "H W"]
+Picture = UInt8[np.ndarray, "H W C"] | UInt16[np.ndarray, "H W C"]
 
 
 def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
@@ -106,8 +107,8 @@ class Holes(NamedTuple):
         """Whether anything is said, so that a picture's alpha stays what it is."""
         return self.file is not None or bool(self.boxes) or self.key is not None
 
-    def of(self, picture: UInt8[np.ndarray, "H W C"]) -> Mask:
-        """True where the picture is to be filled.
+    def of(self, picture: Picture) -> Mask:
+        """True where the picture, uint8 or uint16, is to be filled.
 
         Raises:
             ImageRejected: as `found`; nothing of it is missing.
@@ -120,12 +121,13 @@ class Holes(NamedTuple):
             )
         return missing
 
-    def found(self, picture: UInt8[np.ndarray, "H W C"]) -> Mask:
+    def found(self, picture: Picture) -> Mask:
         """The same, where nothing may be missing.
 
         Raises:
             ImageRejected: a mask of another size, a box outside; all of it is missing.
         """
+        picture = shallow(picture)
         height, width = picture.shape[:2]
         missing, clear = np.zeros((height, width), bool), np.zeros((height, width), bool)
         if picture.shape[-1] == 4:
@@ -168,11 +170,13 @@ class Inpainter:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
+        deep: whether pictures may be uint16.
         reduced: by how much windows were made smaller for the network, the most of all pictures so
             far; 1: none was.
     """
 
     found: int | None = None
+    deep = True
     tile = 1  # frames of clips go one by one
 
     def __init__(self, sampler: Sampler, holes: Holes, *, feather: int = 2, frames: bool = False):
@@ -184,16 +188,16 @@ class Inpainter:
         self.reduced = 1.0
 
     def __call__(self, pictures: np.ndarray, look: Look = NOTHING) -> np.ndarray:
-        """uint8 [n, H, W, 1, 3 or 4] of any size -> filled, with the same channels, but without
-        alpha where that said what is missing.
+        """uint8 or uint16 [n, H, W, 1, 3 or 4] of any size -> filled, with the same channels, but
+        without alpha where that said what is missing.
 
         Raises ImageRejected as `Holes.of`.
         """
         find = self.holes.found if self.frames else self.holes.of
         return np.stack([self.filled(picture, find(picture)) for picture in pictures])
 
-    def filled(self, picture: UInt8[np.ndarray, "H W C"], missing: Mask) -> np.ndarray:
-        """One picture uint8 [H, W, 1, 3 or 4] with what is missing drawn.
+    def filled(self, picture: Picture, missing: Mask) -> np.ndarray:
+        """One picture [H, W, 1, 3 or 4] with what is missing drawn.
 
         Holes that see each other's surroundings are filled together, others one after the other.
         """
@@ -205,39 +209,41 @@ class Inpainter:
         return joined(picture, made, missing, self.feather, keeps_alpha=self.holes.given)
 
     def _drawn(self, colors: np.ndarray, missing: Mask) -> np.ndarray:
-        """A window's colors uint8 [h, w, 3] as the network draws them, all of it."""
+        """A window's colors [h, w, 3] as the network draws them, all of it."""
         height, width = missing.shape
-        most = ENLARGED * max(self.sampler.shape[:2])
-        scale = max(1.0, max(height, width) / most)
+        scale = max(1.0, max(height, width) / (ENLARGED * max(self.sampler.shape[:2])))
         self.reduced = max(self.reduced, scale)
         size = tuple(max(1, round(n / scale)) for n in (height, width))
-        rgba = np.concatenate([colors, np.where(missing, 0, 255)[..., None].astype(np.uint8)], -1)
+        most = np.iinfo(colors.dtype).max
+        alpha = np.where(missing, 0, most)[..., None].astype(colors.dtype)
+        rgba = np.concatenate([colors, alpha], -1)
         small = geometry.fit(rgba, size, "stretch") if scale > 1 else rgba
         # what a filter mixed with a hole is missing too
-        small = np.where(small[..., 3:] < 255, np.uint8(0), small)
+        small = np.where(small[..., 3:] < most, small.dtype.type(0), small)
         padded = tiling.pad_symmetric(to_float(small[None]), self.sampler.multiple)
         made = np.asarray(self.sampler.restyle(padded, np.zeros((1, 0), np.float32)))
-        drawn = rounded((made[0, : size[0], : size[1], :3] + 1) * 127.5)
+        drawn = quantized((made[0, : size[0], : size[1], :3] + 1) / 2, colors.dtype)
         return geometry.fit(drawn, (height, width), "stretch") if scale > 1 else drawn
 
 
-def shown(picture: UInt8[np.ndarray, "H W C"]) -> UInt8[np.ndarray, "H W 3"]:
-    """The colors of a picture, those of clear pixels the nearest others'."""
+def shown(picture: Picture) -> Picture:
+    """The colors [H, W, 3] of a picture, those of clear pixels the nearest others'."""
     return visible(picture) if picture.shape[-1] == 4 else in_channels(picture, 3)
 
 
 def joined(
-    picture: UInt8[np.ndarray, "H W C"],
-    made: UInt8[np.ndarray, "H W 3"],
+    picture: Picture,
+    made: Picture,
     missing: Mask,
     feather: int,
     *,
     keeps_alpha: bool,
 ) -> np.ndarray:
-    """The picture with what was made in its place where it is missing, blended over `feather`
-    pixels around; uint8 [H, W, as it has, or 3 where its alpha is not kept]."""
+    """The picture with what was made, [H, W, 3], in its place where it is missing, blended over
+    `feather` pixels around; [H, W, as it has, or 3 where its alpha is not kept]."""
     soft, channels = softened(missing, feather)[..., None], min(picture.shape[-1], 3)
-    blended = in_channels(rounded(soft * made + (1 - soft) * shown(picture)), channels)
+    mixed = np.rint(soft * made + (1 - soft) * shown(picture)).astype(picture.dtype)
+    blended = in_channels(mixed, channels)
     found = np.where(soft > 0, blended, picture[..., :channels])
     keeps = keeps_alpha and picture.shape[-1] == 4
     return np.concatenate([found, picture[..., 3:]], -1) if keeps else found

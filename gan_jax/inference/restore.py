@@ -16,7 +16,7 @@ from scipy import ndimage
 from gan_jax import models
 from gan_jax.checkpoint import shared
 from gan_jax.data import geometry
-from gan_jax.data.images import as_array, as_picture, in_channels, rounded
+from gan_jax.data.images import as_array, as_picture, in_channels, quantized
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import loading, tiling
 from gan_jax.inference.stylize import SMALLEST_TILE, Look
@@ -136,10 +136,12 @@ class Restorer:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
+        deep: whether pictures may be uint16.
         sampler: Origin, in the place of a stylizer's sampler.
     """
 
     found: int | None = None
+    deep = True
 
     def __init__(
         self,
@@ -191,7 +193,7 @@ class Restorer:
         return height, width
 
     def __call__(self, pictures: np.ndarray, look: Look = NOTHING) -> np.ndarray:
-        """uint8 [n, H, W, 1, 3 or 4] of any size -> [n, H scale, W scale, the same].
+        """uint8 or uint16 [n, H, W, 1, 3 or 4] of any size -> [n, H scale, W scale, the same].
 
         Alpha is enlarged by the network too, as a gray picture; colors go on under clear pixels, so
         that no edge takes what is hidden there.
@@ -199,23 +201,26 @@ class Restorer:
         return np.stack([self.enlarged(picture) for picture in pictures])
 
     def enlarged(self, picture: np.ndarray) -> np.ndarray:
-        """One picture uint8 [H, W, 1, 3 or 4]."""
+        """One picture uint8 or uint16 [H, W, 1, 3 or 4]."""
         size, channels = self.size(picture.shape[:2]), picture.shape[-1]
-        parts = [in_channels(picture[..., :3], 3)]
-        if channels == 4 and (picture[..., 3] < 255).any():
+        parts, most = [in_channels(picture[..., :3], 3)], np.iinfo(picture.dtype).max
+        if channels == 4 and (picture[..., 3] < most).any():
             parts = [filled(picture), np.repeat(picture[..., 3:], 3, -1)]
         made = [self._made(part, size) for part in parts]
         if channels != 4:
             return in_channels(made[0], channels)
-        alpha = made[1].mean(-1, keepdims=True) if len(made) > 1 else np.full((*size, 1), 255.0)
-        return np.concatenate([made[0], rounded(alpha)], -1)
+        if len(made) == 1:
+            return np.concatenate([made[0], np.full((*size, 1), most, picture.dtype)], -1)
+        alpha = np.rint(made[1].mean(-1, keepdims=True)).astype(picture.dtype)
+        return np.concatenate([made[0], alpha], -1)
 
     def _made(self, colors: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Colors uint8 [H, W, 3] -> uint8 [*size, 3]."""
-        x = colors[None].astype(np.float32) / 255
+        """Colors uint8 or uint16 [H, W, 3] -> [*size, 3]; rounded at the end only."""
+        x = colors[None].astype(np.float32) / np.float32(np.iinfo(colors.dtype).max)
         for times in self.passes:
             x = self._pass(x, times)
-        return geometry.fit(rounded(x[0] * 255), size, "stretch")
+        made = x[0] if x.shape[1:3] == size else geometry.fit_float(x[0], size)
+        return quantized(made, colors.dtype)
 
     def run(self, x: np.ndarray, times: int) -> jax.Array:
         """f32 [n, h, w, 3] in [0, 1] through the network, whole -> [n, times h, times w, 3]."""
@@ -253,7 +258,8 @@ def _run(net, native, times, params, x):
 
 
 def filled(picture: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 4] -> its colors [H, W, 3], those of clear pixels the nearest others'."""
+    """uint8 or uint16 [H, W, 4] -> its colors [H, W, 3], those of clear pixels the nearest
+    others'."""
     clear = picture[..., 3] == 0
     if clear.all() or not clear.any():
         return picture[..., :3]

@@ -131,9 +131,11 @@ class Stylizer:
         ValueError: a number out of its range.
     Attributes:
         found: faces in the last pictures, of a stylizer of faces; None: it styles all of a picture.
+        deep: whether pictures may be uint16.
     """
 
     found: int | None = None
+    deep = False
 
     def __init__(
         self,

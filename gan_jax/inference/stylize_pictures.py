@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan_jax.data import decode, faces, geometry, lettering
-from gan_jax.data.images import save_png, save_sheet
+from gan_jax.data.images import save_png, save_sheet, shallow
 from gan_jax.data.quarantine import ImageRejected, Quarantine, Remarks
 from gan_jax.data.scan import passed_over, scan
 from gan_jax.inference import animation
@@ -46,7 +46,10 @@ class FaceStylizer:
 
     Attributes:
         found: faces in the last pictures.
+        deep: whether pictures may be uint16.
     """
+
+    deep = False
 
     def __init__(self, stylizer: Stylizer):
         self.stylizer, self.sampler = stylizer, stylizer.sampler
@@ -147,13 +150,16 @@ class PictureJob:
                 save_png(out, row[-1])
             self.made.add(out)
         if len(self._rows) < SHEET_ROWS:
-            self._rows.append(self.sheet.cells(row))
+            self._rows.append(self.sheet.cells([shallow(picture) for picture in row]))
 
     def _frames(self, file: pathlib.Path, moving: decode.Animation | None) -> Frames:
         if moving:
             return functools.partial(decode.frames, file)
         remark = functools.partial(self._remarks.add, file.name)
-        still = decode.decode(file, channels=None, remark=remark)
+        still = decode.decode(file, channels=None, keep_deep=True, remark=remark)
+        if still.dtype == np.uint16 and not self.stylizer.deep:
+            remark("16 bits a channel, made 8")
+            still = shallow(still)
         return lambda: [(still, 0)]
 
     def _styled(self, frames: Frames, look: Look, number: int) -> tuple[list, int | None]:

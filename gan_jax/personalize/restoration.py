@@ -44,9 +44,11 @@ class PersonRestorer:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
+        deep: whether pictures may be uint16.
     """
 
     found: int | None = None
+    deep = False
 
     def __init__(
         self,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_jax.data import geometry
+from gan_jax.data import decode, geometry
+from gan_jax.data.images import save_png
 from gan_jax.data.quarantine import ImageRejected
 from gan_jax.inference import inpaint
 from gan_jax.inference.inpaint import Holes, Inpainter
@@ -98,6 +99,42 @@ def test_a_large_hole_is_drawn_at_the_networks_size_and_said():
     one(picture(600, 600)[None])
     (seen,) = filler.seen
     assert max(seen.shape[1:3]) <= 4 * 32 + 8 and one.reduced > 3
+
+
+@pytest.mark.parametrize("side", [12, 300])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_16_bits_stay_outside_and_come_inside(channels, side):
+    """Of a hole that the network sees as it is, and of one that is made small for it."""
+    x = np.random.default_rng(1).integers(20000, 20300, (400, 400, channels), np.uint16)
+    hole = np.zeros((400, 400), bool)
+    hole[50 : 50 + side, 60 : 60 + side] = True
+    one = Inpainter(Filler(), Holes(boxes=((60, 50, side, side),)), feather=2)
+    (made,) = one(x[None])
+    assert made.dtype == np.uint16 and made.shape == x.shape
+    changed = (made != x).any(-1)
+    assert not changed[inpaint.softened(hole, 2) == 0].any()
+    colors = made[hole][:, : min(channels, 3)]
+    assert np.ptp(colors, 0).max() <= 1 and 20100 < colors.mean() < 20200
+    assert (one.reduced > 1) == (side > 128)
+
+
+def test_a_file_of_16_bits_stays_one(command, tmp_path):
+    x = np.random.default_rng(1).integers(0, 65536, (40, 50, 3), np.uint16)
+    save_png(tmp_path / "x.png", x)
+    done = command(tmp_path / "x.png", "--model", "run", "--out", tmp_path / "out",
+                   "--box", "9,9,5,5", "--feather", 0)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = decode.decode(tmp_path / "out" / "x.png", channels=None, keep_deep=True)
+    changed = (made != x).any(-1)
+    assert made.dtype == np.uint16 and changed.sum() == 25 and changed[9:14, 9:14].all()
+
+
+def test_a_deep_key_and_alpha_say_what_is_missing():
+    x = np.full((40, 50, 4), 65535, np.uint16)
+    x[3, 4, :3] = 0, 250 * 257 + 60, 3 * 257
+    assert Holes(key=(0, 250, 3)).of(x).sum() == 1
+    x[5:7, :, 3] = 40000
+    assert Holes().of(x).sum() == 100
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

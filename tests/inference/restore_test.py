@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
+import tifffile
 from PIL import Image
 
-from gan_jax.data import geometry
+from gan_jax.data import decode, deep, geometry
+from gan_jax.data.images import in_channels, quantized, save_png
 from gan_jax.data.quarantine import ImageRejected
-from gan_jax.inference import restore
+from gan_jax.inference import restore, tiling
 from gan_jax.inference.restore import Restorer
 from gan_jax.interop.super_resolution import Enlarger
 from gan_jax.models import srvgg
@@ -69,6 +71,28 @@ def test_a_picture_is_the_networks():
     half = restorer(scale=2)(picture[None])[0]
     wanted = jax.image.resize(np.clip(np.asarray(wanted)[0], 0, 1), (64, 128, 3), "lanczos3")
     assert np.abs(half - np.clip(wanted, 0, 1) * 255).max() <= 0.51
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("settings", [{"scale": 3}, {"scale": 4, "tile": 64, "overlap": 16}])
+def test_16_bits_are_kept(channels, settings):
+    """A ramp that 8 bits know 4 values of has hundreds, and the network's but for rounding."""
+    ramp = (20000 + np.arange(80 * 60 * channels) / channels // 5).astype(np.uint16)
+    picture = ramp.reshape(60, 80, channels)
+    (made,) = restorer(**settings)(picture[None])
+    scale = settings["scale"]
+    assert made.dtype == np.uint16 and made.shape == (60 * scale, 80 * scale, channels)
+    whole = restorer(scale=4)
+    x = in_channels(picture[..., :3], 3)[None].astype(np.float32) / 65535
+    wanted = np.asarray(whole.run(tiling.pad_symmetric(x, 32), 4))[0, :240, :320]
+    wanted = geometry.fit_float(wanted, made.shape[:2])
+    wanted = in_channels(quantized(wanted, np.uint16), min(channels, 3))
+    inner = np.s_[8:-20, 8:-20]  # a tile is padded beyond other edges
+    assert np.abs(made[..., :3].astype(int) - wanted)[inner].max() <= 2
+    assert len(np.unique(made[..., 0])) > 200
+    if channels == 4:
+        opaque = np.full((8, 8, 4), 65535, np.uint16)
+        assert (restorer()(opaque[None])[0, ..., 3] == 65535).all()
 
 
 @pytest.mark.parametrize("scale", [4, 3])
@@ -163,6 +187,28 @@ def test_a_folder_and_a_sheet(tool, net, tmp_path):
         "c": ((64, 48), "L"),
     }
     assert Image.open(tmp_path / "out" / "sheet" / "sheet.png").size == (2 * 48, 14 + 3 * 48)
+
+
+@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA"])
+def test_a_file_of_16_bits_gives_one(tool, net, tmp_path, kind, monkeypatch):
+    picture = drawn(12, 16, len(kind)).astype(np.uint16) * 200
+    save_png(tmp_path / "a.png", picture)
+    tifffile.imwrite(tmp_path / "b.tif", picture.squeeze())
+    flags = ["--out", tmp_path / "out", "--model", net]
+    done = tool("restore", tmp_path / "a.png", tmp_path / "b.tif", *flags)
+    assert done.returncode == 0 and "16 bits" not in done.stdout, done
+    a, b = (
+        decode.decode(tmp_path / "out" / name, channels=None, keep_deep=True)
+        for name in ("a.png", "b.png")
+    )
+    assert a.dtype == np.uint16 and a.shape == (48, 64, len(kind))
+    np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(a, Restorer(*restore.load(str(net)))(picture[None])[0])
+    monkeypatch.setattr(deep, "installed", lambda: False)
+    done = tool("restore", tmp_path / "a.png", *flags)
+    assert "1 with 16 bits a channel, read as 8 (after pip install imagecodecs" in done.stdout
+    assert Image.open(tmp_path / "out" / "a.png").mode == kind
+    assert decode.decode(tmp_path / "out" / "a.png", channels=None).dtype == np.uint8
 
 
 def test_one_picture_has_a_sheet_too(tool, net, tmp_path):
