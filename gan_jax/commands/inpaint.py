@@ -18,49 +18,44 @@ def main(argv: list[str] | None = None) -> None:
 
     import numpy as np
 
-    from gan_jax.commands.stylize import check_names, clip_in
-    from gan_jax.data.quarantine import ImageRejected
+    from gan_jax.commands.stylize import check_names
     from gan_jax.inference import inpaint
+    from gan_jax.inference.inputs import Inputs
     from gan_jax.inference.stylize_pictures import PictureJob
     from gan_jax.inference.stylize_video import VideoJob
 
     mask = None if flags.mask is None else read_mask(flags.mask)
     holes = inpaint.Holes(mask, tuple(flags.box), flags.key, flags.tolerance, flags.grow)
-    found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
-    clips = [clip for clip in found.values() if clip is not None]
-    if clips and flags.person is not None:
-        raise ValueError(f"{clips[0].path}: a person is redrawn in pictures, not in videos.")
-    pictures = [path for path, clip in found.items() if clip is None]
-    check_names(clip.path for clip in clips)
-    if clips and not holes.given:
-        raise ValueError(
-            f"{clips[0].path}: say what is to be filled in its frames: --mask, --box or --key."
-        )
     if flags.person is not None:
         return redraw(flags, inpaint.sheet(holes), holes, feather=flags.feather)
+    inputs = Inputs(flags.input)
+    check_names(clip.path for clip in inputs.clips)
     sampler = inpaint.load(flags.model, flags.trust_code)
     inpainter = inpaint.Inpainter(sampler, holes, feather=flags.feather)
-    if pictures:
+    if inputs.pictures:
         sheet = inpaint.sheet(holes)
-        PictureJob(inpainter, [inpaint.NOTHING], pictures, flags.out, sheet=sheet).run()
+        job = PictureJob(inpainter, [inpaint.NOTHING], inputs.pictures, flags.out, sheet=sheet)
+        job.run()
+        inputs.failed |= job.failed
     of_clips = inpaint.Inpainter(sampler, holes, feather=flags.feather, frames=True)
-    for clip in clips:
-        try:
+    for clip in inputs.clips:
+        with inputs.setting_aside(clip.path):
+            if not holes.given:
+                raise ValueError("say what is to be filled in its frames: --mask, --box or --key")
             holes.found(np.zeros((*clip.size, 3), np.uint8))
-        except ImageRejected as reason:
-            raise ValueError(f"{clip.path}: {reason}.") from reason
-        for line in clip.notes():
-            print(f"{clip.path}: {line}")
-        pixels = None if mask is None else hashlib.sha256(mask.tobytes()).hexdigest()
-        settings = {"mask": pixels, "box": flags.box, "key": flags.key, "grow": flags.grow}
-        settings |= {"tolerance": flags.tolerance, "feather": flags.feather}
-        VideoJob(of_clips, [inpaint.NOTHING], clip, flags.out, None, settings).run()
+            for line in clip.notes():
+                print(f"{clip.path}: {line}")
+            pixels = None if mask is None else hashlib.sha256(mask.tobytes()).hexdigest()
+            settings = {"mask": pixels, "box": flags.box, "key": flags.key, "grow": flags.grow}
+            settings |= {"tolerance": flags.tolerance, "feather": flags.feather}
+            VideoJob(of_clips, [inpaint.NOTHING], clip, flags.out, None, settings).run()
     reduced = max(inpainter.reduced, of_clips.reduced)
     if reduced > 1:
         print(
             f"around the largest hole the picture was made {reduced:.1f} times as small"
             " for the network, and what it drew enlarged: `gan-jax restore` makes that sharper"
         )
+    inputs.check()
 
 
 def read_mask(file: pathlib.Path):
@@ -132,7 +127,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         raise ValueError("give one of --model, a run or a file of weights, and --person.")
     if flags.tolerance and flags.key is None:
         raise ValueError(f"--tolerance={flags.tolerance}: it is of --key, which is not given.")
-    for file in (*flags.input, *([flags.mask] if flags.mask else [])):
-        if not file.exists():
-            raise ValueError(f"{file}: no such file or folder.")
+    if flags.mask is not None and not flags.mask.exists():
+        raise ValueError(f"{flags.mask}: no such file or folder.")
     return flags

@@ -16,9 +16,9 @@ SETTINGS = ("model", "scale", "denoise", "tile", "overlap")  # that decide a vid
 def main(argv: list[str] | None = None) -> None:
     flags = parse(argv)
 
-    from gan_jax.commands.stylize import check_names, clip_in
-    from gan_jax.data.quarantine import ImageRejected
+    from gan_jax.commands.stylize import check_names
     from gan_jax.inference import restore
+    from gan_jax.inference.inputs import Inputs
     from gan_jax.inference.stylize_pictures import PictureJob
     from gan_jax.inference.stylize_video import VideoJob
 
@@ -28,27 +28,27 @@ def main(argv: list[str] | None = None) -> None:
 
     if flags.person is not None:
         return of_person(flags)
-    found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
-    clips = [clip for clip in found.values() if clip is not None]
-    pictures = [path for path, clip in found.items() if clip is None]
-    check_names(clip.path for clip in clips)
+    inputs = Inputs(flags.input)
+    check_names(clip.path for clip in inputs.clips)
     sizes = {"scale": flags.scale, "tile": flags.tile, "overlap": flags.overlap}
     enlarger, file = restore.load(flags.model, flags.denoise, flags.trust_code)
     restorer = restore.Restorer(enlarger, file, **sizes, log=progress)
-    for clip in clips:
-        try:
-            restorer.size(clip.size)
-        except ImageRejected as reason:
-            raise ValueError(f"{clip.path}: {reason}.") from reason
-    if pictures:
-        PictureJob(restorer, [restore.NOTHING], pictures, flags.out, sheet=restore.SHEET).run()
+    if inputs.pictures:
+        job = PictureJob(
+            restorer, [restore.NOTHING], inputs.pictures, flags.out, sheet=restore.SHEET
+        )
+        job.run()
+        inputs.failed |= job.failed
     of_clips = restore.Restorer(enlarger, file, **sizes)
-    for clip in clips:
-        for line in clip.notes():
-            print(f"{clip.path}: {line}")
-        settings = {name: vars(flags)[name] for name in SETTINGS}
-        settings["parts"] = [[str(x), x.stat().st_mtime_ns] for x in restore.parts(flags.model)]
-        VideoJob(of_clips, [restore.NOTHING], clip, flags.out, None, settings).run()
+    for clip in inputs.clips:
+        with inputs.setting_aside(clip.path):
+            restorer.size(clip.size)
+            for line in clip.notes():
+                print(f"{clip.path}: {line}")
+            settings = {name: vars(flags)[name] for name in SETTINGS}
+            settings["parts"] = [[str(x), x.stat().st_mtime_ns] for x in restore.parts(flags.model)]
+            VideoJob(of_clips, [restore.NOTHING], clip, flags.out, None, settings).run()
+    inputs.check()
 
 
 def of_person(flags: argparse.Namespace) -> None:
@@ -65,6 +65,7 @@ def redraw(flags: argparse.Namespace, sheet, holes=None, **how) -> None:
     how: what else PersonRestorer takes.
     """
     from gan_jax.commands.personalize import open_person
+    from gan_jax.inference.inputs import Inputs
     from gan_jax.inference.stylize_pictures import PictureJob
     from gan_jax.personalize import person
     from gan_jax.personalize.restoration import NOTHING, PersonRestorer
@@ -74,11 +75,18 @@ def redraw(flags: argparse.Namespace, sheet, holes=None, **how) -> None:
         print(f"\rstep {step}/{flags.steps}, LPIPS {near:.3f}   ", end=end, flush=True)
 
     person.check_output(flags.out, flags.person)
+    inputs = Inputs(flags.input)
+    for clip in inputs.clips:
+        with inputs.setting_aside(clip.path):
+            raise ValueError("a person is redrawn in pictures, not in videos")
     one = open_person(flags)
     restorer = PersonRestorer(one, holes, steps=flags.steps, log=log, **how)
-    job = PictureJob(restorer, [NOTHING], flags.input, flags.out, sheet=sheet)
-    job.run()
-    person.mark_output(flags.out, one, [*job.made, *flags.out.glob("sheet*/sheet.png")])
+    if inputs.pictures:
+        job = PictureJob(restorer, [NOTHING], inputs.pictures, flags.out, sheet=sheet)
+        job.run()
+        person.mark_output(flags.out, one, [*job.made, *flags.out.glob("sheet*/sheet.png")])
+        inputs.failed |= job.failed
+    inputs.check()
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -120,11 +128,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     person_flags(parser)
     cli.trusts_code(parser)
-    flags = parser.parse_args(argv)
-    for file in flags.input:
-        if not file.exists():
-            raise ValueError(f"{file}: no such file or folder.")
-    return flags
+    return parser.parse_args(argv)
 
 
 def person_flags(parser: argparse.ArgumentParser) -> None:

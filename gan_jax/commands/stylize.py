@@ -21,14 +21,13 @@ def main(argv: list[str] | None = None) -> int | None:
     flags = parse(argv)
 
     from gan_jax.inference import loading, stylize
+    from gan_jax.inference.inputs import Inputs
     from gan_jax.inference.stylize_pictures import FaceStylizer, PictureJob
     from gan_jax.inference.stylize_video import VideoJob
 
     sampler = loading.load(flags.checkpoint, command="stylize", trusted=flags.trust_code)
-    found = {path: None if path.is_dir() else clip_in(path) for path in flags.input}
-    clips = [clip for clip in found.values() if clip is not None]
-    pictures = [path for path, clip in found.items() if clip is None]
-    check_names(clip.path for clip in clips)
+    inputs = Inputs(flags.input)
+    check_names(clip.path for clip in inputs.clips)
     sizes = {"strength": flags.strength, "tile": flags.tile, "overlap": flags.overlap}
     stylizer = stylize.Stylizer(sampler, **sizes)
     of_clips = stylize.Stylizer(sampler, **sizes, buckets=flags.faces)
@@ -39,13 +38,17 @@ def main(argv: list[str] | None = None) -> int | None:
     if flags.faces:
         stylizer, of_clips = map(FaceStylizer, (stylizer, of_clips))
     made = []
-    if pictures:
-        made.append(PictureJob(stylizer, looks, pictures, flags.out, flags.side).run())
-    for clip in clips:
-        for line in clip.notes():
-            print(f"{clip.path}: {line}")
-        settings = {name: vars(flags)[name] for name in SETTINGS}
-        made.append(VideoJob(of_clips, looks, clip, flags.out, flags.side, settings).run())
+    if inputs.pictures:
+        job = PictureJob(stylizer, looks, inputs.pictures, flags.out, flags.side)
+        made.append(job.run())
+        inputs.failed |= job.failed
+    for clip in inputs.clips:
+        with inputs.setting_aside(clip.path):
+            for line in clip.notes():
+                print(f"{clip.path}: {line}")
+            settings = {name: vars(flags)[name] for name in SETTINGS}
+            made.append(VideoJob(of_clips, looks, clip, flags.out, flags.side, settings).run())
+    inputs.check()
     if any(made):
         return None
     given = ", ".join(map(str, flags.input))
@@ -58,27 +61,6 @@ def check_names(clips) -> None:
     for name, count in collections.Counter(path.stem for path in clips).items():
         if count > 1:
             raise ValueError(f"two of the videos are named {name}: give each its own name.")
-
-
-def clip_in(path: pathlib.Path):
-    """The video that a file holds, whatever it is called; None where it is a picture.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    from gan_jax.data import clips, image_file
-    from gan_jax.data.quarantine import ImageRejected
-
-    try:
-        image_file.header(path)
-        return None
-    except ImageRejected as reason:
-        try:
-            return clips.open_clip(path)
-        except ValueError as error:
-            if path.suffix.lower() in image_file.SUFFIXES:
-                raise ValueError(f"{path}: {reason}.") from error
-            raise
 
 
 def reference(file: pathlib.Path):
@@ -133,9 +115,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(argv)
     if flags.side is not None and not 1 <= flags.side <= 8192:
         raise ValueError(f"--side={flags.side}: it must be 1 to 8192 pixels.")
-    for file in flags.input:
-        if not file.exists():
-            raise ValueError(f"{file}: no such file or folder.")
     if flags.reference is not None and len(flags.style) != 1:
         raise ValueError("--reference: say by --style, once, which style the picture is of.")
     return flags

@@ -74,6 +74,7 @@ class PictureJob:
         sheet: how results are shown.
     Attributes:
         made: the files of the results.
+        failed: of each of the sources of which nothing could be made, why, with its path.
     """
 
     def __init__(
@@ -86,13 +87,21 @@ class PictureJob:
         log: Callable[[str], None] = print,
         sheet: Sheet | None = None,
     ):
-        """Raises ValueError where two pictures have one name, or a folder has none."""
+        """Raises ValueError where two pictures have one name."""
         self.stylizer, self.looks, self.out = stylizer, looks, out
         self.side, self.log, self.sheet = side, log, sheet or Sheet(_small)
-        self.alone = len(sources) == 1 and not sources[0].is_dir()
+        self.failed: dict[pathlib.Path, str] = {}
         self.files: dict[pathlib.Path, pathlib.Path] = {}  # -> its name below its folder
+        self._folders: dict[pathlib.Path, list[pathlib.Path]] = {}
         for source in sources:
-            self.files |= {file: _name(file, source) for file in _files(source, out, log)}
+            try:
+                files = _files(source, out, log)
+            except ValueError as error:  # a folder without pictures
+                self.failed[source] = str(error)
+                continue
+            self.files |= {file: _name(file, source) for file in files}
+            if source.is_dir():
+                self._folders[source] = files
         twice = [name for name, n in collections.Counter(self.files.values()).items() if n > 1]
         if twice:
             raise ValueError(f"two of the pictures are {twice[0]}: give each its own name.")
@@ -109,11 +118,10 @@ class PictureJob:
         self.made: set[pathlib.Path] = set()
 
     def run(self) -> bool:
-        """Whether any file was made; False: no face was found in any picture.
+        """Whether any file was made; False: no face was found in any picture, or all have failed.
 
         Raises:
-            ValueError: a picture or all of a folder's can't be read, or a result would take the
-                place of an original.
+            ValueError: a result would take the place of an original.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
@@ -121,9 +129,10 @@ class PictureJob:
             try:
                 self._stylize(file)
             except ImageRejected as reason:
-                if self.alone:
-                    raise ValueError(f"{file}: {reason}.") from reason
-                self._quarantine.add(self.files[file].as_posix(), reason)
+                if any(file in files for files in self._folders.values()):
+                    self._quarantine.add(self.files[file].as_posix(), reason)
+                else:
+                    self.failed[file] = f"{file}: {reason}."
             if len(self.files) > 1:
                 rate = number / (time.monotonic() - began)
                 line = f"{number}/{len(self.files)} pictures, {rate:.1f} pictures/s"
@@ -195,9 +204,10 @@ class PictureJob:
     def _report(self) -> bool:
         for line in (*self._quarantine.lines(), *self._remarks.lines()):
             self.log(line)
-        readable = len(self.files) - len(self._quarantine)
-        if not readable:
-            raise ValueError(f"nothing could be made of the {len(self.files)} images.")
+        for folder, files in self._folders.items():
+            if all(self.files[file].as_posix() in self._quarantine.files for file in files):
+                self.failed[folder] = f"{folder}: nothing could be made of its {len(files)} images."
+        readable = len(self.files) - len(self._quarantine) - len(self.failed.keys() & self.files)
         faceless = readable - len(self.made) // len(self.looks)
         if faceless and self.stylizer.found is not None:
             self.log(f"no face in {faceless} of {readable} pictures")

@@ -299,6 +299,18 @@ def test_a_clips_holes_are_checked_first(command, tmp_path):
     assert not list(tmp_path.glob("out/*"))
 
 
+def test_what_can_not_be_filled_does_not_stop_the_others(command, tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    Image.fromarray(picture(20, 20)).save(tmp_path / "small.png")
+    clip = clips_test.make(tmp_path / "clip.mp4", frames=2)  # 48x32
+    inputs = [tmp_path / "small.png", clip, tmp_path / "a.png"]
+    done = command(*inputs, "--model", "run", "--out", tmp_path / "out", "--box", "50,10,9,9")
+    assert done.returncode == 1 and "nothing was made of 2 of 3 inputs: " in done.stderr
+    assert "small.png: the box 50,10,9,9 lies outside of its 20x20." in done.stderr
+    assert "clip.mp4: the box 50,10,9,9 lies outside of its 48x32." in done.stderr
+    assert [path.name for path in (tmp_path / "out").glob("*.*")] == ["a.png"]
+
+
 def test_a_clip_needs_to_be_told(command, tmp_path):
     file = clips_test.make(tmp_path / "clip.mp4", frames=2)
     done = command(file, "--model", "run", "--out", tmp_path / "out")

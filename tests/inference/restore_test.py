@@ -235,6 +235,37 @@ def test_a_clip_keeps_its_sound_and_times(tool, net, tmp_path):
     assert after[1] == before[1] == 1 and after[2] == pytest.approx(before[2], abs=1e-3)
 
 
+def test_what_can_not_be_used_does_not_stop_the_others(tool, net, tmp_path):
+    """Named files, a folder without a picture that can be read, an empty one, and a clip: each is
+    named in the end, and the exit status says it."""
+    for name in ("a.png", "z.png"):
+        Image.fromarray(drawn(12, 16)).save(tmp_path / name)
+    clip = clips_test.make(tmp_path / "clip.mp4", frames=2)
+    (tmp_path / "bad.png").write_bytes(b"x")
+    (tmp_path / "bad.mp4").write_bytes(b"x")
+    for folder in ("empty", "broken"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "broken" / "c.png").write_bytes(b"x")
+    Image.fromarray(drawn(3000, 3000)).save(tmp_path / "large.png")
+    names = ["bad.png", "a.png", "gone.png", "large.png", "empty", "bad.mp4", "broken", "z.png"]
+    flags = ["--out", tmp_path / "out", "--model", net]
+    done = tool("restore", *[tmp_path / name for name in names], clip, *flags)
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for says in (
+        "nothing was made of 6 of 9 inputs: ",
+        "bad.png: no known image format.",
+        "gone.png: no such file or folder.",
+        "large.png: 3000x3000 would become",
+        "empty': no images in it",
+        "bad.mp4: not a video",
+        "broken: nothing could be made of its 1 images.",
+    ):
+        assert says in done.stderr, says
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"a.png", "z.png", "clip.mp4", "sheet"}
+    assert "2 pictures in" in done.stdout
+
+
 def test_two_files_are_mixed(net, tmp_path):
     other = {name: x + 1 for name, x in of("compact").items()}
     safetensors.numpy.save_file(other, tmp_path / "other.safetensors")

@@ -537,6 +537,24 @@ def test_bad_input(tool, runs, tmp_path):
         assert done.returncode == 1 and message in done.stderr, done.stderr
 
 
+def test_a_bad_file_does_not_stop_the_others(tool, runs, tmp_path):
+    picture(tmp_path / "me.png", (16, 16))
+    (tmp_path / "text.png").write_text("no picture")
+    done = tool(
+        "stylize",
+        runs / "rgb",
+        tmp_path / "text.png",
+        tmp_path / "me.png",
+        "--out",
+        tmp_path / "out",
+        "--style",
+        "dylan",
+    )
+    assert done.returncode == 1 and (tmp_path / "out" / "me_dylan.png").exists()
+    assert "nothing was made of 1 of 2 inputs: " in done.stderr
+    assert "text.png: no known image format." in done.stderr
+
+
 def test_a_full_disk_is_named_and_what_is_done_kept(tool, runs, tmp_path, monkeypatch):
     clip, me = (
         clips_test.make(tmp_path / "clip.mp4", frames=24),
