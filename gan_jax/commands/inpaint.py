@@ -32,9 +32,14 @@ def main(argv: list[str] | None = None) -> None:
     check_names(clip.path for clip in inputs.clips)
     sampler = inpaint.load(flags.model, flags.trust_code)
     inpainter = inpaint.Inpainter(sampler, holes, feather=flags.feather)
+    looks = inpainter.candidates(flags.candidates)
+    if inputs.clips and len(looks) > 1:
+        raise ValueError(
+            f"--candidates={flags.candidates}: of pictures, and {inputs.clips[0].path} is a video."
+        )
     if inputs.pictures:
-        sheet = inpaint.sheet(holes)
-        job = PictureJob(inpainter, [inpaint.NOTHING], inputs.pictures, flags.out, sheet=sheet)
+        sheet = inpaint.sheet(holes, len(looks))
+        job = PictureJob(inpainter, looks, inputs.pictures, flags.out, sheet=sheet)
         job.run()
         inputs.failed |= job.failed
     of_clips = inpaint.Inpainter(sampler, holes, feather=flags.feather, frames=True)
@@ -120,11 +125,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         default=2,
         help="pixels over which the drawn is blended into the picture (default %(default)s)",
     )
+    add(
+        "--candidates",
+        type=int,
+        default=1,
+        help="results of each picture, NAME_1.png ..., by a network that draws noise, as MI-GAN's"
+        " do (default %(default)s)",
+    )
     person_flags(parser)
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if (flags.model is None) == (flags.person is None):
         raise ValueError("give one of --model, a run or a file of weights, and --person.")
+    if flags.candidates != 1 and flags.person is not None:
+        raise ValueError(f"--candidates={flags.candidates}: of --model only, not of --person.")
     if flags.tolerance and flags.key is None:
         raise ValueError(f"--tolerance={flags.tolerance}: it is of --key, which is not given.")
     if flags.mask is not None and not flags.mask.exists():

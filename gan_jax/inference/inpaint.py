@@ -1,6 +1,7 @@
 """Holes in pictures filled by a network: which pixels, in what part of the picture, and how what is
 drawn there joins the rest."""
 
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -35,6 +36,7 @@ LEAST_AROUND = 16  # pixels
 ENLARGED = 4  # a network sees windows of at most so many times the side that it was trained at
 CELL = 256  # pixels of a cell of the contact sheet, at most
 OFFICIAL_SIDE = 256  # pixels, of the windows that LaMa was trained on
+MOST_CANDIDATES = 64
 CHECKS = 8  # pixels of the checkered ground that shows a hole
 
 Mask = Bool[np.ndarray, "H W"]
@@ -191,39 +193,77 @@ class Inpainter:
         """uint8 or uint16 [n, H, W, 1, 3 or 4] of any size -> filled, with the same channels, but
         without alpha where that said what is missing.
 
+        look: one of `candidates`, or NOTHING.
         Raises ImageRejected as `Holes.of`.
         """
         find = self.holes.found if self.frames else self.holes.of
-        return np.stack([self.filled(picture, find(picture)) for picture in pictures])
+        return np.stack([self.filled(picture, find(picture), look) for picture in pictures])
 
-    def filled(self, picture: Picture, missing: Mask) -> np.ndarray:
+    def candidates(self, n: int) -> list[Look]:
+        """n ways to fill the holes, "1" to "n", the first by the network's own noise.
+
+        Raises ValueError where the network has none.
+        """
+        if not 1 <= n <= MOST_CANDIDATES:
+            raise ValueError(f"--candidates={n}: it must be 1 to {MOST_CANDIDATES}.")
+        if n == 1:
+            return [NOTHING]
+        found = jax.tree_util.tree_leaves_with_path(self.sampler.ema["params"]["g"])
+        strengths = [x for path, x in found if path[-1].key == "strength"]
+        if not any(np.any(x) for x in strengths):
+            raise ValueError(
+                f"--candidates={n}: {self.sampler.step} fills a hole in one way only, for it draws"
+                " no noise. MI-GAN's networks do, once they are trained."
+            )
+        return [Look(str(i), NOTHING.style) for i in range(1, n + 1)]
+
+    def filled(self, picture: Picture, missing: Mask, look: Look = NOTHING) -> np.ndarray:
         """One picture [H, W, 1, 3 or 4] with what is missing drawn.
 
         Holes that see each other's surroundings are filled together, others one after the other.
         """
-        made, left = shown(picture).copy(), missing.copy()
-        for rows, columns in windows(missing):
-            part = left[rows, columns]
-            made[rows, columns] = self._drawn(made[rows, columns], part)
-            left[rows, columns] = False
+        made, sampler = shown(picture).copy(), self.sampler
+        if look.name not in ("", "1"):
+            sampler = with_noise(sampler, int(look.name))
+        least = max(sampler.shape[:2]) if sampler.fixed_size else 0
+        for part in windows(missing, least):
+            made[part] = self._drawn(made[part], missing[part], sampler)
         return joined(picture, made, missing, self.feather, keeps_alpha=self.holes.given)
 
-    def _drawn(self, colors: np.ndarray, missing: Mask) -> np.ndarray:
+    def _drawn(self, colors: np.ndarray, missing: Mask, sampler: Sampler) -> np.ndarray:
         """A window's colors [h, w, 3] as the network draws them, all of it."""
         height, width = missing.shape
-        scale = max(1.0, max(height, width) / (ENLARGED * max(self.sampler.shape[:2])))
+        if sampler.fixed_size:
+            size = sampler.shape[:2]
+            scale = max(1.0, height / size[0], width / size[1])
+        else:
+            scale = max(1.0, max(height, width) / (ENLARGED * max(sampler.shape[:2])))
+            size = tuple(max(1, round(n / scale)) for n in (height, width))
         self.reduced = max(self.reduced, scale)
-        size = tuple(max(1, round(n / scale)) for n in (height, width))
         most = np.iinfo(colors.dtype).max
         alpha = np.where(missing, 0, most)[..., None].astype(colors.dtype)
         rgba = np.concatenate([colors, alpha], -1)
-        small = geometry.fit(rgba, size, "stretch") if scale > 1 else rgba
-        # what a filter mixed with a hole is missing too
-        small = np.where(small[..., 3:] < most, small.dtype.type(0), small)
-        padded = tiling.pad_symmetric(to_float(small[None]), self.sampler.multiple)
-        made = np.asarray(self.sampler.restyle(padded, np.zeros((1, 0), np.float32)))
+        small = geometry.fit(rgba, size, "stretch")
+        # what a filter mixed with a hole is missing too; of a size that is given, by more than half
+        known = small[..., 3:] > (most // 2 if sampler.fixed_size else most - 1)
+        small = np.where(known, small, small.dtype.type(0))
+        small[..., 3] = np.where(known[..., 0], most, 0)
+        multiple = 1 if sampler.fixed_size else sampler.multiple
+        padded = tiling.pad_symmetric(to_float(small[None]), multiple)
+        made = np.asarray(sampler.restyle(padded, np.zeros((1, 0), np.float32)))
         drawn = quantized((made[0, : size[0], : size[1], :3] + 1) / 2, colors.dtype)
-        return geometry.fit(drawn, (height, width), "stretch") if scale > 1 else drawn
+        return geometry.fit(drawn, (height, width), "stretch")
+
+
+def with_noise(sampler: Sampler, seed: int) -> Sampler:
+    """The same with other noise than its own in each layer."""
+    mutable = sampler.ema["mutable"]["g"]
+    leaves, tree = jax.tree.flatten(mutable["noise"])
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    drawn = [jax.random.normal(key, x.shape) for key, x in zip(keys, leaves, strict=True)]
+    noise = {"noise": jax.tree.unflatten(tree, drawn)}
+    ema = sampler.ema | {"mutable": sampler.ema["mutable"] | {"g": mutable | noise}}
+    return dataclasses.replace(sampler, ema=ema)
 
 
 def shown(picture: Picture) -> Picture:
@@ -249,15 +289,21 @@ def joined(
     return np.concatenate([found, picture[..., 3:]], -1) if keeps else found
 
 
-def windows(missing: Mask) -> list[tuple[slice, slice]]:
+def windows(missing: Mask, least: int = 0) -> list[tuple[slice, slice]]:
     """Parts of the picture, (rows, columns), that hold all that is missing, each with what lies
-    around it; parts that overlap are one."""
+    around it; parts that overlap are one.
+
+    least: pixels. Where it is not 0, a hole's part is square and of such sides at least, as far as
+        the picture goes.
+    """
     labels, _ = ndimage.label(missing, np.ones((3, 3), bool))
     boxes = []
-    for rows, columns in ndimage.find_objects(labels):
-        around = max(LEAST_AROUND, round(AROUND * max(_length(rows), _length(columns))))
-        spans = zip((rows, columns), missing.shape, strict=True)
-        boxes.append([(max(0, s.start - around), min(size, s.stop + around)) for s, size in spans])
+    for hole in ndimage.find_objects(labels):
+        longer = max(map(_length, hole))
+        around = max(LEAST_AROUND, round(AROUND * longer))
+        side = max(least, longer + 2 * around) if least else 0
+        spans = zip(hole, missing.shape, strict=True)
+        boxes.append([_span(s, around, side, size) for s, size in spans])
     merged: list = []
     while boxes:
         box = boxes.pop()
@@ -270,6 +316,15 @@ def windows(missing: Mask) -> list[tuple[slice, slice]]:
         ends = [list(zip(*side, strict=True)) for side in zip(box, *near, strict=True)]
         boxes.append([(min(starts), max(stops)) for starts, stops in ends])
     return [tuple(slice(*side) for side in box) for box in sorted(merged)]
+
+
+def _span(hole: slice, around: int, side: int, size: int) -> tuple[int, int]:
+    """Where a hole's part of the picture begins and ends along an axis of `size`: with so much
+    around it, or `side` long."""
+    if not side:
+        return max(0, hole.start - around), min(size, hole.stop + around)
+    start = max(0, min(size - side, (hole.start + hole.stop - side) // 2))
+    return start, min(size, start + side)
 
 
 def _length(part: slice) -> int:
@@ -288,18 +343,19 @@ def softened(missing: Mask, feather: int) -> np.ndarray:
     return np.clip(1 - away / (feather + 1), 0, 1).astype(np.float32)
 
 
-def sheet(holes: Holes) -> Sheet:
-    """How a contact sheet shows a picture and its result: with its holes on a checkered ground, and
-    filled."""
+def sheet(holes: Holes, candidates: int = 1) -> Sheet:
+    """How a contact sheet shows a picture and its results: with its holes on a checkered ground,
+    and filled."""
 
     def cells(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-        before, after = pictures
+        before, *after = pictures
         missing = holes.of(before)
         y, x = np.indices(missing.shape) // CHECKS
         ground = np.where((y + x) % 2, 200, 245).astype(np.uint8)[..., None]
         torn = np.where(missing[..., None], ground, as_rgb(before))
         scale = min(1, CELL / max(missing.shape))
         size = tuple(max(1, round(n * scale)) for n in missing.shape)
-        return [geometry.fit(p, size, "stretch") for p in (torn, as_rgb(after))]
+        return [geometry.fit(p, size, "stretch") for p in (torn, *map(as_rgb, after))]
 
-    return Sheet(cells, ("to be filled", "filled"), of_one=True)
+    names = ("filled",) if candidates == 1 else map(str, range(1, candidates + 1))
+    return Sheet(cells, ("to be filled", *names), of_one=True)

@@ -159,6 +159,11 @@ class Sampler:
         so that few sizes are compiled."""
         return math.lcm(SIDES, models.traits(self.game.g).side_multiple)
 
+    @property
+    def fixed_size(self) -> bool:
+        """Of a translator: whether pictures are to be resized to `shape`."""
+        return models.traits(self.game.g).fixed_size
+
     least = 1  # what sides must be multiples of: the networks pad and cut by themselves
 
     @property

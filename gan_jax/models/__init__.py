@@ -14,6 +14,8 @@ class Traits(NamedTuple):
         scale: of a network from picture to picture: by what it enlarges.
         side_multiple: of a network from picture to picture: what sides it pads pictures to
             multiples of; pictures of such sides share compiled programs.
+        fixed_size: of a network from picture to picture: whether it is used at the size that it was
+            trained at only, to which pictures are resized.
         mbstd_group: of a critic: images whose statistics it takes together; the batch must split
             into such groups.
         scales_biases: of a critic: its call takes `scale` f32 [B], which multiplies all biases.
@@ -26,6 +28,7 @@ class Traits(NamedTuple):
     sampling_settings: tuple[str, ...] = ()
     scale: int = 1
     side_multiple: int = 1
+    fixed_size: bool = False
     mbstd_group: int = 1
     scales_biases: bool = False
     mapping: Callable | None = None

@@ -34,8 +34,9 @@ class Generator(nn.Module):
         channel_base, channel_max: level l has min(channel_base // l, channel_max) channels.
         dtype: of the activations; pictures are in float32.
         side_multiple: see models.Traits.
-    Differs: pictures of other sizes are padded and seen as they are; the official program resizes
-        them to the size it was trained at. A layer's own noise is repeated over larger ones.
+    Pictures of other sizes are padded and seen as they are, a layer's own noise is repeated over
+    larger ones; the official program, and `gan-jax inpaint`, resize them to the size it was trained
+    at (fixed_size).
     """
 
     shape: tuple[int, int, int]
@@ -46,6 +47,10 @@ class Generator(nn.Module):
     @property
     def side_multiple(self) -> int:
         return max(self._levels()) // 4
+
+    @property
+    def fixed_size(self) -> bool:
+        return True
 
     def _levels(self) -> dict[int, int]:
         return channels_of(self.shape, self.channel_base, self.channel_max, "config.g")

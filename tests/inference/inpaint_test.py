@@ -1,6 +1,7 @@
 """gan-jax inpaint: what is filled, in which part of a picture, and what stays as it was."""
 
 import functools
+import types
 
 import av
 import numpy as np
@@ -19,8 +20,9 @@ class Filler:
     """In the place of a run: draws the mean color of what it sees, half of it red; keeps what it
     was given."""
 
-    shape, multiple = (32, 32, 4), 8
+    shape, multiple, fixed_size = (32, 32, 4), 8, False
     classes, step = (), None
+    ema = types.MappingProxyType({"params": {"g": {}}})
 
     def __init__(self):
         self.seen = []
@@ -99,6 +101,47 @@ def test_a_large_hole_is_drawn_at_the_networks_size_and_said():
     one(picture(600, 600)[None])
     (seen,) = filler.seen
     assert max(seen.shape[1:3]) <= 4 * 32 + 8 and one.reduced > 3
+
+
+def test_a_network_of_one_size_sees_squares_of_it():
+    """A window of a small hole is as large as that, also at an edge; one of a large hole, and a
+    picture that is too small, are resized to it."""
+    hole = np.zeros((100, 120), bool)
+    hole[2:6, 50:52] = True
+    assert inpaint.windows(hole, 64) == [(slice(0, 64), slice(19, 83))]
+    hole[2:6, 50:80] = True  # 30 long, and as much around it on each side
+    assert inpaint.windows(hole, 64) == [(slice(0, 90), slice(20, 110))]
+    assert inpaint.windows(np.ones((30, 200), bool), 64) == [(slice(0, 30), slice(0, 200))]
+    for size, box, reduced in (
+        ((100, 120), (50, 2, 4, 2), 36 / 32),
+        ((100, 120), (40, 40, 30, 30), 90 / 32),
+        ((20, 25), (5, 5, 6, 6), 1),
+    ):
+        filler, x = Filler(), picture(*size)
+        filler.fixed_size = True
+        one = Inpainter(filler, Holes(boxes=(box,)), feather=0)
+        (made,) = one(x[None])
+        (seen,) = filler.seen
+        assert seen.shape == (1, 32, 32, 4) and set(np.unique(seen[..., 3])) == {-1, 1}
+        assert one.reduced == pytest.approx(reduced)
+        left, top, wide, high = box
+        changed = (made != x).any(-1)
+        assert changed[top : top + high, left : left + wide].mean() > 0.9
+        changed[top : top + high, left : left + wide] = False
+        assert not changed.any()
+
+
+def test_a_network_of_one_size_sees_the_picture_resized():
+    filler, x = Filler(), picture(40, 40)
+    filler.fixed_size = True
+    Inpainter(filler, Holes(boxes=((10, 12, 20, 8),)))(x[None])
+    (seen,) = filler.seen
+    small = geometry.fit(x, (32, 32), "stretch") / 127.5 - 1
+    far = np.ones((32, 32), bool)
+    far[6:20, 4:28] = False  # what a filter mixes with the hole
+    assert np.abs(seen[0, far, :3] - small[far]).max() < 0.01
+    missing = seen[0, ..., 3] < 0
+    assert missing[10:16, 8:24].all() and missing.sum() == pytest.approx(20 * 8 * 0.64, rel=0.15)
 
 
 @pytest.mark.parametrize("side", [12, 300])

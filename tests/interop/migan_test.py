@@ -1,13 +1,20 @@
 """Other people's MI-GAN: the official state dict for use, and what is refused."""
 
+import itertools
+
 import numpy as np
 import pytest
 import safetensors.numpy
 from flax import traverse_util
+from PIL import Image
 
+from gan_jax.data import geometry
+from gan_jax.data.images import to_uint8
 from gan_jax.inference import inpaint
+from gan_jax.inference.sampler import Sampler
 from gan_jax.interop import migan
 from gan_jax.models.migan import Generator
+from tests.data import clips_test
 from tests.paths import FIXTURES
 
 OFFICIAL = np.load(FIXTURES / "migan.npz")
@@ -91,6 +98,60 @@ def test_its_file_is_a_model(tmp_path):
     made = np.asarray(sampler.restyle(given.astype(np.float32), np.zeros((4, 0), np.float32)))
     drawn = np.clip(OFFICIAL["picture"].transpose(0, 2, 3, 1), -1, 1)
     np.testing.assert_allclose(made[..., :3], np.where(missing, drawn, x), atol=1e-5)
+
+
+def test_candidates_differ_by_the_layers_noise(tool, tmp_path):
+    np.savez(tmp_path / "migan.npz", **ARRAYS)
+    x = OFFICIAL["x"].transpose(0, 2, 3, 1)[0].astype(np.uint8)
+    Image.fromarray(x).save(tmp_path / "x.png")
+    flags = ["--model", tmp_path / "migan.npz", "--box", "4,4,8,8", "--feather", 0, "--out"]
+    done = tool("inpaint", tmp_path / "x.png", *flags, tmp_path / "out", "--candidates", 3)
+    assert done.returncode == 0 and "3 pictures in" in done.stdout, done
+    made = [np.asarray(Image.open(tmp_path / "out" / f"x_{n}.png")) for n in (1, 2, 3)]
+    hole = np.zeros((16, 16), bool)
+    hole[4:12, 4:12] = True
+    for one, other in itertools.combinations(made, 2):
+        np.testing.assert_array_equal(one[~hole], x[~hole])
+        assert (one[hole] != other[hole]).any()
+    assert Image.open(tmp_path / "out" / "sheet" / "sheet.png").width == 4 * 16
+    done = tool("inpaint", tmp_path / "x.png", *flags, tmp_path / "one")
+    np.testing.assert_array_equal(Image.open(tmp_path / "one" / "x.png"), made[0])
+    clip = clips_test.make(tmp_path / "clip.mp4", frames=1)
+    done = tool("inpaint", clip, *flags, tmp_path / "out", "--candidates", 2)
+    assert done.returncode == 1 and "clip.mp4 is a video" in done.stderr
+
+
+def test_networks_without_noise_have_one_candidate(tmp_path):
+    still = {k: x * 0 if "noise_strength" in k else x for k, x in ARRAYS.items()}
+    np.savez(tmp_path / "still.npz", **still)
+    lama = np.load(FIXTURES / "lama.npz")
+    np.savez(tmp_path / "lama.npz", **{k[2:]: lama[k] for k in lama.files if k.startswith("g/")})
+    for name in ("still.npz", "lama.npz"):
+        inpainter = inpaint.Inpainter(inpaint.load(tmp_path / name), inpaint.Holes())
+        assert inpainter.candidates(1) == [inpaint.NOTHING]
+        with pytest.raises(ValueError, match=f"{name} fills a hole in one way only"):
+            inpainter.candidates(2)
+        with pytest.raises(ValueError, match="--candidates=65: it must be 1 to 64"):
+            inpainter.candidates(65)
+
+
+def test_a_picture_is_seen_at_the_networks_size(tmp_path):
+    """As the official program does, of a picture four times as large with a hole in it."""
+    np.savez(tmp_path / "migan.npz", **ARRAYS)
+    sampler, seen = inpaint.load(tmp_path / "migan.npz"), []
+    assert sampler.fixed_size
+    x = np.repeat(np.repeat(OFFICIAL["x"].transpose(0, 2, 3, 1)[0].astype(np.uint8), 4, 0), 4, 1)
+    run = Sampler.restyle
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sampler, "restyle", lambda self, x, y: seen.append(x) or run(self, x, y))
+        holes = inpaint.Holes(boxes=((16, 16, 32, 32),))
+        made = inpaint.Inpainter(sampler, holes, feather=0)(x[None])[0]
+    (given,) = seen
+    assert given.shape == (1, 16, 16, 4) and (given[0, 4:12, 4:12, 3] == -1).all()
+    assert (given[..., 3] == -1).sum() == 64
+    drawn = np.asarray(run(sampler, given, np.zeros((1, 0), np.float32)))[0, ..., :3]
+    drawn = geometry.fit(to_uint8(drawn), (64, 64), "stretch")
+    np.testing.assert_array_equal(made[16:48, 16:48], drawn[16:48, 16:48])
 
 
 def test_a_file_of_neither_network_names_both(tmp_path):
