@@ -172,13 +172,13 @@ class Inpainter:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
-        deep: whether pictures may be uint16.
+        deep, keeps: as a Stylizer's.
         reduced: by how much windows were made smaller for the network, the most of all pictures so
             far; 1: none was.
     """
 
     found: int | None = None
-    deep = True
+    deep, keeps = True, True
     tile = 1  # frames of clips go one by one
 
     def __init__(self, sampler: Sampler, holes: Holes, *, feather: int = 2, frames: bool = False):

@@ -136,12 +136,12 @@ class Restorer:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
-        deep: whether pictures may be uint16.
+        deep, keeps: as a Stylizer's.
         sampler: Origin, in the place of a stylizer's sampler.
     """
 
     found: int | None = None
-    deep = True
+    deep, keeps = True, False
 
     def __init__(
         self,

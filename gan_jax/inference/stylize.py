@@ -132,10 +132,11 @@ class Stylizer:
     Attributes:
         found: faces in the last pictures, of a stylizer of faces; None: it styles all of a picture.
         deep: whether pictures may be uint16.
+        keeps: whether pixels that are not drawn anew must stay as they are.
     """
 
     found: int | None = None
-    deep = False
+    deep, keeps = False, False
 
     def __init__(
         self,

@@ -47,9 +47,10 @@ class FaceStylizer:
     Attributes:
         found: faces in the last pictures.
         deep: whether pictures may be uint16.
+        keeps: whether pixels that are not drawn anew must stay as they are.
     """
 
-    deep = False
+    deep, keeps = False, True
 
     def __init__(self, stylizer: Stylizer):
         self.stylizer, self.sampler = stylizer, stylizer.sampler
@@ -153,13 +154,29 @@ class PictureJob:
                 return
             row.append(styled[0][0])
             if moving:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                animation.write(out, styled, moving.format, moving.loop)
+                out = self._write(file, look, moving, styled)
             else:
                 save_png(out, row[-1])
             self.made.add(out)
         if len(self._rows) < SHEET_ROWS:
             self._rows.append(self.sheet.cells([shallow(picture) for picture in row]))
+
+    def _write(self, file, look: Look, moving: decode.Animation, styled: list) -> pathlib.Path:
+        """The animation's file; in another format where its own would move what a stylizer keeps
+        as it is."""
+        format, kept = moving.format, None
+        if self.stylizer.keeps:
+            before = (picture for picture, _ in decode.frames(file))
+            kept = [same_pixels(x, made) for x, (made, _) in zip(before, styled, strict=True)]
+            format = animation.lasting([made for made, _ in styled], kept, format)
+        if format != moving.format:
+            self._remarks.add(
+                file.name, f"pixels that no {moving.format} keeps, written as {format}"
+            )
+        out = self._place(file, look, animation.ENDINGS[format])
+        out.parent.mkdir(parents=True, exist_ok=True)
+        animation.write(out, styled, format, moving.loop, kept)
+        return out
 
     def _frames(self, file: pathlib.Path, moving: decode.Animation | None) -> Frames:
         if moving:
@@ -276,6 +293,12 @@ def resized_shape(size: tuple[int, int], side: int | None) -> tuple[int, int]:
     """(H, W) with a shorter side of `side`; None: as it is."""
     scale = 1 if side is None else side / min(size)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def same_pixels(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """True where two pictures uint8 [H, W, 3 or 4] of one size look the same, bool [H, W]."""
+    alphas = [x[..., 3] if x.shape[-1] == 4 else 255 for x in (before, after)]
+    return (before[..., :3] == after[..., :3]).all(-1) & (alphas[0] == alphas[1])
 
 
 def _small(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -44,7 +44,7 @@ class PersonRestorer:
         ValueError: a number out of its range.
     Attributes:
         found: None, for no faces are looked for.
-        deep: whether pictures may be uint16.
+        deep, keeps: as a Stylizer's.
     """
 
     found: int | None = None
@@ -65,7 +65,7 @@ class PersonRestorer:
         self.person, self.holes, self.scale, self.feather = person, holes, scale, feather
         anchors = person.ws.mean(1)  # a style each, of the person's pictures
         self.project = Projection(person.base, person.params, anchors, steps=steps)
-        self.sampler, self.log = Origin(person.folder), log
+        self.sampler, self.log, self.keeps = Origin(person.folder), log, holes is not None
 
     def __call__(self, pictures: np.ndarray, look: Look = NOTHING) -> np.ndarray:
         """uint8 [n, H, W, 1, 3 or 4], about square, the head as large in it as in the person's

@@ -11,9 +11,10 @@ from PIL import Image
 from gan_jax.data import decode, geometry
 from gan_jax.data.images import save_png
 from gan_jax.data.quarantine import ImageRejected
-from gan_jax.inference import inpaint
+from gan_jax.inference import animation, inpaint
 from gan_jax.inference.inpaint import Holes, Inpainter
 from tests.data import clips_test
+from tests.inference import video_file_test
 
 
 class Filler:
@@ -290,6 +291,30 @@ def test_a_clips_place_is_filled_in_every_frame(command, tmp_path):
     for after, before in zip(*frames, strict=True):
         assert after.shape == before.shape
         assert after[10:22, 10:22].reshape(-1, 3).std(0).max() < 6  # one color, but for the codec
+
+
+@pytest.mark.parametrize(("ending", "colors", "made"), [("gif", 200, "gif"), ("webp", 999, "webp"),
+                                                        ("gif", 999, "webp")])  # fmt: skip
+def test_an_animation_stays_outside_of_holes(command, tmp_path, ending, colors, made, monkeypatch):
+    """A GIF whose frames together have more colors than one frame can hold becomes a WebP."""
+    frames = video_file_test.colorful(3, colors, seed=3)
+    kept = None if ending == "gif" and colors < 256 else np.ones((3, 40, 50), bool)
+    file = tmp_path / f"a.{ending}"
+    if ending == "gif" and colors > 256:
+        file = tmp_path / "a.png"
+    kind = {"gif": "GIF", "webp": "WEBP", "png": "PNG"}[file.suffix[1:]]
+    animation.write(file, [(x, 60) for x in frames], kind, 0, kept)
+    if kind == "PNG":  # as a GIF whose frames are drawn over each other
+        monkeypatch.setattr(decode, "animation", lambda file: decode.Animation("GIF", 3, 0))
+    done = command(file, "--model", "run", "--out", tmp_path / "out", "--box", "9,9,12,12")
+    assert done.returncode == 0, done.stderr
+    assert ("no GIF keeps, written as WEBP" in done.stdout) == (kind == "PNG")
+    back = [x for x, _ in decode.frames(tmp_path / "out" / f"a.{made}")]
+    for after, before in zip(back, frames, strict=True):
+        changed = (after != before).any(-1)
+        assert changed[10:20, 10:20].mean() > 0.9
+        changed[7:23, 7:23] = False
+        assert not changed.any()
 
 
 @pytest.mark.parametrize(

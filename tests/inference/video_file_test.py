@@ -54,6 +54,55 @@ def test_an_animation_comes_back(tmp_path, format, loop):
         assert np.abs(now.astype(int) - was)[was[..., 3] > 0].max() <= 4
 
 
+def colorful(n, colors, clear=0, seed=0):
+    """uint8 [40, 50, 4], a frame of so many colors; the first rows are clear."""
+    rng = np.random.default_rng(seed)
+    palette = rng.choice(1 << 24, colors, replace=False)
+    numbers = palette[rng.integers(0, colors, (n, 40, 50))]
+    made = np.stack([numbers >> 16, numbers >> 8 & 255, numbers & 255, 0 * numbers + 255], -1)
+    made[:, :clear] = 0
+    return list(made.astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("colors", "clear"), [(256, 0), (255, 5), (200, 0), (200, 5), (10, 5), (1, 40)]
+)
+def test_a_gif_keeps_what_is_kept(tmp_path, colors, clear):
+    """A hole of thousands of colors gets the nearest of those that there are and, where there is
+    room, of new ones."""
+    before, made, kept = colorful(4, colors, clear), [], np.ones((4, 40, 50), bool)
+    kept[:, 10:20, 10:30] = False
+    for n, frame in enumerate(before):
+        drawn = np.full((40, 50, 4), 255, np.uint8)
+        drawn[..., :3] = np.linspace(40 * n, 255, 40 * 50 * 3).reshape(40, 50, 3)
+        made.append(np.where(kept[n, ..., None] | (frame[..., 3:] == 0), frame, drawn))
+    assert animation.lasting(made, kept, "GIF") == "GIF"
+    animation.write(tmp_path / "a.gif", [(x, 50) for x in made], "GIF", 0, kept)
+    back = [frame for frame, _ in decode.frames(tmp_path / "a.gif")]
+    for frame, was, part in zip(back, made, kept, strict=False):
+        np.testing.assert_array_equal(frame[part], was[part])
+        np.testing.assert_array_equal(frame[..., 3], was[..., 3])
+        hole = np.abs(frame[~part].astype(int) - was[~part])
+        assert hole.max() <= (8 if colors <= 200 else 80)
+
+
+def test_frames_of_few_colors_are_a_gif_exactly(tmp_path):
+    frames = colorful(3, 255, 5)
+    animation.write(tmp_path / "a.gif", [(x, 50) for x in frames], "GIF", 0)
+    for (frame, _), was in zip(decode.frames(tmp_path / "a.gif"), frames, strict=True):
+        np.testing.assert_array_equal(frame, was)
+
+
+@pytest.mark.parametrize(("format", "last"), [("GIF", "WEBP"), ("WEBP", "WEBP"), ("AVIF", "WEBP"),
+                                              ("PNG", "PNG")])  # fmt: skip
+def test_more_colors_than_a_format_keeps_go_into_webp(tmp_path, format, last):
+    frames, kept = colorful(3, 1000, 5), np.ones((3, 40, 50), bool)
+    assert animation.lasting(frames, kept, format) == last
+    animation.write(tmp_path / "a", [(x, 50) for x in frames], last, 0, kept)
+    for (frame, _), was in zip(decode.frames(tmp_path / "a"), frames, strict=True):
+        np.testing.assert_array_equal(frame, was)
+
+
 def test_the_default_picture_of_a_png_is_no_frame_and_pages_are_no_animation(tmp_path):
     red, blue, green = (Image.new("RGB", (8, 8), color) for color in ("red", "blue", "lime"))
     red.save(
