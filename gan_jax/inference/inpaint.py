@@ -25,6 +25,7 @@ from gan_jax.inference.stylize import Look
 from gan_jax.inference.stylize_pictures import Sheet
 from gan_jax.interop import lama, migan
 from gan_jax.interop.arrays import some
+from gan_jax.interop.marks import whose
 from gan_jax.models import lama as lama_nets
 from gan_jax.models import migan as migan_nets
 from gan_jax.runtime import text, weights
@@ -62,7 +63,7 @@ def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
     try:
         game, variables, shape = _official(arrays)
     except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"{place}: {error}{whose(arrays)}") from error
     params, mutable = variables["params"], {k: x for k, x in variables.items() if k != "params"}
     ema = {"params": {"g": params}, "mutable": {"g": mutable}}
     return Sampler(game, jax.device_put(ema), shape, (), place, 1)

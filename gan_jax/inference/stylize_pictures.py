@@ -126,20 +126,22 @@ class PictureJob:
         """
         self.out.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
-        for number, file in enumerate(self.files, 1):
-            try:
-                self._stylize(file)
-            except ImageRejected as reason:
-                if any(file in files for files in self._folders.values()):
-                    self._quarantine.add(self.files[file].as_posix(), reason)
-                else:
-                    self.failed[file] = f"{file}: {reason}."
+        try:
+            for number, file in enumerate(self.files, 1):
+                try:
+                    self._stylize(file)
+                except ImageRejected as reason:
+                    if any(file in files for files in self._folders.values()):
+                        self._quarantine.add(self.files[file].as_posix(), reason)
+                    else:
+                        self.failed[file] = f"{file}: {reason}."
+                if len(self.files) > 1:
+                    rate = number / (time.monotonic() - began)
+                    line = f"{number}/{len(self.files)} pictures, {rate:.1f} pictures/s"
+                    print(f"\r{line}", end="", flush=True)
+        finally:
             if len(self.files) > 1:
-                rate = number / (time.monotonic() - began)
-                line = f"{number}/{len(self.files)} pictures, {rate:.1f} pictures/s"
-                print(f"\r{line}", end="", flush=True)
-        if len(self.files) > 1:
-            print()
+                print()  # behind the line of progress
         return self._report()
 
     def _stylize(self, file: pathlib.Path) -> None:

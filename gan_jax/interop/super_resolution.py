@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
+from gan_jax.interop.marks import whose
 from gan_jax.models import rrdb, srresnet, srvgg
 from gan_jax.runtime import weights
 from gan_jax.runtime.text import shown
@@ -43,11 +44,11 @@ def read(path: str | pathlib.Path) -> Enlarger:
     try:
         return _checked(_recognized(arrays, ordered=pathlib.Path(path).suffix.lower() == ".param"))
     except KeyError as error:
-        raise ValueError(f"{path}: it lacks {error}.") from error
+        raise ValueError(f"{path}: it lacks {error}.{whose(arrays)}") from error
     except (IndexError, ZeroDivisionError) as error:
         raise ValueError(f"{path}: its layers are not those of {FAMILIES}.") from error
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {error}{whose(arrays)}") from error
 
 
 def _recognized(arrays: Mapping[str, np.ndarray], *, ordered: bool) -> Enlarger:
