@@ -32,6 +32,7 @@ class Job:
         out: the folder of its results.
         owner: the browser tab that asked for it.
         lasting: whether it goes on when that tab is closed.
+        notes: lines that the page shows when it has ended.
         alone: whether its process ends with it, as one that trained keeps much memory.
         state: WAITING, RUNNING, DONE, FAILED or STOPPED.
         text: what it printed last, a line; of a failed one the reason.
@@ -44,6 +45,7 @@ class Job:
     out: pathlib.Path
     owner: str = ""
     lasting: bool = False
+    notes: Sequence[str] = ()
     alone: bool = False
     state: str = WAITING
     text: str = ""
@@ -68,6 +70,10 @@ class Job:
         """The same as a command line, files by their names only."""
         return "gan-jax " + shlex.join(_named(word) for word in self.words)
 
+    def plain(self, text: str) -> str:
+        """A text with the job's own files by their names only."""
+        return text.replace(f"{self.out}/in/", "").replace(f"{self.out}/", "")
+
     def tell(self, text: str) -> None:
         """Notes what was printed."""
         # "\r" goes back to the line's beginning, and what comes last is what stands there
@@ -75,8 +81,8 @@ class Job:
             line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip()  # colors and cursors
             line = re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line)  # of logs
             if line:
-                self.printed.append(line)
-                self.text = line
+                self.text = self.plain(line)
+                self.printed.append(self.text)
 
 
 def _named(word: str) -> str:
@@ -177,7 +183,7 @@ class Jobs:
         else:
             job.state = FAILED
             text = status if isinstance(status, str) else self._reason(job, status)
-            job.text = text.removeprefix("error: ")
+            job.text = job.plain(text.removeprefix("error: "))
         if job.alone:
             self._retire()
 

@@ -160,12 +160,11 @@ def failed(text: str) -> str:
 
 def ended(job: Job) -> str:
     """How a job ended, with the command that does the same."""
+    told = [*job.notes, *(line for line in job.printed if line.startswith("set aside"))]
+    notes = "".join(f"<li>{html.escape(line)}</li>" for line in told)
     if job.state == jobs.FAILED:
-        return failed(job.text)
+        return failed(job.text) + f"<ul>{notes}</ul>"
     text = job.text if job.state == jobs.STOPPED else f"Done in {clock(job.seconds)}"
-    notes = "".join(
-        f"<li>{html.escape(line)}</li>" for line in job.printed if line.startswith("set aside")
-    )
     same = f"<details><summary>The same by command</summary><code>{html.escape(job.command)}</code>"
     return said(text, "done") + f"<ul>{notes}</ul>{same}</details>"
 

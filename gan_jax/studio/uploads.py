@@ -24,22 +24,24 @@ def taken(
     *,
     moving: bool = False,
     most: int = MOST_FILES,
+    left_out: list[str] | None = None,
 ) -> list[pathlib.Path]:
     """Copies of uploaded files in `folder`/in, each with its own name.
 
     Args:
         moving: whether clips are taken too.
         most: files.
+        left_out: gets a line for each that is no picture or clip, or is too large.
     Raises:
-        ValueError: none, too many, or one that is no picture or clip, or too large: says which.
+        ValueError: none, too many, none that can be used; without `left_out`, one that can't: says
+            which.
     """
     given = [pathlib.Path(file) for file in files or () if file]
     if not given:
         raise ValueError(f"Choose a picture{' or a clip' if moving else ''} first.")
     if len(given) > most:
         raise ValueError(f"{len(given)} files; at most {most} go at once.")
-    for file in given:
-        check(file, moving)
+    given = _usable(given, moving, left_out)
     place = folder / "in"
     place.mkdir(parents=True, exist_ok=True)
     stems: dict[str, int] = {}
@@ -51,6 +53,22 @@ def taken(
         copies.append(place / file_name(name, file.suffix[:8].lower()))
         shutil.copyfile(file, copies[-1])
     return copies
+
+
+def _usable(given, moving, left_out) -> list[pathlib.Path]:
+    """Those of the files that can be used."""
+    fit, reasons = [], []
+    for file in given:
+        try:
+            check(file, moving)
+            fit.append(file)
+        except ValueError as error:
+            reasons.append(str(error))
+    if reasons and (left_out is None or not fit):
+        raise ValueError(reasons[0])
+    if reasons:
+        left_out += [f"Left out: {reason}" for reason in reasons]
+    return fit
 
 
 def check(file: pathlib.Path, moving: bool) -> None:

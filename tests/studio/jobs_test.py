@@ -123,6 +123,9 @@ def test_the_last_line_is_what_stands_on_the_terminal():
     assert made.text == "frames 2/4" and list(made.printed) == ["a", "frames 1/4", "frames 2/4"]
     made.tell("2026-01-02 03:04:05 compiling\n")
     assert made.text == "compiling"
+    own = Job("", [], pathlib.Path("/tmp/x"))
+    own.tell("error: /tmp/x/in/a.png: truncated, see /tmp/x/out")
+    assert own.text == "error: a.png: truncated, see out"
     words = ["stylize", "comic", "/tmp/x/my head.png", "--out", "/tmp/x/out"]
     shown = Job("", words, pathlib.Path()).command
     assert shown == "gan-jax stylize comic 'my head.png' --out out"

@@ -47,6 +47,12 @@ def test_what_is_no_picture_or_too_much_is_refused_by_its_name(tmp_path, monkeyp
     assert refused([]) == "Choose a picture first."
     assert refused(None, moving=True) == "Choose a picture or a clip first."
     assert refused([good, str(text)]).startswith("notes.png: ")
+    left = []
+    assert [x.name for x in uploads.taken([str(text), good], tmp_path / "some", left_out=left)] == [
+        "a.png"
+    ]
+    assert len(left) == 1 and left[0].startswith("Left out: notes.png: ")
+    assert refused([str(text)], left_out=[]).startswith("notes.png: ")
     assert refused([good] * 101) == "101 files; at most 100 go at once."
     other = tmp_path / "song.mp3"
     other.write_bytes(b"ID3" + bytes(100))

@@ -123,16 +123,16 @@ def _learn(studio: Studio):
             samples = parts.shown("New pictures of the person", "learn-samples")
 
     def compose(given, name, effort, find) -> Job:
-        folder = studio.folder()
-        inputs = uploads.taken([each[0] for each in given or ()], folder)
+        folder, left = studio.folder(), []
+        inputs = uploads.taken([each[0] for each in given or ()], folder, left_out=left)
         place = studio.shelf.persons / checked_name(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         steps, rounds = EFFORT[effort]
         words = ["personalize", *map(str, inputs), "--out", str(place), "--steps", str(steps)]
         words += ["--rounds", str(rounds), "--preview", str(folder / "now.png")]
         title = f"{name}: learning from {len(inputs)} pictures"
-        job = Job(title, words + (["--faces"] if find else []), folder, lasting=True)
-        return job
+        words += ["--faces"] if find else []
+        return Job(title, words, folder, lasting=True, notes=left)
 
     def place_of(job: Job) -> pathlib.Path:
         return pathlib.Path(job.words[job.words.index("--out") + 1])

@@ -60,10 +60,11 @@ def _larger(studio: Studio) -> None:
 
     def compose(given, path, scale) -> Job:
         folder = studio.folder()
-        inputs = uploads.taken([each[0] for each in given or ()], folder, moving=True)
+        paths, left = [each[0] for each in given or ()], []
+        inputs = uploads.taken(paths, folder, moving=True, left_out=left)
         words = ["restore", *map(str, inputs), "--out", str(folder / "out")]
         words += ["--model", path, "--scale", f"{scale:g}"]
-        return Job(f"larger: {len(inputs)} files", words, folder)
+        return Job(f"larger: {len(inputs)} files", words, folder, notes=left)
 
     def show(job: Job):
         made, films = pictures_in(job.out / "out"), clips_in(job.out / "out")

@@ -92,7 +92,8 @@ def build(studio: Studio) -> None:
         found = studio.shelf.looks().get(label)
         if found is None:
             raise ValueError("Choose a style first.")
-        inputs = uploads.taken([each[0] for each in given or ()], folder, moving=True)
+        paths, left = [each[0] for each in given or ()], []
+        inputs = uploads.taken(paths, folder, moving=True, left_out=left)
         words = ["stylize", found.model.path, *map(str, inputs), "--out", str(folder / "out")]
         if found.style:
             words += ["--style", found.style]
@@ -111,7 +112,7 @@ def build(studio: Studio) -> None:
                 )
             [at] = uploads.taken([reference], folder / "reference")
             words += ["--reference", str(at)]
-        return Job(f"style: {label}", words, folder)
+        return Job(f"style: {label}", words, folder, notes=left)
 
     def show(job: Job):
         out = job.out / "out"

@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import shutil
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import gradio as gr
@@ -101,8 +102,9 @@ def build(studio: Studio) -> None:
         if (workdir / "config.json").exists():
             raise ValueError(f"There is a run named {name}. Give another name, or go on with it.")
         words = ["train", "--config", plan.config, "--workdir", str(workdir)]
+        left: list[str] = []
         if plan.least:
-            path = pictures(given, folder, name, plan)
+            path = pictures(given, folder, name, plan, left)
             words += [f"--config.data.path={path}"]
         if kimg:
             words += [f"--config.total_kimg={kimg:g}"]
@@ -112,9 +114,9 @@ def build(studio: Studio) -> None:
             ]
         workdir.mkdir(parents=True, exist_ok=True)
         files.replace_text(workdir / COMMAND, json.dumps({"words": words}) + "\n")
-        return _job(studio, name, words)
+        return _job(studio, name, words, left)
 
-    def pictures(given, folder, name, plan) -> pathlib.Path:
+    def pictures(given, folder, name, plan, left) -> pathlib.Path:
         """The folder that is trained on."""
         if folder and folder.strip():
             place = pathlib.Path(folder.strip()).expanduser()
@@ -126,7 +128,7 @@ def build(studio: Studio) -> None:
             raise ValueError(f"{len(paths)} pictures; this recipe needs {plan.least} or more.")
         place = studio.shelf.folder / PICTURES / name
         scratch = studio.folder()
-        uploads.taken(paths, scratch, most=MOST_PICTURES)
+        uploads.taken(paths, scratch, most=MOST_PICTURES, left_out=left)
         shutil.rmtree(place, ignore_errors=True)  # of a run of this name that never began
         inside = place / "mine" if plan.inside else place
         inside.parent.mkdir(parents=True, exist_ok=True)
@@ -167,8 +169,9 @@ def begun(studio: Studio) -> list[str]:
     return [x.name for x in studio.shelf.run_folders() if (x / COMMAND).is_file()]
 
 
-def _job(studio: Studio, name: str, words: list[str]) -> Job:
-    return Job(f"{name}: training", words, studio.folder(), lasting=True, alone=True)
+def _job(studio: Studio, name: str, words: list[str], notes: Sequence[str] = ()) -> Job:
+    kept = {"lasting": True, "alone": True}
+    return Job(f"{name}: training", words, studio.folder(), notes=notes, **kept)
 
 
 def _workdir(job: Job) -> pathlib.Path:
