@@ -10,7 +10,7 @@ ROOT = pathlib.Path(gan_jax.__file__).parent
 LEVELS = """
 main
 commands
-studio
+studio serving
 training
 start
 build

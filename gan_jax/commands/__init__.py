@@ -35,6 +35,7 @@ COMMANDS = {
     "models": "list the trained models that come with the package",
     "prepare": "turn pictures into a data set",
     "export": "write files for inference elsewhere: safetensors, orbax, StableHLO",
+    "serve": "answer HTTP requests with a trained model",
     "bench": "measure the speed and memory of a config's training",
 }
 """Each with a sentence, in the order of the help."""

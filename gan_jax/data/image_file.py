@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from PIL import ExifTags, Image, ImageCms
 
 from gan_jax.data import color
-from gan_jax.data.quarantine import ImageRejected, Remark, no_remark
+from gan_jax.data.quarantine import (
+    ImageRejected,
+    Remark,
+    TooLarge,
+    UnknownFormat,
+    no_remark,
+)
 
 # of Pillow's; none runs a program
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "AVIF", "JPEG2000")
@@ -71,16 +77,16 @@ def opened(file, max_pixels: int) -> Iterator[tuple[Image.Image, io.BufferedIOBa
             contextlib.closing(Image.open(stream, formats=FORMATS)) as picture,
         ):
             if max(picture.width * picture.height, _tile(picture)) > max_pixels:
-                raise ImageRejected(f"more than {max_pixels / 1e6:g} megapixels")
+                raise TooLarge(f"more than {max_pixels / 1e6:g} megapixels")
             if picture.width * picture.height < 1:
                 raise ImageRejected("no pixels")
             yield picture, stream
     except ImageRejected:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageRejected(f"more than {max_pixels / 1e6:g} megapixels") from error
+        raise TooLarge(f"more than {max_pixels / 1e6:g} megapixels") from error
     except Image.UnidentifiedImageError as error:
-        raise ImageRejected("no known image format") from error
+        raise UnknownFormat("no known image format") from error
     except MemoryError as error:
         raise ImageRejected("too large for the memory") from error
     except _DAMAGED as error:
@@ -107,9 +113,9 @@ def _stream(file) -> Iterator[io.BufferedIOBase]:
             raise ImageRejected("empty")
         for start, reason in _NO_IMAGE.items():
             if head.startswith(start):
-                raise ImageRejected(reason)
+                raise UnknownFormat(reason)
         if _is_heif(head):
-            raise ImageRejected("a HEIF picture, which is not read; make it a JPEG or PNG first")
+            raise UnknownFormat("a HEIF picture, which is not read; make it a JPEG or PNG first")
         stream.seek(0)
         yield stream
 

@@ -11,6 +11,14 @@ class ImageRejected(ValueError):
     Its text is the reason, the same words for the same fault."""
 
 
+class TooLarge(ImageRejected):
+    """It has more pixels than are taken."""
+
+
+class UnknownFormat(ImageRejected):
+    """It is of no format that is read."""
+
+
 class Quarantine:
     """The files set aside, and why: `files` maps each name to its reason."""
 

