@@ -8,6 +8,7 @@ here are answered first.
 
 import argparse
 import pathlib
+import re
 
 from gan_jax.runtime import cli
 
@@ -135,4 +136,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         raise ValueError(f"--wait-ms={flags.wait_ms:g}: it must be 0 to 1000 milliseconds.")
     if flags.port > 65535:
         raise ValueError(f"--port={flags.port}: it must be 0 to 65535.")
+    for origin in flags.allow_origin:
+        if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise ValueError(f"--allow-origin={origin}: give it as https://example.org, or *.")
     return flags

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import io
 import math
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 
@@ -41,7 +42,7 @@ class Service:
         # threads wait for the network most of the time
         self._pool = concurrent.futures.ThreadPoolExecutor(limits.queue, "request")
         self._room = memory.Room(2 * limits.max_pixels, 2 * limits.max_pixels)
-        self._inside = 0
+        self._inside, self._lock = 0, threading.Lock()
         memory.room()  # raises where its setting is wrong
         self._mark = generated.xmp(f"gan_jax {gan_jax.__version__}")
         self.ready = self.draining = False
@@ -93,10 +94,9 @@ class Service:
         self.check_ready()
         if self._inside >= self.limits.queue:
             raise Refused(503, f"{self._inside} requests are here already: try again later.")
-        self._inside += 1
+        self._enter(1)
         work = None
-        loop = asyncio.get_running_loop()
-        ends = loop.time() + self.limits.timeout
+        ends = asyncio.get_running_loop().time() + self.limits.timeout
         try:
             try:
                 async with asyncio.timeout_at(ends):
@@ -105,20 +105,20 @@ class Service:
                 limit = f"{self.limits.timeout:g} s"
                 raise Refused(408, f"the body has not arrived within {limit}.") from error
             caller = Caller(self.batcher)
-            work = loop.run_in_executor(self._pool, self._made, caller, wanted, bodies)
-            return await self._waited(request, work, caller, ends)
+            work = self._pool.submit(self._made, caller, wanted, bodies)
+            return await self._waited(request, asyncio.wrap_future(work), caller, ends)
         finally:
             if work is None:
-                self._inside -= 1
+                self._enter(-1)
             else:  # its thread may go on for a while
-                work.add_done_callback(self._leave)
+                work.add_done_callback(lambda work: self._enter(-1))
 
-    def _leave(self, work: asyncio.Future) -> None:
-        self._inside -= 1
-        if not work.cancelled():
-            work.exception()  # has been looked at
+    def _enter(self, count: int) -> None:
+        with self._lock:
+            self._inside += count
 
     async def _waited(self, request, work, caller, ends) -> Response:
+        work.add_done_callback(lambda work: work.cancelled() or work.exception())  # seen
         gone = asyncio.ensure_future(disconnected(request))
         try:
             left = ends - asyncio.get_running_loop().time()
