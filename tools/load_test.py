@@ -3,11 +3,13 @@
 For each number of clients a server is started, asked by so many at once over loopback, each as soon
 as it has its answer, and ended by SIGTERM while they go on. Printed are requests/s, the median and
 99th percentile of their times, the server's memory over time, and what the signal lost: requests
-that were sent before it and never answered.
+that were sent before it and never answered. Before that the pictures of 64 requests are compared:
+asked for one by one, and all at once.
 """
 
 import argparse
 import collections
+import concurrent.futures
 import http.client
 import itertools
 import json
@@ -21,13 +23,14 @@ import time
 
 import numpy as np
 
-from gan_jax.data import geometry
+from gan_jax.data import decode, geometry
 from gan_jax.data.images import png_bytes
 from gan_jax.runtime import cli
 from gan_jax.runtime.files import replace_text
 
 MOMENTS = 10  # at which memory is looked at
 PICTURES = 16  # different ones that are sent
+TOGETHER = 64  # requests whose pictures are compared
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -40,12 +43,14 @@ def main(argv: list[str] | None = None) -> None:
 def measured(flags: argparse.Namespace, clients: int) -> dict:
     """What one server did for so many clients."""
     with Server(flags) as server:
+        same = compared(server)
+        batches = server.batches()
         run = Run(server, clients)
         memory = [server.metric("process_resident_memory_bytes")]
         for _ in range(MOMENTS):
             time.sleep(flags.seconds / MOMENTS)
             memory.append(server.metric("process_resident_memory_bytes"))
-        batches = server.metric("gan_jax_batch_size_count"), server.metric("gan_jax_batch_size_sum")
+        batches = [after - before for after, before in zip(server.batches(), batches, strict=True)]
         run.stop(server)
     took = np.array(run.seconds)
     row = {
@@ -54,6 +59,7 @@ def measured(flags: argparse.Namespace, clients: int) -> dict:
         "p50_ms": round(1000 * float(np.quantile(took, 0.5)), 1),
         "p99_ms": round(1000 * float(np.quantile(took, 0.99)), 1),
         "rows_per_batch": round(batches[1] / batches[0], 2),
+        "alone_or_together": same,
         "memory_mib": [round(x / 2**20) for x in memory],
         "statuses": dict(run.statuses),
         "in_flight_at_signal": run.in_flight,
@@ -97,6 +103,10 @@ class Server:
         found = re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", self.get("/metrics"), re.M)
         return sum(map(float, found))
 
+    def batches(self) -> tuple[float, float]:
+        """How many there were, and rows in them."""
+        return self.metric("gan_jax_batch_size_count"), self.metric("gan_jax_batch_size_sum")
+
     def end(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.status = self.process.wait(120)
@@ -118,7 +128,7 @@ class Run:
         self.in_flight = self.lost = self.refused = 0
         self.signaled, self.lock = None, threading.Lock()
         self.began = time.monotonic()
-        self.threads = [threading.Thread(target=self.ask) for _ in range(clients)]
+        self.threads = [threading.Thread(target=self.ask, daemon=True) for _ in range(clients)]
         for thread in self.threads:
             thread.start()
 
@@ -152,11 +162,31 @@ class Run:
                 self.statuses[str(status)] += 1
                 if status == 200:
                     self.seconds.append(ended - sent)
-                return True
+                return status is not None  # without a server there is nobody to ask
             self.in_flight += before
             self.lost += before and status is None
             self.refused += not before and status != 200
             return status == 200
+
+
+def compared(server: Server) -> dict:
+    """How pictures asked for one by one differ from those asked for at once."""
+    request = requests_of(server.about)
+    asked = [request(number) for number in range(TOGETHER)]
+    alone = [pixels(server, *each) for each in asked]
+    with concurrent.futures.ThreadPoolExecutor(TOGETHER) as threads:
+        together = threads.map(lambda each: pixels(server, *each), asked)
+        away = [np.abs(a - b) for a, b in zip(alone, together, strict=True)]
+    return {
+        "most_of_255": int(max(x.max() for x in away)),
+        "share_of_values": float(np.mean([(x > 0).mean() for x in away])),
+    }
+
+
+def pixels(server: Server, path: str, body: bytes | str, headers: dict) -> np.ndarray:
+    to = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    to.request("POST", path, body, headers)
+    return decode.decode(to.getresponse().read(), channels=None).astype(int)
 
 
 def requests_of(about: dict):

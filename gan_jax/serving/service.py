@@ -41,7 +41,8 @@ class Service:
         self.batcher = Batcher(self.programs, limits.max_batch, limits.wait, self._ran)
         # threads wait for the network most of the time
         self._pool = concurrent.futures.ThreadPoolExecutor(limits.queue, "request")
-        self._room = memory.Room(2 * limits.max_pixels, 2 * limits.max_pixels)
+        # a picture, its mask and the result, or as many pixels of smaller ones
+        self._room = memory.Room(3 * limits.max_pixels, 3 * limits.max_pixels)
         self._inside, self._lock = 0, threading.Lock()
         memory.room()  # raises where its setting is wrong
         self._mark = generated.xmp(f"gan_jax {gan_jax.__version__}")

@@ -20,6 +20,12 @@ from tests.runs import STYLED, lively_stylegan2, untrained
 WAIT = 120  # seconds: what is waited for comes
 
 
+def test_answers_are_not_held_back_for_acknowledgments():
+    """asyncio sets TCP_NODELAY where a socket's protocol is named."""
+    with server.listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP and listener.getsockname()[1]
+
+
 def test_a_port_in_use():
     with server.listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
