@@ -25,14 +25,14 @@ def main(argv: list[str] | None = None) -> None:
             f"serving needs {error.name}, which is not installed: pip install 'gan_jax[serve]'."
         ) from error
 
-    from gan_jax.serving import access, kinds, server
+    from gan_jax.serving import access, models, server
     from gan_jax.serving.reading import Limits
     from gan_jax.serving.service import Service
 
     token = access.read_token(flags.token_file, flags.host)
     listener = server.listen(flags.host, flags.port)
     with listener:
-        kind = kinds.load(flags.model, flags.trust_code)
+        kind = models.load(flags.model, flags.trust_code)
         limits = Limits(
             max_bytes=flags.max_bytes,
             max_pixels=flags.max_pixels,

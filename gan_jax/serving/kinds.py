@@ -2,35 +2,29 @@
 commands use; what is theirs to compute goes through `Caller`, where requests meet."""
 
 import abc
-import hashlib
 import math
 import pathlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
 
-from gan_jax import checkpoint
-from gan_jax.checkpoint import shared
 from gan_jax.data.images import composite, in_channels, to_uint8
 from gan_jax.data.quarantine import Remark
-from gan_jax.inference import inpaint, loading, restore, stylize
-from gan_jax.inference.restore import MULTIPLE, Enlarger, Restorer
-from gan_jax.inference.sampler import Sampler, algorithm_of
-from gan_jax.inference.share import KINDS
+from gan_jax.inference import inpaint, restore, stylize
+from gan_jax.inference.restore import Enlarger, Restorer
+from gan_jax.inference.sampler import Sampler
 from gan_jax.inference.stylize_pictures import resized, resized_shape
-from gan_jax.nn.guided_filter import guided_mix
 from gan_jax.runtime import registry
 from gan_jax.runtime.text import file_name
 from gan_jax.serving import options
+from gan_jax.serving.called import RESTORED_TILE, Call, Restoring, Translating, translator
 from gan_jax.serving.programs import Network, padded
 from gan_jax.state import PyTree
 
 PICTURE = "picture"  # the name of a request's own picture
 TILE = 1024  # as of stylize.Stylizer: no picture or batch of more pixels goes through at once
-RESTORED_TILE = 256  # as of restore.Restorer
 
-Call = Callable[..., PyTree]
 Pictures = Mapping[str, np.ndarray]
 Made = list[tuple[str, np.ndarray]]
 
@@ -240,144 +234,4 @@ class Fills(Kind):
         return [("picture.png", made)]
 
 
-class Translating:
-    """What Stylizer and Inpainter need of a translator's Sampler, through a Caller.
-
-    Args:
-        strength: of a style, see nn.guided_filter.guided_mix.
-    """
-
-    least, reads_styles, style_from_picture = 1, False, None
-
-    def __init__(self, sampler: Sampler, call: Call, strength: float = 1.0):
-        self.sampler, self.call, self.strength = sampler, call, strength
-        self.shape, self.classes, self.step = sampler.shape, sampler.classes, sampler.step
-        self.multiple = sampler.multiple
-
-    def restyle(self, x: np.ndarray, style: np.ndarray) -> np.ndarray:
-        return self._mixed(x, ("restyle",), style)
-
-    def part_of(self, whole: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        moments = None
-
-        def restyled(x, style):
-            nonlocal moments
-            if moments is None:
-                moments = self.call(("moments",), padded(whole, self.multiple), style)
-            return self._mixed(x, ("part",), style, moments)
-
-        return restyled
-
-    def styles_from_noise(self, seed: int, y: np.ndarray | None, n: int) -> np.ndarray:
-        z, y = self.noise(seed, y)
-        return self.call(("style",), np.repeat(z, n, 0), y)
-
-    def noise(self, seed: int, y: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-        """(z f32 [1, Z], y)."""
-        return np.asarray(self.sampler.game.latent(jax.random.key(seed), 1)), y
-
-    def _mixed(self, x, program, *rows):
-        height, width = x.shape[1:3]
-        x = padded(x, self.multiple)
-        made = self.call(program, x, *rows)
-        if self.strength < 1:
-            made = self.call(("mix",), x, made, np.full(len(x), self.strength, np.float32))
-        return made[:, :height, :width]
-
-
-def translator(sampler: Sampler, most_pixels: int) -> Network:
-    """The functions that Translating calls."""
-    game = sampler.game
-
-    def mixed(x, made, strength):
-        made = jax.numpy.clip(made, -1, 1)
-        return guided_mix(x[None], made[None], strength)[0]
-
-    functions = {
-        "restyle": lambda ema, x, style: game.restyle(ema, x, style, None),
-        "moments": game.moments,
-        "part": game.restyle,
-        "style": game.style_from_noise,
-        "mix": lambda ema, x, made, strength: jax.vmap(mixed)(x, made, strength),
-    }
-    return Network(sampler.ema, functions, most_pixels)
-
-
-class Restoring(Restorer):
-    """A Restorer whose network is called through a Caller."""
-
-    def __init__(self, enlarger: Enlarger, file: pathlib.Path, call: Call, scale: float):
-        super().__init__(enlarger, file, scale=scale, tile=RESTORED_TILE)
-        self.call = call
-
-    def run(self, x, times):
-        height, width = (times * n for n in x.shape[1:3])
-        return self.call(("enlarge", times), padded(x, MULTIPLE))[:, :height, :width]
-
-
 BY_COMMAND = {"sample": Samples, "stylize": Styles, "inpaint": Fills}
-
-
-def load(name: str, trusted: Iterable[str] = ()) -> Kind:
-    """The model that `name` is: a run's workdir, one step's folder, a shared model, one of the zoo,
-    or a name in restore.MODELS.
-
-    Args:
-        trusted: dotted paths of modules that may be imported where a run names them.
-    Raises:
-        ValueError: no such model.
-    """
-    path = pathlib.Path(name)
-    if name in restore.MODELS and not path.exists():
-        enlarger, file = restore.load(name)
-        kind = Restores(enlarger, file)
-        return described(kind, name, file, "Real-ESRGAN", restore.LICENSE, enlarger.params)
-    sampler = loading.load_sampler(path, trusted=trusted)
-    if sampler.game.command == "restore":
-        params = jax.device_get(sampler.ema["params"]["g"])
-        kind = Restores(Enlarger(sampler.game.g, params), sampler.step)
-    else:
-        kind = BY_COMMAND[sampler.game.command](sampler)
-    found = checkpoint.find(path)
-    algorithm = algorithm_of(sampler.game)
-    kind = described(kind, path.name, found, algorithm, license_of(found), sampler.ema)
-    kind.about |= {"size": list(sampler.shape), "checkpoint": sampler.step.name}
-    return kind
-
-
-def described(
-    kind: Kind, name: str, place: pathlib.Path, algorithm: str, license: str, weights: PyTree
-) -> Kind:
-    """With its `about` and `place`."""
-    kind.place = str(place)
-    leaves = checkpoint.named(weights)
-    kind.about = {
-        "name": name,
-        "does": KINDS[kind.command],
-        "route": f"/v1/{kind.command}",
-        "algorithm": algorithm,
-        "classes": list(kind.classes),
-        "weights": sum(x.size for x in leaves.values()),
-        "sha256": digest(leaves),
-        "license": license,
-    }
-    return kind
-
-
-def digest(leaves: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of weights: of each, in the order of their names, the name, type and shape as
-    "name float32 3x3\\n", and its bytes."""
-    found = hashlib.sha256()
-    for name, x in sorted(leaves.items()):
-        x = np.ascontiguousarray(x)
-        found.update(f"{name} {x.dtype} {'x'.join(map(str, x.shape))}\n".encode())
-        found.update(x.tobytes())
-    return found.hexdigest()
-
-
-def license_of(folder: pathlib.Path) -> str:
-    """The sentence of a shared model's page that begins with "License:"."""
-    card = folder / shared.CARD
-    words = " ".join(card.read_text("utf-8").split()) if card.is_file() else ""
-    _, _, rest = words.partition("License: ")
-    return rest.partition(". ")[0].rstrip(".") or "none stated: ask who trained it"

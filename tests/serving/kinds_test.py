@@ -10,7 +10,7 @@ import pytest
 from gan_jax.checkpoint import shared
 from gan_jax.data.quarantine import no_remark
 from gan_jax.inference import inpaint, loading, restore, stylize
-from gan_jax.serving import kinds, options
+from gan_jax.serving import kinds, models, options
 from gan_jax.serving.batching import Batcher, Caller
 from gan_jax.serving.programs import Programs
 from tests.algorithms.starganv2_test import CLASSES, SETTINGS
@@ -55,12 +55,12 @@ def served():
 
 @pytest.fixture(scope="module")
 def samples(runs, served):
-    return served(kinds.load(str(runs / "styled")))
+    return served(models.load(str(runs / "styled")))
 
 
 @pytest.fixture(scope="module")
 def styles(runs, served):
-    return served(kinds.load(str(runs / "stargan")), most=2)
+    return served(models.load(str(runs / "stargan")), most=2)
 
 
 def drawn(made):
@@ -208,19 +208,19 @@ def test_the_page_of_a_model(runs, styles):
     assert about["name"] == "stargan" and about["route"] == "/v1/stylize"
     assert about["classes"] == list(CLASSES) and about["size"] == [16, 16, 3]
     assert about["license"] == "none stated: ask who trained it"
-    assert about == kinds.load(str(runs / "stargan")).about
+    assert about == models.load(str(runs / "stargan")).about
     leaves = {"b": np.zeros((2, 3), np.float32), "a": np.ones(1, np.int32)}
-    found = kinds.digest(leaves)
-    assert found == kinds.digest(dict(sorted(leaves.items()))) and len(found) == 64
+    found = models.digest(leaves)
+    assert found == models.digest(dict(sorted(leaves.items()))) and len(found) == 64
     for other in (
         leaves | {"a": np.zeros(1, np.int32)},
         leaves | {"b": np.zeros((3, 2), np.float32)},
     ):
-        assert kinds.digest(other) != found
+        assert models.digest(other) != found
 
 
 def test_every_model_of_the_zoo_says_its_license():
-    assert {kinds.license_of(shared.ZOO / name) for name in shared.names()} == {
+    assert {models.license_of(shared.ZOO / name) for name in shared.names()} == {
         "Apache-2.0, as the code"
     }
 
@@ -228,12 +228,12 @@ def test_every_model_of_the_zoo_says_its_license():
 def test_a_name_that_is_no_model(tmp_path):
     (tmp_path / "photo.png").write_bytes(b"no model")
     with pytest.raises(ValueError, match="no checkpoint. It is a file"):
-        kinds.load(str(tmp_path / "photo.png"))
+        models.load(str(tmp_path / "photo.png"))
     with pytest.raises(ValueError, match="Or a model's name"):
-        kinds.load("nowhere")
+        models.load("nowhere")
 
 
 def test_real_esrgan_is_known_by_its_names(monkeypatch):
     monkeypatch.setattr(restore, "load", lambda name: (restore_test.enlarger(), name))
-    about = kinds.load("fast").about
+    about = models.load("fast").about
     assert about["route"] == "/v1/restore" and about["license"].startswith("BSD-3-Clause")
