@@ -30,7 +30,7 @@ class Translating:
     def __init__(self, sampler: Sampler, call: Call, strength: float = 1.0):
         self.sampler, self.call, self.strength = sampler, call, strength
         self.shape, self.classes, self.step = sampler.shape, sampler.classes, sampler.step
-        self.multiple = sampler.multiple
+        self.multiple, self.fixed_size = sampler.multiple, sampler.fixed_size
 
     def restyle(self, x: np.ndarray, style: np.ndarray) -> np.ndarray:
         return self._mixed(x, ("restyle",), style)
@@ -56,7 +56,7 @@ class Translating:
 
     def _mixed(self, x, program, *rows):
         height, width = x.shape[1:3]
-        x = padded(x, self.multiple)
+        x = x if self.fixed_size else padded(x, self.multiple)
         made = self.call(program, x, *rows)
         if self.strength < 1:
             made = self.call(("mix",), x, made, np.full(len(x), self.strength, np.float32))

@@ -211,8 +211,8 @@ class Fills(Kind):
 
     def examples(self):
         x = np.zeros((1, *self.sampler.shape), np.float32)
-        row = padded(x, self.sampler.multiple), np.zeros((1, 0), np.float32)
-        return [(("restyle",), row)]
+        x = x if self.sampler.fixed_size else padded(x, self.sampler.multiple)
+        return [(("restyle",), (x, np.zeros((1, 0), np.float32)))]
 
     def example(self):
         picture = np.full((*self.sampler.shape[:2], 4), 255, np.uint8)

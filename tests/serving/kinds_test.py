@@ -194,6 +194,23 @@ def test_filled_pictures_are_the_inpainters(served):
     assert near(made, expected)
 
 
+def test_a_network_of_one_size_sees_that_size(served):
+    """Others would be padded to 24 here."""
+
+    class Fixed(Filler):
+        shape, fixed_size = (20, 20, 4), True
+
+    class Plain(inpaint_test.Filler):
+        shape, fixed_size = (20, 20, 4), True
+
+    make, picture = served(kinds.Fills(Fixed())), inpaint_test.picture(40, 40, 4).copy()
+    picture[10:15, 10:15, 3] = 0
+    ((_, made),) = make(options.Inpaint(), picture=picture)
+    assert near(made, inpaint.Inpainter(Plain(), inpaint.Holes())(picture[None])[0])
+    ((_, (x, _)),) = make.kind.examples()
+    assert x.shape == (1, 20, 20, 4)
+
+
 def test_what_was_drawn_smaller_is_said(served):
     make = served(kinds.Fills(Filler()))
     picture = inpaint_test.picture(200, 200, 4).copy()
