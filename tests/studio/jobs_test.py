@@ -160,6 +160,8 @@ def test_the_process_runs_commands_and_outlives_what_goes_wrong():
     assert told("status", "3") == ("began ['status', '3']\n", 3)
     assert told("exit")[1] == "error: no such file."
     assert "KeyError" in told("defect")[1]
+    made.interrupt()  # with nothing to interrupt
+    time.sleep(0.2)
     made.send(["sleep"])
     while not [each for each in made.messages(20) if each[0] == "text"]:
         pass

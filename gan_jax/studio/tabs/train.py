@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 import shutil
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -210,7 +209,7 @@ def curve(workdir: pathlib.Path, names: dict[str, str], y: str) -> pd.DataFrame:
 def kid_curve(workdir: pathlib.Path) -> pd.DataFrame:
     """KID over thousands of pictures, where it was measured, by the first network."""
     lines = lines_of(workdir / "metrics.jsonl")
-    keys = sorted({x for line in lines for x in line if re.fullmatch("eval/kid.*(?<!_se)", x)})
+    keys = sorted({key for line in lines for key in line if key.startswith("eval/kid")})
     rows = [(line["images"] / 1000, line[keys[0]]) for line in lines if keys and keys[0] in line]
     return pd.DataFrame(rows, columns=[IMAGES, "KID"])
 
