@@ -125,9 +125,8 @@ class Panel:
                 return
             yield [ended(job), *shown]
 
-        pressed = (button or self.go).click
-        outputs = [self.status, *outputs]
-        return pressed(run, list(inputs), outputs, concurrency_limit=None, **PRIVATE)
+        pressed, changed = (button or self.go).click, [self.status, *outputs]
+        return pressed(run, list(inputs), changed, concurrency_limit=None, **PRIVATE)
 
     def _stop(self, request: gr.Request) -> None:
         job = self.studio.mine.get((request.session_hash or "", self.name))

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 
@@ -40,18 +41,29 @@ def running(folder, *flags, env=None):
         text=True,
         env=os.environ | (env or {}),
     )
-    address = f"http://127.0.0.1:{port}"
-    try:
+    address, printed, up = f"http://127.0.0.1:{port}", [], threading.Event()
+
+    def read():
         for line in process.stdout:
+            printed.append(line)
             if address in line:
-                break
-        else:
-            raise AssertionError("it ended by itself")
+                up.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        while not up.wait(0.1):
+            assert process.poll() is None, "".join(printed)
         yield address, process
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+        reader.join()
         process.stdout.close()
+    text = "".join(printed)
+    # Gradio's own refusal of a file that was not uploaded is one
+    assert text.count("Traceback (most") == text.count("raise InvalidPathError"), text
+    assert "Warning" not in text, text
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,25 @@
-"""Screenshots of a studio that runs, as the docs have them:
-python tools/studio_screenshots.py head.png anna --out docs/images.
+"""A tour of the studio, with screenshots and seconds:
+python tools/studio_tour.py head.png anna --folder pictures --out docs/images.
 
 head.png: a photograph of a person; anna: a folder of drawings of one, as tools/draw_person.py
-makes. Needs the extra `test` and Chromium. The person is learned in some minutes, the run trained.
+makes. Needs the extras `studio` and `test`, and Chromium. Times count from the command's start;
+a person is learned in a minute or two, a small run trained.
 """
 
+import contextlib
 import pathlib
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 from playwright.sync_api import Page, sync_playwright
 
 from gan_jax.runtime import cli
 
 LONG = 1_800_000  # milliseconds
+START = "from gan_jax import commands; commands.main()"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,21 +27,32 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("head", type=pathlib.Path, help="a photograph")
     add("person", type=pathlib.Path, help="folder of one person's drawings")
-    add("--port", type=int, default=7860, help="of the studio (default %(default)s)")
+    add("--folder", type=pathlib.Path, required=True, help="the studio's, a new one")
     add("--out", type=pathlib.Path, required=True, help="folder for studio_TAB.png")
+    add("--port", type=int, default=7861, help="of the studio (default %(default)s)")
     flags = parser.parse_args(argv)
-    with sync_playwright() as play:
+    began = time.monotonic()
+
+    def tell(what):
+        print(f"{time.monotonic() - began:6.1f} s  {what}", flush=True)
+
+    with studio(flags.folder, flags.port), sync_playwright() as play:
+        tell("the studio is up")
         browser = play.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
         page = browser.new_page(viewport={"width": 1200, "height": 860})
         page.set_default_timeout(LONG)
         page.goto(f"http://127.0.0.1:{flags.port}")
+        page.wait_for_selector("#style-go")
+        tell("the page is shown")
 
         def done(name):
-            finish(page, name)
+            page.click(f"#{name}-go")
+            page.wait_for_selector(f"#{name}-status .done, #{name}-status .failed")
+            tell(f"{name}: {page.locator(f'#{name}-status .said').first.inner_text()}")
             page.evaluate("scrollTo(0, 0)")
-            page.wait_for_timeout(1500)
+            page.wait_for_timeout(2500)
             page.screenshot(path=flags.out / f"studio_{name}.png")
 
         give(page, "style-files", flags.head)
@@ -60,6 +78,23 @@ def main(argv: list[str] | None = None) -> None:
         browser.close()
 
 
+@contextlib.contextmanager
+def studio(folder: pathlib.Path, port: int):
+    """A studio that runs, for a block."""
+    words = ["studio", "--folder", str(folder), "--no-browser", "--port", str(port)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, *words], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for line in process.stdout:
+            if "the studio is at" in line:
+                break
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
 def tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).first.click()
 
@@ -67,13 +102,7 @@ def tab(page: Page, name: str) -> None:
 def give(page: Page, place: str, *files: pathlib.Path) -> None:
     """Uploads files."""
     page.locator(f"#{place} input[type=file]").first.set_input_files([str(x) for x in files])
-    page.wait_for_timeout(3000)
-
-
-def finish(page: Page, name: str) -> None:
-    """Presses a panel's button, and waits for the end."""
-    page.click(f"#{name}-go")
-    page.wait_for_selector(f"#{name}-status .done, #{name}-status .failed")
+    page.wait_for_timeout(1500)
 
 
 if __name__ == "__main__":
