@@ -122,8 +122,8 @@ def check_start(config: Config, game: Game, *, new: bool) -> None:
     """Raises ValueError where a new run has nothing to start from that its game needs."""
     if new and game.adapts and config.init_from is None:
         raise ValueError(
-            "config.game: ewc and correspondence hold a generator near the one it starts from. Set"
-            " config.init_from to that one's run."
+            "config.game.ewc and correspondence hold a generator near the one it starts from, and"
+            " config.g.remodulation changes that one. Set config.init_from to that one's run."
         )
 
 

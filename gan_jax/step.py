@@ -100,11 +100,12 @@ def end_iteration(state: TrainState, batch: int, average: Average) -> TrainState
     """Counts the iteration and moves the average. Batch statistics are averaged like weights: they
     belong together.
 
-    What is an average already, in a collection "average" (StyleGAN2's mean of w), is copied.
+    What is an average already, in a collection "average" (StyleGAN2's mean of w), is copied. What
+    does not move, and is its own average, stays as it is in every bit.
     """
     new = {"params": state.g.params, "mutable": state.g.mutable}
     decay = average.decay(state.step, batch)
-    ema = jax.tree.map(lambda old, live: decay * old + (1 - decay) * live, state.ema, new)
+    ema = jax.tree.map(lambda old, live: old + (1 - decay) * (live - old), state.ema, new)
     for name, collections in state.g.mutable.items():
         if "average" in collections:
             ema["mutable"][name]["average"] = collections["average"]

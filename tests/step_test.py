@@ -322,6 +322,18 @@ def test_what_is_an_average_already_is_copied(toy_game):
     assert state.ema["mutable"]["g"]["average"]["w"] == 3 and start.ema["mutable"] != keep(3)
 
 
+def test_what_does_not_move_stays_in_every_bit(toy_game):
+    """As the frozen generator below a remodulation."""
+    start = build.new_state(settings(), toy_game(), SHAPE, 0)
+    values = {"g": {"w": jax.random.normal(jax.random.key(0), (1000,))}}
+    player = start.g.replace(params=values, mutable={})
+    state = start.replace(g=player, ema={"params": values, "mutable": {}})
+    end = jax.jit(lambda state: end_iteration(state, 4, Average(40.0)))
+    for _ in range(5):
+        state = end(state)
+    np.testing.assert_array_equal(state.ema["params"]["g"]["w"], values["g"]["w"])
+
+
 def test_sampling_reads_the_average(toy_game):
     game = toy_game()
     state = build.new_state(settings(), game, SHAPE, 0)

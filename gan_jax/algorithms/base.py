@@ -232,6 +232,11 @@ class FromNoise(Game):
         how = models.traits(self.g)
         return self.learns_styles and how.mapping is not None and how.synthesis is not None
 
+    @property
+    def remodulates(self) -> bool:
+        """Whether its generator has remodulations of one that stays as it is."""
+        return bool(models.traits(self.g).remodulation)
+
     def styles(
         self, ema: Variables, z: jax.Array, y: jax.Array | None, truncation: float | None = None
     ) -> jax.Array:
@@ -252,7 +257,8 @@ class FromNoise(Game):
             )
         params, mutable = ema["params"]["g"], ema["mutable"]["g"]
         ws, _ = forward(self.g, params, mutable, z, y, train=False, method="mapping")
-        average = mutable["average"]["mapping"]["w_avg"].reshape(1, 1, -1)
+        averages = jax.tree.leaves(mutable["average"])  # of each of its mappings
+        average = jnp.concatenate(averages).reshape(1, 1, -1)
         return ws if truncation is None else average + truncation * (ws - average)
 
     def render(self, ema: Variables, ws: jax.Array) -> jax.Array:
@@ -428,6 +434,13 @@ def uniform(rng: jax.Array, rows: int, *shape: int) -> jax.Array:
     """Uniform [0, 1) f32 [rows, *shape];
     on several devices each gets its rows of the one global draw."""
     return collectives.draw(lambda n: jax.random.uniform(rng, (n, *shape)), rows)
+
+
+def from_average(state: TrainState) -> TrainState:
+    """The state with the generator's average in place of its weights, for what is to stay as it
+    was sampled from."""
+    params, mutable = (jax.tree.map(jnp.copy, state.ema[kind]) for kind in ("params", "mutable"))
+    return state.replace(g=state.g.replace(params=params, mutable=mutable))
 
 
 def example_batch(shape: tuple[int, ...], n_classes: int, n: int = 2) -> dict:

@@ -213,9 +213,10 @@ class Algorithm(base.FromNoise):
 
     @property
     def adapts(self):
-        return self.source.used
+        return self.source.used or self.remodulates
 
     def begin(self, state, n_classes):
+        state = base.from_average(state) if self.remodulates else state
         # by the critic on pixels where there is one: it has no batch norm, as G has none here
         heads = not self.d.pixels
 

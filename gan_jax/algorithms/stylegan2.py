@@ -208,9 +208,11 @@ class Algorithm(base.FromNoise):
 
     @property
     def adapts(self):
-        return self.source.used
+        return self.source.used or self.remodulates
 
     def begin(self, state, n_classes):
+        state = base.from_average(state) if self.remodulates else state
+
         def log_d(params_g, state, rng, y):
             x_fake, _ = self.fake({"g": params_g}, state, rng, y, 1)
             return jax.nn.log_sigmoid(self.critic(state.d.params, state, x_fake, y)[0])[0]

@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import jax
@@ -63,6 +64,8 @@ def warm_start(
     if start_class is not None:
         rows = _of_class(saved, by_class, there, len(classes), start_class)
         saved |= rows
+    copies = {name: saved[of] for name in own if (of := _copied(name, saved)) is not None}
+    saved |= copies
     fits = {name for name, x in own.items() if name in saved and saved[name].shape == x.shape}
     if not fits:
         raise ValueError(
@@ -75,6 +78,8 @@ def warm_start(
         report.append(f"  all classes start as {start_class!r} there, in {len(rows)} leaves")
     elif other and classes and there:
         report.append(f"  the labels mean other classes: {other}")
+    if copies:
+        report.append(f"  {len(copies)} leaves of a remodulation start as copies of its base's")
     report += _differences(saved, own)
     leaves = [saved[n].astype(x.dtype) if n in fits else x for n, x in named(state).items()]
     return jax.tree.unflatten(jax.tree.structure(state), leaves), report
@@ -102,6 +107,13 @@ def _of_class(
             f"config.init_class={start_class!r}: the networks there have no rows for classes."
         )
     return {name: np.repeat(x[row : row + 1], n, 0) for name, x in rows.items()}
+
+
+def _copied(name: str, saved: Mapping[str, np.ndarray]) -> str | None:
+    """The leaf that one of a generator's remodulations is a copy of at first; None: it is none, or
+    is there itself."""
+    of = re.sub(r"/remodulation\d+/", "/", name)
+    return None if of == name or name in saved or of not in saved else of
 
 
 def _differences(saved: Mapping[str, np.ndarray], own: Mapping[str, jax.Array]) -> Iterator[str]:

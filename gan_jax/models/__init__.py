@@ -23,6 +23,8 @@ class Traits(NamedTuple):
         palette: number of colors that a generator draws in; 0: any.
         shares, colors: of a generator with styles and a palette: its methods ws -> what each pixel
             has of each color, as logits, and ws -> the colors.
+        remodulation: of a generator: an alpha for each further mapping and set of affines, which
+            start as copies of those of the generator that a run goes on from.
     """
 
     sampling_settings: tuple[str, ...] = ()
@@ -36,6 +38,7 @@ class Traits(NamedTuple):
     palette: int = 0
     shares: Callable | None = None
     colors: Callable | None = None
+    remodulation: tuple[float, ...] = ()
 
 
 def traits(net: Any) -> Traits:

@@ -74,19 +74,24 @@ class ConditionalBatchNorm(nn.Module):
         self,
         x: Float[Array, "B *size C"],
         y: Int[Array, " B"] | Float[Array, "B K"],
+        added: tuple[Float[Array, "B C"], Float[Array, "B C"]] | None = None,
         *,
         train: bool,
     ) -> Float[Array, "B *size C"]:
-        def read(name):  # [B, C] in x's type, broadcast against x
+        """added: to the condition's gain and bias."""
+
+        def read(name, more):  # [B, C] in x's type, broadcast against x
             shape = self.n_classes or y.shape[-1], x.shape[-1]
             table = self.param(name, init.initializer(self.initializer), shape)
             if self.spectral_norm:
                 table = SpectralNorm(name=f"{name}_spectral_norm")(table, train=train)
             value = rows(table, y) if self.n_classes else jnp.dot(y, table.astype(y.dtype))
+            value = value if more is None else value + more
             return value.astype(x.dtype).reshape(x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
 
         x = BatchNorm(eps=self.eps, affine=False)(x, train=train)
-        return x * (1 + read("gain")) + read("bias")
+        gain, bias = (None, None) if added is None else added
+        return x * (1 + read("gain", gain)) + read("bias", bias)
 
 
 class InstanceNorm(nn.Module):
