@@ -14,6 +14,9 @@ from gan_jax.nn import alpha
 from gan_jax.runtime import registry
 from gan_jax.state import Aux, Phase
 
+ANCHORED_EVERY = 4  # iterations
+ANCHOR_SPREAD = 0.1  # of z around an anchor
+
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm(base.FromNoise):
@@ -34,6 +37,12 @@ class Algorithm(base.FromNoise):
         pixels_kimg: for so many thousand images at first, the critic is that on the pixels alone
             (config.d.pixels): it teaches where things are, cheaply; then the frozen network's
             critics join, which make areas and contours even.
+        anchors: for few pictures, as many as they are: of so many z, drawn once, the fakes near by
+            (a standard deviation of 0.1) are seen by the critic on pixels whole, in every
+            fourth iteration; in the others all fakes are seen by their patches alone
+            (config.d.pixels_patches), so that only these few z must become pictures like the
+            reals. As long as that critic is alone. Ojha et al. 2021, arXiv:2104.06820, section
+            3.2. 0: every fake is seen whole.
         batch: images an iteration.
         terms, source: see critic_terms.CriticTerms and source_terms.SourceTerms, whose settings
             stand among these.
@@ -58,6 +67,7 @@ class Algorithm(base.FromNoise):
     gamma: float = 0.0
     gamma_every: int = 4
     pixels_kimg: float = 0.0
+    anchors: int = 0
     batch: int = 0
     terms: critic_terms.CriticTerms = critic_terms.NONE
     source: source_terms.SourceTerms = source_terms.NONE
@@ -72,12 +82,18 @@ class Algorithm(base.FromNoise):
                 f"config.game.pixels_kimg={self.pixels_kimg}: that is less than an iteration of"
                 f" {self.batch} images (in thousands); set it to 0 for none."
             )
+        if self.anchors < 0 or (self.anchors > 0) != (self.d.pixels_patches > 0):
+            raise ValueError(
+                f"config.game.anchors={self.anchors}: it needs a critic of patches, and that needs"
+                f" anchors; config.d.pixels_patches={self.d.pixels_patches}. Set both, such as 10"
+                " and 2, or both to 0."
+            )
         if self.d.pixels and not (self.d.pixels_spectral_norm or self.gamma):
             raise ValueError(
                 "config.d.pixels_spectral_norm=False: the critic on pixels needs that or R1; set"
                 " config.game.gamma to its weight, such as 0.5."
             )
-        for name in ("gamma", "pixels_kimg"):
+        for name in ("gamma", "pixels_kimg", "anchors"):
             if getattr(self, name) and not self.d.pixels:
                 raise ValueError(
                     f"config.game.{name}={getattr(self, name)}: there is no critic on pixels; set"
@@ -114,7 +130,7 @@ class Algorithm(base.FromNoise):
         """Minimized over params_d with G frozen. Returns (f32 [], Aux)."""
         k_z, k_real, k_fake, *k_perturb = jax.random.split(rng, 5)
         x_real, y = base.real(batch)
-        x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0])
+        x_fake, _ = self.fake(state.g, k_z, y, x_real.shape[0], near=self.anchored(state, heads))
         augmented_real = self.terms.augmented(state, k_real, x_real)
         augmented_fake = self.terms.augmented(state, k_fake, x_fake)
         logits_real, mutable = self.critic(params_d, state, augmented_real, y, k_real, heads)
@@ -143,7 +159,8 @@ class Algorithm(base.FromNoise):
         k_z, k_real, k_fake, k_source = jax.random.split(rng, 4)
         x_real, y = base.real(batch)
         player = state.g.replace(params=params_g)
-        x_fake, mutable = self.fake(player, k_z, y, x_real.shape[0])
+        near = self.anchored(state, heads)
+        x_fake, mutable = self.fake(player, k_z, y, x_real.shape[0], near=near)
         augmented_real = self.terms.augmented(state, k_real, x_real)
         augmented_fake = self.terms.augmented(state, k_fake, x_fake)
         # only relativistic losses read the reals' logits
@@ -162,7 +179,7 @@ class Algorithm(base.FromNoise):
         x_real, y = base.real(batch)
 
         def critic(x):
-            return self.critic(params_d, state, x, y, rng, heads=False)[0][:, 0]
+            return self.critic(params_d, state, x, y, rng, heads=False)[0].mean(1)
 
         r1 = self.gamma / 2 * jnp.mean(regularizers.grad_penalty(critic, x_real))
         return self.gamma_every * r1, Aux(state.d.mutable, state.carry, {"d/r1": r1})
@@ -175,9 +192,19 @@ class Algorithm(base.FromNoise):
         """The same as loss_g, by the critic on pixels alone."""
         return self.loss_g(params_g, state, batch, rng, heads=False)
 
-    def fake(self, player, rng, y, n, train=True):
-        """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...})."""
+    def anchored(self, state, heads):
+        """Whether this iteration's fakes are of z near the anchors and seen whole, bool []; None:
+        there are no anchors now."""
+        return None if heads or not self.anchors else state.step % ANCHORED_EVERY == 0
+
+    def fake(self, player, rng, y, n, near=None, train=True):
+        """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...}). near: as `anchored`."""
         z = base.normal(rng, n, self.z_dim)
+        if near is not None:
+            anchors = jax.random.normal(jax.random.key(0), (self.anchors, self.z_dim))
+            pick = base.uniform(jax.random.fold_in(rng, 2), n)
+            chosen = anchors[(pick * self.anchors).astype(int)]
+            z = jnp.where(near, chosen + ANCHOR_SPREAD * z, z)
         rngs = {"noise": jax.random.fold_in(rng, 1)}  # FastGAN's generator draws such noise
         params, mutable = player.params["g"], player.mutable["g"]
         images, mutable = base.forward(self.g, params, mutable, z, y, train=train, rngs=rngs)
@@ -195,8 +222,14 @@ class Algorithm(base.FromNoise):
             maps = base.feature_maps(*eyes, opaque, self.features_side)
         # two networks for the optimizer, one module
         params = params_d["d"] | {name: params_d[name] for name in params_d if name != "d"}
-        logits, mutable = base.forward(self.d, params, state.d.mutable["d"], maps, y, x)
-        return logits, {"d": mutable}
+        mutable, whole = state.d.mutable["d"], self.anchored(state, heads)
+        if whole is None:
+            logits, mutable = base.forward(self.d, params, mutable, maps, y, x)
+            return logits, {"d": mutable}
+        logits, mutable = base.forward(self.d, params, mutable | {"patches": {}}, maps, y, x)
+        (patches,) = jax.tree.leaves(mutable.pop("patches"))
+        # as many either way
+        return jnp.where(whole, logits, patches.reshape(len(x), -1)), {"d": mutable}
 
     def init(self, rng, batch):
         k_g, k_d = jax.random.split(rng)

@@ -31,7 +31,7 @@ class SourceTerms:
             to each other by the source and by G, 1000 as published: cross-domain correspondence.
             Ojha et al. 2021, arXiv:2104.06820, eq. 2.
     Differs: the published correspondence comes with a second critic, of patches, away from fixed
-    z; here the game's own critic stays the only one.
+    z; here that is a setting of its own, of projected's alone (`anchors`).
     """
 
     ewc: float = 0.0

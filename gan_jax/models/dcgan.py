@@ -101,6 +101,8 @@ class Discriminator(nn.Module):
         patch: squares of patch x patch pixels become channels first, so that no convolution works
             at full size. A power of two; the first level is then that many times smaller, and at
             least one is left.
+        patches: after so many halvings one more convolution, 3x3, gives a logit for each place;
+            they are left in the collection "patches", which projected.py reads. 0: none.
     """
 
     shape: tuple[int, int, int]
@@ -114,6 +116,7 @@ class Discriminator(nn.Module):
     spectral_norm: bool = False
     slope: float = 0.0
     initializer: str = "orthogonal"
+    patches: int = 0
 
     @nn.compact
     def __call__(
@@ -125,6 +128,10 @@ class Discriminator(nn.Module):
         registry.choose({"batch": 1, "none": 0}, self.norm, "config.d.norm")
         levels, _ = start_grid(self.shape)
         levels -= patch_levels(self.patch, levels - 1, "config.d.patch")  # one is left to halve
+        if not 0 <= self.patches <= levels:
+            raise ValueError(
+                f"config.d.patches={self.patches}: pictures of this size are halved {levels} times."
+            )
 
         def layer(h, channels, **shape):
             h = Conv(channels, self.initializer, self.spectral_norm, **shape)(h, train=train)
@@ -136,6 +143,11 @@ class Discriminator(nn.Module):
             channels = min(self.width << level, self.widest)
             h = layer(h, channels) if self.block == "double" else h
             h = layer(h, channels, kernel_size=4, stride=2)
+            if level + 1 == self.patches:
+                places = Conv(1, self.initializer, self.spectral_norm, name="patches")
+                logits = nn.leaky_relu(places(h, train=train)[..., 0], 0.2).astype(jnp.float32)
+                if not self.is_initializing():
+                    self.sow("patches", "logits", logits)
         h = layer(h, min(self.width << levels, self.widest)) if self.block == "double" else h
         h = h.astype(jnp.float32).sum((1, 2))  # [B, features]
         logits = Dense(1, self.initializer, self.spectral_norm)(h, train=train)[:, 0]

@@ -33,6 +33,8 @@ class Discriminator(nn.Module):
             of 2x2): for details that the frozen network does not see. Its logit is
             repeated, so that it counts as much as all heads. 0, as published: none.
         pixels_spectral_norm: of that critic's layers; without it, the game's R1 takes its place.
+        pixels_patches: after so many halvings that critic says of each place too whether it is
+            real (dcgan.Discriminator's `patches`), which config.game.anchors needs. 0: not.
         smallest: no head halves its map to fewer pixels a side, so that logits are of places, not
             of the whole picture, where the network sees small pictures: of 64 pixels 7 leaves maps
             of 8, 8, 8 and 4. 1: halved as often as published.
@@ -46,6 +48,7 @@ class Discriminator(nn.Module):
     width: int = 64
     pixels: int = 0
     pixels_spectral_norm: bool = True
+    pixels_patches: int = 0
     smallest: int = 1
     separable: bool = False
 
@@ -76,7 +79,7 @@ class Discriminator(nn.Module):
             return logits
         patch = 2 if min(picture.shape[1:3]) >= 16 else 1  # smaller pictures halve only once
         kind = dict(block="single", norm="none", slope=0.1, patch=patch)
-        kind["spectral_norm"] = self.pixels_spectral_norm
+        kind |= dict(spectral_norm=self.pixels_spectral_norm, patches=self.pixels_patches)
         size = dict(shape=picture.shape[1:], n_classes=self.n_classes, width=self.pixels)
         own = dcgan.Discriminator(**size, **kind, dtype=self.dtype, name="pixels")
         logit = jnp.broadcast_to(own(picture, y, train=train)[:, None], logits.shape)
