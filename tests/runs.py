@@ -29,7 +29,7 @@ PALETTE |= {
 def untrained(workdir, settings, shape, classes=(), fill=None):
     """Makes the folder the workdir of a run at its start.
 
-    settings: of config.Config. fill: (path, shape) -> array of each leaf; None: `_filled`.
+    settings: of config.Config. fill: (path, shape) -> array of each leaf; None: `filled`.
     """
     run = config.Config(**settings)
     game = algorithms.make_game(run, shape, len(classes))
@@ -38,14 +38,14 @@ def untrained(workdir, settings, shape, classes=(), fill=None):
         return build.new_state(run, game, shape, len(classes)).saved()
 
     shapes = jax.eval_shape(new)
-    state = jax.tree_util.tree_map_with_path(fill or _filled, shapes)
+    state = jax.tree_util.tree_map_with_path(fill or filled, shapes)
     meta = {"config": dataclasses.asdict(run), "shape": shape, "classes": classes}
     with contextlib.closing(checkpoint.Store(workdir / "checkpoints")) as store:
         assert store.save(0, state, json.loads(json.dumps(meta))) and store.finish()
     return workdir
 
 
-def _filled(path, x):
+def filled(path, x):
     """Random kernels, scales and variances of 1, all else 0."""
     name = jax.tree_util.keystr(path)
     if x.ndim < 2:
@@ -64,7 +64,7 @@ def lively(path, x):
         return jnp.asarray(draw.normal(0, 1, x.shape).astype(x.dtype))
     if "'bias'" in name or "'gain'" in name:
         return jnp.asarray(draw.normal(0, 0.3, x.shape).astype(x.dtype))
-    return 10 * _filled(path, x) if x.ndim == 4 else _filled(path, x)
+    return 10 * filled(path, x) if x.ndim == 4 else filled(path, x)
 
 
 def lively_stylegan2(path, x):

@@ -27,6 +27,7 @@ ALIKE = {
     "cartoon_comic",
     "folder",
     "portraits_few",
+    "portraits_dorm",
     "avatars_biggan",
     "wgan_gp_cifar10",
     "biggan_cifar10",
@@ -166,7 +167,7 @@ def resumes(args, whole, workdir):
 
 def needs(file, tmp_path):
     """The folder's configs want a folder."""
-    if file.stem not in ("folder", "portraits_few"):
+    if file.stem not in ("folder", "portraits_few", "portraits_dorm"):
         return []
     place = tmp_path if file.stem == "folder" else tmp_path / "mine"
     place.mkdir(exist_ok=True)

@@ -22,6 +22,8 @@ def main(argv: list[str] | None = None) -> None:
 
     edits = directions.parse(flags.edit or "")
     sampler = loading.load_sampler(flags.checkpoint, command="sample", trusted=flags.trust_code)
+    if flags.remodulation is not None:
+        sampler = loading.remodulated(sampler, flags.remodulation)
     chosen = {"name": flags.name, "truncation": flags.truncation}
     if columns:
         sheet = generate.mix(sampler, seeds, columns, flags.out, layers=layers, **chosen)
@@ -68,6 +70,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="PSI",
         help="likelier pictures, less variety: StyleGAN2 pulls styles to their mean (1: as they"
         " are, 0: the mean; try 0.7); all others keep every element of z within it (try 1.0)",
+    )
+    add(
+        "--remodulation",
+        type=cli.finite,
+        nargs="+",
+        metavar="ALPHA",
+        help="of a model with config.g.remodulation: how strongly each of its sets acts"
+        " (0: not at all, the model below, bit for bit)",
     )
     add(
         "--cols",

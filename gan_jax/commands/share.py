@@ -24,6 +24,12 @@ def main(argv: list[str] | None = None) -> None:
         action="store_true",
         help="the critic too, so that a run on other pictures can start from it (config.init_from)",
     )
+    add(
+        "--over",
+        metavar="MODEL",
+        help="write only what differs from this shared model, which a remodulation has left as it"
+        " was: a name of gan-jax models, or a folder beside --out",
+    )
     cli.trusts_code(parser)
     flags = parser.parse_args(argv)
     if flags.card is not None and not flags.card.is_file():
@@ -36,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     from gan_jax.inference import loading, share
 
     sampler = loading.load_sampler(flags.checkpoint, trusted=flags.trust_code)
-    made = share.share(sampler, flags.out, words, critic=flags.critic)
+    made = share.share(sampler, flags.out, words, critic=flags.critic, over=flags.over)
     print(
         f"{flags.out}: {made['bytes'] / 1e6:.2f} MB; its pictures differ from the run's by at most"
         f" {made['rounding']} of 255"

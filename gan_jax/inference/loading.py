@@ -75,6 +75,19 @@ def load_sampler(
     return Sampler(game, ema, shape, classes, step, config.batch, changed)
 
 
+def remodulated(sampler: Sampler, alphas: Sequence[float]) -> Sampler:
+    """The same with other strengths of its generator's remodulations, each a finite number. Raises
+    ValueError where it has not so many."""
+    there = len(models.traits(sampler.game.g).remodulation)
+    if len(alphas) != there:
+        raise ValueError(
+            f"--remodulation={' '.join(f'{x:g}' for x in alphas)}: this model has {there}"
+            f" set{'' if there == 1 else 's'} (config.g.remodulation); give a number for each."
+        )
+    g = sampler.game.g.clone(remodulation=tuple(alphas))
+    return dataclasses.replace(sampler, game=dataclasses.replace(sampler.game, g=g))
+
+
 def models_for(command: str) -> list[str]:
     """Names of the zoo's models that a command uses."""
     found = []

@@ -18,7 +18,12 @@ NO_WORDS = "Nothing was said of the data, the license and the limits: ask who ma
 
 
 def share(
-    sampler: Sampler, folder: pathlib.Path, words: str | None = None, *, critic: bool = False
+    sampler: Sampler,
+    folder: pathlib.Path,
+    words: str | None = None,
+    *,
+    critic: bool = False,
+    over: str | pathlib.Path | None = None,
 ) -> dict:
     """Writes what checkpoint/shared.py describes to `folder`; returns {"bytes": of the weights,
     "rounding": the largest difference of a picture to the run's, of 255}.
@@ -27,12 +32,16 @@ def share(
         words: for the page: the data and its license, the command, the limits.
         critic: the critic's weights too, from which a run on other pictures can go on
             (config.init_from).
+        over: another shared model, beside `folder` or of the package: only what differs from it is
+            written, as the remodulation of a base that stayed.
     Raises:
-        ValueError: something stands in `folder` that is no shared model.
+        ValueError: something stands in `folder` that is no shared model; `over` is none, or
+            elsewhere.
     """
     own = shared.is_shared(folder) and not (folder / "checkpoints").exists()
     if folder.exists() and not own and any(folder.iterdir()):
         raise ValueError(f"--out={folder}: it holds other files. Give a new folder.")
+    below = None if over is None else _below(folder, pathlib.Path(over))
     leaves, meta = checkpoint.read(sampler.step, ("ema/",))
     needed = used(sampler, len(meta["classes"]))
     unused = {name: x for name, x in leaves.items() if name not in needed and x.dtype == np.float32}
@@ -49,14 +58,33 @@ def share(
     of_critic = checkpoint.read(sampler.step, ("d/params/", "d/mutable/"))[0] if critic else {}
     if critic and not of_critic:
         raise ValueError(f"--critic: {sampler.step} has no critic's weights.")
-    shared.write(folder, parts | of_critic, unused, about)
+    shared.write(folder, parts | of_critic, unused, about, below)
     made = {
         "bytes": (folder / shared.WEIGHTS).stat().st_size,
         "rounding": difference(sampler, loading.load_sampler(folder)),
     }
+    if below is not None:
+        about["over"] = below.name
     count, about["critic"] = (sum(x.size for x in found.values()) for found in (parts, of_critic))
     replace_text(folder / shared.CARD, card(sampler, folder.name, words, about | made, count))
     return made
+
+
+def _below(folder: pathlib.Path, over: pathlib.Path) -> pathlib.Path:
+    """The folder of the model that one in `folder` is to be a difference to. Raises ValueError
+    where it would not be found from there, or is a difference itself."""
+    found = shared.find(over)
+    if found is None:
+        raise ValueError(f"--over={over}: no shared model there; gan-jax share writes one.")
+    if shared.read_meta(found).get("over"):
+        raise ValueError(f"--over={over}: it is a difference itself. Give the model below it.")
+    place = shared.below(folder, found.resolve().name)
+    if found.resolve() == folder.resolve() or place is None or not place.samefile(found):
+        raise ValueError(
+            f"--over={over}: a difference finds the model below it by its name, beside itself or in"
+            f" the package. Give an --out beside {found}."
+        )
+    return place
 
 
 KINDS = {
@@ -133,6 +161,8 @@ def card(sampler: Sampler, name: str, words: str | None, about: dict, count: int
         f" run's by at most {about['rounding']} of 255.",
         f"* {about['images']:,} images seen ({about['step']:,} steps of {sampler.batch}).",
     ]
+    if over := about.get("over"):
+        lines.append(f"* These are the weights that `{over}` has not, beside which it must lie.")
     if about["critic"]:
         lines.append(
             f"* The critic's {about['critic']:,} weights are among these megabytes: training goes"

@@ -52,8 +52,6 @@ class Generator(nn.Module):
             bit for bit.
     """
 
-    sampling_settings = ("remodulation",)
-
     shape: tuple[int, int, int]
     n_classes: int = 0
     dtype: str = "float32"

@@ -15,7 +15,7 @@ from gan_jax.checkpoint import shared
 from gan_jax.data.images import save_png
 from gan_jax.inference import loading, share
 from gan_jax.start import resume
-from tests.runs import STYLED, lively_stylegan2, untrained
+from tests.runs import STYLED, filled, lively_stylegan2, untrained
 
 RUN = {"data": {"source": "folder", "path": "/home/me/photos"}, "batch": 4, "total_kimg": 1.0}
 NOISE = RUN | {"algorithm": "noise_to_image", "model": "mlp", "game": {"z_dim": 5}}
@@ -54,6 +54,48 @@ def test_pictures_are_the_runs_but_for_rounding(run, tmp_path):
     assert made["bytes"] < 1000 + 2 * sum(x.size for x in stored.values())
     for name, x in checkpoint.read(sampler.step, ("ema/",))[0].items():
         np.testing.assert_allclose(stored[name].astype(np.float32), x, rtol=5e-4, atol=6e-8)
+
+
+def test_a_difference_to_another_model(run, tmp_path, tool):
+    """Only what that has not is written; pictures are as of the whole, and no other model will
+    do."""
+    base = loading.load_sampler(run)
+    share.share(base, tmp_path / "base")
+
+    def moved(path, x):  # the last layer's weights alone differ
+        name = jax.tree_util.keystr(path)
+        made = filled(path, x)
+        return made + 0.5 if "Dense_1" in name and "kernel" in name else made
+
+    own = untrained(tmp_path / "own", NOISE, [6, 8, 3], ["cat", "dog"], moved)
+    done = tool("share", own, "--out", tmp_path / "mine", "--over", tmp_path / "base")
+    assert done.returncode == 0, done.stderr
+    share.share(loading.load_sampler(own), tmp_path / "whole")
+    stored = safetensors.numpy.load_file(tmp_path / "mine" / shared.WEIGHTS)
+    assert list(stored) == ["ema/params/g/Dense_1/kernel"]
+    assert "that `base` has not" in (tmp_path / "mine" / shared.CARD).read_text("utf-8")
+    pictures = [gj.load(tmp_path / name).sample(4) for name in ("mine", "whole", "base")]
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert (pictures[0] != pictures[2]).any()
+    for over, says in (
+        (tmp_path / "mine", "it is a difference itself"),
+        (tmp_path / "none", "no shared model there"),
+    ):
+        with pytest.raises(ValueError, match=f"--over={over}: {says}"):
+            share.share(base, tmp_path / "more", over=over)
+    with pytest.raises(ValueError, match="Give an --out beside"):
+        share.share(base, tmp_path / "below" / "more", over=tmp_path / "base")
+    shutil.move(tmp_path / "base", tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="the model 'base', which is not there. Put the one of"):
+        gj.load(tmp_path / "mine")
+    share.share(loading.load_sampler(own), tmp_path / "base")
+    with pytest.raises(ValueError, match=r"the model 'base', which \(.*\) is another by now"):
+        gj.load(tmp_path / "mine")
+    about = json.loads((tmp_path / "mine" / shared.ABOUT).read_text())
+    about["over"]["name"] = "../base"
+    (tmp_path / "mine" / shared.ABOUT).write_text(json.dumps(about))
+    with pytest.raises(ValueError, match="is not as `gan-jax share` writes it"):
+        gj.load(tmp_path / "mine")
 
 
 def test_nothing_of_this_machine_is_passed_on(run, tmp_path):
@@ -285,8 +327,9 @@ def test_a_model_is_no_runs_folder(run, tmp_path, tool):
     assert "it holds other files" in tool("share", run, "--out", mine).stderr
 
 
-def test_the_config_for_few_portraits_goes_on_from_all_of_the_model():
-    run_config = config.load("portraits_few")
+@pytest.mark.parametrize("name", ["portraits_few", "portraits_dorm"])
+def test_the_config_for_few_portraits_goes_on_from_all_of_the_model(name):
+    run_config = config.load(name)
     game = build.make_game(run_config, (64, 64, 4), 1)
     shapes = jax.eval_shape(lambda: build.new_state(run_config, game, (64, 64, 4), 1).saved())
     new = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)

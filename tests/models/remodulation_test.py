@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan_jax import build, checkpoint, config
 from gan_jax.algorithms.base import forward, init_network
+from gan_jax.data.images import as_array
 from gan_jax.inference import loading
 from gan_jax.models import style_dcgan
 from gan_jax.start import resume
@@ -77,6 +79,23 @@ def test_no_alpha_is_the_generator_bit_for_bit(remodulated):
     assert (forward(generator(*ALPHAS), params, mutable, z, y, train=False)[0] != wanted).any()
     with pytest.raises(ValueError, match=r"config.g.remodulation=\(nan,\): each must be"):
         forward(generator(float("nan")), params, mutable, z, y, train=False)
+
+
+def test_its_strength_is_chosen_when_it_draws(tmp_path, tool):
+    """0: the pictures of the model below, in every bit; and by the command."""
+    below = runs.untrained(tmp_path / "below", runs.PALETTE, [16, 16, 4], ["a"], runs.lively)
+    settings = runs.PALETTE | {"g": runs.PALETTE["g"] | {"remodulation": (1.0,)}}
+    own = runs.untrained(tmp_path / "own", settings, [16, 16, 4], ["a"], runs.lively)
+
+    done = tool("sample", own, "--out", tmp_path / "x", "--seeds", "0-3", "--remodulation", "0")
+    assert done.returncode == 0, done.stderr
+    pictures = [as_array(Image.open(file)) for file in sorted((tmp_path / "x").glob("*.png"))]
+    drawn = loading.load_sampler(below).sample(4, seed=0)
+    np.testing.assert_array_equal(pictures, drawn)
+    whole = loading.load_sampler(own)
+    assert (loading.remodulated(whole, [0.5]).sample(4, seed=0) != drawn).any()
+    with pytest.raises(ValueError, match="--remodulation=2 3: this model has 1 set "):
+        loading.remodulated(whole, [2.0, 3.0])
 
 
 def test_a_run_leaves_its_base_as_it_was(tmp_path):
