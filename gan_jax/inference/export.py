@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,19 +19,30 @@ from gan_jax.nn import conv
 from gan_jax.runtime.files import replace_bytes, replace_text
 from gan_jax.runtime.text import shown
 
+FORMATS = ("stablehlo", "safetensors")  # that are written here, and where none is named
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def export(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
-    """Writes params.safetensors, params/ (orbax), programs as StableHLO and about.json to `folder`,
-    and reads them back.
+def export(
+    sampler: Sampler, folder: pathlib.Path, formats: Collection[str] = FORMATS
+) -> dict[str, float]:
+    """Writes a sampler to `folder` and reads the files back: "safetensors" is params.safetensors
+    and params/ (orbax), "stablehlo" programs and about.json.
 
     Returns {file: largest difference to the sampler's own weights or pictures}. Raises ValueError
     where `folder` holds a `params` that is no export.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_safetensors(sampler, folder / "params.safetensors")
-    save_orbax(sampler, folder / "params")
+    if "safetensors" in formats:
+        save_safetensors(sampler, folder / "params.safetensors")
+        save_orbax(sampler, folder / "params")
+    if "stablehlo" in formats:
+        save_programs(sampler, folder)
+    return round_trip(sampler, folder, formats)
+
+
+def save_programs(sampler: Sampler, folder: pathlib.Path) -> None:
+    """The programs that a sampler of its kind has, and about.json."""
     about = {
         "checkpoint": str(sampler.step),
         "images": {"shape": ["b", *sampler.shape], "range": [-1, 1]},
@@ -47,7 +58,6 @@ def export(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
     else:
         save_stablehlo(sampler, folder / NOISE)
     replace_text(folder / "about.json", json.dumps(about, indent=1) + "\n")
-    return round_trip(sampler, folder)
 
 
 def _latent(sampler) -> jax.ShapeDtypeStruct:
@@ -205,35 +215,45 @@ def for_platforms(
     return jax_export.export(chosen, platforms=platforms)(*args)
 
 
-def round_trip(sampler: Sampler, folder: pathlib.Path) -> dict[str, float]:
+def round_trip(
+    sampler: Sampler, folder: pathlib.Path, formats: Collection[str] = FORMATS
+) -> dict[str, float]:
     """{file: largest difference to the sampler} of what was exported to `folder`: of the weights,
     and of a few pictures."""
+    found = _weights_compared(sampler, folder) if "safetensors" in formats else {}
+    return found | (_pictures_compared(sampler, folder) if "stablehlo" in formats else {})
+
+
+def _weights_compared(sampler, folder):
     own = _flat(sampler.ema)
 
     def largest(other):
         return max(float(np.abs(own[name] - other[name]).max()) for name in own)
 
-    found = {
+    return {
         "params.safetensors": largest(load_safetensors(folder / "params.safetensors")),
         "params": largest(load_orbax(folder / "params")),
     }
+
+
+def _pictures_compared(sampler, folder):
     classes = len(sampler.classes)
     if sampler.game.command in RESTORERS:
         name = RESTORERS[sampler.game.command]
         x = np.random.default_rng(0).random((2, *sampler.shape)).astype(np.float32)
         a, b = (call(x) for call in (jax.jit(_restores(sampler)), load_stablehlo(folder / name)))
-        return found | {name: float(jnp.abs(a - b).max())}
+        return {name: float(jnp.abs(a - b).max())}
     if sampler.game.translates:
         exported, n, side = Exported(folder), max(1, classes), sampler.multiple
         y = np.arange(n, dtype=np.int32) if classes else None
         shape = (n, side, 2 * side, sampler.shape[2])
         x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         a, b = (net.restyle(x, net.styles_from_noise(0, y, n)) for net in (sampler, exported))
-        return found | {"restyle.stablehlo": float(jnp.abs(a - b).max())}
+        return {"restyle.stablehlo": float(jnp.abs(a - b).max())}
     z = sampler.game.latent(jax.random.key(0), 4)
     args = (z, jnp.arange(4) % classes) if classes else (z,)
     a, b = sampler(*args), load_stablehlo(folder / NOISE)(*args)
-    return found | {NOISE: float(jnp.abs(a - b).max())}
+    return {NOISE: float(jnp.abs(a - b).max())}
 
 
 def _flat(tree) -> dict[str, np.ndarray]:

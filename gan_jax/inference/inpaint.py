@@ -69,6 +69,11 @@ def load(model: str | pathlib.Path, trusted: Iterable[str] = ()) -> Sampler:
     return Sampler(game, jax.device_put(ema), shape, (), place, 1)
 
 
+def fills(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether the arrays of a file are named as LaMa's or MI-GAN's."""
+    return migan.FIRST in arrays or any(name.endswith(lama.FIRST) for name in arrays)
+
+
 def _official(arrays: Mapping[str, np.ndarray]) -> tuple[Game, PyTree, tuple[int, int, int]]:
     """(game, variables of its generator, shape of the pictures it was trained on) of an official
     network's arrays by name. Raises ValueError: another network's."""
@@ -228,10 +233,10 @@ class Inpainter:
             sampler = with_noise(sampler, int(look.name))
         least = max(sampler.shape[:2]) if sampler.fixed_size else 0
         for part in windows(missing, least):
-            made[part] = self._drawn(made[part], missing[part], sampler)
+            made[part] = self.drawn(made[part], missing[part], sampler)
         return joined(picture, made, missing, self.feather, keeps_alpha=self.holes.given)
 
-    def _drawn(self, colors: np.ndarray, missing: Mask, sampler: Sampler) -> np.ndarray:
+    def drawn(self, colors: np.ndarray, missing: Mask, sampler: Sampler) -> np.ndarray:
         """A window's colors [h, w, 3] as the network draws them, all of it."""
         height, width = missing.shape
         if sampler.fixed_size:

@@ -4,6 +4,7 @@ for layer the official network."""
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from gan_jax.models.rrdb import START
@@ -135,13 +136,15 @@ class Spectral(nn.Module):
 
         half = self.features // 2
         x = activated(conv(x, half, "first"), "first_norm")
-        found = jnp.fft.rfft2(x.astype(jnp.float32), axes=(1, 2), norm="ortho")
-        b, h, w, c = found.shape
-        found = jnp.stack([found.real, found.imag], -1).reshape(b, h, w, 2 * c)
-        found = activated(conv(found, 2 * half, "fourier"), "fourier_norm").reshape(b, h, w, c, 2)
-        found = found[..., 0] + 1j * found[..., 1]
-        found = jnp.fft.irfft2(found, x.shape[1:3], axes=(1, 2), norm="ortho").astype(x.dtype)
-        return conv(x + found, self.features, "last")
+        size = x.shape[1:3]  # symbols, in an export of any size: jnp.fft.irfft2 takes none of these
+        norm = jnp.sqrt(jnp.float32(size[0] * size[1]))
+        found = lax.fft(x.astype(jnp.float32).transpose(0, 3, 1, 2), "RFFT", size)
+        b, c, h, w = found.shape
+        found = jnp.stack([found.real, found.imag], 2).reshape(b, 2 * c, h, w) / norm
+        found = conv(found.transpose(0, 2, 3, 1), 2 * half, "fourier")
+        found = activated(found, "fourier_norm").transpose(0, 3, 1, 2).reshape(b, c, 2, h, w)
+        found = lax.fft(lax.complex(found[:, :, 0], found[:, :, 1]), "IRFFT", size) * norm
+        return conv(x + found.transpose(0, 2, 3, 1).astype(x.dtype), self.features, "last")
 
 
 class Discriminator(nn.Module):
