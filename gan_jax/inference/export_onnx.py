@@ -68,10 +68,9 @@ def write(sampler: Sampler) -> Written:
 def _generator(sampler: Sampler) -> Written:
     """z f32 [b, Z] and, with classes, class int64 [b] -> result uint8 [b, H, W, C]."""
     graph, game = Graph(), sampler.game
-    latent = jax.eval_shape(lambda: game.latent(jax.random.key(0), 1))
     (b,) = jax.export.symbolic_shape("b")
-    values = [graph.input("z", np.float32, ["b", *latent.shape[1:]])]
-    specs = [jax.ShapeDtypeStruct((b, *latent.shape[1:]), np.float32)]
+    values = [graph.input("z", np.float32, ["b", latent_size(sampler)])]
+    specs = [jax.ShapeDtypeStruct((b, latent_size(sampler)), np.float32)]
     if sampler.classes:
         y = graph.input("class", np.int64, ["b"])
         known = np.arange(len(sampler.classes), dtype=np.int32)
@@ -84,6 +83,12 @@ def _generator(sampler: Sampler) -> Written:
     (made,) = onnx_ops.call(graph, draw, values, specs)
     result = Output(_pixels(graph, _of_signed(graph, made)), np.uint8, ["b", *sampler.shape])
     return Written(graph, {"result": result}, _about(sampler))
+
+
+def latent_size(sampler: Sampler) -> int:
+    """Numbers of a z."""
+    game = sampler.game
+    return jax.eval_shape(lambda: game.latent(jax.random.key(0), 1)).shape[1]
 
 
 def _translator(sampler: Sampler) -> Written:

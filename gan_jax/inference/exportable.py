@@ -12,6 +12,7 @@ from gan_jax.inference.sampler import Sampler
 from gan_jax.models import rrdb
 from gan_jax.runtime import weights
 
+WEIGHTS = (".pth", ".pt", ".safetensors", ".npz", ".param")
 SIDE = 64  # pixels, of the pictures that exports of networks for any size are tried with
 
 
@@ -25,9 +26,10 @@ def load(name: str, trusted: Iterable[str] = ()) -> Sampler:
     path = pathlib.Path(name)
     if path.is_dir() or shared.find(path) is not None:
         return loading.load_sampler(path, trusted=trusted)
-    if path.is_file() and inpaint.fills(weights.read(path)):
+    is_weights = path.is_file() and path.suffix.lower() in WEIGHTS
+    if is_weights and inpaint.fills(weights.read(path)):
         return inpaint.load(path)
-    if path.is_file() or name in restore.MODELS:
+    if is_weights or name in restore.MODELS:
         return of_enlarger(*restore.load(name))
     return loading.load_sampler(path, trusted=trusted)
 

@@ -103,7 +103,7 @@ def test_one_file_takes_pictures_with_and_without_alpha(made, name):
     assert np.abs(plain.astype(int) - same[..., :3]).max() <= 1 and (same[..., 3] == 255).all()
     (other,) = run.run(None, inputs | {"image": np.concatenate([inputs["image"], alpha], -1)})
     if name == "enlarges":
-        assert other.shape == (1, 10, 140, 4) and 0 < np.std(other[..., 3])
+        assert other.shape == (1, 10, 140, 4) and np.std(other[..., 3]) > 0
     else:
         holes = mask[..., None] > 0 if name == "lama" else np.zeros_like(alpha, bool)
         np.testing.assert_array_equal(other[..., 3:], np.where(holes, 255, alpha))
