@@ -1,16 +1,19 @@
 """Samplers as ONNX files: pictures of any size, with alpha, as the sampler itself makes them."""
 
 import json
+import re
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from PIL import Image
 
 from gan_jax.inference import export_onnx, exportable, loading
 from tests import runs
 from tests.algorithms.starganv2_test import CLASSES, SETTINGS
 from tests.inference.restoration_runs_test import ENLARGES, FILLS
+from tests.paths import ROOT
 
 BASE = {"data": {}, "batch": 2, "total_kimg": 1.0}
 NOISE = BASE | {"algorithm": "noise_to_image", "model": "dcgan"}
@@ -121,6 +124,18 @@ def test_pictures_of_one_call_have_each_their_style(made):
         assert np.abs(both[row] - alone).max() <= 1
     again = inputs | {"style": inputs["style"][::-1].copy()}
     assert np.abs(both - session(folder).run(None, again)[0]).max() > 2
+
+
+@pytest.mark.parametrize("name", ["starganv2", "enlarges"])
+def test_the_snippet_of_the_docs_runs(made, name, tmp_path, monkeypatch):
+    _, folder, _ = made(name)
+    page = (ROOT / "docs/how-to/export.md").read_text()
+    (snippet,) = re.findall(r"<!-- onnx -->\n```python\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (20, 12), (9, 99, 199)).save("photo.png")
+    (tmp_path / "exported").symlink_to(folder)
+    exec(snippet.replace("[3]", "[0]"), {})
+    assert Image.open("result.png").size == ((40, 24) if name == "enlarges" else (20, 12))
 
 
 def test_networks_of_restoration_are_exported_by_their_names(tool, tmp_path):

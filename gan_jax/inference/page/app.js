@@ -22,6 +22,7 @@ async function begin() {
   } catch {
     return fail("The page's files can't be read. It needs a web server: python -m http.server, in its folder.");
   }
+  document.body.dataset.kind = model.kind;
   document.title = `${model.name} · gan_jax`;
   $("title").textContent = model.name;
   $("about").textContent = `This network ${WORDS[model.kind][0]}.`;
