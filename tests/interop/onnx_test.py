@@ -107,6 +107,7 @@ MORE = {
     "padded": lambda x: jnp.pad(x, ((0, 0), (1, 0), (0, 2), (0, 0)), constant_values=3.0),
     "leaky": lambda x: jnp.where(x >= 0, x, 0.2 * x) + jnp.maximum(x, 0),
     "not leaky": lambda x: jnp.where(x >= 0, x, 0.2 * (x + 1)),
+    "not leaky either": lambda x: jnp.where(x >= 0, x, x + 0.2),
     "a slope a channel": lambda x: jnp.where(x > 0, x, x * weights(1, 1, 1, 6)),
     "to depth": lambda x: resample.space_to_depth(x, 2),
     "tiled": lambda x: jnp.tile(x, (1, 1, 2, 1)).mean((1, 2)),
