@@ -152,29 +152,33 @@ def _restorer(sampler: Sampler) -> Written:
 
 def _inpainter(sampler: Sampler) -> Written:
     """image uint8 [b, h, w, 3 or 4], mask uint8 [b, h, w], from 128 where it is to be filled ->
-    result, the image with what is drawn there, opaque."""
+    result, the image with what is drawn there, opaque; of a network of fixed size h and w are
+    that."""
     graph, game, multiple = Graph(), sampler.game, sampler.multiple
-    image = graph.input("image", np.uint8, ["b", "h", "w", "c"])
-    mask = graph.input("mask", np.uint8, ["b", "h", "w"])
+    sides = list(sampler.shape[:2]) if sampler.fixed_size else ["h", "w"]
+    image = graph.input("image", np.uint8, ["b", *sides, "c"])
+    mask = graph.input("mask", np.uint8, ["b", *sides])
     colors, alpha = _apart(graph, image)
     hole = graph.op("GreaterOrEqual", graph.cast(mask, np.int32), np.int32(128))
     hole = graph.op("Unsqueeze", hole, np.array([3], np.int64))
     seen = graph.op("Where", hole, np.uint8(0), np.uint8(255))
     torn = graph.op("Concat", graph.op("Where", hole, np.uint8(0), colors), seen, axis=-1)
     b, h, w = jax.export.symbolic_shape(f"b, {multiple}*m, {multiple}*n")
+    if sampler.fixed_size:
+        h, w = sides
+    else:
+        torn = _padded(graph, torn, multiple)
 
     def fill(x):
         return game.restyle(sampler.ema, x, jnp.zeros((x.shape[0], 0)))[..., :3]
 
-    x = _signed(graph, _padded(graph, torn, multiple))
     spec = jax.ShapeDtypeStruct((b, h, w, 4), np.float32)
-    (made,) = onnx_ops.call(graph, fill, [x], [spec])
+    (made,) = onnx_ops.call(graph, fill, [_signed(graph, torn)], [spec])
     drawn = _pixels(graph, _of_signed(graph, _cut(graph, made, image)))
     drawn = graph.op("Where", hole, drawn, colors)
     result = graph.op("Concat", drawn, graph.op("Where", hole, np.uint8(255), alpha), axis=-1)
     result = _with_channels_of(graph, result, image)
-    sides = ["b", "h", "w", "c"]
-    return Written(graph, {"result": Output(result, np.uint8, sides)}, _about(sampler))
+    return Written(graph, {"result": Output(result, np.uint8, ["b", *sides, "c"])}, _about(sampler))
 
 
 def _about(sampler: Sampler) -> dict[str, str]:
@@ -308,13 +312,14 @@ def example(sampler: Sampler) -> dict[str, np.ndarray]:
     if not sampler.game.translates:
         z = np.asarray(sampler.latents(range(n)))
         return {"z": z} | ({"class": labels} if sampler.classes else {})
-    image = draw.integers(0, 256, (n, *TRIED, 4), np.uint8)
+    size = sampler.shape[:2] if sampler.fixed_size else TRIED
+    image = draw.integers(0, 256, (n, *size, 4), np.uint8)
     match sampler.game.command:
         case "restore":
             return {"image": image[..., :3]}
         case "inpaint":
-            mask = np.zeros((n, *TRIED), np.uint8)
-            mask[:, 10:20, 15:30] = 255
+            mask = np.zeros((n, *size), np.uint8)
+            mask[:, size[0] // 4 : size[0] // 2, size[1] // 3 : size[1] // 2] = 255
             return {"image": image[..., :3], "mask": mask}
     return {"image": image} | ({"style": labels} if sampler.classes else {})
 
@@ -350,5 +355,5 @@ def _restored(sampler, image_):
 def _filled(sampler, image_, mask_):
     inpainter = inpaint.Inpainter(sampler, inpaint.Holes())
     rows = zip(image_, mask_ >= 128, strict=True)
-    made = [(inpainter.drawn(x, missing), x, missing) for x, missing in rows]
+    made = [(inpainter.drawn(x, missing, sampler), x, missing) for x, missing in rows]
     return np.stack([np.where(missing[..., None], drawn, x) for drawn, x, missing in made])

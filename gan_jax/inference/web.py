@@ -56,6 +56,7 @@ def save(
 def description(sampler: Sampler, name: str) -> dict:
     """What the page knows of the model; sides and counts in pixels.
 
+    window, fixed: of what is shown to a network that fills holes, at most; just so large, H and W.
     side: of the pictures that a translator of whole pictures was trained on, to which the page
     reduces others; 0: it takes any.
     """
@@ -70,6 +71,7 @@ def description(sampler: Sampler, name: str) -> dict:
         "z": export_onnx.latent_size(sampler),
         "tile": TILE,
         "window": ENLARGED * max(shape[:2]),
+        "fixed": list(shape[:2]) if sampler.fixed_size else None,
         "most": MOST_ENLARGED if restores else MOST_PIXELS,
     }
 

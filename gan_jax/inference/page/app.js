@@ -306,20 +306,25 @@ async function fill() {
   }
   if (!some) throw new Error("Nothing is marked yet: draw on your picture what is to be filled.");
   if (some === marked.length) throw new Error("All of it is marked, and nothing left to go by.");
-  const around = Math.max(16, Math.max(right - left, bottom - top));
-  [left, top] = [Math.max(0, left - around), Math.max(0, top - around)];
-  [right, bottom] = [Math.min(width, right + around), Math.min(height, bottom + around)];
+  const longer = Math.max(right - left, bottom - top);
+  const around = Math.max(16, longer);
+  const least = model.fixed ? Math.max(...model.fixed, longer + 2 * around) : 0; // a square then
+  [left, right] = span(left, right, around, least, width);
+  [top, bottom] = span(top, bottom, around, least, height);
   const [wide, tall] = [right - left, bottom - top];
   const scale = Math.min(1, model.window / Math.max(wide, tall));
-  const [w, h] = [wide, tall].map((n) => Math.max(1, Math.round(n * scale)));
+  const [h, w] = model.fixed || [tall, wide].map((n) => Math.max(1, Math.round(n * scale)));
   const source = new OffscreenCanvas(width, height);
   source.getContext("2d").putImageData(picture, 0, 0);
   const part = new OffscreenCanvas(w, h);
+  part.getContext("2d").imageSmoothingQuality = "high";
   part.getContext("2d").drawImage(source, left, top, wide, tall, 0, 0, w, h);
   const mask = new Uint8Array(w * h);
-  for (let y = 0; y < tall; y++) {
-    for (let x = 0; x < wide; x++) {
-      if (marked[(top + y) * width + left + x]) mask[Math.min(h - 1, Math.floor(y * scale)) * w + Math.min(w - 1, Math.floor(x * scale))] = 255;
+  for (let y = 0; y < Math.max(h, tall); y++) { // of every pixel of the larger, one in the other
+    for (let x = 0; x < Math.max(w, wide); x++) {
+      const [i, j] = [Math.floor((y * tall) / Math.max(h, tall)), Math.floor((x * wide) / Math.max(w, wide))];
+      const [k, l] = [Math.floor((y * h) / Math.max(h, tall)), Math.floor((x * w) / Math.max(w, wide))];
+      if (marked[(top + i) * width + left + j]) mask[k * w + l] = 255;
     }
   }
   const made = await ask({ image: copy(part.getContext("2d").getImageData(0, 0, w, h)), mask });
@@ -336,6 +341,14 @@ async function fill() {
     }
   }
   finish(result);
+}
+
+// Where the network looks along an axis: around what is marked, at least so many pixels, in the picture.
+function span(start, stop, around, least, size) {
+  const more = Math.max(around, Math.ceil((least - (stop - start)) / 2));
+  const length = Math.min(size, stop - start + 2 * more);
+  const first = least ? Math.min(Math.max(0, start - more), size - length) : Math.max(0, start - more);
+  return [first, least ? first + length : Math.min(size, stop + more)];
 }
 
 // ---- small things
