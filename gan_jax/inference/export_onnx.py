@@ -15,15 +15,15 @@ import gan_jax
 from gan_jax import models
 from gan_jax.data.images import to_uint8
 from gan_jax.inference import inpaint, restore, stylize
+from gan_jax.inference import onnx_pictures as pictures
 from gan_jax.inference.sampler import Sampler
 from gan_jax.interop import onnx_ops
-from gan_jax.interop.onnx_graph import Graph, Output, Value
+from gan_jax.interop.onnx_graph import Graph, Output
 from gan_jax.interop.super_resolution import Enlarger
 from gan_jax.runtime.files import replace_bytes
 
 FULL, HALF = "model.onnx", "model_fp16.onnx"
 SEED = 0  # of the styles that a translator's file holds, one a class
-WHITE = 255  # under transparent pixels while they are translated, as Stylizer has it
 TRIED = (37, 53)  # H, W of the pictures that files are tried with
 
 
@@ -81,7 +81,11 @@ def _generator(sampler: Sampler) -> Written:
         return game.sample(sampler.ema, z, y)
 
     (made,) = onnx_ops.call(graph, draw, values, specs)
-    result = Output(_pixels(graph, _of_signed(graph, made)), np.uint8, ["b", *sampler.shape])
+    result = Output(
+        pictures.pixels(graph, pictures.of_signed(graph, made)),
+        np.uint8,
+        ["b", *sampler.shape],
+    )
     return Written(graph, {"result": result}, _about(sampler))
 
 
@@ -96,14 +100,14 @@ def _translator(sampler: Sampler) -> Written:
     lie on white while they are translated, and the result has the picture's own alpha."""
     graph, game, about = Graph(), sampler.game, _about(sampler)
     image = graph.input("image", np.uint8, ["b", "h", "w", "c"])
-    colors, alpha = _apart(graph, image)
+    colors, alpha = pictures.apart(graph, image)
     channels = sampler.shape[2]
     if channels == 4:
         flat = graph.op("Concat", colors, alpha, axis=-1)
     else:
-        flat = _in_channels(graph, _over_white(graph, colors, alpha), channels)
+        flat = pictures.in_channels(graph, pictures.over_white(graph, colors, alpha), channels)
     b, h, w = jax.export.symbolic_shape(f"b, {sampler.multiple}*m, {sampler.multiple}*n")
-    values = [_signed(graph, _padded(graph, flat, sampler.multiple))]
+    values = [pictures.signed(graph, pictures.padded(graph, flat, sampler.multiple))]
     specs = [jax.ShapeDtypeStruct((b, h, w, channels), np.float32)]
     styles = _styles(sampler)
     if sampler.classes:
@@ -116,13 +120,13 @@ def _translator(sampler: Sampler) -> Written:
         return game.restyle(sampler.ema, x, style)
 
     (made,) = onnx_ops.call(graph, restyle, values, specs)
-    made = _of_signed(graph, _cut(graph, made, image))
+    made = pictures.of_signed(graph, pictures.cut(graph, made, image))
     if channels != 4:
-        made = _without_white(graph, _three(graph, made, channels), alpha)
-        result = graph.op("Concat", _pixels(graph, made), alpha, axis=-1)
+        made = pictures.without_white(graph, pictures.three(graph, made, channels), alpha)
+        result = graph.op("Concat", pictures.pixels(graph, made), alpha, axis=-1)
     else:
-        result = _pixels(graph, made)
-    result = _with_channels_of(graph, result, image)
+        result = pictures.pixels(graph, made)
+    result = pictures.with_channels_of(graph, result, image)
     return Written(graph, {"result": Output(result, np.uint8, ["b", "h", "w", "c"])}, about)
 
 
@@ -132,9 +136,9 @@ def _restorer(sampler: Sampler) -> Written:
     graph, net, params = Graph(), sampler.game.g, sampler.ema["params"]["g"]
     scale, multiple = models.traits(net).scale, restore.MULTIPLE
     image = graph.input("image", np.uint8, ["b", "h", "w", "c"])
-    colors, alpha = _apart(graph, image)
+    colors, alpha = pictures.apart(graph, image)
     b, h, w = jax.export.symbolic_shape(f"b, {multiple}*m, {multiple}*n")
-    x = graph.cast(_padded(graph, colors, multiple), np.float32)
+    x = graph.cast(pictures.padded(graph, colors, multiple), np.float32)
     x = graph.op("Div", x, np.float32(255))
 
     def enlarge(x):
@@ -142,9 +146,9 @@ def _restorer(sampler: Sampler) -> Written:
 
     spec = jax.ShapeDtypeStruct((b, h, w, 3), np.float32)
     (made,) = onnx_ops.call(graph, enlarge, [x], [spec])
-    made = _pixels(graph, _cut(graph, made, image, scale))
-    result = graph.op("Concat", made, _larger(graph, alpha, scale), axis=-1)
-    result = _with_channels_of(graph, result, image)
+    made = pictures.pixels(graph, pictures.cut(graph, made, image, scale))
+    result = graph.op("Concat", made, pictures.larger(graph, alpha, scale), axis=-1)
+    result = pictures.with_channels_of(graph, result, image)
     sides = ["b", f"{scale}*h", f"{scale}*w", "c"]
     about = _about(sampler) | {"scale": str(scale)}
     return Written(graph, {"result": Output(result, np.uint8, sides)}, about)
@@ -158,7 +162,7 @@ def _inpainter(sampler: Sampler) -> Written:
     sides = list(sampler.shape[:2]) if sampler.fixed_size else ["h", "w"]
     image = graph.input("image", np.uint8, ["b", *sides, "c"])
     mask = graph.input("mask", np.uint8, ["b", *sides])
-    colors, alpha = _apart(graph, image)
+    colors, alpha = pictures.apart(graph, image)
     hole = graph.op("GreaterOrEqual", graph.cast(mask, np.int32), np.int32(128))
     hole = graph.op("Unsqueeze", hole, np.array([3], np.int64))
     seen = graph.op("Where", hole, np.uint8(0), np.uint8(255))
@@ -167,17 +171,17 @@ def _inpainter(sampler: Sampler) -> Written:
     if sampler.fixed_size:
         h, w = sides
     else:
-        torn = _padded(graph, torn, multiple)
+        torn = pictures.padded(graph, torn, multiple)
 
     def fill(x):
         return game.restyle(sampler.ema, x, jnp.zeros((x.shape[0], 0)))[..., :3]
 
     spec = jax.ShapeDtypeStruct((b, h, w, 4), np.float32)
-    (made,) = onnx_ops.call(graph, fill, [_signed(graph, torn)], [spec])
-    drawn = _pixels(graph, _of_signed(graph, _cut(graph, made, image)))
+    (made,) = onnx_ops.call(graph, fill, [pictures.signed(graph, torn)], [spec])
+    drawn = pictures.pixels(graph, pictures.of_signed(graph, pictures.cut(graph, made, image)))
     drawn = graph.op("Where", hole, drawn, colors)
     result = graph.op("Concat", drawn, graph.op("Where", hole, np.uint8(255), alpha), axis=-1)
-    result = _with_channels_of(graph, result, image)
+    result = pictures.with_channels_of(graph, result, image)
     return Written(graph, {"result": Output(result, np.uint8, ["b", *sides, "c"])}, _about(sampler))
 
 
@@ -194,106 +198,6 @@ def _styles(sampler: Sampler) -> np.ndarray:
     n = max(1, len(sampler.classes))
     y = np.arange(n, dtype=np.int32) if sampler.classes else None
     return np.asarray(sampler.styles_from_noise(SEED, y, n), np.float32)
-
-
-def _last(graph: Graph, x: Value, start: int, stop: Value | int) -> Value:
-    """x[..., start:stop]."""
-    stop = np.array([stop], np.int64) if isinstance(stop, int) else stop
-    return graph.op("Slice", x, np.array([start], np.int64), stop, np.array([3], np.int64))
-
-
-def _apart(graph: Graph, image: Value) -> tuple[Value, Value]:
-    """(colors, alpha) of uint8 [b, h, w, 3 or 4]; without alpha it is 255."""
-    sides = graph.op("Concat", graph.op("Shape", image, end=3), np.array([1], np.int64), axis=0)
-    opaque = graph.op("Expand", np.uint8(255), sides)
-    both = graph.op("Concat", image, opaque, axis=-1)
-    return _last(graph, both, 0, 3), _last(graph, both, 3, 4)
-
-
-def _with_channels_of(graph: Graph, result: Value, image: Value) -> Value:
-    return _last(graph, result, 0, graph.side(image, 3))
-
-
-def _over_white(graph: Graph, colors: Value, alpha: Value) -> Value:
-    """As data.images.composite: int32 of 0 to 255."""
-    colors, alpha = (graph.cast(x, np.int32) for x in (colors, alpha))
-    behind = graph.op("Mul", graph.op("Sub", np.int32(255), alpha), np.int32(WHITE))
-    total = graph.op("Add", graph.op("Mul", colors, alpha), behind)
-    return graph.op("Div", graph.op("Add", total, np.int32(127)), np.int32(255))
-
-
-def _without_white(graph: Graph, made: Value, alpha: Value) -> Value:
-    """Floats of 0 to 255 that lie on white -> what the picture's own pixels are, as Stylizer takes
-    its background out again."""
-    share = graph.op("Div", graph.cast(alpha, np.float32), np.float32(255))
-    behind = graph.op("Mul", graph.op("Sub", np.float32(1), share), np.float32(WHITE))
-    own = graph.op("Sub", made, behind)
-    own = graph.op("Div", own, graph.op("Max", share, np.float32(1 / 255)))
-    return graph.op("Where", graph.op("Greater", share, np.float32(0)), own, made)
-
-
-def _in_channels(graph: Graph, colors: Value, channels: int) -> Value:
-    """int32 [b, h, w, 3] -> the network's channels, as data.images.in_channels."""
-    if channels == 3:
-        return colors
-    luma = np.array([[0.299], [0.587], [0.114]], np.float32)
-    gray = graph.op("MatMul", graph.cast(colors, np.float32), luma)
-    return graph.cast(graph.op("Round", gray), np.int32)
-
-
-def _three(graph: Graph, made: Value, channels: int) -> Value:
-    """Gray three times, rounded as Stylizer has it."""
-    if channels == 3:
-        return made
-    made = graph.op("Round", made)
-    return graph.op("Concat", made, made, made, axis=-1)
-
-
-def _padded(graph: Graph, x: Value, multiple: int) -> Value:
-    """As tiling.pad_symmetric."""
-    for axis in (1, 2):
-        side, m = graph.side(x, axis), np.array([multiple], np.int64)
-        more = graph.op("Mod", graph.op("Neg", side), m)
-        first, one = np.zeros(1, np.int64), np.ones(1, np.int64)
-        whole = graph.op("Squeeze", graph.op("Add", side, more), first)
-        twice = graph.op("Mul", side, np.array([2], np.int64))
-        place = graph.op("Mod", graph.op("Range", np.int64(0), whole, np.int64(1)), twice)
-        back = graph.op("Sub", graph.op("Sub", twice, one), place)
-        x = graph.op("Gather", x, graph.op("Min", place, back), axis=axis)
-    return x
-
-
-def _cut(graph: Graph, x: Value, image: Value, scale: int = 1) -> Value:
-    """x [b, *, *, C] to `scale` times the image's sides."""
-    sides = graph.op("Shape", image, start=1, end=3)
-    stops = graph.op("Mul", sides, np.array([scale, scale], np.int64))
-    return graph.op("Slice", x, np.zeros(2, np.int64), stops, np.array([1, 2], np.int64))
-
-
-def _larger(graph: Graph, alpha: Value, scale: int) -> Value:
-    """uint8 [b, h, w, 1], enlarged linearly."""
-    x = graph.op("Transpose", graph.cast(alpha, np.float32), perm=[0, 3, 1, 2])
-    times = np.array([1, 1, scale, scale], np.float32)
-    x = graph.op("Resize", x, None, times, mode="linear")
-    return _pixels(graph, graph.op("Transpose", x, perm=[0, 2, 3, 1]))
-
-
-def _signed(graph: Graph, x: Value) -> Value:
-    """0 to 255 -> [-1, 1]."""
-    x = graph.op("Div", graph.cast(x, np.float32), np.float32(127.5))
-    return graph.op("Sub", x, np.float32(1))
-
-
-def _of_signed(graph: Graph, x: Value) -> Value:
-    """[-1, 1], what lies outside clipped, -> floats of 0 to 255."""
-    x = graph.op("Clip", x, np.float32(-1), np.float32(1))
-    return graph.op("Mul", graph.op("Add", x, np.float32(1)), np.float32(127.5))
-
-
-def _pixels(graph: Graph, x: Value) -> Value:
-    """Floats -> uint8, as data.images.rounded."""
-    x = graph.op("Clip", graph.op("Round", x), np.float32(0), np.float32(255))
-    return graph.cast(x, np.uint8)
 
 
 def difference(sampler: Sampler, file: pathlib.Path) -> float:
