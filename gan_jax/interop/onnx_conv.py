@@ -34,6 +34,21 @@ def convolution(graph: Graph, eqn: Any, x: Value, kernel: Value) -> Value:
     return graph.op("Transpose", made, perm=list(map(int, np.argsort(numbers.out_spec))))
 
 
+def window_sum(graph: Graph, eqn: Any, x: Value) -> Value:
+    """JAX's reduce_window_sum over rows and columns of [b, h, w, c]."""
+    p = eqn.params
+    (first, *window, last), (_, *strides, _) = p["window_dimensions"], p["window_strides"]
+    lows, highs = zip(*p["padding"][1:3], strict=True)
+    dilated = any(n != 1 for n in (*p["base_dilation"], *p["window_dilation"]))
+    if len(window) != 2 or first != 1 or last != 1 or dilated:
+        raise ValueError("ONNX: JAX's `reduce_window_sum` in this form is not written here.")
+    how = {"kernel_shape": list(map(int, window)), "strides": list(map(int, strides))}
+    how |= {"pads": list(map(int, (*lows, *highs))), "count_include_pad": 1}
+    x = graph.op("Transpose", x, perm=[0, 3, 1, 2])
+    mean = graph.op("Transpose", graph.op("AveragePool", x, **how), perm=[0, 2, 3, 1])
+    return graph.op("Mul", mean, np.float32(window[0] * window[1]))
+
+
 def _conv(graph: Graph, x: Value, kernel: Value, pads: Sequence, **how: Any) -> Value:
     """Conv; where a side is padded by less than 0 it is cut."""
     cut = [(i + 2, pad) for i, pad in enumerate(pads) if min(pad) < 0]

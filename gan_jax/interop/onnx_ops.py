@@ -194,6 +194,8 @@ RULES: dict[str, Callable] = {
     "square": lambda graph, eqn, x: graph.op("Mul", x, x),
     "rsqrt": lambda graph, eqn, x: graph.op("Reciprocal", graph.op("Sqrt", x)),
     "max": _max,
+    "expm1": lambda graph, eqn, x: graph.op("Sub", graph.op("Exp", x), np.float32(1)),
+    "reduce_window_sum": onnx_conv.window_sum,
     "integer_pow": _integer_power,
     "pow": _node("Pow"),
     "round": _node("Round"),

@@ -1,6 +1,7 @@
 """JAX functions as ONNX graphs: what onnxruntime computes is what JAX does, at sizes that the graph
 did not know."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,6 +111,8 @@ MORE = {
     "not leaky either": lambda x: jnp.where(x >= 0, x, x + 0.2),
     "a slope a channel": lambda x: jnp.where(x > 0, x, x * weights(1, 1, 1, 6)),
     "to depth": lambda x: resample.space_to_depth(x, 2),
+    "exponential": jax.nn.elu,
+    "summed": lambda x: nn.avg_pool(x, (3, 2), (1, 2), ((1, 1), (0, 0))),
     "tiled": lambda x: jnp.tile(x, (1, 1, 2, 1)).mean((1, 2)),
     "channels mixed": lambda x: jnp.einsum("bhwk,bhwc->bkc", jax.nn.softmax(x), x),
     "each pixel's": lambda x: jnp.einsum("bhwc,c->bhw", x, weights(6)),
