@@ -78,7 +78,7 @@ class Server:
         code = "import sys; from gan_jax import commands; sys.exit(commands.main(sys.argv[1:]))"
         command = [sys.executable, "-c", code, "serve", flags.model, "--port", "0"]
         command += ["--max-batch", str(flags.max_batch), "--wait-ms", str(flags.wait_ms)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8")
         first = self.process.stdout.readline()
         if not first or self.process.stdout.readline() != "ready\n":
             raise ValueError(f"{flags.model}: the server has not started; it says why above.")

@@ -75,7 +75,7 @@ def result(page, picture, n):
 
 def peak(process):
     """Megabytes that a process had at most."""
-    status = pathlib.Path(f"/proc/{process}/status").read_text()
+    status = pathlib.Path(f"/proc/{process}/status").read_text("utf-8")
     return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) // 1000
 
 

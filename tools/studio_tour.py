@@ -83,7 +83,7 @@ def studio(folder: pathlib.Path, port: int):
     """A studio that runs, for a block."""
     words = ["studio", "--folder", str(folder), "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
-        [sys.executable, "-c", START, *words], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", START, *words], stdout=subprocess.PIPE, encoding="utf-8"
     )
     try:
         for line in process.stdout:

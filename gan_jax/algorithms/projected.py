@@ -197,13 +197,16 @@ class Algorithm(base.FromNoise):
         there are no anchors now."""
         return None if heads or not self.anchors else state.step % ANCHORED_EVERY == 0
 
+    def anchor_codes(self):
+        """The fixed z [anchors, Z], the same in every iteration and run."""
+        return jax.random.normal(jax.random.key(0), (self.anchors, self.z_dim))
+
     def fake(self, player, rng, y, n, near=None, train=True):
         """(images f32 [n, H, W, C] in [-1, 1], G's new mutable {"g": ...}). near: as `anchored`."""
         z = base.normal(rng, n, self.z_dim)
         if near is not None:
-            anchors = jax.random.normal(jax.random.key(0), (self.anchors, self.z_dim))
             pick = base.uniform(jax.random.fold_in(rng, 2), n)
-            chosen = anchors[(pick * self.anchors).astype(int)]
+            chosen = self.anchor_codes()[(pick * self.anchors).astype(int)]
             z = jnp.where(near, chosen + ANCHOR_SPREAD * z, z)
         rngs = {"noise": jax.random.fold_in(rng, 1)}  # FastGAN's generator draws such noise
         params, mutable = player.params["g"], player.mutable["g"]

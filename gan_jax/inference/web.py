@@ -89,7 +89,7 @@ def pack(folder: pathlib.Path) -> pathlib.Path:
             f" {RUNTIME}@{VERSION}`, and give its file: --runtime {RUNTIME}-{VERSION}.tgz."
         )
     command = ["npm", "pack", f"{RUNTIME}@{VERSION}", "--pack-destination", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=folder)
     file = folder / f"{RUNTIME}-{VERSION}.tgz"
     if done.returncode or not file.is_file():
         said = [line for line in done.stderr.splitlines() if "error" in line] or ["no file"]

@@ -71,6 +71,7 @@ NO_ROWS = {  # functions that may draw an array of their own, and of what
     "patch_nce": "places, the same in every picture",
     "views": "weights of gray, the same for every picture",
     "own_noise": "the layer's own picture of noise, in sampling",
+    "anchor_codes": "fixed z, the same everywhere",
     "correspondence_term": "z whose pictures are all compared with each other, the same everywhere",
 }
 

@@ -38,7 +38,7 @@ def running(folder, *flags, env=None):
         [sys.executable, "-c", f"from gan_jax import commands; commands.main({words!r})"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         env=os.environ | (env or {}),
     )
     address, printed, up = f"http://127.0.0.1:{port}", [], threading.Event()
