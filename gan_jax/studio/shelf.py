@@ -144,7 +144,7 @@ def _model(name: str, label: str, folder: pathlib.Path, path: str) -> Model | No
         )
         classes = tuple(map(registry.normal, meta["classes"]))
         game = make_game(config, tuple(meta["shape"]), len(classes))
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     classes = classes if game.labeled or not game.translates else ()
     sides = game.mixes_styles, game.reads_styles

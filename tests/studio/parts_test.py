@@ -1,5 +1,6 @@
 """What the studio takes, offers and refuses, without a browser."""
 
+import json
 import os
 import pathlib
 import stat
@@ -137,9 +138,12 @@ def test_the_shelf_has_the_packages_models_and_the_users_runs(tmp_path):
     untrained(tmp_path / "runs" / "mine", PALETTE, (16, 16, 4), ("a", "b"))
     (tmp_path / "runs" / "empty" / "checkpoints").mkdir(parents=True)
     (tmp_path / "runs" / "notes").mkdir()
-    broken = tmp_path / "runs" / "broken"
-    broken.mkdir()
-    (broken / shared.ABOUT).write_text("{}")
+    for k, text in enumerate(("{}", "[]", '{"config": [], "shape": [], "classes": []}', "\x00")):
+        broken = tmp_path / "runs" / f"broken{k}"
+        broken.mkdir()
+        (broken / shared.ABOUT).write_text(text)
+    odd = {"config": {"algorithm": [], "model": 3}, "shape": [1], "classes": [2]}
+    (broken / shared.ABOUT).write_text(json.dumps(odd | {"step": 0, "unused": {}}))
     shelf = Shelf(tmp_path)
     drawn = shelf.models("sample")
     assert drawn[0].name == "portraits" and len(drawn) == 2

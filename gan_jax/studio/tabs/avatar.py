@@ -178,9 +178,9 @@ def _stickers(studio: Studio) -> gr.Dropdown:
         folder = studio.folder()
         out = studio.shelf.made / who / f"stickers-{messenger}"
         words = ["stickers", str(place), "--out", str(out), "--count", str(int(count))]
-        words += ["--messenger", messenger, "--emoji", emoji.strip() or "🙂"]
+        words += ["--messenger", messenger, f"--emoji={emoji.strip() or '🙂'}"]
         words += ["--outline", str(int(outline)), "--seed", str(int(seed or 0))]
-        words += ["--edit", edit.strip()] if edit.strip() else []
+        words += [f"--edit={edit.strip()}"] if edit.strip() else []
         return Job(f"{who}: stickers", words + (["--loop"] if loop else []), folder)
 
     def show(job: Job):

@@ -85,7 +85,7 @@ def build(studio: Studio) -> None:
     studio.keeps([model], lambda path: chosen(studio.shelf.choices("sample"), path))
 
     def words_of(command, model, seeds, label, truncation, out):
-        words = [command, model.path, "--out", str(out), "--seeds", seeds.strip()]
+        words = [command, model.path, "--out", str(out), f"--seeds={seeds.strip()}"]
         words += ["--class", label] if label != ALL else []
         return words + (["--truncation", f"{truncation:g}"] if truncation < 1 else [])
 
@@ -114,9 +114,9 @@ def build(studio: Studio) -> None:
         if len(numbers(seeds)) * len(numbers(columns)) > MOST:
             raise ValueError(f"At most {MOST} mixtures are drawn at once here.")
         words = words_of("sample", each, seeds, label, truncation, folder / "out")
-        words += ["--mix", columns.strip()]
+        words += [f"--mix={columns.strip()}"]
         return Job(
-            "mixing", words + (["--layers", layers.strip()] if layers.strip() else []), folder
+            "mixing", words + ([f"--layers={layers.strip()}"] if layers.strip() else []), folder
         )
 
     def show_mix(job: Job):
