@@ -187,11 +187,19 @@ class Jobs:
         if job.alone:
             self._retire()
 
+    def _send(self, words: Sequence[str]) -> None:
+        """To the worker: a new one, where there is none or it died meanwhile."""
+        if self._worker is not None:
+            try:
+                return self._worker.send(words)
+            except OSError:
+                self._retire()
+        self._worker = self._make(self._run)
+        self._worker.send(words)
+
     def _followed(self, job: Job) -> int | str:
         """The exit status of a job, or its error, as the worker runs it."""
-        if self._worker is None:
-            self._worker = self._make(self._run)
-        self._worker.send(job.words)
+        self._send(job.words)
         began, interrupted = False, 0.0
         for _ in itertools.count():
             for kind, what in self._worker.messages(POLL):

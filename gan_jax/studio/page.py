@@ -49,7 +49,9 @@ def build(studio: Studio) -> gr.Blocks:
             f" persons and packs stay in <code>{studio.shelf.folder}</code>.</p>",
             elem_id="head",
         )
-        now = gr.HTML(said("", ""), elem_id="now")
+        with gr.Row():
+            now = gr.HTML(said("", ""), elem_id="now")
+            stop = gr.Button("Stop it", visible=False, scale=0, min_width=100, elem_id="now-stop")
         with gr.Tabs():
             for name, make in TABS.items():
                 before = len(studio.lists)
@@ -58,7 +60,13 @@ def build(studio: Studio) -> gr.Blocks:
                 for components, fresh in studio.lists[before:]:
                     for opened in (page.load, tab.select):
                         opened(fresh, components, components, **PRIVATE)
-        gr.Timer(EVERY).tick(lambda: running(studio), None, now, **PRIVATE)
+        gr.Timer(EVERY).tick(lambda: running(studio), None, [now, stop], **PRIVATE)
+
+        def end():
+            if studio.jobs.current is not None:
+                studio.jobs.stop(studio.jobs.current)
+
+        stop.click(end, None, None, queue=False, **PRIVATE)
 
         def left(request: gr.Request):
             studio.left(request.session_hash or "")
@@ -67,9 +75,12 @@ def build(studio: Studio) -> gr.Blocks:
     return page
 
 
-def running(studio: Studio) -> str:
-    """What runs now, for all browser tabs."""
+def running(studio: Studio) -> tuple:
+    """What runs now, for all browser tabs, and whether it can be stopped: a page that was loaded
+    anew has no other button for it."""
     job = studio.jobs.current
     if job is None or job.state != jobs.RUNNING:
-        return said("", "")
-    return said(f"Now: {job.title}", "busy", f"{clock(job.seconds)} {job.text}", share(job.text))
+        return said("", ""), gr.update(visible=False)
+    text = "Stopping" if job.stop else f"{clock(job.seconds)} {job.text}"
+    line = said(f"Now: {job.title}", "busy", text, share(job.text))
+    return line, gr.update(visible=job.lasting and not job.stop)

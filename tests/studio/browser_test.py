@@ -332,6 +332,14 @@ def test_training_is_watched_stopped_gone_on_with_and_compared(page, studio):
     page.click("#train-stop")
     page.wait_for_selector("#train-status .done", timeout=LONG)
     assert "Stopped" in page.locator("#train-status .done").first.inner_text()
+    page.get_by_text("Go on with a run").click()
+    page.click("#train-go-on")
+    page.wait_for_selector("#now-stop")
+    page.reload()  # the page knows no more of it, and still can stop it
+    page.click("#now-stop")
+    page.wait_for_selector("#now-stop", state="hidden")
+    tab(page, "Train")
+    page.fill("#train-name input, #train-name textarea", "mine")
     workdir = studio[1] / "runs" / "mine"
     assert list((workdir / "checkpoints").glob("*/manifest.json"))
     assert press(page, "train")[1].startswith("There is a run named mine.")

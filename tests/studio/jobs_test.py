@@ -21,6 +21,8 @@ class Scripted:
         Scripted.made.append(self)
 
     def send(self, words):
+        if words == ["ok"] and self.sent[-1:] == [["dies"]]:
+            raise BrokenPipeError
         self.sent.append(list(words))
         self.begun = False
 
@@ -34,7 +36,9 @@ class Scripted:
         if kind == "waits" and not self.interrupts:
             time.sleep(0.01)
             return []
-        return [("ended", {"ok": 0, "waits": 130, "bad": "error: it is no picture."}[kind])]
+        return [
+            ("ended", {"ok": 0, "dies": 0, "waits": 130, "bad": "error: it is no picture."}[kind])
+        ]
 
     def interrupt(self):
         self.interrupts += 1
@@ -72,6 +76,13 @@ def test_jobs_run_one_after_the_other_and_say_how_they_ended(line):
     last = line.add(job("ok"))
     ended(last)
     assert last.state == jobs.DONE and len(Scripted.made) == 2  # a new one for the lost
+
+
+def test_a_process_that_died_between_jobs_is_replaced(line):
+    first, second = line.add(job("dies")), line.add(job("ok"))
+    ended(first, second)
+    assert (first.state, second.state) == (jobs.DONE, jobs.DONE)
+    assert [each.sent for each in Scripted.made] == [[["dies"]], [["ok"]]]
 
 
 def test_stop_interrupts_what_runs_and_takes_what_waits_out(line):
