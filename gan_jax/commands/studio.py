@@ -1,4 +1,4 @@
-"""A page on this machine for all of it, without typing commands: gan-jax studio.
+"""A page on this machine for what is done most, without typing commands: gan-jax studio.
 
 Styles, avatars and stickers, restoration, drawing, training and comparing. It opens in the browser,
 is reached from this machine alone, and sends nothing anywhere. Needs: pip install 'gan_jax[studio]'

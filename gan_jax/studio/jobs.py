@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import itertools
 import pathlib
 import re
 import shlex
@@ -14,7 +13,10 @@ from gan_jax.studio.worker import Run, Worker
 
 POLL = 0.2  # seconds between looks at the worker
 MOST_WAITING = 20  # jobs
-KEPT = 400  # characters of what a command printed last
+SIGNAL = 128  # and its number: the exit status of what a signal ended
+KEPT = 400  # lines that a command printed last
+INTERRUPTS = 2  # of a job: a training ends unsaved at the third
+AGAIN = 20  # seconds after the first
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
 GONE = (
     "The process of this job ended by itself; the memory may have been too small for it. Try"
@@ -127,6 +129,12 @@ class Jobs:
             place = list(self._line).index(job) if job in self._line else 0
             return place + (self.current is not None and self.current is not job)
 
+    def busy(self, out: pathlib.Path) -> bool:
+        """Whether a job that waits or runs writes to a folder, as its command names it."""
+        with self._change:
+            there = [*self._line, *filter(None, [self.current])]
+        return any(str(out) in job.words and not job.over for job in there)
+
     def stop(self, job: Job) -> None:
         """Ends a job as Ctrl-C does: what it has made is kept. One that waits never begins."""
         with self._change:
@@ -137,7 +145,9 @@ class Jobs:
 
     def leave(self, owner: str) -> None:
         """Ends the jobs of a browser tab that was closed, but those that are `lasting`."""
-        for job in [*self._line, *filter(None, [self.current])]:
+        with self._change:
+            there = [*self._line, *filter(None, [self.current])]
+        for job in there:
             if job.owner == owner and not job.lasting:
                 self.stop(job)
 
@@ -149,7 +159,7 @@ class Jobs:
             if self.current is not None:
                 self.current.stop = True
             self._change.notify_all()
-        self._thread.join(60)
+        self._thread.join(600)  # a training that saves
         if self._worker is not None:
             self._worker.close()
 
@@ -175,11 +185,14 @@ class Jobs:
         except (EOFError, OSError):
             status = GONE
             self._retire()
+        except Exception as error:  # the line goes on
+            status = f"{type(error).__name__}: {error}"
+            self._retire()
         job.ended = time.monotonic()
         if status == 0:
             job.state = DONE
-        elif job.stop:
-            job.state, job.text = STOPPED, "Stopped. What was made is kept."
+        elif job.stop and type(status) is int and status > SIGNAL:
+            job.state, job.text = STOPPED, "Stopped."
         else:
             job.state = FAILED
             text = status if isinstance(status, str) else self._reason(job, status)
@@ -200,18 +213,19 @@ class Jobs:
     def _followed(self, job: Job) -> int | str:
         """The exit status of a job, or its error, as the worker runs it."""
         self._send(job.words)
-        began, interrupted = False, 0.0
-        for _ in itertools.count():
+        began, interrupts, at = False, 0, 0.0
+        while True:
             for kind, what in self._worker.messages(POLL):
                 began = began or kind == "began"
                 if kind == "text":
                     job.tell(what)
                 if kind == "ended":
                     return what
-            # again after a while: a command may be in a part that signals can't end
-            if job.stop and began and time.monotonic() - interrupted > 10:
+            # again after a while: Python drops what is raised in some of its own callbacks
+            late = time.monotonic() - at > AGAIN
+            if job.stop and began and interrupts < INTERRUPTS and (late or not interrupts):
                 self._worker.interrupt()
-                interrupted = time.monotonic()
+                interrupts, at = interrupts + 1, time.monotonic()
 
     @staticmethod
     def _reason(job: Job, status: int) -> str:

@@ -63,8 +63,9 @@ def build(studio: Studio) -> gr.Blocks:
         gr.Timer(EVERY).tick(lambda: running(studio), None, [now, stop], **PRIVATE)
 
         def end():
-            if studio.jobs.current is not None:
-                studio.jobs.stop(studio.jobs.current)
+            job = studio.jobs.current
+            if job is not None and job.lasting:
+                studio.jobs.stop(job)
 
         stop.click(end, None, None, queue=False, **PRIVATE)
 

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import html
 import itertools
+import logging
 import pathlib
 import re
 import shutil
@@ -38,6 +39,7 @@ class Studio:
     scratch: pathlib.Path
     mine: dict[tuple[str, str], Job] = dataclasses.field(default_factory=dict)
     lists: list[tuple[list, Callable]] = dataclasses.field(default_factory=list)
+    _lent: dict = dataclasses.field(default_factory=dict)
     _numbers: itertools.count = dataclasses.field(default_factory=lambda: itertools.count(1))
 
     def folder(self) -> pathlib.Path:
@@ -47,10 +49,11 @@ class Studio:
         return place
 
     def lent(self, file: pathlib.Path) -> str:
-        """A copy of a file where the page may show it."""
-        place = self.folder() / file.name
-        shutil.copyfile(file, place)
-        return str(place)
+        """A copy of a file where the page may show it, one for each of its states."""
+        key = file, file.stat().st_mtime_ns
+        if key not in self._lent:
+            self._lent[key] = str(shutil.copyfile(file, self.folder() / file.name))
+        return self._lent[key]
 
     def keeps(self, components: Sequence, fresh: Callable) -> None:
         """From now on components are brought up to date when the page, or their tab, is opened."""
@@ -101,29 +104,28 @@ class Panel:
         """
 
         async def run(request: gr.Request, *values) -> AsyncIterator:
-            blank = [gr.skip()] * len(outputs)
-            try:
-                job = compose(*values)
-                job.owner = request.session_hash or ""
-                self.studio.jobs.add(job)
+            blank, key = [gr.skip()] * len(outputs), (request.session_hash or "", self.name)
+            before = self.studio.mine.get(key)
+            if before is not None and not before.over:
+                yield [failed("One is at work here already: wait for it, or stop it."), *blank]
+                return
+            try:  # what takes time goes in a thread, so that other pages go on
+                job = await asyncio.to_thread(compose, *values)
+                job.owner = key[0]
+                self.studio.mine[key] = self.studio.jobs.add(job)
             except (ValueError, OSError) as error:
                 yield [failed(cli.in_words(error)), *blank]
                 return
-            self.studio.mine[job.owner, self.name] = job
             last = text = None
             while not job.over:
-                now = self._progress(job)
+                now, partly = self._progress(job), blank
+                if while_running is not None and job.text != text:
+                    partly = await asyncio.to_thread(tried, while_running, job) or blank
                 if now != last:
-                    new = while_running is not None and job.text != text
-                    yield [now, *(while_running(job) if new else blank)]
+                    yield [now, *partly]
                 last, text = now, job.text
                 await asyncio.sleep(EVERY)
-            try:
-                shown = show(job)
-            except (ValueError, OSError) as error:
-                yield [failed(cli.in_words(error)), *blank]
-                return
-            yield [ended(job), *shown]
+            yield [ended(job), *(await asyncio.to_thread(tried, show, job) or blank)]
 
         pressed, changed = (button or self.go).click, [self.status, *outputs]
         return pressed(run, list(inputs), changed, concurrency_limit=None, **PRIVATE)
@@ -139,8 +141,18 @@ class Panel:
             text = f"Waiting: {before} job{'s' if before > 1 else ''} before this one"
             return said(text, "busy")
         if job.stop:
-            return said("Stopping: what is made is kept", "busy")
+            return said("Stopping", "busy")
         return said(job.text or "Starting", "busy", clock(job.seconds), share(job.text))
+
+
+def tried(show: Show, job: Job) -> Sequence | None:
+    """What is shown of a job; None where it can't be, which a log tells: how the job ended is said
+    in any case."""
+    try:
+        return show(job)
+    except (ValueError, OSError) as error:
+        logging.warning("%s: its results can't be shown: %s", job.title, error)
+        return None
 
 
 def said(text: str, kind: str, note: str = "", part: tuple[int, int] | None = None) -> str:

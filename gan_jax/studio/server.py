@@ -52,6 +52,7 @@ def _serve(run, folder, place, host, port, password, browser) -> None:
 
     from gan_jax.checkpoint import shared
     from gan_jax.studio import page, uploads
+    from gan_jax.studio.access import OwnPages
     from gan_jax.studio.jobs import Jobs
     from gan_jax.studio.panel import Studio
     from gan_jax.studio.shelf import Shelf
@@ -80,7 +81,12 @@ def _serve(run, folder, place, host, port, password, browser) -> None:
             allowed_paths=[str(place / "results"), str(shared.ZOO)],
             show_error=False,
             # a page of elsewhere whose name leads here is not served
-            app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]},
+            app_kwargs={
+                "middleware": [
+                    Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+                    Middleware(OwnPages),
+                ]
+            },
             footer_links=[],
             ssr_mode=False,
             pwa=False,

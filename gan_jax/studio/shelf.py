@@ -109,7 +109,7 @@ class Shelf:
         models = sorted(self.models("stylize"), key=lambda x: len(x.classes) > 1)
         found = [
             Look(
-                f"{style} ({model.name})" if style else model.name.removeprefix("cartoon-"),
+                f"{style} ({model.label})" if style else model.label.removeprefix("cartoon-"),
                 model,
                 style,
                 _thumbnail(model, style) or model.picture,

@@ -1,5 +1,6 @@
 """What comes from the page, held to its limits before anything of it is decoded."""
 
+import itertools
 import math
 import pathlib
 import shutil
@@ -44,12 +45,15 @@ def taken(
     given = _usable(given, moving, left_out)
     place = folder / "in"
     place.mkdir(parents=True, exist_ok=True)
-    stems: dict[str, int] = {}
+    used: set[str] = set()
     copies = []
     for file in given:
-        stem = file.stem[:STEM] or "picture"
-        stems[stem.lower()] = number = stems.get(stem.lower(), 0) + 1
-        name = stem if number == 1 else f"{stem}-{number}"
+        stem = name = file.stem[:STEM] or "picture"
+        for number in itertools.count(2):
+            if name.casefold() not in used:
+                break
+            name = f"{stem}-{number}"
+        used.add(name.casefold())
         copies.append(place / file_name(name, file.suffix[:8].lower()))
         shutil.copyfile(file, copies[-1])
     return copies

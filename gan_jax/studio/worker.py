@@ -85,6 +85,8 @@ class _Printed(io.RawIOBase):
 def _serve(connection: Connection, run: Run) -> None:
     """The process's own work: until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # between commands: the page's process ends us
+    if os.name == "posix":
+        os.setsid()  # the terminal's Ctrl-C is the page's alone, which passes it on
     xla_flags.prepare()
     out = io.TextIOWrapper(_Printed(connection), "utf-8", "backslashreplace", write_through=True)
     sys.stdout = sys.stderr = out
@@ -105,8 +107,6 @@ def _run(run: Run, words: list[str], connection: Connection) -> int | str:
         return 0 if end.code is None else end.code
     except KeyboardInterrupt:  # before the command, or after its own handling of signals
         return 128 + signal.SIGINT
-    except (EOFError, BrokenPipeError):
-        raise
     except Exception as error:  # a defect: the page says so, and lives on
         traceback.print_exc(file=sys.__stderr__)
         return (

@@ -32,6 +32,9 @@ def test_uploads_are_copied_under_names_of_their_own(tmp_path):
     made = uploads.taken(given, tmp_path / "job")
     assert [each.name for each in made] == ["a.png", "a-2.png", "A-3.png"]
     assert all(each.parent == tmp_path / "job" / "in" for each in made)
+    given = [given[0], given[1], picture(tmp_path / "w", name="a-2.png")]
+    made = uploads.taken(given, tmp_path / "other")
+    assert [each.name for each in made] == ["a.png", "a-2.png", "a-2-2.png"]
 
 
 def test_what_is_no_picture_or_too_much_is_refused_by_its_name(tmp_path, monkeypatch):
@@ -195,7 +198,7 @@ def test_curves_are_read_while_a_line_is_being_written(tmp_path):
         for n in (1, 2)
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join([*lines, '{"images": 3000, "d/lo']))
-    found = train.curve(tmp_path, train.LOSSES, "loss")
+    found = train.losses_of(tmp_path)
     assert found.values.tolist() == [[1.0, 1.5, "D loss"], [2.0, 2.5, "D loss"]]
     assert train.kid_curve(tmp_path).values.tolist() == [[1.0, 0.1], [2.0, 0.2]]
     assert not len(train.kid_curve(tmp_path / "none"))

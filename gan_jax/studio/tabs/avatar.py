@@ -10,7 +10,7 @@ import gradio as gr
 from gan_jax.personalize import ideas, person
 from gan_jax.runtime.text import file_name, shown
 from gan_jax.studio import parts, uploads
-from gan_jax.studio.jobs import Job
+from gan_jax.studio.jobs import DONE, Job
 from gan_jax.studio.panel import (
     PRIVATE,
     Panel,
@@ -53,7 +53,7 @@ def build(studio: Studio) -> None:
 
 
 def _one(studio: Studio) -> None:
-    [model] = [x for x in studio.shelf.models("stylize") if x.name == "ten-styles"]
+    model = studio.shelf.model("stylize", "ten-styles")
     with gr.Row():
         with gr.Column(min_width=320):
             file = gr.Image(
@@ -126,6 +126,8 @@ def _learn(studio: Studio):
         folder, left = studio.folder(), []
         inputs = uploads.taken([each[0] for each in given or ()], folder, left_out=left)
         place = studio.shelf.persons / checked_name(name)
+        if person.is_person(place) or studio.jobs.busy(place):
+            raise ValueError(f"There is a person named {name}. Give another name, or forget it.")
         place.parent.mkdir(parents=True, exist_ok=True)
         steps, rounds = EFFORT[effort]
         words = ["personalize", *map(str, inputs), "--out", str(place), "--steps", str(steps)]
@@ -142,6 +144,8 @@ def _learn(studio: Studio):
         return [str(there) if there.is_file() else gr.skip(), gr.skip()]
 
     def show(job: Job):
+        if job.state != DONE:
+            return [gr.skip(), gr.skip()]
         sheets = place_of(job) / "sheet"
         return [copy(sheets / part, job.out) or gr.skip() for part in person.SHEETS]
 
@@ -185,7 +189,7 @@ def _stickers(studio: Studio) -> gr.Dropdown:
 
     def show(job: Job):
         place = pathlib.Path(job.words[job.words.index("--out") + 1])
-        if job.state != "done":
+        if job.state != DONE:
             return [gr.skip(), gr.skip()]
         shutil.copytree(place, job.out / "pack", dirs_exist_ok=True)
         made = [x for x in pictures_in(job.out / "pack") if not x.endswith("tray.png")]
@@ -212,7 +216,7 @@ def _ideas(studio: Studio) -> gr.Dropdown:
             )
         with gr.Column(min_width=320):
             results = parts.results("Ideas, by number", "ideas-results")
-            archive = parts.archive("All of them", "avatar-archive")
+            archive = parts.archive("All of them", "ideas-archive")
 
     def place_of(who, region) -> pathlib.Path:
         return studio.shelf.made / who / f"ideas-{regions[region]}"
@@ -240,7 +244,7 @@ def _ideas(studio: Studio) -> gr.Dropdown:
 
     def show(job: Job):
         place = pathlib.Path(job.words[job.words.index("--out") + 1])
-        if job.state != "done":
+        if job.state != DONE:
             return [gr.skip()] * 4
         shutil.copytree(place, job.out / "ideas", dirs_exist_ok=True)
         made = [(x, pathlib.Path(x).stem) for x in pictures_in(job.out / "ideas")]

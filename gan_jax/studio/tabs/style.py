@@ -65,6 +65,7 @@ def build(studio: Studio) -> None:
                 reference = gr.Image(
                     label="Take the style of this picture (styles of heads only)",
                     type="filepath",
+                    image_mode=None,
                     sources=["upload", "clipboard"],
                     height=160,
                     elem_id="style-reference",
@@ -117,10 +118,8 @@ def build(studio: Studio) -> None:
     def show(job: Job):
         out = job.out / "out"
         made, films = pictures_in(out), clips_in(out)
-        begun = [x for x in sorted((job.out / "in").iterdir()) if made]
-        pair = None
-        if made and not films:
-            pair = before_and_after(begun, made, job.out)
+        inputs = sorted((job.out / "in").iterdir())
+        pair = before_and_after(inputs, made, job.out) if made and not films else None
         return [
             pair,
             [(path, pathlib.Path(path).stem) for path in [*made, *pictures_in(out / "sheet")]],
@@ -152,7 +151,8 @@ def before_and_after(
 ) -> tuple[str, str] | None:
     """The first picture that came out, with what it was; None where it moves."""
     for after in map(pathlib.Path, made):
-        for before in inputs:
-            if after.suffix == ".png" and after.stem.startswith(before.stem):
-                return uploads.preview(before, folder), uploads.preview(after, folder / "after")
+        fit = [before for before in inputs if after.stem.startswith(before.stem)]
+        if fit and after.suffix == ".png":
+            before = max(fit, key=lambda x: len(x.stem))  # of IMG_1 and IMG_10
+            return uploads.preview(before, folder), uploads.preview(after, folder / "after")
     return None

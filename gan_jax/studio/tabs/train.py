@@ -15,7 +15,7 @@ from gan_jax.studio.jobs import Job
 from gan_jax.studio.panel import PRIVATE, Panel, Studio, chosen, first
 from gan_jax.studio.tabs.avatar import checked_name, copy
 
-COMMAND = "studio.json"  # in a run's folder: how it was begun here
+BEGUN = "studio.json"  # in a run's folder: how it was begun here
 PICTURES = "pictures"  # of the studio's folder: what runs are trained on
 IMAGES = "thousands of pictures"
 LOSSES = {"d/loss": "D loss", "g/loss": "G loss"}
@@ -98,22 +98,14 @@ def build(studio: Studio) -> None:
     def compose(recipe, given, folder, name, kimg) -> Job:
         plan, name = RECIPES[recipe], checked_name(name)
         workdir = studio.shelf.runs / name
-        if (workdir / "config.json").exists():
+        if (workdir / "config.json").exists() or studio.jobs.busy(workdir):
             raise ValueError(f"There is a run named {name}. Give another name, or go on with it.")
-        words = ["train", "--config", plan.config, "--workdir", str(workdir)]
         left: list[str] = []
-        if plan.least:
-            path = pictures(given, folder, name, plan, left)
-            words += [f"--config.data.path={path}"]
-        if kimg:
-            words += [f"--config.total_kimg={kimg:g}"]
-        if kimg and kimg < 8:  # a short try is seen, too
-            words += [
-                f"--config.{key}={kimg / 4:g}" for key in ("log_every_kimg", "sample_every_kimg")
-            ]
+        path = pictures(given, folder, name, plan, left) if plan.least else None
         workdir.mkdir(parents=True, exist_ok=True)
-        files.replace_text(workdir / COMMAND, json.dumps({"words": words}) + "\n")
-        return _job(studio, name, words, left)
+        how = {"recipe": recipe, "path": None if path is None else str(path), "kimg": kimg}
+        files.replace_text(workdir / BEGUN, json.dumps(how) + "\n")
+        return _job(studio, name, words_of(workdir), left)
 
     def pictures(given, folder, name, plan, left) -> pathlib.Path:
         """The folder that is trained on."""
@@ -138,19 +130,21 @@ def build(studio: Studio) -> None:
         workdir = _workdir(job)
         return [
             newest_grid(workdir, job.out) or gr.skip(),
-            plotted(curve(workdir, LOSSES, "loss")),
+            plotted(losses_of(workdir)),
             plotted(kid_curve(workdir)),
-            f"The run is kept in `{workdir}`; the other tabs list it.",
+            f"The run is kept in `{workdir}`.",
         ]
 
     outputs = [grid, losses, kid, saved]
     new = panel.does(compose, [recipe, files_, folder, name, kimg], show, outputs, show)
 
     def compose_again(name) -> Job:
-        if not name or name not in begun(studio):
+        workdir = studio.shelf.runs / (name or "")
+        if name not in begun(studio):
             raise ValueError("Choose a run.")
-        words = json.loads((studio.shelf.runs / name / COMMAND).read_text("utf-8"))["words"]
-        return _job(studio, name, words)
+        if studio.jobs.busy(workdir):
+            raise ValueError(f"{name} trains already, or waits for it.")
+        return _job(studio, name, words_of(workdir))
 
     panel.does(compose_again, [again], show, outputs, show, go_on)
 
@@ -165,7 +159,31 @@ def build(studio: Studio) -> None:
 
 def begun(studio: Studio) -> list[str]:
     """Names of runs that were begun here, the newest first."""
-    return [x.name for x in studio.shelf.run_folders() if (x / COMMAND).is_file()]
+    return [x.name for x in studio.shelf.run_folders() if (x / BEGUN).is_file()]
+
+
+def words_of(workdir: pathlib.Path) -> list[str]:
+    """The command that begins a run, or goes on with it: by a recipe's name, never by words that
+    came with the folder.
+
+    Raises:
+        ValueError: it was not begun here, or BEGUN is damaged.
+    """
+    try:
+        how = json.loads((workdir / BEGUN).read_text("utf-8"))
+        plan, path, kimg = RECIPES[how["recipe"]], how["path"], how["kimg"]
+        words = ["train", "--config", plan.config, "--workdir", str(workdir)]
+        words += [f"--config.data.path={path}"] if plan.least else []
+        if kimg:
+            often = kimg / 4 if kimg < 8 else None  # a short try is seen, too
+            words += [f"--config.total_kimg={float(kimg):g}"]
+            keys = ("log_every_kimg", "sample_every_kimg") if often else ()
+            words += [f"--config.{key}={float(often):g}" for key in keys]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"{workdir.name}: {BEGUN} there is not as the studio writes it; go on by the command."
+        ) from error
+    return words
 
 
 def _job(studio: Studio, name: str, words: list[str], notes: Sequence[str] = ()) -> Job:
@@ -194,16 +212,16 @@ def lines_of(file: pathlib.Path) -> list[dict]:
     return [line for line in found if "images" in line]
 
 
-def curve(workdir: pathlib.Path, names: dict[str, str], y: str) -> pd.DataFrame:
-    """Values of a run's log over thousands of pictures."""
+def losses_of(workdir: pathlib.Path) -> pd.DataFrame:
+    """Losses of a run's log over thousands of pictures."""
     lines = lines_of(workdir / "metrics.jsonl")
     rows = [
         (line["images"] / 1000, line[key], name)
         for line in lines[:: max(1, len(lines) // POINTS)]
-        for key, name in names.items()
+        for key, name in LOSSES.items()
         if key in line
     ]
-    return pd.DataFrame(rows, columns=[IMAGES, y, "player"])
+    return pd.DataFrame(rows, columns=[IMAGES, "loss", "player"])
 
 
 def kid_curve(workdir: pathlib.Path) -> pd.DataFrame:
